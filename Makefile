@@ -1,0 +1,82 @@
+# Everything one does with this package; `make` alone lists it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# Two builds at once would only wait for each other's lock.
+.NOTPARALLEL:
+
+# The options of echo-server for `make run`.
+ARGS ?= --host 127.0.0.1 --port 8080
+
+# A Swift toolchain brings clang, but no cc.
+ifeq ($(origin CC),default)
+CC := $(if $(shell command -v cc),cc,clang)
+endif
+
+swift_sources := $(wildcard Package.swift Sources Tests Examples Benchmarks)
+context_sources := Tests/CGreenContextTests/context_test.c \
+    $(wildcard Sources/CGreenContext/*.c Sources/CGreenContext/*.S)
+context_flags := -g -Wall -Wextra -Werror -ISources/CGreenContext/include
+
+# $(call run_context_test,compiler and its options,emulator or nothing)
+define run_context_test
+@mkdir -p .build; \
+for level in -O0 -O2; do \
+    program=.build/context-test-$(notdir $(firstword $(1)))$$level; \
+    echo "$$program"; \
+    $(1) $$level $(context_flags) -o "$$program" $(context_sources) -lpthread; \
+    timeout 120 $(2) "$$program"; \
+done
+endef
+
+.PHONY: help setup run build test test-context test-debug test-release test-asan test-tsan test-aarch64 \
+    format format-check check clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | \
+	while IFS='|' read -r target text; do printf '  make %-13s %s\n' "$$target" "$$text"; done
+
+setup: ## install what the build needs and is not there yet
+	@Scripts/setup.sh
+
+run: setup ## build for release and start echo-server with ARGS
+	swift build -c release --product echo-server
+	exec .build/release/echo-server $(ARGS)
+
+build: setup ## build everything for release
+	swift build -c release
+
+test: test-context test-debug test-release ## run all tests, in debug and in release
+
+test-context: setup ## test the switch in C, for this processor
+	$(call run_context_test,$(CC),)
+
+test-debug: setup ## run the Swift tests in debug
+	Scripts/swift-test.sh
+
+# A place of its own, so that -enable-testing and what `make build` leaves do not undo each other.
+test-release: setup ## run the Swift tests in release
+	Scripts/swift-test.sh -c release -Xswiftc -enable-testing --scratch-path .build/testable
+
+test-asan: setup ## run the Swift tests under AddressSanitizer
+	Scripts/swift-test.sh --sanitize=address --scratch-path .build/asan
+
+test-tsan: setup ## run the Swift tests under ThreadSanitizer
+	Scripts/swift-test.sh --sanitize=thread --scratch-path .build/tsan
+
+test-aarch64: ## test the switch in C for AArch64, emulated
+	@Scripts/setup.sh gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+	$(call run_context_test,aarch64-linux-gnu-gcc -static,qemu-aarch64)
+
+format: ## bring the Swift sources into the common format
+	swift format -i -r -p $(swift_sources)
+
+format-check: ## complain about Swift sources that are not in the common format
+	swift format lint --strict -r -p $(swift_sources)
+
+check: ## do all that CI does
+	Scripts/check.sh
+
+clean: ## remove everything that was built
+	rm -rf .build

@@ -1,0 +1,31 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
+let package = Package(
+    name: "GreenNet",
+    products: [
+        .library(name: "GreenNet", targets: ["GreenNet"]),
+        .executable(name: "echo-server", targets: ["EchoServer"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    ],
+    targets: [
+        .systemLibrary(name: "CLibev", providers: [.apt(["libev-dev"])]),
+        .target(name: "CGreenContext"),
+        .target(name: "GreenNet", dependencies: ["CGreenContext", "CLibev"], swiftSettings: strict),
+        .executableTarget(
+            name: "EchoServer",
+            dependencies: [
+                "GreenNet",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict
+        ),
+    ]
+)

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# What CI runs.  A failed step does not keep the others from running: one run shows all that is wrong.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+failed=()
+
+step() {
+    printf '\n==> %s\n' "$*"
+    "$@" </dev/null || failed+=("$*")
+}
+
+step make format-check
+step make --keep-going test
+
+if ((${#failed[@]})); then
+    printf '\n'
+    printf 'FAILED: %s\n' "${failed[@]}"
+    exit 1
+fi
+printf '\nAll checks passed.\n'

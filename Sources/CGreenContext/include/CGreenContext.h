@@ -1,0 +1,123 @@
+// What Swift cannot do for green threads: switch stacks, start a first frame, keep a thread-local pointer,
+// tell the sanitizers, install guards, and speak from a signal handler when a stack has overflowed.
+//
+// One slot of a slab, addresses growing upwards:
+//
+//     slot           stack_low                                     record           slot + stack size
+//      | guard pages  | <- the stack grows this way ............... | green_thread    | colour |
+//
+// The record lies at the top of its own stack, so that a wake-up touches one page.  Each record is shifted down by a
+// few cache lines (its colour): stacks at a power-of-two stride would else put their hot lines in the same cache sets.
+
+#ifndef CGREENCONTEXT_H
+#define CGREENCONTEXT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+/// Parked green threads in the order in which they came, linked through `next` and `previous`.
+typedef struct green_wait_queue {
+    struct green_thread *first;
+    struct green_thread *last;
+} green_wait_queue;
+
+/// The record of a green thread.  It is laid out in C because the assembly, the overflow handler and Swift share it, and
+/// because Swift promises no layout.  Owned by the hub named in it; touched only on that hub's OS thread.
+typedef struct green_thread {
+    // Line 0: all that a wake-up and a switch touch.
+    void *stack_pointer;         // valid only while suspended; the assembly knows that it comes first
+    struct green_thread *next;   // in the ready queue or in `queue`; a thread is never in both
+    void *hub;                   // HubState
+    green_wait_queue *queue;     // it stands in, or null
+    int64_t deadline;            // of the wait under way, ns on the monotonic clock; INT64_MAX: none
+    int64_t scope_deadline;      // the nearest of the enclosing time limits; INT64_MAX: none
+    uint8_t state;               // GreenState
+    uint8_t wake;                // Wake: why the last wait ended
+    uint8_t cancelled;           // killed: every wait throws from now on
+    uint8_t shields;             // depth of `shielded`, in which neither a kill nor an enclosing time limit is felt
+    uint16_t turns;              // operations done since the last wait (fairness)
+    uint8_t wait_kind;           // WaitKind of the wait under way or of the last one
+    uint8_t started;             // the body has begun
+    uint64_t wait_detail;        // descriptor, signal or id that `wait_kind` speaks of
+
+    // Line 1: spawning, waiting in a queue, joining.
+    struct green_thread *previous;  // in `queue` only
+    void *body;                     // AnyGreenlet, retained until the end; null: the hub's own
+    void *timer;                    // TimerWatcher, made at the first wait with a deadline
+    void *scopes;                   // innermost TimeoutScope
+    green_wait_queue joiners;       // those who wait for the end
+    struct green_thread *all_next;  // every living green thread of the hub, for dumps
+    struct green_thread *all_previous;
+
+    // Line 2: cold.
+    uint64_t id;
+    char *name;         // owned, from strdup; null: only the id
+    void *slot;         // where the guard begins; null: an OS thread's own stack
+    void *stack_low;    // lowest usable address
+    void *stack_high;   // one past the highest usable address
+    void *asan_fake_stack;
+    void *tsan_fiber;
+    void (*entry)(void *);  // AddressSanitizer's builds only
+} green_thread;
+
+// The green thread that runs on this OS thread; null until a hub was made here.  Swift has no thread-local variables of
+// constant initial value.  Initial-exec: one load, and a green thread never leaves its OS thread, so that a cached
+// address stays right.
+extern _Thread_local green_thread *green_running_ __attribute__((tls_model("initial-exec")));
+
+static inline green_thread *green_running(void) { return green_running_; }
+static inline void green_set_running(green_thread *thread) { green_running_ = thread; }
+
+/// Suspends `from`, which is running, and resumes `to`.  Returns when somebody resumes `from`.
+/// Kept: x86-64 rbx rbp r12-r15, MXCSR, x87 control word; AArch64 x19-x30, d8-d15, FPCR.
+void green_switch(green_thread *from, green_thread *to);
+
+/// Leaves `from` for ever.  Its stack may be reused as soon as another green thread runs.
+_Noreturn void green_switch_last(green_thread *from, green_thread *to);
+
+typedef void (*green_entry)(void *thread);
+
+/// Lays out the first frame of `thread` at `stack_high`: the first switch to it calls `entry(thread)`, which must not return.
+void green_first_frame(green_thread *thread, green_entry entry);
+
+/// What the sanitizers hold for a green thread; nothing in other builds.  Called on the hub's OS thread: `made` before the first
+/// frame, `main` for the OS thread's own stack, `freed` once another green thread runs.
+green_entry green_sanitizer_entry(green_thread *thread, green_entry entry);
+void green_sanitizer_made(green_thread *thread);
+void green_sanitizer_main(green_thread *thread);
+void green_sanitizer_freed(green_thread *thread);
+
+/// 0: none, 1: address, 2: thread.  Tests scale themselves down by it.
+int green_sanitizer(void);
+
+typedef enum green_guard_kind {
+    GREEN_GUARD_BEST = 0,      // madvise where the kernel has it, else mprotect
+    GREEN_GUARD_MADVISE = 1,   // Linux 6.13 and later: no mapping of its own
+    GREEN_GUARD_MPROTECT = 2,  // two mappings a stack: vm.max_map_count ends it near 32,000 stacks
+} green_guard_kind;
+
+/// Maps address space for stacks, touched lazily, and stores where it begins.  Returns 0, or errno where the kernel refuses.
+int green_stacks_map(size_t bytes, void **low);
+void green_stacks_unmap(void *low, size_t bytes);
+
+/// Makes `bytes` from `low` untouchable.  Returns 0 or errno.
+int green_guard_install(void *low, size_t bytes, green_guard_kind kind);
+
+/// Gives the pages back to the kernel; the addresses (and guards) stay.
+void green_stack_discard(void *low, size_t bytes);
+
+/// Installs the handler that names a green thread whose stack has overflowed (once a process) and an alternate signal stack
+/// for this OS thread, without which nothing could run.  Returns the alternate stack to free later, or null.
+void *green_overflow_watch(void);
+void green_overflow_unwatch(void *alternate_stack);
+
+// Two calls of glibc's that Swift doesn't see, since they are GNU's and not POSIX's.
+
+/// strerrorname_np: errno's name, such as "ECONNRESET"; null for a number that has none.
+const char *green_errno_name(int number);
+
+/// accept4, non-blocking and closed on exec.  -1 with errno set.
+int green_accept(int descriptor, struct sockaddr *address, socklen_t *length);
+
+#endif

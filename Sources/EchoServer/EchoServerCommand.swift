@@ -1,0 +1,41 @@
+import ArgumentParser
+import GreenNet
+
+/// `echo-server`: reads the options, serves, and ends with an exit status that init systems understand.
+@main
+struct EchoServerCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "echo-server",
+        abstract: "A TCP service that sends back what it is sent, in upper case unless told otherwise.",
+        discussion: """
+            Only the ASCII letters a to z change; every other byte comes back as it was. A client that ends its side (nc -N) gets all that \
+            is owed, then the end of the stream.
+
+            TERM and INT stop accepting and let the clients finish, up to --drain-timeout; a second one ends at once. USR1 logs every \
+            green thread and what it waits for.
+
+            Each option can also be given in the environment, as ECHO_SERVER_PORT for --port; the option wins.
+
+            EXAMPLES
+              echo-server                                 serve 127.0.0.1:8080
+              echo-server --host :: --port 7 --transform echo
+              echo-server --unix-socket /run/echo.sock
+              printf 'hello\\n' | nc -N 127.0.0.1 8080     answers HELLO
+
+            EXIT STATUS
+              0 stopped by a signal, 64 bad option, 69 address in use, 71 system error, 77 no permission, 78 bad setting
+            """,
+        version: Version.text
+    )
+
+    @OptionGroup var options: Options
+
+    func run() throws {
+        do {
+            try Server(settings: Settings(options, environment: Environment())).run()
+        } catch let failure as StartFailure {
+            writeLine("echo-server: \(failure.message)")
+            throw ExitCode(failure.status.rawValue)
+        }
+    }
+}

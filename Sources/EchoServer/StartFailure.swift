@@ -1,0 +1,37 @@
+import Glibc
+import GreenNet
+
+/// Exit statuses of sysexits.h, which init systems know by name.
+enum ExitStatus: Int32 {
+    case usage = 64
+    case unavailable = 69
+    case system = 71
+    case permission = 77
+    case configuration = 78
+}
+
+/// Why the server did not start.
+struct StartFailure: Error {
+    let status: ExitStatus
+    let message: String
+
+    init(_ status: ExitStatus, _ message: String) { (self.status, self.message) = (status, message) }
+
+    /// From the attempt to listen on `address`.
+    init(_ error: NetError) {
+        let status: ExitStatus =
+            switch error.errno?.code {
+            case EADDRINUSE: .unavailable
+            case EACCES, EPERM: .permission
+            case EADDRNOTAVAIL, ENAMETOOLONG, ENOENT, ENOTDIR, EAFNOSUPPORT: .configuration
+            default: .system
+            }
+        self.init(status, "can't listen: \(error)")
+    }
+}
+
+/// A line on standard error, before there is a log.
+func writeLine(_ text: String) {
+    var line = text + "\n"
+    line.withUTF8 { bytes in _ = write(STDERR_FILENO, bytes.baseAddress, bytes.count) }
+}

@@ -1,0 +1,29 @@
+internal import CLibev
+
+/// A libev loop: callbacks for descriptors, timers, signals and wake-ups from other OS threads.
+///
+/// It knows callbacks, not green threads.  All of it belongs to one OS thread, save `WakeWatcher.send`.
+struct EventLoop {
+    let raw: OpaquePointer
+
+    /// Null where the kernel has no descriptor left for the epoll set.
+    init?() {
+        // NOENV: LIBEV_FLAGS in the environment would else choose the backend of a daemon.
+        guard let raw = ev_loop_new(UInt32(EVBACKEND_EPOLL | EVFLAG_NOENV)) else { return nil }
+        self.raw = raw
+    }
+
+    func destroy() { ev_loop_destroy(raw) }
+
+    /// Calls the callbacks of what is due, and where nothing is, sleeps until something is.
+    func waitForEvents() { _ = ev_run(raw, Int32(EVRUN_ONCE)) }
+
+    /// Calls the callbacks of what is due, without sleeping.
+    func pollEvents() { _ = ev_run(raw, Int32(EVRUN_NOWAIT)) }
+
+    /// The loop's clock stands still while callbacks and green threads run; timers count from it.
+    func updateTime() { ev_now_update(raw) }
+
+    /// Walks libev's structures and aborts where they are damaged.  Slow: debug builds only.
+    func verify() { ev_verify(raw) }
+}

@@ -1,0 +1,51 @@
+import Glibc
+
+extension Connection {
+    /// Connects to `address`, waiting until the other side has answered.
+    /// Throws when `deadline` has passed, when killed, and where the kernel or the other side refuses; nothing stays open then.
+    public static func connect(
+        to address: SocketAddress, until deadline: Deadline = .never
+    ) throws(NetError) -> Connection {
+        guard var storage = address.storage else { throw NetError(.connect, result: -Int(ENAMETOOLONG), address) }
+        let result = SystemCalls.socket(family: address.family)
+        guard result >= 0 else { throw NetError(.socket, result: result, address) }
+        let connection = Connection(descriptor: Int32(result), peer: address)
+        do throws(NetError) {
+            try connection.establish(&storage, until: deadline)
+        } catch {
+            connection.close()
+            throw error
+        }
+        return connection
+    }
+
+    /// Looks `host` up and tries its addresses in turn until one answers.  Throws `ResolveError`, or the last address's `NetError`.
+    public static func connect(
+        toHost host: String, port: UInt16, until deadline: Deadline = .never
+    ) throws -> Connection {
+        var failure: NetError?
+        for address in try Resolver.resolve(host, port: port, until: deadline) {
+            do throws(NetError) {
+                return try connect(to: address, until: deadline)
+            } catch {
+                if error.waitError != nil { throw error }
+                failure = error
+            }
+        }
+        throw failure!
+    }
+
+    private func establish(_ storage: inout SocketAddress.Storage, until deadline: Deadline) throws(NetError) {
+        if peer.family != AF_UNIX {
+            _ = SystemCalls.setOption(socket.pointee.descriptor, level: Int32(IPPROTO_TCP), TCP_NODELAY, to: 1)
+        }
+        let result = SystemCalls.connect(socket.pointee.descriptor, to: &storage)
+        if result == 0 { return }
+        guard result == -Int(EINPROGRESS) else { throw NetError(.connect, result: result, peer) }
+        if let error = socket.waitUntilWritable(Hub.currentThread, until: deadline) {
+            throw NetError(.connect, .wait(error), peer)
+        }
+        let number = SystemCalls.pendingError(socket.pointee.descriptor)
+        if number != 0 { throw NetError(.connect, result: -Int(number), peer) }
+    }
+}

@@ -1,0 +1,214 @@
+import Glibc
+
+/// A connected stream socket, used as if it blocked: a call that has to wait parks its green thread, and the others run.
+///
+/// It owns its descriptor and closes it once: in `close()`, or when the last reference goes.  One green thread may receive while another
+/// sends; two that receive (or send) at once are a programming error, which stops the program.
+/// Belongs to the OS thread that made it.
+public final class Connection {
+    /// The other side.
+    public let peer: SocketAddress
+    let socket: Socket
+
+    /// Operations on a connection that is always ready, after which its green thread gives way to the others.
+    static let turnsInARow = 16
+
+    /// Takes over an open, non-blocking descriptor.
+    init(descriptor: Int32, peer: SocketAddress) {
+        self.peer = peer
+        socket = .make(descriptor)
+    }
+
+    deinit { socket.free() }
+
+    /// Closes the descriptor.  Calls that wait on it throw, with `WaitError.closed`, and so does every later one.  Never waits.
+    public func close() { socket.close() }
+
+    // MARK: Receiving
+
+    /// Waits until something has come and returns it; nil at the end of the stream.
+    ///
+    /// The bytes lie in a buffer that all connections of the hub share, so that one that waits holds none.  They may be changed there, and
+    /// are gone at the next call that waits or gives way; `sendAll` of them looks after itself.
+    /// Throws when `deadline` has passed, when the green thread was killed or its time limit is over, and where the kernel says so.
+    public func receive(until deadline: Deadline = .never) throws(NetError) -> UnsafeMutableRawBufferPointer? {
+        let buffer = socket.pointee.hub.receiveBuffer
+        let count = try receive(into: buffer, until: deadline)
+        return count == 0 ? nil : UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: count)
+    }
+
+    /// Waits until something has come, reads as much of it as is there and fits, and returns how many bytes; 0 at the end of the stream.
+    /// Throws as `receive(until:)` does.
+    public func receive(
+        into buffer: UnsafeMutableRawBufferPointer, until deadline: Deadline = .never
+    ) throws(NetError) -> Int {
+        let thread = Hub.currentThread
+        assert(thread.hub == socket.pointee.hub, "a connection is used on the OS thread that made it")
+        if socket.pointee.mayReceive { try takeTurn(.recv, thread) }
+        while true {
+            if socket.pointee.mayReceive, let count = try receiveNow(into: buffer) { return count }
+            if socket.pointee.endsWhenEmpty { return 0 }
+            if let error = socket.waitUntilReadable(thread, until: deadline) {
+                throw NetError(.recv, .wait(error), peer)
+            }
+        }
+    }
+
+    /// Nil where nothing is there.
+    @inline(__always)
+    private func receiveNow(into buffer: UnsafeMutableRawBufferPointer) throws(NetError) -> Int? {
+        if socket.pointee.isClosed { throw NetError(.recv, .wait(.closed), peer) }
+        let count = SystemCalls.receive(socket.pointee.descriptor, into: buffer)
+        // A short read has emptied the socket.  The end of the stream stays there to be read again.
+        socket.pointee.mayReceive = count == buffer.count || count == 0
+        if count >= 0 { return count }
+        if count == -Int(EAGAIN) { return nil }
+        throw NetError(.recv, result: count, peer)
+    }
+
+    /// Whoever doesn't have to wait gives way now and then all the same, and sees whether it was killed.
+    @inline(__always)
+    private func takeTurn(_ call: NetError.Call, _ thread: GreenThread) throws(NetError) {
+        thread.pointee.turns += 1
+        guard thread.pointee.turns >= Connection.turnsInARow || thread.isCancelled else { return }
+        thread.giveWay()
+        do { try thread.throwIfInterrupted() } catch { throw NetError(call, .wait(error), peer) }
+    }
+
+    // MARK: Sending
+
+    /// Sends all of `bytes`, waiting as often as the other side is slow.
+    /// Throws as `receive(until:)` does; how much was sent by then is unknown.
+    public func sendAll(_ bytes: UnsafeRawBufferPointer, until deadline: Deadline = .never) throws(NetError) {
+        let sent = try sendNow(bytes)
+        if sent < bytes.count { try sendRest(UnsafeRawBufferPointer(rebasing: bytes[sent...]), until: deadline) }
+    }
+
+    /// Sends all of what `receive(until:)` returned.
+    public func sendAll(_ bytes: UnsafeMutableRawBufferPointer, until deadline: Deadline = .never) throws(NetError) {
+        try sendAll(UnsafeRawBufferPointer(bytes), until: deadline)
+    }
+
+    /// Waits until the kernel takes some of `bytes`, and returns how many it took.
+    public func send(_ bytes: UnsafeRawBufferPointer, until deadline: Deadline = .never) throws(NetError) -> Int {
+        let thread = Hub.currentThread
+        try takeTurn(.send, thread)
+        while true {
+            let sent = try sendNow(bytes)
+            if sent > 0 || bytes.isEmpty { return sent }
+            if let error = socket.waitUntilWritable(thread, until: deadline) {
+                throw NetError(.send, .wait(error), peer)
+            }
+        }
+    }
+
+    /// 0 where the kernel has no room.
+    @inline(__always)
+    private func sendNow(_ bytes: UnsafeRawBufferPointer) throws(NetError) -> Int {
+        if socket.pointee.isClosed { throw NetError(.send, .wait(.closed), peer) }
+        let sent = SystemCalls.send(socket.pointee.descriptor, bytes)
+        if sent >= 0 { return sent }
+        if sent == -Int(EAGAIN) { return 0 }
+        throw NetError(.send, result: sent, peer)
+    }
+
+    /// The slow part, for the other side is slow.  What lies in the shared buffer is copied, for others will receive there meanwhile.
+    private func sendRest(_ bytes: UnsafeRawBufferPointer, until deadline: Deadline) throws(NetError) {
+        let copy = socket.pointee.hub.copyIfShared(bytes)
+        defer { copy?.deallocate() }
+        var rest = copy.map { UnsafeRawBufferPointer($0) } ?? bytes
+        let thread = Hub.currentThread
+        while !rest.isEmpty {
+            if let error = socket.waitUntilWritable(thread, until: deadline) {
+                throw NetError(.send, .wait(error), peer)
+            }
+            rest = UnsafeRawBufferPointer(rebasing: rest[try sendNow(rest)...])
+        }
+    }
+
+    // MARK: Ending
+
+    /// Tells the other side that nothing more comes; receiving goes on.
+    public func shutdownSending() throws(NetError) {
+        if socket.pointee.isClosed { throw NetError(.shutdown, .wait(.closed), peer) }
+        let result = SystemCalls.shutdownSending(socket.pointee.descriptor)
+        if result < 0 { throw NetError(.shutdown, result: result, peer) }
+    }
+
+    /// From now on, `receive` returns what has come already and then the end of the stream, without waiting for more.
+    public func finishReceiving() {
+        guard !socket.pointee.isClosed else { return }
+        socket.pointee.endsWhenEmpty = true
+        socket.wakeReader()
+    }
+}
+
+@available(*, unavailable)
+extension Connection: Sendable {}
+
+// MARK: - With arrays
+
+extension Connection {
+    /// Waits until something has come and returns up to `limit` bytes of it; none at the end of the stream.
+    /// Throws as `receive(until:)` does.
+    public func receive(upTo limit: Int, until deadline: Deadline = .never) throws(NetError) -> [UInt8] {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: limit, alignment: 16)
+        defer { buffer.deallocate() }
+        let count = try receive(into: buffer, until: deadline)
+        return [UInt8](buffer.prefix(count))
+    }
+
+    /// Waits for exactly `count` bytes, or fewer where the stream ends before.  Throws as `receive(until:)` does.
+    public func receive(exactly count: Int, until deadline: Deadline = .never) throws(NetError) -> [UInt8] {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 16)
+        defer { buffer.deallocate() }
+        var filled = 0
+        while filled < count {
+            let part = try receive(into: UnsafeMutableRawBufferPointer(rebasing: buffer[filled...]), until: deadline)
+            if part == 0 { break }
+            filled += part
+        }
+        return [UInt8](buffer.prefix(filled))
+    }
+
+    /// Sends all of `bytes`.  Throws as `sendAll` of raw bytes does.
+    public func sendAll(_ bytes: [UInt8], until deadline: Deadline = .never) throws(NetError) {
+        try bytes.withUnsafeBufferPointer { (buffer) throws(NetError) in
+            try sendAll(UnsafeRawBufferPointer(buffer), until: deadline)
+        }
+    }
+}
+
+// MARK: - The buffer that the connections of a hub share
+
+extension HubPointer {
+    fileprivate var receiveBuffer: UnsafeMutableRawBufferPointer {
+        @inline(__always) get {
+            if pointee.receiveBuffer.baseAddress == nil {
+                pointee.receiveBuffer = .allocate(byteCount: pointee.receiveBufferSize, alignment: 64)
+            }
+            return pointee.receiveBuffer
+        }
+    }
+
+    fileprivate func copyIfShared(_ bytes: UnsafeRawBufferPointer) -> UnsafeMutableRawBufferPointer? {
+        guard let shared = pointee.receiveBuffer.baseAddress, let start = bytes.baseAddress,
+            start >= shared, start < shared + pointee.receiveBuffer.count
+        else { return nil }
+        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 16)
+        copy.copyMemory(from: bytes)
+        return copy
+    }
+}
+
+extension Hub {
+    /// The size in bytes of the buffer that `Connection.receive(until:)` returns views of; 64 KiB unless set before its first use.
+    public var receiveBufferSize: Int {
+        get { state.pointee.receiveBufferSize }
+        set {
+            precondition(newValue > 0, "a receive buffer of \(newValue) bytes")
+            precondition(state.pointee.receiveBuffer.baseAddress == nil, "the receive buffer is in use already")
+            state.pointee.receiveBufferSize = newValue
+        }
+    }
+}

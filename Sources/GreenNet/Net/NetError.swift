@@ -1,0 +1,64 @@
+import Glibc
+
+/// A socket call that did not do what it was asked: which call, how it ended, and with whom.
+public struct NetError: Error, Hashable, Sendable {
+    /// The system call, under the name that strace shows.
+    public enum Call: String, Sendable {
+        case accept, bind, connect, getsockname, listen, recv, send, setsockopt, shutdown, socket, unlink
+    }
+
+    /// Besides success and the end of the stream, which are not errors, a call can end in these ways.
+    public enum Ending: Hashable, Sendable {
+        /// The wait for readiness was ended: by a deadline, a kill, or a `close()` meanwhile.
+        case wait(WaitError)
+        /// The kernel refused.
+        case system(Errno)
+    }
+
+    /// The call that ended so.
+    public let call: Call
+    /// How it ended.
+    public let ending: Ending
+    /// The other side, or for a listener its own address; nil where it is not known.
+    public let peer: SocketAddress?
+
+    init(_ call: Call, _ ending: Ending, _ peer: SocketAddress?) {
+        (self.call, self.ending, self.peer) = (call, ending, peer)
+    }
+
+    /// From a system call's negative result.
+    init(_ call: Call, result: Int, _ peer: SocketAddress?) {
+        self.init(call, .system(Errno(Int32(-result))), peer)
+    }
+
+    /// The error number; nil where the kernel was not the one who refused.
+    public var errno: Errno? {
+        if case .system(let errno) = ending { errno } else { nil }
+    }
+
+    /// The other side has reset the connection, or went silently for so long that the kernel gave it up.  Nothing is wrong here:
+    /// a server ends that connection and goes on.
+    public var isPeerGone: Bool {
+        guard let code = errno?.code else { return false }
+        return [ECONNRESET, EPIPE, ETIMEDOUT, ECONNABORTED, EHOSTUNREACH, ENETUNREACH, ENETDOWN, EHOSTDOWN].contains(
+            code)
+    }
+}
+
+extension NetError: WaitEnding {
+    /// Set where a deadline, a kill or a `close()` ended the call.
+    public var waitError: WaitError? {
+        if case .wait(let error) = ending { error } else { nil }
+    }
+}
+
+extension NetError: CustomStringConvertible {
+    /// As in `recv, 127.0.0.1:4242: ECONNRESET`.
+    public var description: String {
+        let whom = peer.map { ", \($0)" } ?? ""
+        return switch ending {
+        case .wait(let error): "\(call)\(whom): \(error)"
+        case .system(let errno): "\(call)\(whom): \(errno)"
+        }
+    }
+}

@@ -1,0 +1,48 @@
+/// Turns signals of the process into something a green thread waits for, instead of a handler that may do almost nothing.
+///
+/// A signal belongs to one watcher of the process at a time; while it does, its default action is off.
+/// Belongs to the OS thread that made it.
+public final class SignalWatcher {
+    /// Raw memory: the loop refers to it, and a green thread parks in it.
+    private struct State {
+        var waiting = WaitQueue()
+        var pending: UInt64 = 0  // a bit for each signal number
+    }
+
+    private let state = UnsafeMutablePointer<State>.allocate(capacity: 1)
+    private let events: [UnsafeMutablePointer<SignalEvent>]
+    private let loop: EventLoop
+
+    /// Catches `signals` from now on.
+    public init(_ signals: Int32...) {
+        loop = Hub.currentThread.hub.pointee.loop
+        state.initialize(to: State())
+        events = signals.map { [loop, state] number in
+            .make(on: loop, number: number, context: state) { _, watcher, _ in
+                let state = SignalEvent.context(watcher).assumingMemoryBound(to: State.self)
+                state.pointee.pending |= 1 << UInt64(SignalEvent.number(watcher))
+                withUnsafeMutablePointer(to: &state.pointee.waiting) { $0 }.wakeAll()
+            }
+        }
+    }
+
+    deinit {
+        for event in events { event.free(on: loop) }
+        state.deallocate()
+    }
+
+    /// Waits for the next of the signals and returns its number.  Several of one kind before it is looked at count once.
+    public func wait(until deadline: Deadline = .never) throws(WaitError) -> Int32 {
+        let thread = Hub.currentThread
+        while state.pointee.pending == 0 {
+            let queue = withUnsafeMutablePointer(to: &state.pointee.waiting) { $0 }
+            if let error = thread.error(after: thread.wait(for: .signal, until: deadline, in: queue)) { throw error }
+        }
+        let number = state.pointee.pending.trailingZeroBitCount
+        state.pointee.pending &= ~(1 << UInt64(number))
+        return Int32(number)
+    }
+}
+
+@available(*, unavailable)
+extension SignalWatcher: Sendable {}

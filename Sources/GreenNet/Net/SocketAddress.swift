@@ -1,0 +1,206 @@
+import Glibc
+
+/// Where a socket is reached: `127.0.0.1:8080`, `[::1]:8080`, or the path of a unix socket.
+public enum SocketAddress: Hashable, Sendable {
+    case ipv4(IPv4, port: UInt16)
+    case ipv6(IPv6, port: UInt16)
+    /// A path, an abstract name with `@` in front, or nothing for a client that has no name of its own.
+    case unix(path: String)
+
+    /// Four bytes, in the order of the network.
+    public struct IPv4: Hashable, Sendable {
+        let bytes: UInt32
+    }
+
+    /// Sixteen bytes, in the order of the network, and the interface that a link-local one belongs to.
+    public struct IPv6: Hashable, Sendable {
+        let high: UInt64
+        let low: UInt64
+        let scope: UInt32
+    }
+
+    /// A numeric IPv4 or IPv6 address, such as `127.0.0.1` or `fe80::1%eth0`.  Nil for anything else: names are for `Resolver`.
+    public init?(ip text: String, port: UInt16) {
+        if let address = IPv4(text) {
+            self = .ipv4(address, port: port)
+        } else if let address = IPv6(text) {
+            self = .ipv6(address, port: port)
+        } else {
+            return nil
+        }
+    }
+
+    /// The same address with another port; a unix address as it is.
+    public func with(port: UInt16) -> SocketAddress {
+        switch self {
+        case .ipv4(let address, _): .ipv4(address, port: port)
+        case .ipv6(let address, _): .ipv6(address, port: port)
+        case .unix: self
+        }
+    }
+
+    /// Nil for a unix address.
+    public var port: UInt16? {
+        switch self {
+        case .ipv4(_, let port), .ipv6(_, let port): port
+        case .unix: nil
+        }
+    }
+}
+
+extension SocketAddress: CustomStringConvertible {
+    /// As people write it: `127.0.0.1:8080`, `[::1]:8080`, `/run/echo.sock`.
+    public var description: String {
+        switch self {
+        case .ipv4(let address, let port): "\(address):\(port)"
+        case .ipv6(let address, let port): "[\(address)]:\(port)"
+        case .unix(let path): path.isEmpty ? "unix client" : path
+        }
+    }
+}
+
+extension SocketAddress.IPv4: CustomStringConvertible {
+    init?(_ text: String) {
+        var address = in_addr()
+        guard inet_pton(AF_INET, text, &address) == 1 else { return nil }
+        bytes = address.s_addr
+    }
+
+    /// Dotted, as in `127.0.0.1`.
+    public var description: String {
+        withUnsafeBytes(of: bytes) { bytes in bytes.map { String($0) }.joined(separator: ".") }
+    }
+}
+
+extension SocketAddress.IPv6: CustomStringConvertible {
+    init?(_ text: String) {
+        let parts = text.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
+        var address = in6_addr()
+        guard inet_pton(AF_INET6, String(parts[0]), &address) == 1 else { return nil }
+        var scope: UInt32 = 0
+        if parts.count == 2 {
+            scope = UInt32(parts[1]) ?? if_nametoindex(String(parts[1]))
+            guard scope != 0 else { return nil }
+        }
+        self.init(address, scope: scope)
+    }
+
+    init(_ address: in6_addr, scope: UInt32) {
+        let (high, low) = withUnsafeBytes(of: address) { bytes in
+            (bytes.loadUnaligned(as: UInt64.self), bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+        }
+        self.init(high: high, low: low, scope: scope)
+    }
+
+    var raw: in6_addr {
+        var address = in6_addr()
+        withUnsafeMutableBytes(of: &address) { bytes in
+            bytes.storeBytes(of: high, as: UInt64.self)
+            bytes.storeBytes(of: low, toByteOffset: 8, as: UInt64.self)
+        }
+        return address
+    }
+
+    /// In the usual short form, as in `fe80::1%2`.
+    public var description: String {
+        var address = raw
+        let text = withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(INET6_ADDRSTRLEN)) { buffer in
+            String(cString: inet_ntop(AF_INET6, &address, buffer.baseAddress!, socklen_t(buffer.count)))
+        }
+        return scope == 0 ? text : "\(text)%\(scope)"
+    }
+}
+
+// MARK: - As the kernel has it
+
+extension SocketAddress {
+    /// Room for any address, as the socket calls read and write it.
+    struct Storage {
+        var bytes = sockaddr_storage()
+        var length = Storage.capacity
+
+        static var capacity: socklen_t { socklen_t(MemoryLayout<sockaddr_storage>.size) }
+    }
+
+    var family: Int32 {
+        switch self {
+        case .ipv4: AF_INET
+        case .ipv6: AF_INET6
+        case .unix: AF_UNIX
+        }
+    }
+
+    /// The longest path that fits into a unix socket's address, in bytes.
+    public static let longestUnixPath = 107
+
+    /// Nil for a unix path that is too long.
+    var storage: Storage? {
+        var storage = Storage()
+        switch self {
+        case .ipv4(let address, let port):
+            storage.fill(
+                with: sockaddr_in(
+                    sin_family: sa_family_t(AF_INET), sin_port: port.bigEndian,
+                    sin_addr: in_addr(s_addr: address.bytes), sin_zero: (0, 0, 0, 0, 0, 0, 0, 0)))
+        case .ipv6(let address, let port):
+            storage.fill(
+                with: sockaddr_in6(
+                    sin6_family: sa_family_t(AF_INET6), sin6_port: port.bigEndian, sin6_flowinfo: 0,
+                    sin6_addr: address.raw, sin6_scope_id: address.scope))
+        case .unix(let path):
+            guard storage.fill(withUnixPath: path) else { return nil }
+        }
+        return storage
+    }
+
+    init(_ storage: Storage) {
+        switch Int32(storage.bytes.ss_family) {
+        case AF_INET:
+            let address = storage.read(as: sockaddr_in.self)
+            self = .ipv4(IPv4(bytes: address.sin_addr.s_addr), port: UInt16(bigEndian: address.sin_port))
+        case AF_INET6:
+            let address = storage.read(as: sockaddr_in6.self)
+            let ip = IPv6(address.sin6_addr, scope: address.sin6_scope_id)
+            self = .ipv6(ip, port: UInt16(bigEndian: address.sin6_port))
+        default:
+            self = .unix(path: storage.unixPath)
+        }
+    }
+}
+
+extension SocketAddress.Storage {
+    private static var pathOffset: Int { MemoryLayout<sockaddr_un>.offset(of: \.sun_path)! }
+
+    fileprivate mutating func fill<T>(with address: T) {
+        withUnsafeMutableBytes(of: &bytes) { $0.storeBytes(of: address, as: T.self) }
+        length = socklen_t(MemoryLayout<T>.size)
+    }
+
+    fileprivate func read<T>(as type: T.Type) -> T { withUnsafeBytes(of: bytes) { $0.load(as: type) } }
+
+    /// An abstract name has a zero byte where we write `@`, and no zero byte at its end.
+    fileprivate mutating func fill(withUnixPath path: String) -> Bool {
+        var name = Array(path.utf8)
+        guard name.count <= SocketAddress.longestUnixPath, !name.contains(0) else { return false }
+        let isAbstract = name.first == UInt8(ascii: "@")
+        if isAbstract { name[0] = 0 }
+        bytes.ss_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &bytes) { $0[Self.pathOffset...].copyBytes(from: name) }
+        length = socklen_t(Self.pathOffset + name.count + (isAbstract ? 0 : 1))
+        return true
+    }
+
+    fileprivate var unixPath: String {
+        withUnsafeBytes(of: bytes) { bytes in
+            let name = bytes[min(Self.pathOffset, Int(length))..<min(Int(length), bytes.count)]
+            guard name.first == 0 else { return String(decoding: name.prefix { $0 != 0 }, as: UTF8.self) }
+            return name.count > 1 ? "@" + String(decoding: name.dropFirst(), as: UTF8.self) : ""
+        }
+    }
+}
+
+extension UnsafeMutablePointer<SocketAddress.Storage> {
+    var address: UnsafeMutablePointer<sockaddr> {
+        UnsafeMutableRawPointer(self).assumingMemoryBound(to: sockaddr.self)
+    }
+}

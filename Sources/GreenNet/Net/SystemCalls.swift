@@ -1,0 +1,97 @@
+import Glibc
+
+/// The socket calls, each as one system call: the count or descriptor, or errno as a negative number, as the kernel itself answers.
+///
+/// The one place that reads `errno`, right after the call that set it: another green thread may run before anybody else could.
+/// A call that a signal interrupted is made again.
+enum SystemCalls {
+    @inline(__always)
+    private static func retrying(_ call: () -> Int) -> Int {
+        while true {
+            let result = call()
+            if result >= 0 { return result }
+            let number = errno
+            if number != EINTR { return -Int(number) }
+        }
+    }
+
+    // MARK: For each message
+
+    @inline(__always)
+    static func receive(_ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+        retrying { Glibc.recv(descriptor, buffer.baseAddress, buffer.count, 0) }
+    }
+
+    /// A peer that is gone is an error here, never SIGPIPE.
+    @inline(__always)
+    static func send(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        retrying { Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL)) }
+    }
+
+    // MARK: For each connection
+
+    /// Non-blocking and closed on exec.
+    static func accept(_ descriptor: Int32, from storage: UnsafeMutablePointer<SocketAddress.Storage>) -> Int {
+        retrying {
+            storage.pointee.length = SocketAddress.Storage.capacity
+            return Int(GNU.accept(descriptor, storage.address, &storage.pointee.length))
+        }
+    }
+
+    static func shutdownSending(_ descriptor: Int32) -> Int {
+        retrying { Int(Glibc.shutdown(descriptor, Int32(SHUT_WR))) }
+    }
+
+    /// Not made again after a signal: Linux has let go of the number by then.
+    static func close(_ descriptor: Int32) { _ = Glibc.close(descriptor) }
+
+    // MARK: Setting up
+
+    static func socket(family: Int32) -> Int {
+        let kind = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+        return retrying { Int(Glibc.socket(family, kind, 0)) }
+    }
+
+    static func bind(_ descriptor: Int32, to storage: inout SocketAddress.Storage) -> Int {
+        withUnsafeMutablePointer(to: &storage) { storage in
+            retrying { Int(Glibc.bind(descriptor, storage.address, storage.pointee.length)) }
+        }
+    }
+
+    /// Interrupted by a signal, a connect goes on by itself: it is not made again, and counts as under way.
+    static func connect(_ descriptor: Int32, to storage: inout SocketAddress.Storage) -> Int {
+        withUnsafeMutablePointer(to: &storage) { storage in
+            guard Glibc.connect(descriptor, storage.address, storage.pointee.length) < 0 else { return 0 }
+            let number = errno
+            return number == EINTR ? -Int(EINPROGRESS) : -Int(number)
+        }
+    }
+
+    static func listen(_ descriptor: Int32, backlog: Int32) -> Int {
+        retrying { Int(Glibc.listen(descriptor, backlog)) }
+    }
+
+    static func localAddress(_ descriptor: Int32, into storage: inout SocketAddress.Storage) -> Int {
+        withUnsafeMutablePointer(to: &storage) { storage in
+            retrying { Int(Glibc.getsockname(descriptor, storage.address, &storage.pointee.length)) }
+        }
+    }
+
+    static func setOption(_ descriptor: Int32, level: Int32, _ name: Int32, to value: Int32) -> Int {
+        retrying {
+            withUnsafePointer(to: value) { value in
+                Int(Glibc.setsockopt(descriptor, level, name, value, socklen_t(MemoryLayout<Int32>.size)))
+            }
+        }
+    }
+
+    /// How an asynchronous connect has ended: 0 or errno.
+    static func pendingError(_ descriptor: Int32) -> Int32 {
+        var value: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        let result = retrying { Int(Glibc.getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &value, &length)) }
+        return result < 0 ? Int32(-result) : value
+    }
+
+    static func unlink(_ path: String) -> Int { retrying { Int(Glibc.unlink(path)) } }
+}

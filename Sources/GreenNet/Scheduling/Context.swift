@@ -1,0 +1,101 @@
+internal import CGreenContext
+import Glibc
+
+// The one door to CGreenContext: every name that the rest of GreenNet uses of it is given here.
+
+/// A green thread's record, at the top of its own stack: raw memory that never moves, so that no access to a class property is
+/// open while a stack is left, and nothing is retained on the way.
+typealias GreenThread = UnsafeMutablePointer<green_thread>
+
+/// Parked green threads, first come first served.  It must not move while somebody stands in it.
+typealias WaitQueue = green_wait_queue
+
+enum Context {
+    /// The green thread that runs on this OS thread; nil where no hub was made yet.
+    @inline(__always)
+    static var running: GreenThread? { green_running() }
+
+    static func setRunning(_ thread: GreenThread?) { green_set_running(thread) }
+
+    /// Leaves `from`, which runs, for `to`.  Comes back when somebody switches to `from`.
+    @inline(__always)
+    static func switchStack(from: GreenThread, to: GreenThread) {
+        green_set_running(to)
+        green_switch(from, to)
+    }
+
+    /// Leaves `from` for ever.
+    static func switchStackForEver(from: GreenThread, to: GreenThread) -> Never {
+        green_set_running(to)
+        green_switch_last(from, to)
+    }
+
+    typealias Entry = @convention(c) (UnsafeMutableRawPointer?) -> Void
+
+    /// Makes the record ready for its first switch, which calls `entry(thread)`.
+    static func prepare(_ thread: GreenThread, entry: Entry) {
+        green_sanitizer_made(thread)
+        green_first_frame(thread, entry)
+    }
+
+    static func adoptOSThread(_ thread: GreenThread) { green_sanitizer_main(thread) }
+
+    /// Gives back what a sanitizer holds for an ended green thread.
+    static func forget(_ thread: GreenThread) { green_sanitizer_freed(thread) }
+
+    static func watchForOverflow() -> UnsafeMutableRawPointer? { green_overflow_watch() }
+    static func unwatchForOverflow(_ alternateStack: UnsafeMutableRawPointer?) {
+        green_overflow_unwatch(alternateStack)
+    }
+}
+
+/// Address space for stacks.
+enum StackMemory {
+    static func map(_ bytes: Int) throws(Errno) -> UnsafeMutableRawPointer {
+        var low: UnsafeMutableRawPointer?
+        let number = green_stacks_map(bytes, &low)
+        guard let low else { throw Errno(number) }
+        return low
+    }
+
+    static func unmap(_ low: UnsafeMutableRawPointer, _ bytes: Int) { green_stacks_unmap(low, bytes) }
+    static func discard(_ low: UnsafeMutableRawPointer, _ bytes: Int) { green_stack_discard(low, bytes) }
+
+    /// How guards are made; what the kernel has, unless a test wants the other way.
+    enum Guard: UInt32 {
+        case best, madvise, mprotect
+    }
+
+    static func installGuard(_ low: UnsafeMutableRawPointer, _ bytes: Int, _ kind: Guard) throws(Errno) {
+        let number = green_guard_install(low, bytes, green_guard_kind(rawValue: kind.rawValue))
+        if number != 0 { throw Errno(number) }
+    }
+}
+
+/// The sanitizer that this was built with.  Tests scale themselves by it.
+package enum Sanitizer {
+    case none, address, thread
+
+    package static var active: Sanitizer {
+        switch green_sanitizer() {
+        case 1: .address
+        case 2: .thread
+        default: .none
+        }
+    }
+}
+
+/// GNU's own calls, which Swift's view of glibc leaves out.
+enum GNU {
+    static func errnoName(_ code: Int32) -> String? {
+        guard let name = green_errno_name(code) else { return nil }
+        return String(cString: name)
+    }
+
+    /// -1 with errno set; else the descriptor, non-blocking and closed on exec.
+    static func accept(
+        _ descriptor: Int32, _ address: UnsafeMutablePointer<sockaddr>, _ length: inout socklen_t
+    ) -> Int32 {
+        green_accept(descriptor, address, &length)
+    }
+}

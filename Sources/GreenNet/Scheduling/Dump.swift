@@ -1,0 +1,40 @@
+extension Hub: CustomStringConvertible {
+    /// Every green thread of the hub, a line each: name, state, what it waits for.
+    public var description: String { state.dump() }
+}
+
+extension HubPointer {
+    func dump() -> String {
+        let threads = sequence(first: pointee.first) { $0?.pointee.all_next }.prefix { $0 != nil }
+        return threads.map { "  \($0!.line)" }.reversed().joined(separator: "\n")
+    }
+}
+
+extension GreenThread {
+    fileprivate var line: String {
+        let name = pointee.name.map { " (\(String(cString: $0)))" } ?? ""
+        return "green thread \(pointee.id)\(name): \(activity)"
+    }
+
+    private var activity: String {
+        switch state {
+        case .running: "running"
+        case .ready: pointee.started == 0 ? "not begun" : "ready"
+        case .ended: "ended"
+        case .parked: "waits for \(wish)"
+        }
+    }
+
+    private var wish: String {
+        switch waitKind {
+        case .readable: "descriptor \(pointee.wait_detail) to be readable"
+        case .writable: "descriptor \(pointee.wait_detail) to be writable"
+        case .sleep: "its time to sleep to be over"
+        case .end: "the end of green thread \(pointee.wait_detail)"
+        case .idle: "the end of all green threads"
+        case .signal: "a signal"
+        case .lookup: "a name to be looked up"
+        case .event, .nothing: "an event"
+        }
+    }
+}

@@ -1,0 +1,124 @@
+import Glibc
+
+/// Where a green thread stands.
+enum GreenState: UInt8 {
+    case ready, running, parked, ended
+}
+
+/// Why a wait ended.
+enum Wake: UInt8 {
+    /// What was waited for has come.
+    case event
+    case deadline
+    case cancelled
+    /// What was waited on was closed by somebody else.
+    case closed
+    /// Nothing was left that could have woken anybody.
+    case blockedForever
+}
+
+/// What a green thread waits for, as dumps name it.
+enum WaitKind: UInt8 {
+    case nothing, readable, writable, sleep, end, idle, signal, lookup, event
+
+    /// Whether the world outside the hub can end such a wait, so that a hub in which all others wait is not stuck.
+    var comesFromOutside: Bool {
+        switch self {
+        case .readable, .writable, .signal, .lookup: true
+        case .nothing, .sleep, .end, .idle, .event: false
+        }
+    }
+}
+
+extension GreenThread {
+    var hub: HubPointer {
+        @inline(__always) get { pointee.hub.assumingMemoryBound(to: HubState.self) }
+    }
+
+    var state: GreenState {
+        get { GreenState(rawValue: pointee.state)! }
+        nonmutating set { pointee.state = newValue.rawValue }
+    }
+
+    var waitKind: WaitKind { WaitKind(rawValue: pointee.wait_kind)! }
+
+    /// Killed, and not inside `shielded`.
+    var isCancelled: Bool { pointee.cancelled != 0 && pointee.shields == 0 }
+
+    /// Parks the running green thread until somebody wakes it or `deadline` (or that of an enclosing time limit) has passed.
+    ///
+    /// The one place where a green thread gives up the processor to wait.  Whoever shall wake it finds it in `queue`, or was told
+    /// of it by the caller before, and forgets it after: nobody may wake a thread for a wait that is over.
+    /// A killed green thread does not park at all.
+    func wait(
+        for kind: WaitKind, _ detail: UInt64 = 0, until deadline: Deadline = .never,
+        in queue: UnsafeMutablePointer<WaitQueue>? = nil
+    ) -> Wake {
+        if isCancelled { return .cancelled }
+        let hub = hub
+        let limit = Swift.min(deadline.nanoseconds, pointee.scope_deadline)
+        let hasOutsideHelp = limit != Int64.max || kind.comesFromOutside
+        if limit != Int64.max { limitWait(to: Deadline(nanoseconds: limit)) }
+        if hasOutsideHelp { hub.pointee.outsideWaits += 1 }
+        queue?.append(self)
+        pointee.wait_kind = kind.rawValue
+        pointee.wait_detail = detail
+        pointee.turns = 0
+        state = .parked
+        hub.runOthers(insteadOf: self)
+        if hasOutsideHelp { hub.pointee.outsideWaits -= 1 }
+        pointee.deadline = Int64.max
+        return Wake(rawValue: pointee.wake)!
+    }
+
+    /// Ends the wait of a parked green thread.  Does nothing to one that is not parked: the first to wake it wins.
+    @inline(__always)
+    func wake(_ why: Wake) {
+        guard state == .parked else { return }
+        if let queue = pointee.queue { queue.remove(self) }
+        pointee.wake = why.rawValue
+        state = .ready
+        hub.pointee.ready.append(self)
+    }
+
+    /// Lets every other ready green thread run first.
+    func giveWay() {
+        pointee.turns = 0
+        state = .ready
+        hub.pointee.ready.append(self)
+        hub.runOthers(insteadOf: self)
+    }
+
+    // MARK: Deadlines
+
+    /// Sees to it that the timer fires at `limit` at the latest.  One that is due earlier, left over from an earlier wait, is left
+    /// alone and looks again when it fires: a deadline that moves on with every message costs nothing so.
+    private func limitWait(to limit: Deadline) {
+        pointee.deadline = limit.nanoseconds
+        let timer = timer
+        if !timer.isActive || timer.pointee.due > limit { timer.start(on: hub.pointee.loop, due: limit) }
+    }
+
+    private var timer: UnsafeMutablePointer<TimerWatcher> {
+        if let timer = pointee.timer { return timer.assumingMemoryBound(to: TimerWatcher.self) }
+        let timer = UnsafeMutablePointer<TimerWatcher>.make(context: self, callback: timerFired)
+        pointee.timer = UnsafeMutableRawPointer(timer)
+        return timer
+    }
+
+    fileprivate func timeIsUp() {
+        guard state == .parked, pointee.deadline != Int64.max else { return }
+        let limit = Deadline(nanoseconds: pointee.deadline)
+        if limit.hasPassed { wake(.deadline) } else { timer.start(on: hub.pointee.loop, due: limit) }
+    }
+
+    func freeTimer() {
+        pointee.timer?.assumingMemoryBound(to: TimerWatcher.self).free(on: hub.pointee.loop)
+        pointee.timer = nil
+    }
+}
+
+/// In the loop.
+private let timerFired: TimerWatcher.Callback = { _, timer, _ in
+    TimerWatcher.context(timer, as: GreenThread.Pointee.self).timeIsUp()
+}

@@ -1,0 +1,193 @@
+/// A green thread, whatever it gives: its name, its state, its end.
+///
+/// Belongs to the OS thread that spawned it.
+public class AnyGreenlet {
+    /// Nil once it has ended.
+    final var thread: GreenThread?
+    /// Counts up from 1 within its hub, where the main green thread is the first.
+    public internal(set) final var id: UInt64 = 0
+    /// As given to `spawn`.
+    public final let name: String?
+    /// What it was killed with, for good.
+    fileprivate final var killReason: (any Error)?
+
+    init(name: String?) { self.name = name }
+
+    /// On its own stack.
+    func run() { fatalError("\(Self.self) has no body") }
+
+    /// How it ended; nil while it lives.
+    fileprivate var failure: (any Error)? { nil }
+
+    /// Where a green thread stands between its spawn and its end.
+    public enum State: Hashable, Sendable {
+        /// Spawned; its body has not begun.
+        case starting
+        /// Waits for its turn.
+        case ready
+        case running
+        /// Parked in a call that waits.
+        case waiting
+        /// Its body returned.
+        case finished
+        /// Its body threw, or there was no stack for it.
+        case failed
+        /// It was killed, and ended by that.
+        case killed
+    }
+
+    /// Where it stands now.
+    public final var state: State {
+        guard let thread else { return endState }
+        switch thread.state {
+        case .running: return .running
+        case .parked: return .waiting
+        case .ready, .ended: return thread.pointee.started == 0 ? .starting : .ready
+        }
+    }
+
+    private var endState: State {
+        guard let failure else { return .finished }
+        return killReason != nil && wasKilled ? .killed : failure is GreenletExit ? .killed : .failed
+    }
+
+    final var isKilled: Bool { killReason != nil }
+
+    /// Set when the body, killed, ended with what it was killed with.
+    fileprivate final var wasKilled = false
+
+    /// Whether its body has returned or thrown, or will never begin.
+    public final var hasEnded: Bool { thread == nil }
+
+    /// Waits until it has ended, or until `deadline`.  Returns whether it has ended; never throws what its body threw.
+    @discardableResult
+    public final func join(until deadline: Deadline = .never) throws(WaitError) -> Bool {
+        let caller = Hub.currentThread
+        while let thread {
+            precondition(thread != caller, "a green thread can't join itself")
+            precondition(thread.hub == caller.hub, "a green thread is joined on its own OS thread")
+            let wake = caller.wait(for: .end, id, until: deadline, in: thread.joiners)
+            switch caller.error(after: wake) {
+            case nil: continue
+            case .deadlinePassed: return hasEnded
+            case let error?: throw error
+            }
+        }
+        return true
+    }
+
+    /// Makes its current wait and every later one throw, until its body has ended; then `error` is what it has ended with.
+    ///
+    /// Never waits itself: `join()` does.  One that has not begun will not: it ends with `error`.  One inside `shielded` notices when
+    /// it comes out.  A second kill, or one after the end, changes nothing.
+    public final func kill(throwing error: any Error = GreenletExit()) {
+        guard let thread, killReason == nil else { return }
+        precondition(thread != thread.hub.pointee.main, "the main green thread can't be killed")
+        killReason = error
+        thread.pointee.cancelled = 1
+        if thread.pointee.shields == 0 { thread.wake(.cancelled) }
+    }
+
+    /// The name by which dumps and errors speak of it.
+    package final var title: String { name.map { "green thread \(id) (\($0))" } ?? "green thread \(id)" }
+}
+
+@available(*, unavailable)
+extension AnyGreenlet: Sendable {}
+
+/// A green thread that gives a `Value`.
+public final class Greenlet<Value>: AnyGreenlet {
+    private var body: (() throws -> Value)?
+    private var outcome: Result<Value, any Error>?
+    private var isObserved = false
+
+    init(name: String?, _ body: @escaping () throws -> Value) {
+        self.body = body
+        super.init(name: name)
+    }
+
+    deinit {
+        guard case .failure(let error) = outcome, !isObserved, !wasKilled, !(error is GreenletExit) else { return }
+        Hub.report(title, error)
+    }
+
+    override func run() {
+        let body = body.take()!
+        if thread!.isCancelled { return fail(killReason!, killed: true) }
+        do {
+            outcome = .success(try body())
+        } catch let error as any WaitEnding where error.waitError == .cancelled && killReason != nil {
+            fail(killReason!, killed: true)
+        } catch {
+            fail(error)
+        }
+    }
+
+    func fail(_ error: any Error, killed: Bool = false) {
+        wasKilled = killed
+        outcome = .failure(error)
+    }
+
+    override fileprivate var failure: (any Error)? {
+        if case .failure(let error) = outcome { error } else { nil }
+    }
+
+    /// How it ended; nil while it lives.
+    public var result: Result<Value, any Error>? {
+        isObserved = isObserved || outcome != nil
+        return outcome
+    }
+
+    /// Waits until it has ended, and returns what its body returned or throws what it threw.
+    /// Throws `WaitError.deadlinePassed` where it has not ended by `deadline`.
+    public func value(until deadline: Deadline = .never) throws -> Value {
+        guard try join(until: deadline) else { throw WaitError.deadlinePassed }
+        isObserved = true
+        return try outcome!.get()
+    }
+}
+
+/// Stands for the OS thread's own stack.
+final class MainGreenlet: AnyGreenlet {}
+
+// As with `Task.sleep`, the static ones need no `Value`.
+extension Greenlet where Value == Never {
+    /// The green thread that runs now.
+    public static var current: AnyGreenlet { Hub.currentThread.greenlet }
+
+    /// Lets every other green thread that is ready run before this one goes on.
+    public static func yield() throws(WaitError) {
+        let thread = Hub.currentThread
+        thread.giveWay()
+        try thread.throwIfInterrupted()
+    }
+
+    /// Waits for `length`, a little longer rather than shorter.  No length at all, or a negative one, is a `yield()`.
+    public static func sleep(for length: Duration) throws(WaitError) {
+        guard length > .zero else { return try yield() }
+        try sleep(until: .after(length))
+    }
+
+    /// Waits until `deadline` has come.
+    public static func sleep(until deadline: Deadline) throws(WaitError) {
+        let thread = Hub.currentThread
+        let error = thread.error(after: thread.wait(for: .sleep, until: deadline))
+        if let error, error != .deadlinePassed { throw error }
+    }
+}
+
+extension GreenThread {
+    /// For calls that did not have to wait: a killed green thread, or one whose time is over, must not run on for ever.
+    func throwIfInterrupted() throws(WaitError) {
+        if isCancelled { throw .cancelled }
+        if pointee.scope_deadline != Int64.max, let limit = expiredLimit { throw .timedOut(limit) }
+    }
+}
+
+extension Optional {
+    /// Takes the value out.
+    fileprivate mutating func take() -> Wrapped? {
+        defer { self = nil }
+        return self
+    }
+}

@@ -1,0 +1,127 @@
+import Glibc
+
+/// Schedules the green threads of one OS thread over one event loop.
+///
+/// It is made by the first call that needs it.  The OS thread's own stack is its *main* green thread, so that code at top level can
+/// spawn, sleep and join with no ceremony.  A hub and all that belongs to it stay on their OS thread; `remote` is the one door from
+/// elsewhere.  It ends with its OS thread, or by `close()`.
+public final class Hub {
+    let state: HubPointer
+
+    /// Told of every green thread that failed and whose end nobody asked for: its name and what it threw.  Writes a line to standard
+    /// error unless replaced.  Called from any green thread of the hub; must not wait.
+    public var onUnobservedFailure: (String, any Error) -> Void = reportFailure(of:_:)
+
+    /// A green thread can be outlived by its handle, and the handle by the hub.
+    static func report(_ name: String, _ error: any Error) {
+        let hub = Context.running?.hub.pointee.owner.takeUnretainedValue()
+        (hub?.onUnobservedFailure ?? reportFailure(of:_:))(name, error)
+    }
+
+    private let alternateStack: UnsafeMutableRawPointer?
+
+    /// The hub of this OS thread.  Stops the program where the kernel has no descriptor left for a new one.
+    public static var current: Hub { currentThread.hub.pointee.owner.takeUnretainedValue() }
+
+    /// The green thread that runs now.
+    @inline(__always)
+    static var currentThread: GreenThread { Context.running ?? make().state.pointee.main }
+
+    private init(state: HubPointer, alternateStack: UnsafeMutableRawPointer?) {
+        self.state = state
+        self.alternateStack = alternateStack
+    }
+
+    // MARK: Making
+
+    private static func make() -> Hub {
+        guard let loop = EventLoop() else {
+            fatalError("GreenNet: no event loop can be made: is the limit of open descriptors reached?")
+        }
+        var stacks = StackPool()
+        let scheduler: GreenThread
+        do { scheduler = try stacks.take() } catch { fatalError("GreenNet: no stack for the hub: \(error)") }
+        let state = HubPointer.allocate(capacity: 1)
+        let hub = Hub(state: state, alternateStack: Context.watchForOverflow())
+        state.initialize(
+            to: HubState(
+                loop: loop, main: makeMainThread(), scheduler: scheduler, stacks: stacks,
+                remote: RemoteHub(wakes: state, on: loop), owner: Unmanaged.passRetained(hub)))
+        state.adoptMainThread()
+        state.prepareScheduler()
+        endWithOSThread(state)
+        return hub
+    }
+
+    private static func makeMainThread() -> GreenThread {
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: MemoryLayout<GreenThread.Pointee>.size, alignment: 64)
+        return memory.initializeMemory(as: GreenThread.Pointee.self, to: GreenThread.Pointee())
+    }
+
+    // MARK: Running
+
+    /// Runs until every green thread spawned here has ended.  For the main green thread and others alike; a green thread other than
+    /// the main one doesn't wait for itself.
+    ///
+    /// Throws `WaitError.blockedForever`, with the list of who waits on what, where none of those left can ever be woken.
+    public func run(until deadline: Deadline = .never) throws(WaitError) {
+        let thread = Hub.currentThread
+        precondition(thread.hub == state, "Hub.run() on another OS thread than the hub's")
+        let own = thread == state.pointee.main ? 0 : 1
+        while state.pointee.alive > own {
+            if let error = thread.error(after: thread.wait(for: .idle, until: deadline, in: state.idleQueue)) {
+                throw error
+            }
+        }
+    }
+
+    /// The handle by which other OS threads reach this hub.  While anybody holds it, the hub doesn't take itself for stuck.
+    public var remote: RemoteHub { state.pointee.remote }
+
+    /// Kills what still runs, waits until all of it has unwound, and gives back everything.  The next call that needs a hub makes a
+    /// new one.  To be called from the main green thread; without it, it happens when the OS thread ends.
+    public func close() {
+        precondition(Context.running == state.pointee.main, "Hub.close() is for the OS thread's main green thread")
+        for greenlet in state.living { greenlet.kill() }
+        do { try run() } catch { fatalError("GreenNet: the hub can't close: \(error)") }
+        forgetOSThread()
+        state.endScheduler()
+        state.pointee.remote.close()
+        #if DEBUG
+        state.pointee.loop.verify()
+        #endif
+        state.pointee.loop.destroy()
+        state.freeMemory()
+        Context.unwatchForOverflow(alternateStack)
+        Context.setRunning(nil)
+        state.pointee.owner.release()
+        state.deinitialize(count: 1)
+        state.deallocate()
+    }
+}
+
+@available(*, unavailable)
+extension Hub: Sendable {}
+
+private func reportFailure(of name: String, _ error: any Error) {
+    writeToStandardError("GreenNet: \(name) failed: \(error)\n")
+}
+
+func writeToStandardError(_ text: String) {
+    var text = text
+    text.withUTF8 { bytes in _ = write(STDERR_FILENO, bytes.baseAddress, bytes.count) }
+}
+
+// MARK: - The end of an OS thread
+
+/// Closes the hub of an OS thread that ends without having done so.
+private let hubKey: pthread_key_t = {
+    var key = pthread_key_t()
+    pthread_key_create(&key) { state in
+        state?.assumingMemoryBound(to: HubState.self).pointee.owner.takeUnretainedValue().close()
+    }
+    return key
+}()
+
+private func endWithOSThread(_ state: HubPointer) { pthread_setspecific(hubKey, state) }
+private func forgetOSThread() { pthread_setspecific(hubKey, nil) }

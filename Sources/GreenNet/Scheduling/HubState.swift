@@ -1,0 +1,98 @@
+typealias HubPointer = UnsafeMutablePointer<HubState>
+
+/// What a hub keeps, in raw memory: a switch away from inside a method leaves no access to a class property open.
+///
+/// Belongs to one OS thread; only `remote` may be touched from others.
+struct HubState {
+    let loop: EventLoop
+    var ready = ReadyQueue()
+    /// The OS thread's own stack.
+    let main: GreenThread
+    /// Runs `schedule()` on a stack of its own; switched to where nothing is ready.
+    let scheduler: GreenThread
+    /// Switches left until the loop must be looked at, lest timers and other descriptors starve.
+    var turnsLeft = 0
+    /// Parked green threads that the world outside or a timer can wake.
+    var outsideWaits = 0
+    /// Green threads spawned and not ended.
+    var alive = 0
+    var first: GreenThread?  // of the living, through all_next
+    var lastID: UInt64 = 0
+    /// Those who wait for `alive` to become 0.
+    var idle = WaitQueue()
+    var stacks = StackPool()
+    /// One buffer for all connections to receive into; made at the first use.
+    var receiveBuffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    var receiveBufferSize = 64 << 10
+    var remote: RemoteHub
+    var isClosing = false
+    var passes: UInt64 = 0
+    /// Set when a deadlock was found, for the error of whoever is woken by it.
+    var deadlock: BlockedForever?
+    let owner: Unmanaged<Hub>
+
+    static let turnsPerPass = 128
+}
+
+extension HubPointer {
+    // MARK: Running
+
+    /// Runs the others until somebody makes `thread`, which has set its state, ready again.
+    @inline(__always)
+    func runOthers(insteadOf thread: GreenThread) {
+        let next = nextToRun()
+        next.state = .running
+        if next != thread { Context.switchStack(from: thread, to: next) }
+    }
+
+    @inline(__always)
+    fileprivate func nextToRun() -> GreenThread {
+        guard pointee.turnsLeft > 0, let next = pointee.ready.popFirst() else { return pointee.scheduler }
+        pointee.turnsLeft -= 1
+        return next
+    }
+
+    /// The hub's own loop: run what is ready, then ask the kernel what else is.  Returns when the hub closes.
+    func schedule() {
+        while !pointee.isClosing {
+            pointee.turnsLeft = HubState.turnsPerPass
+            runOthers(insteadOf: pointee.scheduler)
+            if pointee.stacks.needsTrimming { pointee.stacks.trim() }
+            if !pointee.ready.isEmpty || pointee.stacks.needsTrimming {
+                pointee.loop.pollEvents()
+            } else if pointee.isClosing {
+                return
+            } else if canBeWoken {
+                pointee.loop.waitForEvents()
+            } else {
+                reportDeadlock()
+            }
+            verifyNowAndThen()
+        }
+    }
+
+    /// A remote handle in somebody's hands may be used at any time.
+    private var canBeWoken: Bool { pointee.outsideWaits > 0 || !isKnownUniquelyReferenced(&pointee.remote) }
+
+    /// The main green thread is parked, or the scheduler would not run.
+    private func reportDeadlock() {
+        pointee.deadlock = BlockedForever(waiting: dump())
+        pointee.main.wake(.blockedForever)
+    }
+
+    private func verifyNowAndThen() {
+        #if DEBUG
+        pointee.passes &+= 1
+        if pointee.passes % 256 == 0 { pointee.loop.verify() }
+        #endif
+    }
+}
+
+extension HubPointer {
+    /// Runs the next one in place of `thread`, which has ended.
+    func switchForEver(from thread: GreenThread) -> Never {
+        let next = nextToRun()
+        next.state = .running
+        Context.switchStackForEver(from: thread, to: next)
+    }
+}

@@ -1,0 +1,150 @@
+import Glibc
+
+/// Runs `body` on a green thread of its own, which begins when this one next waits, gives way or ends.
+///
+/// Never waits.  Where the kernel has no stack to give, the green thread is born failed, with `SpawnError`.
+/// `name` shows in dumps and errors.  Callable from any green thread; the new one belongs to the same OS thread.
+@discardableResult
+public func spawn<Value>(name: String? = nil, _ body: @escaping () throws -> Value) -> Greenlet<Value> {
+    let greenlet = Greenlet(name: name, body)
+    do throws(SpawnError) {
+        try Hub.currentThread.hub.start(greenlet)
+    } catch {
+        greenlet.fail(error)
+    }
+    return greenlet
+}
+
+/// The kernel had no memory, or no mapping left (vm.max_map_count), for one more stack.
+public struct SpawnError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// What the kernel said: ENOMEM, as a rule.
+    public let errno: Errno
+
+    /// As in `no stack for a green thread: ENOMEM`.
+    public var description: String { "no stack for a green thread: \(errno)" }
+}
+
+extension HubPointer {
+    func nextID() -> UInt64 {
+        pointee.lastID += 1
+        return pointee.lastID
+    }
+
+    /// Gives `greenlet` a stack and its place at the end of the ready queue.
+    func start(_ greenlet: AnyGreenlet) throws(SpawnError) {
+        let thread: GreenThread
+        do { thread = try pointee.stacks.take() } catch { throw SpawnError(errno: error) }
+        enrol(greenlet, as: thread)
+        Context.prepare(thread, entry: greenThreadMain)
+        pointee.alive += 1
+        thread.state = .ready
+        pointee.ready.append(thread)
+    }
+
+    private func enrol(_ greenlet: AnyGreenlet, as thread: GreenThread) {
+        thread.pointee.id = nextID()
+        thread.pointee.hub = UnsafeMutableRawPointer(self)
+        thread.pointee.deadline = Int64.max
+        thread.pointee.scope_deadline = Int64.max
+        thread.pointee.body = Unmanaged.passRetained(greenlet).toOpaque()
+        if let name = greenlet.name { thread.pointee.name = strdup(name) }
+        thread.pointee.all_next = pointee.first
+        pointee.first?.pointee.all_previous = thread
+        pointee.first = thread
+        greenlet.thread = thread
+        greenlet.id = thread.pointee.id
+    }
+
+    private func strikeOff(_ thread: GreenThread) {
+        let (previous, next) = (thread.pointee.all_previous, thread.pointee.all_next)
+        if let previous { previous.pointee.all_next = next } else { pointee.first = next }
+        next?.pointee.all_previous = previous
+        Glibc.free(thread.pointee.name)
+        thread.freeTimer()
+    }
+
+    /// Every green thread that has not ended, the youngest first, without the main one.
+    var living: [AnyGreenlet] {
+        sequence(first: pointee.first) { $0?.pointee.all_next }.prefix { $0 != nil }
+            .map { $0!.greenlet }.filter { $0.thread != pointee.main }
+    }
+
+    // MARK: The main green thread
+
+    func adoptMainThread() {
+        let main = pointee.main
+        enrol(MainGreenlet(name: "main"), as: main)
+        main.state = .running
+        Context.adoptOSThread(main)
+        Context.setRunning(main)
+    }
+
+    // MARK: The scheduler
+
+    func prepareScheduler() {
+        pointee.scheduler.pointee.hub = UnsafeMutableRawPointer(self)
+        Context.prepare(pointee.scheduler, entry: schedulerMain)
+    }
+
+    /// The scheduler's stack is left by returning from `schedule()`, as every stack is.
+    func endScheduler() {
+        pointee.isClosing = true
+        Context.switchStack(from: pointee.main, to: pointee.scheduler)
+    }
+
+    func freeMemory() {
+        let main = pointee.main
+        strikeOff(main)
+        main.greenlet.thread = nil
+        Unmanaged<AnyGreenlet>.fromOpaque(main.pointee.body).release()
+        UnsafeMutableRawPointer(main).deallocate()
+        pointee.stacks.give(pointee.scheduler)
+        pointee.stacks.unmapAll()
+        pointee.receiveBuffer.deallocate()
+    }
+
+    // MARK: The end of a green thread
+
+    /// On the stack of the green thread that ends, which nothing touches any more once the next one runs.
+    fileprivate func end(_ thread: GreenThread) -> Never {
+        thread.joiners.wakeAll()
+        strikeOff(thread)
+        thread.state = .ended
+        pointee.alive -= 1
+        if pointee.alive <= 1 { idleQueue.wakeAll() }
+        pointee.stacks.give(thread)
+        switchForEver(from: thread)
+    }
+}
+
+extension GreenThread {
+    var greenlet: AnyGreenlet { Unmanaged.fromOpaque(pointee.body).takeUnretainedValue() }
+    var joiners: UnsafeMutablePointer<WaitQueue> { withUnsafeMutablePointer(to: &pointee.joiners) { $0 } }
+}
+
+extension HubPointer {
+    var idleQueue: UnsafeMutablePointer<WaitQueue> { withUnsafeMutablePointer(to: &pointee.idle) { $0 } }
+}
+
+/// The first frame of every green thread.
+private let greenThreadMain: Context.Entry = { argument in
+    let thread = argument!.assumingMemoryBound(to: GreenThread.Pointee.self)
+    runBody(of: thread)
+    thread.hub.end(thread)
+}
+
+/// Apart, so that nothing is left retained on the stack when it is abandoned.
+@inline(never)
+private func runBody(of thread: GreenThread) {
+    let greenlet = Unmanaged<AnyGreenlet>.fromOpaque(thread.pointee.body).takeRetainedValue()
+    thread.pointee.started = 1
+    greenlet.run()
+    greenlet.thread = nil
+}
+
+private let schedulerMain: Context.Entry = { argument in
+    let scheduler = argument!.assumingMemoryBound(to: GreenThread.Pointee.self)
+    let hub = scheduler.hub
+    hub.schedule()
+    Context.switchStackForEver(from: scheduler, to: hub.pointee.main)
+}

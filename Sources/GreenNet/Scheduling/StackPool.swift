@@ -1,0 +1,93 @@
+/// The stacks of one hub: mapped in slabs, guarded when first handed out, reused last in first out.
+///
+/// A stack is 256 KiB of addresses, of which the kernel backs a page when it is touched.  Printing a thrown error takes 41 KiB.
+struct StackPool {
+    static let stackSize = 256 << 10
+    /// More than a page: a function with large locals can step over one.
+    static let guardSize = 16 << 10
+    /// Free stacks that keep their pages.  Beyond it the pages go back to the kernel, the addresses stay.
+    static let warmLimit = 1024
+    private static let colours = 16
+
+    private struct Slab {
+        let low: UnsafeMutableRawPointer
+        let count: Int
+        var used = 0
+    }
+
+    /// A free stack.  Nothing in its pages is needed to use it again.
+    private struct Stack {
+        let slot: UnsafeMutableRawPointer
+        let record: GreenThread
+    }
+
+    private var slabs: ContiguousArray<Slab> = []
+    private var warm: ContiguousArray<Stack> = []
+    private var cold: ContiguousArray<Stack> = []
+    private var carved = 0
+    var guardKind = StackMemory.Guard.best
+
+    /// Stacks kept for reuse.
+    var cached: Int { warm.count + cold.count }
+
+    /// A fresh record at the top of a stack of its own.  Throws where the kernel has no memory or no mapping left.
+    mutating func take() throws(Errno) -> GreenThread {
+        if let stack = warm.popLast() {
+            Context.forget(stack.record)
+            return blank(stack)
+        }
+        if let stack = cold.popLast() { return blank(stack) }
+        return blank(try carve())
+    }
+
+    /// May be called on the very stack that is given back: nothing in it changes before the next `take` or `trim`.
+    mutating func give(_ thread: GreenThread) {
+        warm.append(Stack(slot: thread.pointee.slot, record: thread))
+    }
+
+    var needsTrimming: Bool { warm.count > StackPool.warmLimit }
+
+    /// Gives the pages of some stacks back to the kernel: a few at a time, since it costs a system call each.
+    mutating func trim() {
+        for _ in 0..<min(64, warm.count - StackPool.warmLimit) {
+            let stack = warm.removeLast()
+            Context.forget(stack.record)
+            StackMemory.discard(stack.slot + StackPool.guardSize, StackPool.stackSize - StackPool.guardSize)
+            cold.append(stack)
+        }
+    }
+
+    /// To be called when no green thread is left.
+    mutating func unmapAll() {
+        for stack in warm { Context.forget(stack.record) }
+        for slab in slabs { StackMemory.unmap(slab.low, slab.count * StackPool.stackSize) }
+        self = StackPool()
+    }
+
+    private mutating func carve() throws(Errno) -> Stack {
+        if slabs.last.map({ $0.used == $0.count }) ?? true { try mapSlab() }
+        let last = slabs.count - 1
+        let slot = slabs[last].low + slabs[last].used * StackPool.stackSize
+        try StackMemory.installGuard(slot, StackPool.guardSize, guardKind)
+        slabs[last].used += 1
+        carved += 1
+        let shift = MemoryLayout<GreenThread.Pointee>.size + carved % StackPool.colours * 64
+        return Stack(
+            slot: slot, record: (slot + StackPool.stackSize - shift).assumingMemoryBound(to: GreenThread.Pointee.self))
+    }
+
+    /// The first slab is small, since most hubs run few green threads.
+    private mutating func mapSlab() throws(Errno) {
+        let count = 16 << min(slabs.count, 6)
+        slabs.append(Slab(low: try StackMemory.map(count * StackPool.stackSize), count: count))
+    }
+
+    private func blank(_ stack: Stack) -> GreenThread {
+        let thread = stack.record
+        thread.initialize(to: GreenThread.Pointee())
+        thread.pointee.slot = stack.slot
+        thread.pointee.stack_low = stack.slot + StackPool.guardSize
+        thread.pointee.stack_high = UnsafeMutableRawPointer(thread)
+        return thread
+    }
+}

@@ -1,0 +1,45 @@
+extension UnsafeMutablePointer<WaitQueue> {
+    func append(_ thread: GreenThread) {
+        thread.pointee.queue = self
+        thread.pointee.next = nil
+        thread.pointee.previous = pointee.last
+        if let last = pointee.last { last.pointee.next = thread } else { pointee.first = thread }
+        pointee.last = thread
+    }
+
+    /// `thread` stands in this queue.
+    func remove(_ thread: GreenThread) {
+        let (previous, next) = (thread.pointee.previous, thread.pointee.next)
+        if let previous { previous.pointee.next = next } else { pointee.first = next }
+        if let next { next.pointee.previous = previous } else { pointee.last = previous }
+        thread.pointee.queue = nil
+    }
+
+    /// Wakes all that stand in it now, in the order in which they came.
+    func wakeAll(_ why: Wake = .event) {
+        while let thread = pointee.first { thread.wake(why) }
+    }
+}
+
+/// Green threads that can run, in the order in which they became ready, linked through `next`.
+struct ReadyQueue {
+    private var first: GreenThread?
+    private var last: GreenThread?
+
+    var isEmpty: Bool { first == nil }
+
+    @inline(__always)
+    mutating func append(_ thread: GreenThread) {
+        thread.pointee.next = nil
+        if let last { last.pointee.next = thread } else { first = thread }
+        last = thread
+    }
+
+    @inline(__always)
+    mutating func popFirst() -> GreenThread? {
+        guard let thread = first else { return nil }
+        first = thread.pointee.next
+        if first == nil { last = nil }
+        return thread
+    }
+}
