@@ -4,7 +4,7 @@ import Glibc
 public struct NetError: Error, Hashable, Sendable {
     /// The system call, under the name that strace shows.
     public enum Call: String, Sendable {
-        case accept, bind, connect, getsockname, listen, recv, send, setsockopt, shutdown, socket, unlink
+        case accept, bind, connect, getsockname, listen, read, recv, send, setsockopt, shutdown, socket, unlink, write
     }
 
     /// Besides success and the end of the stream, which are not errors, a call can end in these ways.

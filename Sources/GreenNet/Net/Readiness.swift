@@ -37,6 +37,13 @@ extension Socket {
         UnsafeMutableRawPointer(self).deallocate()
     }
 
+    /// Frees it, and leaves open the descriptor, which is somebody else's.  Once nobody waits any more.
+    func letGo() {
+        reading.stop(on: pointee.hub.pointee.loop)
+        writing.stop(on: pointee.hub.pointee.loop)
+        UnsafeMutableRawPointer(self).deallocate()
+    }
+
     /// Closes the descriptor, once, after those who wait for it were told.
     func close() {
         guard !pointee.isClosed else { return }

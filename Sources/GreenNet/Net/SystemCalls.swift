@@ -94,4 +94,30 @@ enum SystemCalls {
     }
 
     static func unlink(_ path: String) -> Int { retrying { Int(Glibc.unlink(path)) } }
+
+    // MARK: Descriptors that others use too
+
+    /// 1 where a read (or write) would return at once, with an error perhaps, and 0 where it would block.
+    static func poll(_ descriptor: Int32, for direction: IOWatcher.Direction) -> Int {
+        let events = Int16(direction == .readable ? POLLIN : POLLOUT)
+        var question = pollfd(fd: descriptor, events: events, revents: 0)
+        let result = retrying { Int(Glibc.poll(&question, 1, 0)) }
+        return question.revents & Int16(POLLNVAL) == 0 ? result : -Int(EBADF)
+    }
+
+    static func read(_ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+        retrying { Glibc.read(descriptor, buffer.baseAddress, buffer.count) }
+    }
+
+    /// To a pipe that nobody reads any more, it raises SIGPIPE before it says EPIPE.
+    static func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        retrying { Glibc.write(descriptor, bytes.baseAddress, bytes.count) }
+    }
+
+    /// What a close would say, for there are file systems that report a full disk only then.  `descriptor` stays open.
+    static func closeCopy(of descriptor: Int32) -> Int {
+        let copy = retrying { Int(Glibc.fcntl(descriptor, F_DUPFD_CLOEXEC, 0)) }
+        guard copy >= 0, Glibc.close(Int32(copy)) < 0 else { return min(copy, 0) }
+        return -Int(errno)
+    }
 }

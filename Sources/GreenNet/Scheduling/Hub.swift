@@ -90,8 +90,9 @@ public final class Hub {
         #if DEBUG
         state.pointee.loop.verify()
         #endif
-        state.pointee.loop.destroy()
+        // The main green thread may have left a timer in the loop.
         state.freeMemory()
+        state.pointee.loop.destroy()
         Context.unwatchForOverflow(alternateStack)
         Context.setRunning(nil)
         state.pointee.owner.release()

@@ -36,9 +36,10 @@ public struct Deadline: Comparable, Hashable, Sendable {
         return length < .zero ? Deadline(nanoseconds: .min) : .never
     }
 
-    /// How long it is from `earlier` to `later`.
+    /// How long it is from `earlier` to `later`; at most 292 years either way.
     public static func - (later: Deadline, earlier: Deadline) -> Duration {
-        .nanoseconds(later.nanoseconds.subtractingReportingOverflow(earlier.nanoseconds).partialValue)
+        let (length, overflow) = later.nanoseconds.subtractingReportingOverflow(earlier.nanoseconds)
+        return .nanoseconds(overflow ? (later < earlier ? .min : .max) : length)
     }
 }
 

@@ -1,0 +1,51 @@
+import ArgumentParser
+
+/// `echo-client`: reads the options and runs what they ask for; a failure is one line and exit status 1.
+@main
+struct EchoClient: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "echo-client",
+        abstract: "Talks to an echo service, and finds out whether one is well.",
+        usage: """
+            echo-client [<host>] [<port>] [--unix-socket <path>] [--timeout <seconds>]
+            echo-client ping [<host>] [<port>] [--unix-socket <path>] [--timeout <seconds>] [--transform <transform>]
+            """,
+        discussion: """
+            Without a subcommand it talks: line by line at a terminal; elsewhere as a filter, from standard input to standard output, \
+            until the service has answered everything.
+
+            EXAMPLES
+              echo-client                       talk to 127.0.0.1:8080; Ctrl-D ends it
+              echo-client ::1 7777              another address and port
+              echo-client --unix-socket /run/echo.sock
+              echo-client <file >answer         a filter
+              echo-client ping --timeout 0.5    healthy or not?
+              echo-client help ping             all options of ping
+
+            EXIT STATUS
+              0   all went well
+              1   no connection, or not the answer of an echo service
+              64  bad option
+            """,
+        version: Version.text,
+        subcommands: [Talk.self, Ping.self],
+        defaultSubcommand: Talk.self
+    )
+
+    static func main() {
+        StandardStreams.reserveNumbers()
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch {
+            end(with: error)
+        }
+    }
+
+    /// ArgumentParser knows best how to tell its own errors: a request for help, a bad option.
+    private static func end(with error: any Error) -> Never {
+        guard exitCode(for: error) == .failure else { exit(withError: error) }
+        StandardStreams.complain("echo-client: \(error)")
+        exit(withError: ExitCode.failure)
+    }
+}

@@ -1,0 +1,11 @@
+import GreenNet
+
+/// Standard input to the service, its answers to standard output: for pipes.
+struct Filter {
+    let connection: Connection
+
+    func run() throws {
+        try Conversation(over: connection).run { answer, _ in try StandardStreams.write(answer) }
+        try StandardStreams.checkWritten()
+    }
+}

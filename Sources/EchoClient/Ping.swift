@@ -1,0 +1,71 @@
+import ArgumentParser
+import GreenNet
+
+/// `echo-client ping`: one round trip, for health checks.
+struct Ping: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Find out whether a service is healthy: one round trip.",
+        discussion: """
+            Sends a short text and compares the answer with it.
+
+            EXAMPLES
+              echo-client ping
+              echo-client ping ::1 7777 --timeout 0.5
+              echo-client ping --unix-socket /run/echo.sock --transform echo
+
+            EXIT STATUS
+              0   healthy: the right answer came in time
+              1   not healthy
+              64  bad option
+            """
+    )
+
+    @OptionGroup var target: Target
+
+    @Option(
+        help: ArgumentHelp(
+            "Longest time for connecting and answering together, fractions allowed (default: 5).", valueName: "seconds")
+    )
+    var timeout: Seconds?
+
+    @Option(help: "What the service does with the text: upper, echo or any of both.")
+    var transform = ExpectedTransform.any
+
+    /// Letters that a transform changes, and a byte pair that it must not.
+    static let question = [UInt8]("Ping \u{E9}\n".utf8)
+
+    func run() throws {
+        let limit = timeout?.duration ?? .seconds(5)
+        let deadline = Deadline.after(limit)
+        let connection = try target.connect(within: limit)
+        defer { connection.close() }
+        let time: Duration
+        do {
+            time = try roundTrip(over: connection, until: deadline)
+        } catch let error as NetError where error.waitError == .deadlinePassed {
+            throw Failure.noAnswer(connection.peer, after: limit)
+        }
+        try StandardStreams.write("\(connection.peer) answered in \(time.inMilliseconds)\n")
+    }
+
+    private func roundTrip(over connection: Connection, until deadline: Deadline) throws -> Duration {
+        let start = Deadline.now
+        try connection.sendAll(Ping.question, until: deadline)
+        let answer = try connection.receive(exactly: Ping.question.count, until: deadline)
+        let time = Deadline.now - start
+        if answer.count < Ping.question.count {
+            throw Failure.missing(connection.peer, received: answer.count, sent: Ping.question.count, nil)
+        }
+        if !transform.explains(answer, to: Ping.question) { throw Failure.wrongAnswer(connection.peer) }
+        return time
+    }
+}
+
+extension Duration {
+    /// As in `0.214 ms`.
+    var inMilliseconds: String {
+        let microseconds = nanoseconds / 1000
+        let fraction = String(microseconds % 1000)
+        return "\(microseconds / 1000).\(String(repeating: "0", count: 3 - fraction.count))\(fraction) ms"
+    }
+}

@@ -1,0 +1,64 @@
+import ArgumentParser
+import Glibc
+import GreenNet
+
+/// Standard input, output and error of the process.
+enum StandardStreams {
+    /// What a shell shows for a program that SIGPIPE has ended.
+    private static let brokenPipe = ExitCode(128 + SIGPIPE)
+
+    /// Takes the numbers 0 to 2 where the caller has closed them.  A socket would get them else, and what is meant for standard error
+    /// would go to the service.  Opened the wrong way round, they make reading and writing fail with EBADF as before.
+    static func reserveNumbers() {
+        for (number, mode) in [(STDIN_FILENO, O_WRONLY), (STDOUT_FILENO, O_RDONLY), (STDERR_FILENO, O_RDONLY)]
+        where fcntl(number, F_GETFD) < 0 {
+            // The lowest free number is this one.
+            _ = open("/dev/null", mode)
+        }
+    }
+
+    /// Whether somebody sits there who types and reads.
+    static var areTerminal: Bool { isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1 }
+
+    /// Waits for some input and returns it, in `buffer`; nil at its end.  Throws `Failure.input`, or what ended the wait.
+    static func read(into buffer: UnsafeMutableRawBufferPointer) throws -> UnsafeRawBufferPointer? {
+        do throws(NetError) {
+            let count = try BorrowedDescriptor.standardInput.read(into: buffer)
+            return count == 0 ? nil : UnsafeRawBufferPointer(rebasing: buffer[..<count])
+        } catch {
+            guard let errno = error.errno else { throw error }
+            throw Failure.input(errno)
+        }
+    }
+
+    /// Throws `Failure.output`.  Nobody reading any more is none: the program ends as other filters do, killed by SIGPIPE, and where
+    /// that is ignored, with the exit status that stands for it.
+    static func write(_ bytes: UnsafeRawBufferPointer) throws {
+        try output { (output) throws(NetError) in try output.writeAll(bytes) }
+    }
+
+    static func write(_ text: String) throws {
+        var text = text
+        try text.withUTF8 { bytes in try write(UnsafeRawBufferPointer(bytes)) }
+    }
+
+    /// For the end: throws what was written but did not reach the disk.
+    static func checkWritten() throws {
+        try output { (output) throws(NetError) in try output.checkWritten() }
+    }
+
+    private static func output(_ use: (BorrowedDescriptor) throws(NetError) -> Void) throws {
+        do throws(NetError) {
+            try use(.standardOutput)
+        } catch {
+            guard let errno = error.errno else { throw error }
+            throw errno.code == EPIPE ? brokenPipe : Failure.output(errno) as any Error
+        }
+    }
+
+    /// A line on standard error.
+    static func complain(_ line: String) {
+        var line = line + "\n"
+        line.withUTF8 { bytes in try? BorrowedDescriptor.standardError.writeAll(UnsafeRawBufferPointer(bytes)) }
+    }
+}

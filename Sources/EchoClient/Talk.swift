@@ -1,0 +1,38 @@
+import ArgumentParser
+import GreenNet
+
+/// `echo-client talk`, which is also what `echo-client` alone does.
+struct Talk: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Send what is typed, or standard input, and show the answers.",
+        discussion: """
+            At a terminal, each line is sent when it is finished, and its answer shown; Ctrl-D ends. Where standard input or output is no \
+            terminal, all input is sent, then the sending side is closed (half-close), and answers are shown until the service ends \
+            the stream.
+
+            EXIT STATUS
+              0   the answers were as many bytes as were sent
+              1   they were not, there was no connection, or input or output failed
+              64  bad option
+            When nobody reads its output any more, SIGPIPE ends it (141 in a shell), as it does other filters.
+            """
+    )
+
+    @OptionGroup var target: Target
+
+    @Option(
+        help: ArgumentHelp(
+            "Longest time for connecting, fractions allowed (default: as long as the system tries).",
+            valueName: "seconds"))
+    var timeout: Seconds?
+
+    func run() throws {
+        let connection = try target.connect(within: timeout?.duration)
+        defer { connection.close() }
+        if StandardStreams.areTerminal {
+            try Prompt(connection: connection).run()
+        } else {
+            try Filter(connection: connection).run()
+        }
+    }
+}

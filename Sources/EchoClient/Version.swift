@@ -1,0 +1,6 @@
+/// What `--version` prints.
+enum Version {
+    static let number = "0.1.0"
+
+    static var text: String { "echo-client \(number)" }
+}
