@@ -78,6 +78,16 @@ public final class Hub {
     /// The handle by which other OS threads reach this hub.  While anybody holds it, the hub doesn't take itself for stuck.
     public var remote: RemoteHub { state.pointee.remote }
 
+    /// In a forked child: the hub stays the parent's, and is never touched again.
+    ///
+    /// Except for its signals: libev knows the owner of each for the whole process, and would refuse them to the child's own hub.
+    static func abandon() {
+        guard let hub = Context.running?.hub else { return }
+        for event in hub.pointee.signals { event.stop(on: hub.pointee.loop) }
+        Context.setRunning(nil)
+        forgetOSThread()
+    }
+
     /// Kills what still runs, waits until all of it has unwound, and gives back everything.  The next call that needs a hub makes a
     /// new one.  To be called from the main green thread; without it, it happens when the OS thread ends.
     public func close() {
