@@ -1,7 +1,6 @@
 import ArgumentParser
-import Logging
 
-/// The options as they are given; nil where one is not.  `Settings` puts the environment and the defaults under them.
+/// The options as they are given; nil where one is not.  `Settings` puts the environment and the defaults under them, and checks them.
 struct Options: ParsableArguments {
     @Option(help: ArgumentHelp("Address or name to listen on (default: 127.0.0.1).", valueName: "host"))
     var host: String?
@@ -12,8 +11,25 @@ struct Options: ParsableArguments {
     @Option(help: ArgumentHelp("Listen on a unix socket instead; @NAME is an abstract one.", valueName: "path"))
     var unixSocket: String?
 
+    @Option(
+        help: ArgumentHelp("What each connection gets: green, thread or process (default: green).", valueName: "model"))
+    var model: String?
+
     @Option(help: ArgumentHelp("What to send back: upper or echo (default: upper).", valueName: "transform"))
     var transform: String?
+
+    @Option(help: ArgumentHelp("green: hubs, each on an OS thread; auto: one a core (default: 1).", valueName: "n"))
+    var workers: String?
+
+    @Option(
+        help: ArgumentHelp("green: processes forked beforehand, each with its workers (default: none).", valueName: "n")
+    )
+    var processes: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "thread, process: a fixed number of them; further clients wait (default: none).", valueName: "n"))
+    var poolSize: String?
 
     @Option(help: ArgumentHelp("Bytes received at a time (default: 65536).", valueName: "bytes"))
     var bufferSize: String?
@@ -21,6 +37,27 @@ struct Options: ParsableArguments {
     @Option(
         help: ArgumentHelp("Connections the kernel queues before they are accepted (default: 4096).", valueName: "n"))
     var backlog: String?
+
+    @Option(help: ArgumentHelp("Connections at once (default: what the descriptor limit allows).", valueName: "n"))
+    var maxConnections: String?
+
+    @Option(help: ArgumentHelp("Connections at once from one address (default: no limit).", valueName: "n"))
+    var maxConnectionsPerIp: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "When full: defer leaves clients in the kernel's queue, reject closes (default: defer).", valueName: "way"))
+    var overflow: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Close a connection that sends nothing for so long; 0: never (default: 0).", valueName: "seconds"))
+    var idleTimeout: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Close a connection that does not read for so long; 0: never (default: 0).", valueName: "seconds"))
+    var writeTimeout: String?
 
     @Option(help: ArgumentHelp("Time the clients have to finish after TERM (default: 10).", valueName: "seconds"))
     var drainTimeout: String?

@@ -2,35 +2,122 @@ import Glibc
 import GreenNet
 import Logging
 
-/// The server's life: listen, serve until a signal, drain, end.
+/// The server from its start to its end: opens the listeners, and runs the model's arrangement of hubs, OS threads and processes.
 struct Server {
-    let settings: Settings
+    private let settings: Settings
     private let log: ServerLog
+    private let shared: SharedState
 
     init(settings: Settings) {
+        let limit = DescriptorLimit.raise()
         self.settings = settings
         log = ServerLog(level: settings.logLevel)
+        shared = SharedState(settings, descriptorLimit: limit)
+        // A log that goes into a closed pipe must not end the service.
+        signal(SIGPIPE, SIG_IGN)
     }
 
     /// Returns when a signal has ended the service and the clients are done.
     func run() throws {
-        // A log that goes into a closed pipe must not end the service.
-        signal(SIGPIPE, SIG_IGN)
-        raiseDescriptorLimit()
-        let stop = SignalWatcher(SIGTERM, SIGINT)
-        Hub.current.receiveBufferSize = settings.bufferSize
-        let server = StreamServer(try listen(), handler: EchoHandler(transform: settings.transform).serve)
-        log.follow(server)
-        server.start()
-        log.listening(on: server.listeners[0].address, settings)
-        spawn(name: "dump on USR1") { try dumpOnRequest() }
-        try drain(server, after: stop)
+        let sockets = try openSockets()
+        defer { sockets[0].removePath() }
+        switch (settings.model, settings.processes ?? settings.poolSize) {
+        case (.green, let processes?): try superviseHubs(processes, sockets)
+        case (.process, let workers?): try superviseWorkers(workers, sockets[0])
+        case (.green, nil), (.thread, _), (.process, nil): try service(sockets, announcing: true).run()
+        }
+        log.stopped(shared.counters)
     }
 
-    private func listen() throws(StartFailure) -> Listener {
+    // MARK: Arrangements
+
+    /// One process: a hub on the main OS thread, which accepts, and for green threads further hubs.
+    private func service(_ sockets: [ListeningSocket], firstRow: Int = 0, announcing: Bool) -> Service {
+        Service(settings, shared, log, sockets: sockets, firstRow: firstRow, announces: announcing)
+    }
+
+    /// Processes of `--workers` hubs each.
+    private func superviseHubs(_ processes: Int, _ sockets: [ListeningSocket]) throws {
+        let hubs = settings.workers
+        let inheritance = Fork.Inheritance(descriptors: sockets.map(\.descriptor), signalAtParentsEnd: SIGTERM)
+        let supervisor = Supervisor(count: processes, inheritance) { slot in
+            let own = (slot * hubs)..<((slot + 1) * hubs)
+            for index in sockets.indices where !own.contains(index) { sockets[index].close() }
+            return exitCode { try service(Array(sockets[own]), firstRow: own.lowerBound, announcing: false).run() }
+        }
+        supervisor.onDeath = { slot, pid, status in
+            settleCrash(rows: (slot * hubs)..<((slot + 1) * hubs))
+            log.died(pid, status)
+        }
+        try run(supervisor, sockets, finish: nil)
+    }
+
+    /// Processes that serve one client at a time.
+    private func superviseWorkers(_ workers: Int, _ socket: ListeningSocket) throws {
+        let inheritance = Fork.Inheritance(descriptors: [socket.descriptor], signalAtParentsEnd: ServingSignals.finish)
+        let supervisor = Supervisor(count: workers, inheritance) { slot in
+            exitCode { try PoolWorker(settings, shared, log, row: slot).run(socket) }
+        }
+        supervisor.onDeath = { slot, pid, status in
+            settleCrash(rows: slot..<slot + 1)
+            log.died(pid, status)
+        }
+        try run(supervisor, [socket], finish: ServingSignals.finish)
+    }
+
+    private func run(_ supervisor: Supervisor, _ sockets: [ListeningSocket], finish: Int32?) throws {
+        supervisor.onForkFailure = { log.cannotFork($0) }
+        supervisor.onRestart = { slot in shared.counters.add(to: .workersRestarted, row: slot) }
+        supervisor.onStateRequest = {
+            log.state(shared.counters)
+            if settings.model == .green { supervisor.send(SIGUSR1) }
+        }
+        let signal = try supervisor.run { log.listening(on: sockets[0].address, settings, shared) }
+        log.draining(shared.counters, signal: signal, within: settings.drainTimeout)
+        // The workers' own are open until they have served what the kernel has queued.
+        for socket in sockets { socket.close() }
+        guard let second = try supervisor.stop(within: settings.drainTimeout, finish: finish) else { return }
+        log.endingAtOnce(second)
+        supervisor.send(SIGKILL)
+        sockets[0].removePath()
+        exit(128 + second)
+    }
+
+    private func settleCrash(rows: Range<Int>) {
+        for row in rows {
+            shared.counters.settleCrash(row: row)
+            shared.admission.settleCrash(row: row)
+        }
+    }
+
+    /// In a child: what it threw is told by itself, since nobody else hears of it.
+    private func exitCode(_ body: () throws -> Void) -> Int32 {
+        do {
+            try body()
+            return 0
+        } catch {
+            log.failed(error)
+            return ExitStatus.system.rawValue
+        }
+    }
+
+    // MARK: Listening
+
+    /// One socket for each hub; those of one port share it, and the kernel spreads the connections over them.
+    private func openSockets() throws(StartFailure) -> [ListeningSocket] {
         let address = try address()
+        let count = settings.workers * (settings.processes ?? 1)
         do throws(NetError) {
-            return try Listener(on: address, backlog: settings.backlog)
+            let first = try ListeningSocket(on: address, backlog: settings.backlog)
+            if count == 1 { return [first] }
+            if settings.unixSocket != nil {
+                return try [first] + (1..<count).map { _ throws(NetError) in try first.duplicate() }
+            }
+            // Only the first attempt can tell that another program has the port.
+            first.close()
+            return try (0..<count).map { _ throws(NetError) in
+                try ListeningSocket(on: first.address, backlog: settings.backlog, sharesPort: true)
+            }
         } catch {
             throw StartFailure(error)
         }
@@ -39,38 +126,44 @@ struct Server {
     private func address() throws(StartFailure) -> SocketAddress {
         if let path = settings.unixSocket { return .unix(path: path) }
         do {
-            return try Resolver.resolve(settings.host, port: settings.port)[0]
+            return try Resolver.resolveHere(settings.host, port: settings.port)[0]
         } catch {
             throw StartFailure(.configuration, "can't listen on \(error)")
         }
     }
+}
 
-    private func drain(_ server: StreamServer, after stop: SignalWatcher) throws {
-        let first = try stop.wait()
-        spawn(name: "end on a second signal") {
-            let second = try stop.wait()
-            log.endingAtOnce(second)
-            exit(128 + second)
-        }
-        log.draining(server, signal: first, within: settings.drainTimeout)
-        try server.drain(until: .after(settings.drainTimeout))
-        log.stopped()
+/// What all hubs and processes of the service share.
+struct SharedState {
+    let counters: Counters
+    let admission: SharedAdmission
+    let rows: Int
+    let descriptorLimit: Int
+
+    /// Descriptors that are not connections: standard ones, loops, listeners, the log.
+    private static let reserve = 64
+
+    init(_ settings: Settings, descriptorLimit: Int) {
+        let processes = settings.processes ?? 1
+        rows = settings.model == .process ? settings.poolSize ?? 1 : settings.workers * processes
+        self.descriptorLimit = descriptorLimit
+        // A process of the pool has one connection; else each process has as many as it has descriptors.
+        let possible = settings.poolSize ?? max(1, descriptorLimit - SharedState.reserve) * processes
+        let places = min(settings.maxConnections ?? possible, possible)
+        counters = Counters(rows: rows)
+        admission = SharedAdmission(places: places, placesPerPeer: settings.maxConnectionsPerIP ?? places, rows: rows)
     }
+}
 
-    private func dumpOnRequest() throws {
-        let request = SignalWatcher(SIGUSR1)
-        while true {
-            _ = try request.wait()
-            log.dump(Hub.current)
-        }
-    }
-
-    /// As many connections as the system allows: the soft limit is there for programs that use select(2), which this one doesn't.
-    private func raiseDescriptorLimit() {
+enum DescriptorLimit {
+    /// As many as the system allows: the soft limit is there for programs that use select(2), which this one doesn't.
+    /// Returns how many that are.
+    static func raise() -> Int {
         var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < limit.rlim_max
-        else { return }
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
+        let soft = limit.rlim_cur
         limit.rlim_cur = limit.rlim_max
-        _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        let raised = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0
+        return Int(clamping: raised ? limit.rlim_max : soft)
     }
 }

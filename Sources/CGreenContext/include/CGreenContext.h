@@ -12,6 +12,7 @@
 #ifndef CGREENCONTEXT_H
 #define CGREENCONTEXT_H
 
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -112,12 +113,21 @@ void green_stack_discard(void *low, size_t bytes);
 void *green_overflow_watch(void);
 void green_overflow_unwatch(void *alternate_stack);
 
-// Two calls of glibc's that Swift doesn't see, since they are GNU's and not POSIX's.
+// Calls that Swift doesn't see, since they are GNU's or Linux's and not POSIX's, or take a variable number of arguments.
 
 /// strerrorname_np: errno's name, such as "ECONNRESET"; null for a number that has none.
 const char *green_errno_name(int number);
 
-/// accept4, non-blocking and closed on exec.  -1 with errno set.
-int green_accept(int descriptor, struct sockaddr *address, socklen_t *length);
+/// accept4, closed on exec.  -1 with errno set.
+int green_accept(int descriptor, struct sockaddr *address, socklen_t *length, int blocking);
+
+/// prctl(PR_SET_PDEATHSIG): the kernel sends `signal` to this process when the OS thread that forked it ends, however it ends.
+int green_signal_at_parents_end(int signal);
+
+/// close_range around `kept`, which is in ascending order: closes every other descriptor from `lowest` on.
+void green_close_all_but(int lowest, const int *kept, size_t count);
+
+/// ppoll for one descriptor to be readable, for ever, with `mask` as the signal mask meanwhile.  -1 with errno set.
+int green_wait_readable(int descriptor, const sigset_t *mask);
 
 #endif

@@ -1,5 +1,5 @@
 /// What happens to the bytes between receiving and sending, in place.
-enum Transform: String {
+enum Transform: String, Sendable {
     case upper
     case echo
 

@@ -30,8 +30,11 @@ extension UnsafeMutablePointer<SignalEvent> {
         return watcher
     }
 
+    /// Lets go of the signal.  Asks nothing of the kernel's epoll set, which a forked child shares with its parent.
+    func stop(on loop: EventLoop) { ev_signal_stop(loop.raw, signal) }
+
     func free(on loop: EventLoop) {
-        ev_signal_stop(loop.raw, signal)
+        stop(on: loop)
         deallocate()
     }
 }

@@ -18,37 +18,45 @@ enum AcceptFailure {
     }
 }
 
-/// What the accept loop tells whoever keeps the log.
+/// What the accept loop tells whoever keeps the log and the counters.
 public enum AcceptEvent {
-    /// Out of descriptors or memory: nothing is accepted for a while.  Told once, until it accepts again.
+    /// Out of descriptors or memory: nothing is accepted for a while.  Told at most once a second.
     case paused(any Error)
-    /// It accepts again.
+    /// It accepts again, after a pause that was told.
     case resumed
     /// One connection was lost before it was accepted.
     case skipped(NetError)
+    /// One connection was accepted, and closed at once.
+    case refused(SocketAddress, Refusal)
     /// The listener is of no more use; the loop has ended.
     case stopped(NetError)
 }
 
-/// Accepts connections from one listener and hands each over, in a green thread of its own.
+/// Why a connection was closed as soon as it was accepted.
+public enum Refusal: Sendable {
+    /// The server has as many connections as it may have.
+    case full
+    /// This peer has as many as it may have.
+    case peerFull
+    /// The system had no green thread, OS thread or process for it.
+    case noContext(any Error)
+}
+
+/// Accepts connections from one listener and hands each over.
 ///
 /// A few for each wake-up, after which the connections being served have their turn.  Whatever goes wrong with one connection, the loop
 /// goes on; where the process is out of descriptors, it pauses, since the listener would else say "readable" for ever.
 struct AcceptLoop {
-    let listener: Listener
-    let handOver: (Connection) throws -> Void
-    let report: (AcceptEvent) -> Void
+    private let listener: Listener
+    private let server: StreamServer
+    private var backOff = BackOff()
+    private var pauseReported: Deadline?
 
     static let batch = 64
     /// Where descriptors come and go one by one, it pauses and goes on by turns: that is told no more often than this.
     static let reportInterval = Duration.seconds(1)
-    private var backOff = BackOff()
-    private var pauseReported: Deadline?
 
-    init(_ listener: Listener, handOver: @escaping (Connection) throws -> Void, report: @escaping (AcceptEvent) -> Void)
-    {
-        (self.listener, self.handOver, self.report) = (listener, handOver, report)
-    }
+    init(_ listener: Listener, of server: StreamServer) { (self.listener, self.server) = (listener, server) }
 
     /// Runs until the listener is closed or the green thread is killed.
     mutating func run() throws(WaitError) {
@@ -68,36 +76,63 @@ struct AcceptLoop {
     }
 
     private mutating func acceptBatch() throws(NetError) {
-        try serve(try listener.accept())
-        for _ in 1..<AcceptLoop.batch {
-            guard let connection = try listener.acceptNow() else { return }
-            try serve(connection)
+        for _ in 0..<AcceptLoop.batch {
+            try listener.waitUntilAcceptable()
+            // Only now: a place must not be held while nobody wants it.
+            let hasPlace = try server.takePlace()
+            guard try acceptOne(hasPlace) else { return }
         }
-        Hub.currentThread.giveWay()
+        Context.running?.giveWay()
     }
 
     /// Takes what the kernel has queued, so that closing the listener resets nobody.
     mutating func acceptQueued() {
-        while let connection = try? listener.acceptNow() { try? serve(connection) }
+        while server.admission.reserve() {
+            guard (try? acceptOne(true)) == true else { return }
+        }
     }
 
-    private mutating func serve(_ connection: Connection) throws(NetError) {
-        do {
-            try handOver(connection)
+    /// Returns false where nobody is there.
+    private mutating func acceptOne(_ hasPlace: Bool) throws(NetError) -> Bool {
+        do throws(NetError) {
+            guard let socket = try listener.acceptNow(blocking: server.model.socketsBlock) else {
+                if hasPlace { server.admission.release() }
+                return false
+            }
+            try serve(socket, hasPlace)
+            return true
         } catch {
-            // No stack, say.  That one client is refused.
-            connection.close()
-            throw NetError(.accept, result: -Int(ENOMEM), connection.peer)
+            if hasPlace { server.admission.release() }
+            throw error
         }
-        if backOff.isActive { resume() }
     }
+
+    /// Throws only what asks for a pause: then the place is the caller's to give back.
+    private mutating func serve(_ socket: consuming Accepted, _ hasPlace: Bool) throws(NetError) {
+        let peer = socket.peer
+        if backOff.isActive { resume() }
+        guard hasPlace else { return report(.refused(peer, .full)) }
+        guard server.admission.admit(peer) else {
+            server.admission.release()
+            return report(.refused(peer, .peerFull))
+        }
+        do {
+            try server.model.start(socket, for: server)
+        } catch {
+            server.admission.leave(peer)
+            report(.refused(peer, .noContext(error)))
+            throw NetError(.accept, result: -Int(ENOMEM), peer)
+        }
+    }
+
+    private func report(_ event: AcceptEvent) { server.onAcceptEvent(event, listener) }
 
     private mutating func pause(_ error: NetError) throws(WaitError) {
         if pauseReported == nil {
             pauseReported = .now
             report(.paused(error))
         }
-        try Greenlet.sleep(for: backOff.next())
+        try Pause.wait(for: backOff.next())
     }
 
     private mutating func resume() {

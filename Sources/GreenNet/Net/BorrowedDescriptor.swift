@@ -40,12 +40,12 @@ package struct BorrowedDescriptor: Sendable {
     }
 
     private func park(for direction: IOWatcher.Direction, until deadline: Deadline) throws(WaitError) {
-        let (socket, thread) = (Socket.make(number), Hub.currentThread)
+        let socket = Socket.make(number)
         defer { socket.letGo() }
         let error =
             switch direction {
-            case .readable: socket.waitUntilReadable(thread, until: deadline)
-            case .writable: socket.waitUntilWritable(thread, until: deadline)
+            case .readable: socket.waitUntilReadable(until: deadline)
+            case .writable: socket.waitUntilWritable(until: deadline)
             }
         if let error { throw error }
     }

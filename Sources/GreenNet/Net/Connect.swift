@@ -42,7 +42,7 @@ extension Connection {
         let result = SystemCalls.connect(socket.pointee.descriptor, to: &storage)
         if result == 0 { return }
         guard result == -Int(EINPROGRESS) else { throw NetError(.connect, result: result, peer) }
-        if let error = socket.waitUntilWritable(Hub.currentThread, until: deadline) {
+        if let error = socket.waitUntilWritable(until: deadline) {
             throw NetError(.connect, .wait(error), peer)
         }
         let number = SystemCalls.pendingError(socket.pointee.descriptor)

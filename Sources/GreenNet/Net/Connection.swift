@@ -9,14 +9,20 @@ public final class Connection {
     /// The other side.
     public let peer: SocketAddress
     let socket: Socket
-
     /// Operations on a connection that is always ready, after which its green thread gives way to the others.
     static let turnsInARow = 16
 
-    /// Takes over an open, non-blocking descriptor.
+    /// Takes over an open, non-blocking descriptor, for use on this hub.
     init(descriptor: Int32, peer: SocketAddress) {
         self.peer = peer
         socket = .make(descriptor)
+    }
+
+    /// Takes over an open, blocking descriptor, for use on an OS thread that has no hub.  Each call is one system call there; a `kill` or
+    /// `withTimeout` is not felt, deadlines are.
+    package init(blocking descriptor: Int32, peer: SocketAddress, receiveBufferSize: Int) {
+        self.peer = peer
+        socket = .makeBlocking(descriptor, receiveBufferSize: receiveBufferSize)
     }
 
     deinit { socket.free() }
@@ -32,7 +38,7 @@ public final class Connection {
     /// are gone at the next call that waits or gives way; `sendAll` of them looks after itself.
     /// Throws when `deadline` has passed, when the green thread was killed or its time limit is over, and where the kernel says so.
     public func receive(until deadline: Deadline = .never) throws(NetError) -> UnsafeMutableRawBufferPointer? {
-        let buffer = socket.pointee.hub.receiveBuffer
+        let buffer = sharedBuffer
         let count = try receive(into: buffer, until: deadline)
         return count == 0 ? nil : UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: count)
     }
@@ -42,13 +48,11 @@ public final class Connection {
     public func receive(
         into buffer: UnsafeMutableRawBufferPointer, until deadline: Deadline = .never
     ) throws(NetError) -> Int {
-        let thread = Hub.currentThread
-        assert(thread.hub == socket.pointee.hub, "a connection is used on the OS thread that made it")
-        if socket.pointee.mayReceive { try takeTurn(.recv, thread) }
+        if socket.pointee.mayReceive { try takeTurn(.recv) }
         while true {
             if socket.pointee.mayReceive, let count = try receiveNow(into: buffer) { return count }
             if socket.pointee.endsWhenEmpty { return 0 }
-            if let error = socket.waitUntilReadable(thread, until: deadline) {
+            if let error = socket.waitUntilReadable(until: deadline) {
                 throw NetError(.recv, .wait(error), peer)
             }
         }
@@ -68,7 +72,9 @@ public final class Connection {
 
     /// Whoever doesn't have to wait gives way now and then all the same, and sees whether it was killed.
     @inline(__always)
-    private func takeTurn(_ call: NetError.Call, _ thread: GreenThread) throws(NetError) {
+    private func takeTurn(_ call: NetError.Call) throws(NetError) {
+        guard let hub = socket.pointee.hub, let thread = Context.running else { return }
+        assert(thread.hub == hub, "a connection is used on the OS thread that made it")
         thread.pointee.turns += 1
         guard thread.pointee.turns >= Connection.turnsInARow || thread.isCancelled else { return }
         thread.giveWay()
@@ -80,6 +86,7 @@ public final class Connection {
     /// Sends all of `bytes`, waiting as often as the other side is slow.
     /// Throws as `receive(until:)` does; how much was sent by then is unknown.
     public func sendAll(_ bytes: UnsafeRawBufferPointer, until deadline: Deadline = .never) throws(NetError) {
+        if let error = socket.prepareToSend(until: deadline) { throw NetError(.send, .wait(error), peer) }
         let sent = try sendNow(bytes)
         if sent < bytes.count { try sendRest(UnsafeRawBufferPointer(rebasing: bytes[sent...]), until: deadline) }
     }
@@ -91,12 +98,12 @@ public final class Connection {
 
     /// Waits until the kernel takes some of `bytes`, and returns how many it took.
     public func send(_ bytes: UnsafeRawBufferPointer, until deadline: Deadline = .never) throws(NetError) -> Int {
-        let thread = Hub.currentThread
-        try takeTurn(.send, thread)
+        try takeTurn(.send)
+        if let error = socket.prepareToSend(until: deadline) { throw NetError(.send, .wait(error), peer) }
         while true {
             let sent = try sendNow(bytes)
             if sent > 0 || bytes.isEmpty { return sent }
-            if let error = socket.waitUntilWritable(thread, until: deadline) {
+            if let error = socket.waitUntilWritable(until: deadline) {
                 throw NetError(.send, .wait(error), peer)
             }
         }
@@ -114,12 +121,11 @@ public final class Connection {
 
     /// The slow part, for the other side is slow.  What lies in the shared buffer is copied, for others will receive there meanwhile.
     private func sendRest(_ bytes: UnsafeRawBufferPointer, until deadline: Deadline) throws(NetError) {
-        let copy = socket.pointee.hub.copyIfShared(bytes)
+        let copy = socket.pointee.hub?.copyIfShared(bytes)
         defer { copy?.deallocate() }
         var rest = copy.map { UnsafeRawBufferPointer($0) } ?? bytes
-        let thread = Hub.currentThread
         while !rest.isEmpty {
-            if let error = socket.waitUntilWritable(thread, until: deadline) {
+            if let error = socket.waitUntilWritable(until: deadline) {
                 throw NetError(.send, .wait(error), peer)
             }
             rest = UnsafeRawBufferPointer(rebasing: rest[try sendNow(rest)...])
@@ -180,6 +186,22 @@ extension Connection {
 }
 
 // MARK: - The buffer that the connections of a hub share
+
+extension Connection {
+    @inline(__always)
+    private var sharedBuffer: UnsafeMutableRawBufferPointer {
+        socket.pointee.hub?.receiveBuffer ?? socket.blocking.receiveBuffer
+    }
+}
+
+extension UnsafeMutablePointer<BlockingState> {
+    fileprivate var receiveBuffer: UnsafeMutableRawBufferPointer {
+        if pointee.receiveBuffer.baseAddress == nil {
+            pointee.receiveBuffer = .allocate(byteCount: pointee.receiveBufferSize, alignment: 64)
+        }
+        return pointee.receiveBuffer
+    }
+}
 
 extension HubPointer {
     fileprivate var receiveBuffer: UnsafeMutableRawBufferPointer {

@@ -1,24 +1,70 @@
 import Glibc
 
+/// An open listening socket that belongs to no hub yet, so that it can be handed to another OS thread or a child process.
+package struct ListeningSocket: Sendable {
+    package let descriptor: Int32
+    /// Where it listens; with port 0, the port that the kernel chose.
+    package let address: SocketAddress
+
+    /// Binds and listens.  The path of a unix socket at which nobody answers any more is taken over.
+    /// With `sharesPort`, several may listen on one port, and the kernel spreads the connections over them.
+    package init(on wanted: SocketAddress, backlog: Int, sharesPort: Bool = false) throws(NetError) {
+        descriptor = try ListeningSocket.open(wanted, backlog: backlog, sharesPort: sharesPort)
+        var storage = SocketAddress.Storage()
+        let result = SystemCalls.localAddress(descriptor, into: &storage)
+        address = result < 0 ? wanted : SocketAddress(storage)
+    }
+
+    /// Closes the descriptor here; in other processes it stays.
+    package func close() { SystemCalls.close(descriptor) }
+
+    /// Another descriptor for the same socket, for another hub.
+    package func duplicate() throws(NetError) -> ListeningSocket {
+        let result = SystemCalls.duplicate(descriptor)
+        if result < 0 { throw NetError(.socket, result: result, address) }
+        return ListeningSocket(descriptor: Int32(result), address: address)
+    }
+
+    private init(descriptor: Int32, address: SocketAddress) { (self.descriptor, self.address) = (descriptor, address) }
+
+    /// Removes the path of a unix socket.
+    package func removePath() {
+        if case .unix(let path) = address, address.isPath { _ = SystemCalls.unlink(path) }
+    }
+}
+
 /// A listening stream socket.  It owns its descriptor, and the path of a unix socket, which it removes when it closes.
 /// Belongs to the OS thread that made it.
 public final class Listener {
     /// Where it listens; with port 0, the port that the kernel chose.
     public let address: SocketAddress
     let socket: Socket
+    private let origin: ListeningSocket
     private let ownsPath: Bool
+    /// Off a hub: asked when a signal has interrupted the wait for a connection.
+    private let shouldStop: () -> Bool
 
     /// Longer queues are cut by the kernel at net.core.somaxconn.
     public static let defaultBacklog = 4096
 
     /// Binds and listens.  The path of a unix socket at which nobody answers any more is taken over.
-    public init(on wanted: SocketAddress, backlog: Int = Listener.defaultBacklog) throws(NetError) {
-        let descriptor = try Listener.open(wanted, backlog: backlog)
-        socket = .make(descriptor, priority: -1)
-        var storage = SocketAddress.Storage()
-        let result = SystemCalls.localAddress(descriptor, into: &storage)
-        address = result < 0 ? wanted : SocketAddress(storage)
-        ownsPath = wanted.isPath
+    public convenience init(on wanted: SocketAddress, backlog: Int = Listener.defaultBacklog) throws(NetError) {
+        self.init(try ListeningSocket(on: wanted, backlog: backlog))
+    }
+
+    /// Takes over `origin`, for use on this hub.
+    package init(_ origin: ListeningSocket, ownsPath: Bool = true) {
+        (self.origin, self.ownsPath, address) = (origin, ownsPath, origin.address)
+        shouldStop = { false }
+        socket = .make(origin.descriptor, priority: -1)
+    }
+
+    /// Takes over `origin`, for use on an OS thread that has no hub.  It waits with its signals unblocked, and stops where one of them has
+    /// interrupted it and `shouldStop` says so.
+    package init(offHub origin: ListeningSocket, shouldStop: @escaping () -> Bool) {
+        (self.origin, ownsPath, address) = (origin, false, origin.address)
+        self.shouldStop = shouldStop
+        socket = .makeBlocking(origin.descriptor, receiveBufferSize: 0)
     }
 
     deinit {
@@ -28,41 +74,66 @@ public final class Listener {
 
     /// Stops listening.  Connections that nobody has accepted are reset by the kernel.  Never waits.
     public func close() {
-        if !socket.pointee.isClosed, ownsPath, case .unix(let path) = address { _ = SystemCalls.unlink(path) }
+        if !isClosed, ownsPath { origin.removePath() }
         socket.close()
     }
 
     /// Waits for the next connection.  Throws when `deadline` has passed, when killed, and where the kernel says so: what to do about
     /// the latter is sorted by `AcceptFailure`.
     public func accept(until deadline: Deadline = .never) throws(NetError) -> Connection {
-        let thread = Hub.currentThread
         while true {
-            if let connection = try acceptNow() { return connection }
-            if let error = socket.waitUntilReadable(thread, until: deadline) {
-                throw NetError(.accept, .wait(error), address)
+            try waitUntilAcceptable(until: deadline)
+            if let socket = try acceptNow(blocking: false) {
+                let peer = socket.peer
+                return Connection(descriptor: socket.releaseDescriptor(), peer: peer)
             }
         }
     }
 
+    /// Waits until a connection may be there.
+    func waitUntilAcceptable(until deadline: Deadline = .never) throws(NetError) {
+        if shouldStop() { throw NetError(.accept, .wait(.closed), address) }
+        if socket.pointee.mayReceive { return }
+        let error = socket.pointee.hub == nil ? waitOffHub() : socket.waitUntilReadable(until: deadline)
+        if let error { throw NetError(.accept, .wait(error), address) }
+    }
+
     /// The next connection, if one is there.
-    func acceptNow() throws(NetError) -> Connection? {
-        if socket.pointee.isClosed { throw NetError(.accept, .wait(.closed), address) }
+    func acceptNow(blocking: Bool) throws(NetError) -> Accepted? {
+        if isClosed { throw NetError(.accept, .wait(.closed), address) }
         var storage = SocketAddress.Storage()
-        let result = withUnsafeMutablePointer(to: &storage) { SystemCalls.accept(socket.pointee.descriptor, from: $0) }
-        if result >= 0 { return Connection(descriptor: Int32(result), peer: SocketAddress(storage)) }
+        let result = withUnsafeMutablePointer(to: &storage) { storage in
+            SystemCalls.accept(socket.pointee.descriptor, from: storage, blocking: blocking)
+        }
+        socket.pointee.mayReceive = result != -Int(EAGAIN)
+        if result >= 0 { return Accepted(descriptor: OwnedDescriptor(Int32(result)), peer: SocketAddress(storage)) }
         if result == -Int(EAGAIN) { return nil }
         throw NetError(.accept, result: result, address)
     }
 
-    // MARK: Opening
+    private func waitOffHub() -> WaitError? {
+        while !SystemCalls.waitReadableUnlessSignalled(socket.pointee.descriptor) {
+            if shouldStop() { return .closed }
+        }
+        return nil
+    }
 
-    private static func open(_ address: SocketAddress, backlog: Int) throws(NetError) -> Int32 {
+    var isClosed: Bool { socket.pointee.isClosed }
+}
+
+@available(*, unavailable)
+extension Listener: Sendable {}
+
+// MARK: - Opening
+
+extension ListeningSocket {
+    private static func open(_ address: SocketAddress, backlog: Int, sharesPort: Bool) throws(NetError) -> Int32 {
         guard var storage = address.storage else { throw NetError(.bind, result: -Int(ENAMETOOLONG), address) }
         let result = SystemCalls.socket(family: address.family)
         guard result >= 0 else { throw NetError(.socket, result: result, address) }
         let descriptor = Int32(result)
         do throws(NetError) {
-            try setOptions(descriptor, address)
+            try setOptions(descriptor, address, sharesPort)
             try bind(descriptor, address, &storage)
             try check(.listen, SystemCalls.listen(descriptor, backlog: Int32(clamping: backlog)), address)
         } catch {
@@ -73,8 +144,13 @@ public final class Listener {
     }
 
     /// Accepted sockets inherit them, which saves a system call for each.
-    private static func setOptions(_ descriptor: Int32, _ address: SocketAddress) throws(NetError) {
+    private static func setOptions(
+        _ descriptor: Int32, _ address: SocketAddress, _ sharesPort: Bool
+    ) throws(NetError) {
         if case .unix = address { return }
+        if sharesPort {
+            try check(.setsockopt, SystemCalls.setOption(descriptor, level: SOL_SOCKET, SO_REUSEPORT, to: 1), address)
+        }
         try check(.setsockopt, SystemCalls.setOption(descriptor, level: SOL_SOCKET, SO_REUSEADDR, to: 1), address)
         // An answer is sent when it is ready, not when the one before was acknowledged.
         try check(
@@ -104,9 +180,6 @@ public final class Listener {
         if result < 0 { throw NetError(call, result: result, address) }
     }
 }
-
-@available(*, unavailable)
-extension Listener: Sendable {}
 
 extension SocketAddress {
     /// A unix socket with a name in the file system.

@@ -1,7 +1,10 @@
+import Glibc
+
 /// An open socket and who waits for it, in raw memory: libev keeps the address of the watchers, and a green thread parks while it
 /// works on this.  Two cache lines, the first for receiving.
 ///
-/// Only this file knows what waiting means: here the green thread is parked and the hub's loop wakes it.
+/// Only this file knows what waiting means.  On a hub the socket doesn't block: the green thread is parked, and the hub's loop wakes it.
+/// Elsewhere, on a plain OS thread or in a child process, it does: the kernel waits, inside `recv` and `send`.
 struct SocketState {
     fileprivate var readable = IOWatcher()
     fileprivate var reader: GreenThread?
@@ -15,7 +18,18 @@ struct SocketState {
 
     fileprivate var writable = IOWatcher()
     fileprivate var writer: GreenThread?
-    let hub: HubPointer
+    /// Nil: a blocking socket, with no hub; a `BlockingState` follows in memory.
+    let hub: HubPointer?
+}
+
+/// What only a blocking socket needs.
+struct BlockingState {
+    /// How long the kernel lets a call take, in nanoseconds, as it was told last; `Int64.max` for ever.
+    fileprivate var receiveLimit = Int64.max
+    fileprivate var sendLimit = Int64.max
+    /// There is no hub to share one with; made at the first use.
+    var receiveBuffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    let receiveBufferSize: Int
 }
 
 typealias Socket = UnsafeMutablePointer<SocketState>
@@ -23,24 +37,34 @@ typealias Socket = UnsafeMutablePointer<SocketState>
 extension Socket {
     /// `priority` orders the events of one pass of the loop: listeners come after the connections that are being served.
     static func make(_ descriptor: Int32, priority: Int32 = 0) -> Socket {
-        let memory = UnsafeMutableRawPointer.allocate(byteCount: MemoryLayout<SocketState>.size, alignment: 64)
-        let hub = Hub.currentThread.hub
-        let socket = memory.initializeMemory(as: SocketState.self, to: SocketState(descriptor: descriptor, hub: hub))
+        let socket = allocate(MemoryLayout<SocketState>.size)
+        socket.initialize(to: SocketState(descriptor: descriptor, hub: Hub.currentThread.hub))
         socket.reading.set(.readable, of: descriptor, context: socket, priority: priority, callback: becameReadable)
         socket.writing.set(.writable, of: descriptor, context: socket, callback: becameWritable)
         return socket
     }
 
+    static func makeBlocking(_ descriptor: Int32, receiveBufferSize: Int) -> Socket {
+        let socket = allocate(MemoryLayout<SocketState>.size + MemoryLayout<BlockingState>.size)
+        socket.initialize(to: SocketState(descriptor: descriptor, mayReceive: false, hub: nil))
+        socket.blocking.initialize(to: BlockingState(receiveBufferSize: receiveBufferSize))
+        return socket
+    }
+
+    private static func allocate(_ bytes: Int) -> Socket {
+        UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64).assumingMemoryBound(to: SocketState.self)
+    }
+
     /// Once nobody waits any more: a waiter that `close` has woken still looks here.
     func free() {
         close()
-        UnsafeMutableRawPointer(self).deallocate()
+        letGo()
     }
 
     /// Frees it, and leaves open the descriptor, which is somebody else's.  Once nobody waits any more.
     func letGo() {
-        reading.stop(on: pointee.hub.pointee.loop)
-        writing.stop(on: pointee.hub.pointee.loop)
+        stopWatching()
+        if pointee.hub == nil { blocking.pointee.receiveBuffer.deallocate() }
         UnsafeMutableRawPointer(self).deallocate()
     }
 
@@ -49,43 +73,80 @@ extension Socket {
         guard !pointee.isClosed else { return }
         pointee.isClosed = true
         // Before the close: libev must not hold a number that the kernel may give away again at once.
-        reading.stop(on: pointee.hub.pointee.loop)
-        writing.stop(on: pointee.hub.pointee.loop)
+        stopWatching()
         SystemCalls.close(pointee.descriptor)
         pointee.reader?.wake(.closed)
         pointee.writer?.wake(.closed)
     }
 
+    private func stopWatching() {
+        guard let loop = pointee.hub?.pointee.loop else { return }
+        reading.stop(on: loop)
+        writing.stop(on: loop)
+    }
+
     private var reading: UnsafeMutablePointer<IOWatcher> { withUnsafeMutablePointer(to: &pointee.readable) { $0 } }
     private var writing: UnsafeMutablePointer<IOWatcher> { withUnsafeMutablePointer(to: &pointee.writable) { $0 } }
 
+    /// Only where `hub` is nil.
+    var blocking: UnsafeMutablePointer<BlockingState> {
+        UnsafeMutableRawPointer(self + 1).assumingMemoryBound(to: BlockingState.self)
+    }
+
     // MARK: Waiting
 
-    /// The watcher stays started when the wait is over: while data is read as fast as it comes, no system call is made for it.
-    func waitUntilReadable(_ thread: GreenThread, until deadline: Deadline) -> WaitError? {
+    /// Nil once a `recv` may find something.
+    ///
+    /// On a hub the watcher stays started when the wait is over: while data is read as fast as it comes, no system call is made for it.
+    func waitUntilReadable(until deadline: Deadline) -> WaitError? {
         if pointee.isClosed { return .closed }
+        guard let hub = pointee.hub else {
+            pointee.mayReceive = true
+            return limitCall(SO_RCVTIMEO, &blocking.pointee.receiveLimit, until: deadline)
+        }
         precondition(pointee.reader == nil, "two green threads receive from descriptor \(pointee.descriptor)")
-        if !reading.isActive { reading.start(on: pointee.hub.pointee.loop) }
+        let thread = Context.running!
+        if !reading.isActive { reading.start(on: hub.pointee.loop) }
         pointee.reader = thread
         let wake = thread.wait(for: .readable, UInt64(pointee.descriptor), until: deadline)
         pointee.reader = nil
-        if wake == .event {
-            pointee.mayReceive = true
-            return nil
-        }
-        return thread.error(after: wake)
+        guard wake == .event else { return thread.error(after: wake) }
+        pointee.mayReceive = true
+        return nil
     }
 
+    /// Nil once a `send` may find room.
+    ///
     /// A socket that can be written to always says so: the watcher is stopped when the wait is over.
-    func waitUntilWritable(_ thread: GreenThread, until deadline: Deadline) -> WaitError? {
+    func waitUntilWritable(until deadline: Deadline) -> WaitError? {
         if pointee.isClosed { return .closed }
+        guard let hub = pointee.hub else { return limitCall(SO_SNDTIMEO, &blocking.pointee.sendLimit, until: deadline) }
         precondition(pointee.writer == nil, "two green threads send to descriptor \(pointee.descriptor)")
-        writing.start(on: pointee.hub.pointee.loop)
+        let thread = Context.running!
+        writing.start(on: hub.pointee.loop)
         pointee.writer = thread
         let wake = thread.wait(for: .writable, UInt64(pointee.descriptor), until: deadline)
         pointee.writer = nil
-        if !pointee.isClosed { writing.stop(on: pointee.hub.pointee.loop) }
+        if !pointee.isClosed { writing.stop(on: hub.pointee.loop) }
         return thread.error(after: wake)
+    }
+
+    /// What is to be done before a `send` that is tried without waiting for room first: a blocking one must know its limit.
+    @inline(__always)
+    func prepareToSend(until deadline: Deadline) -> WaitError? {
+        pointee.hub == nil ? limitCall(SO_SNDTIMEO, &blocking.pointee.sendLimit, until: deadline) : nil
+    }
+
+    /// Tells the kernel how long a blocking call may take.  A length of time that hardly differs from the last one is not told again: with
+    /// a deadline that moves on with each message, that saves a system call for each.
+    private func limitCall(_ option: Int32, _ last: inout Int64, until deadline: Deadline) -> WaitError? {
+        let left = deadline == .never ? Int64.max : (deadline - .now).nanoseconds
+        if left <= 0 { return .deadlinePassed }
+        let isGoodEnough = last == left || last != Int64.max && last >= left / 2 && last <= left &+ 10_000_000
+        if isGoodEnough { return nil }
+        last = left
+        _ = SystemCalls.setTimeLimit(pointee.descriptor, option, nanoseconds: left == Int64.max ? 0 : left)
+        return nil
     }
 
     /// Ends the wait of whoever receives, as if something had come.
@@ -101,7 +162,7 @@ extension Socket {
         if let reader = pointee.reader { return reader.wake(.event) }
         // Nobody wants it now (the green thread is busy, say in a send that waits).  The kernel would go on telling.
         pointee.mayReceive = true
-        reading.stop(on: pointee.hub.pointee.loop)
+        reading.stop(on: pointee.hub!.pointee.loop)
     }
 
     fileprivate func writabilityCame() { pointee.writer?.wake(.event) }
@@ -113,4 +174,12 @@ private let becameReadable: IOWatcher.Callback = { _, watcher, _ in
 
 private let becameWritable: IOWatcher.Callback = { _, watcher, _ in
     IOWatcher.context(watcher, as: SocketState.self).writabilityCame()
+}
+
+/// Waiting for time to pass, on a hub or off it.
+enum Pause {
+    static func wait(for length: Duration) throws(WaitError) {
+        if Context.running != nil { return try Greenlet.sleep(for: length) }
+        SystemCalls.sleep(length)
+    }
 }

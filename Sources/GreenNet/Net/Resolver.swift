@@ -36,6 +36,25 @@ public enum Resolver {
         return try question.answer.outcome!.get()
     }
 
+    /// The same on the calling OS thread, which is blocked meanwhile: for programs that must not have another one.
+    package static func resolveHere(_ host: String, port: UInt16) throws(ResolveError) -> [SocketAddress] {
+        if let address = SocketAddress(ip: host, port: port) { return [address] }
+        return try addresses(of: host, port: port).get()
+    }
+
+    /// Blocks.
+    fileprivate static func addresses(of host: String, port: UInt16) -> Result<[SocketAddress], ResolveError> {
+        var hints = addrinfo()
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        hints.ai_flags = AI_ADDRCONFIG
+        var list: UnsafeMutablePointer<addrinfo>?
+        let code = getaddrinfo(host, nil, &hints, &list)
+        guard code == 0, let list else { return .failure(ResolveError(host: host, code: code)) }
+        defer { freeaddrinfo(list) }
+        let found = sequence(first: list) { $0.pointee.ai_next }.map { SocketAddress($0.pointee).with(port: port) }
+        return .success(found)
+    }
+
     private static let pool = LookupPool()
 }
 
@@ -50,24 +69,12 @@ private final class Question: Sendable {
 
     /// On a look-up thread.
     func lookUp() {
-        let outcome = addresses()
+        let outcome = Resolver.addresses(of: host, port: port)
         // False where the hub has closed: nobody waits any more.
         _ = hub.callInHub { [answer] in
             answer.outcome = outcome
             answer.waiter?.wake(.event)
         }
-    }
-
-    private func addresses() -> Result<[SocketAddress], ResolveError> {
-        var hints = addrinfo()
-        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-        hints.ai_flags = AI_ADDRCONFIG
-        var list: UnsafeMutablePointer<addrinfo>?
-        let code = getaddrinfo(host, nil, &hints, &list)
-        guard code == 0, let list else { return .failure(ResolveError(host: host, code: code)) }
-        defer { freeaddrinfo(list) }
-        let found = sequence(first: list) { $0.pointee.ai_next }.map { SocketAddress($0.pointee).with(port: port) }
-        return .success(found)
     }
 }
 

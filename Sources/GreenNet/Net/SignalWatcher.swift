@@ -11,23 +11,25 @@ public final class SignalWatcher {
 
     private let state = UnsafeMutablePointer<State>.allocate(capacity: 1)
     private let events: [UnsafeMutablePointer<SignalEvent>]
-    private let loop: EventLoop
+    private let hub: HubPointer
 
     /// Catches `signals` from now on.
     public init(_ signals: Int32...) {
-        loop = Hub.currentThread.hub.pointee.loop
+        hub = Hub.currentThread.hub
         state.initialize(to: State())
-        events = signals.map { [loop, state] number in
-            .make(on: loop, number: number, context: state) { _, watcher, _ in
+        events = signals.map { [hub, state] number in
+            .make(on: hub.pointee.loop, number: number, context: state) { _, watcher, _ in
                 let state = SignalEvent.context(watcher).assumingMemoryBound(to: State.self)
                 state.pointee.pending |= 1 << UInt64(SignalEvent.number(watcher))
                 withUnsafeMutablePointer(to: &state.pointee.waiting) { $0 }.wakeAll()
             }
         }
+        hub.pointee.signals += events
     }
 
     deinit {
-        for event in events { event.free(on: loop) }
+        hub.pointee.signals.removeAll { events.contains($0) }
+        for event in events { event.free(on: hub.pointee.loop) }
         state.deallocate()
     }
 

@@ -39,6 +39,15 @@ public enum SocketAddress: Hashable, Sendable {
         }
     }
 
+    /// Whose address it is, without the port; nil for a unix address.
+    package var hostBits: (UInt64, UInt64)? {
+        switch self {
+        case .ipv4(let address, _): (0, UInt64(address.bytes))
+        case .ipv6(let address, _): (address.high, address.low)
+        case .unix: nil
+        }
+    }
+
     /// Nil for a unix address.
     public var port: UInt16? {
         switch self {

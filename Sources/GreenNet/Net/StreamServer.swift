@@ -11,30 +11,61 @@
 public final class StreamServer {
     /// Where it accepts.
     public let listeners: [Listener]
-    private let handler: (Connection) throws -> Void
+    package let model: any ConnectionModel
+    let admission: any Admission
+    /// What to do with a connection for which there is no place.
+    private let overflow: Overflow
+
     private var acceptors: [Greenlet<Void>] = []
+    /// Raw memory: green threads stand in these while they wait.
+    private let emptied = UnsafeMutablePointer<WaitQueue>.allocate(capacity: 1)
+    private let placeFreed = UnsafeMutablePointer<WaitQueue>.allocate(capacity: 1)
 
     /// Connections that are being served.
     public private(set) var openConnections = 0
-    /// Those who wait until there are none.
-    private let emptied = UnsafeMutablePointer<WaitQueue>.allocate(capacity: 1)
 
     /// Told what happens to the accept loops.  Must not wait.
     public var onAcceptEvent: (AcceptEvent, Listener) -> Void = { _, _ in }
-    /// Told of every handler that threw, save those that were cancelled.  Must not wait.
-    public var onConnectionFailure: (Connection, any Error) -> Void = { _, _ in }
+    /// Told that a connection begins, and how it has ended.  Must not wait.
+    package var onStart: () -> Void = {}
+    package var onEnd: (ConnectionEnd) -> Void = { _ in }
 
     /// How long `drain` waits, after its deadline, for what was received to be answered.
-    static let grace = Duration.seconds(1)
+    package static let grace = Duration.seconds(1)
+    /// How often a server looks for a place that other hubs or processes may have freed.
+    private static let placeInterval = Duration.milliseconds(10)
 
-    /// Takes over `listeners`; accepts nothing before `start()`.
-    public init(_ listeners: Listener..., handler: @escaping (Connection) throws -> Void) {
-        self.listeners = listeners
-        self.handler = handler
-        emptied.initialize(to: WaitQueue())
+    /// What becomes of a connection that comes when the server is full.
+    public enum Overflow: String, Sendable {
+        /// It waits in the kernel's queue until another one ends.
+        case `defer`
+        /// It is closed at once.
+        case reject
     }
 
-    deinit { emptied.deallocate() }
+    /// Takes over `listeners`; accepts nothing before `start()`, and never serves more than `limit` connections at once.
+    /// `onFailure` is told of every handler that threw, save those that the server has cancelled; it must not wait.
+    public convenience init(
+        _ listeners: Listener..., limit: Int = .max, overflow: Overflow = .defer,
+        onFailure: @escaping (Connection, any Error) -> Void = { _, _ in },
+        handler: @escaping (Connection) throws -> Void
+    ) {
+        let model = GreenModel(handler: handler, onFailure: onFailure)
+        self.init(listeners, model: model, admission: LocalAdmission(places: limit), overflow: overflow)
+    }
+
+    package init(
+        _ listeners: [Listener], model: any ConnectionModel, admission: any Admission, overflow: Overflow = .defer
+    ) {
+        (self.listeners, self.model, self.admission, self.overflow) = (listeners, model, admission, overflow)
+        emptied.initialize(to: WaitQueue())
+        placeFreed.initialize(to: WaitQueue())
+    }
+
+    deinit {
+        emptied.deallocate()
+        placeFreed.deallocate()
+    }
 
     // MARK: Accepting
 
@@ -43,57 +74,62 @@ public final class StreamServer {
         precondition(acceptors.isEmpty, "the server was started before")
         acceptors = listeners.map { listener in
             spawn(name: "accept \(listener.address)") { [unowned self] in
-                var loop = acceptLoop(listener)
+                var loop = AcceptLoop(listener, of: self)
                 try loop.run()
             }
         }
     }
 
-    /// Serves what the kernel has queued already and closes the listeners.  Open connections go on.  Never waits.
+    /// Accepts in the calling context itself, until the listener is closed or asked to stop: on an OS thread that has no hub.
+    package func acceptHere() throws(WaitError) {
+        var loop = AcceptLoop(listeners[0], of: self)
+        try loop.run()
+    }
+
+    /// Serves what the kernel has queued already, as far as there is room, and closes the listeners.  Open connections go on.
+    /// Never waits.
     public func stopAccepting() {
         for acceptor in acceptors { acceptor.kill() }
         acceptors = []
-        for listener in listeners where !listener.socket.pointee.isClosed {
-            var loop = acceptLoop(listener)
+        for listener in listeners where !listener.isClosed {
+            var loop = AcceptLoop(listener, of: self)
             loop.acceptQueued()
             listener.close()
         }
     }
 
-    private func acceptLoop(_ listener: Listener) -> AcceptLoop {
-        AcceptLoop(listener) { [unowned self] connection in
-            try serve(connection)
-        } report: { [unowned self] event in
-            onAcceptEvent(event, listener)
+    /// Waits for a place, or returns false where the one who comes is to be turned away.
+    func takePlace() throws(NetError) -> Bool {
+        while !admission.reserve() {
+            if overflow == .reject { return false }
+            do throws(WaitError) { try waitForPlace() } catch { throw NetError(.accept, .wait(error), nil) }
         }
+        return true
+    }
+
+    private func waitForPlace() throws(WaitError) {
+        guard let thread = Context.running else { return try Pause.wait(for: StreamServer.placeInterval) }
+        let nextLook: Deadline = admission.isShared ? .after(StreamServer.placeInterval) : .never
+        let error = thread.error(after: thread.wait(for: .event, until: nextLook, in: placeFreed))
+        if let error, error != .deadlinePassed { throw error }
     }
 
     // MARK: Serving
 
-    private func serve(_ connection: Connection) throws(SpawnError) {
-        try Hub.currentThread.hub.start(ServedConnection(connection, of: self))
+    /// Called by the model when a connection has got its context, before anything can end it.
+    package func connectionStarted() {
         openConnections += 1
+        onStart()
     }
 
-    fileprivate func run(_ served: ServedConnection) {
-        let connection = served.connection
-        do {
-            try handler(connection)
-            if connection.socket.pointee.endsWhenEmpty { linger(connection) }
-        } catch {
-            if !served.isKilled { onConnectionFailure(connection, error) }
-        }
-        connection.close()
+    /// Called by the model, once for each connection that was started.
+    package func connectionEnded(_ peer: SocketAddress, _ end: ConnectionEnd) {
         openConnections -= 1
+        onEnd(end)
+        admission.leave(peer)
+        admission.release()
+        placeFreed.wakeAll()
         if openConnections == 0 { emptied.wakeAll() }
-    }
-
-    /// A close with unread bytes would reset the connection, and take with it what is still on its way to the client.
-    private func linger(_ connection: Connection) {
-        try? connection.shutdownSending()
-        connection.socket.pointee.endsWhenEmpty = false
-        let deadline = Deadline.after(StreamServer.grace / 2)
-        while (try? connection.receive(until: deadline)) != nil {}
     }
 
     // MARK: Stopping
@@ -103,7 +139,7 @@ public final class StreamServer {
     public func drain(until deadline: Deadline) throws(WaitError) {
         stopAccepting()
         if try waitUntilEmpty(until: deadline) { return }
-        for served in servedConnections { served.connection.finishReceiving() }
+        model.finishReceiving()
         if try waitUntilEmpty(until: .after(StreamServer.grace)) { return }
         try stop()
     }
@@ -111,14 +147,14 @@ public final class StreamServer {
     /// Stops accepting and cancels every connection; returns when all have unwound.
     public func stop() throws(WaitError) {
         stopAccepting()
-        for served in servedConnections { served.kill() }
+        model.cancel()
         _ = try waitUntilEmpty(until: .never)
     }
 
     private func waitUntilEmpty(until deadline: Deadline) throws(WaitError) -> Bool {
         let thread = Hub.currentThread
         while openConnections > 0 {
-            switch thread.error(after: thread.wait(for: .event, until: deadline, in: emptied)) {
+            switch thread.error(after: thread.wait(for: .connections, until: deadline, in: emptied)) {
             case nil: continue
             case .deadlinePassed: return openConnections == 0
             case let error?: throw error
@@ -126,24 +162,7 @@ public final class StreamServer {
         }
         return true
     }
-
-    private var servedConnections: [ServedConnection] {
-        Hub.currentThread.hub.living.compactMap { $0 as? ServedConnection }.filter { $0.server === self }
-    }
 }
 
 @available(*, unavailable)
 extension StreamServer: Sendable {}
-
-/// The green thread of one connection.
-private final class ServedConnection: AnyGreenlet {
-    let connection: Connection
-    let server: StreamServer
-
-    init(_ connection: Connection, of server: StreamServer) {
-        (self.connection, self.server) = (connection, server)
-        super.init(name: nil)
-    }
-
-    override func run() { server.run(self) }
-}

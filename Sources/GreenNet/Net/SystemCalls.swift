@@ -30,11 +30,13 @@ enum SystemCalls {
 
     // MARK: For each connection
 
-    /// Non-blocking and closed on exec.
-    static func accept(_ descriptor: Int32, from storage: UnsafeMutablePointer<SocketAddress.Storage>) -> Int {
+    /// Closed on exec.
+    static func accept(
+        _ descriptor: Int32, from storage: UnsafeMutablePointer<SocketAddress.Storage>, blocking: Bool
+    ) -> Int {
         retrying {
             storage.pointee.length = SocketAddress.Storage.capacity
-            return Int(GNU.accept(descriptor, storage.address, &storage.pointee.length))
+            return Int(GNU.accept(descriptor, storage.address, &storage.pointee.length, blocking: blocking))
         }
     }
 
@@ -44,6 +46,20 @@ enum SystemCalls {
 
     /// Not made again after a signal: Linux has let go of the number by then.
     static func close(_ descriptor: Int32) { _ = Glibc.close(descriptor) }
+
+    /// Waits with all signals let through, and only then; false where one came.
+    static func waitReadableUnlessSignalled(_ descriptor: Int32) -> Bool {
+        var none = sigset_t()
+        sigemptyset(&none)
+        return GNU.waitReadable(descriptor, mask: &none) > 0 || errno != EINTR
+    }
+
+    /// Blocks the OS thread; a signal ends it early.
+    static func sleep(_ length: Duration) {
+        var time = timespec(
+            tv_sec: time_t(length.nanoseconds / 1_000_000_000), tv_nsec: Int(length.nanoseconds % 1_000_000_000))
+        nanosleep(&time, nil)
+    }
 
     // MARK: Setting up
 
@@ -85,6 +101,17 @@ enum SystemCalls {
         }
     }
 
+    /// Limits what a blocking call may take, in steps of a microsecond; 0 for ever.
+    static func setTimeLimit(_ descriptor: Int32, _ option: Int32, nanoseconds: Int64) -> Int {
+        let microseconds = (nanoseconds + 999) / 1000
+        let limit = timeval(tv_sec: time_t(microseconds / 1_000_000), tv_usec: suseconds_t(microseconds % 1_000_000))
+        return retrying {
+            withUnsafePointer(to: limit) { limit in
+                Int(Glibc.setsockopt(descriptor, SOL_SOCKET, option, limit, socklen_t(MemoryLayout<timeval>.size)))
+            }
+        }
+    }
+
     /// How an asynchronous connect has ended: 0 or errno.
     static func pendingError(_ descriptor: Int32) -> Int32 {
         var value: Int32 = 0
@@ -92,6 +119,10 @@ enum SystemCalls {
         let result = retrying { Int(Glibc.getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &value, &length)) }
         return result < 0 ? Int32(-result) : value
     }
+
+    static func duplicate(_ descriptor: Int32) -> Int { retrying { Int(Glibc.fcntl(descriptor, F_DUPFD_CLOEXEC, 3)) } }
+
+    static func fork() -> Int { retrying { Int(Glibc.fork()) } }
 
     static func unlink(_ path: String) -> Int { retrying { Int(Glibc.unlink(path)) } }
 

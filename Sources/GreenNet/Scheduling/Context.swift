@@ -85,17 +85,27 @@ package enum Sanitizer {
     }
 }
 
-/// GNU's own calls, which Swift's view of glibc leaves out.
+/// Calls that Swift's view of glibc leaves out.
 enum GNU {
     static func errnoName(_ code: Int32) -> String? {
         guard let name = green_errno_name(code) else { return nil }
         return String(cString: name)
     }
 
-    /// -1 with errno set; else the descriptor, non-blocking and closed on exec.
+    /// -1 with errno set; else the descriptor, closed on exec.
     static func accept(
-        _ descriptor: Int32, _ address: UnsafeMutablePointer<sockaddr>, _ length: inout socklen_t
+        _ descriptor: Int32, _ address: UnsafeMutablePointer<sockaddr>, _ length: inout socklen_t, blocking: Bool
     ) -> Int32 {
-        green_accept(descriptor, address, &length)
+        green_accept(descriptor, address, &length, blocking ? 1 : 0)
+    }
+
+    static func signalAtParentsEnd(_ signal: Int32) -> Int32 { green_signal_at_parents_end(signal) }
+
+    static func closeAll(from lowest: Int32, but kept: [Int32]) {
+        green_close_all_but(lowest, kept.sorted(), kept.count)
+    }
+
+    static func waitReadable(_ descriptor: Int32, mask: inout sigset_t) -> Int32 {
+        green_wait_readable(descriptor, &mask)
     }
 }

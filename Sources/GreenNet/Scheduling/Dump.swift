@@ -34,6 +34,7 @@ extension GreenThread {
         case .idle: "the end of all green threads"
         case .signal: "a signal"
         case .lookup: "a name to be looked up"
+        case .connections: "the end of all connections"
         case .event, .nothing: "an event"
         }
     }

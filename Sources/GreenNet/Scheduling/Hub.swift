@@ -78,10 +78,24 @@ public final class Hub {
     /// The handle by which other OS threads reach this hub.  While anybody holds it, the hub doesn't take itself for stuck.
     public var remote: RemoteHub { state.pointee.remote }
 
+    /// In a forked child: the hub stays the parent's, and is never touched again.
+    ///
+    /// Except for its signals: libev knows the owner of each for the whole process, and would refuse them to the child's own hub.
+    static func abandon() {
+        guard let hub = Context.running?.hub else { return }
+        for event in hub.pointee.signals { event.stop(on: hub.pointee.loop) }
+        Context.setRunning(nil)
+        forgetOSThread()
+    }
+
     /// Kills what still runs, waits until all of it has unwound, and gives back everything.  The next call that needs a hub makes a
-    /// new one.  To be called from the main green thread; without it, it happens when the OS thread ends.
+    /// new one.  To be called from the main green thread, outside of any `withTimeout` and `shielded`; without it, it happens when the
+    /// OS thread ends.
     public func close() {
         precondition(Context.running == state.pointee.main, "Hub.close() is for the OS thread's main green thread")
+        let main = state.pointee.main
+        precondition(main.pointee.scopes == nil && main.pointee.shields == 0, "Hub.close() in withTimeout or shielded")
+        state.pointee.killsNewcomers = true
         for greenlet in state.living { greenlet.kill() }
         do { try run() } catch { fatalError("GreenNet: the hub can't close: \(error)") }
         forgetOSThread()

@@ -25,6 +25,11 @@ struct HubState {
     var receiveBuffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     var receiveBufferSize = 64 << 10
     var remote: RemoteHub
+    /// The signals that its watchers hold.
+    var signals: ContiguousArray<UnsafeMutablePointer<SignalEvent>> = []
+    /// The hub closes: whatever its green threads spawn while they unwind is killed before it begins.
+    var killsNewcomers = false
+    /// All have ended, and the scheduler shall end too.
     var isClosing = false
     var passes: UInt64 = 0
     /// Set when a deadlock was found, for the error of whoever is woken by it.

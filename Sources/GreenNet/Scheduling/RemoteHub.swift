@@ -32,7 +32,7 @@ public final class RemoteHub: Sendable {
     public func wake() -> Bool { callInHub {} }
 
     /// Runs `job` in the loop, where it must not wait.  Returns false where the hub has closed.
-    func callInHub(_ job: @escaping @Sendable () -> Void) -> Bool {
+    package func callInHub(_ job: @escaping @Sendable () -> Void) -> Bool {
         state.withLock { state in
             guard let door = state.door else { return false }
             state.jobs.append(job)

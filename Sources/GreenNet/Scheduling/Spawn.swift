@@ -39,6 +39,7 @@ extension HubPointer {
         pointee.alive += 1
         thread.state = .ready
         pointee.ready.append(thread)
+        if pointee.killsNewcomers { greenlet.kill() }
     }
 
     private func enrol(_ greenlet: AnyGreenlet, as thread: GreenThread) {

@@ -1,0 +1,53 @@
+import GreenNet
+
+/// A further hub on an OS thread of its own, with a server that it runs until that is drained.
+///
+/// Owned by the hub that made it, on whose OS thread all of this is called.
+final class HubThread {
+    /// Set when its server has been drained and all its green threads have ended.
+    let ended = GreenEvent()
+    /// Nil until it is up, and what is to be done then.
+    private var worker: Worker?
+    private var waiting: [@Sendable (StreamServer) -> Void] = []
+
+    private struct Worker: @unchecked Sendable {
+        // Unchecked: the server is touched on its own hub only.
+        let hub: RemoteHub
+        let server: StreamServer
+    }
+
+    private struct Owner: @unchecked Sendable {
+        // Unchecked: the thread's handle is touched on its maker's hub only.
+        let hub: RemoteHub
+        let handle: HubThread
+    }
+
+    /// Starts the OS thread; `makeServer` runs on it.  Throws where the system has no more OS threads.
+    init(_ makeServer: @escaping @Sendable () throws -> StreamServer) throws(Errno) {
+        let owner = Owner(hub: Hub.current.remote, handle: self)
+        try OSThread.start {
+            do {
+                let server = try makeServer()
+                server.start()
+                let worker = Worker(hub: Hub.current.remote, server: server)
+                _ = owner.hub.callInHub { owner.handle.isUp(worker) }
+                try Hub.current.run()
+            } catch {
+                fatalError("a worker's hub has failed: \(error)")
+            }
+            _ = owner.hub.callInHub { owner.handle.ended.set() }
+        }
+    }
+
+    /// Runs `body` on a green thread of the other hub, soon.
+    func perform(_ body: @escaping @Sendable (StreamServer) -> Void) {
+        guard let worker else { return waiting.append(body) }
+        worker.hub.spawn { body(worker.server) }
+    }
+
+    private func isUp(_ worker: Worker) {
+        self.worker = worker
+        for body in waiting { perform(body) }
+        waiting = []
+    }
+}

@@ -1,0 +1,48 @@
+import Glibc
+import GreenNet
+
+/// OS threads with a small stack of their own.
+enum OSThread {
+    /// As much as a green thread has.
+    static let stackSize = 256 << 10
+
+    /// Runs `body` on a new OS thread, in which the process's signals are blocked: they are for the main one.
+    static func start(_ body: @escaping @Sendable () -> Void) throws(Errno) {
+        var attributes = pthread_attr_t()
+        pthread_attr_init(&attributes)
+        defer { pthread_attr_destroy(&attributes) }
+        pthread_attr_setstacksize(&attributes, stackSize)
+        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+        let box = Unmanaged.passRetained(Box(body))
+        let number = withSignalsBlocked {
+            var thread = pthread_t()
+            return pthread_create(&thread, &attributes, threadMain, box.toOpaque())
+        }
+        guard number != 0 else { return }
+        box.release()
+        throw Errno(number)
+    }
+
+    /// A new OS thread begins with its maker's mask.
+    private static func withSignalsBlocked(_ body: () -> Int32) -> Int32 {
+        var all = sigset_t()
+        var before = sigset_t()
+        sigfillset(&all)
+        // Faults are for whoever causes them.
+        sigdelset(&all, SIGSEGV)
+        sigdelset(&all, SIGBUS)
+        pthread_sigmask(SIG_BLOCK, &all, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        return body()
+    }
+
+    fileprivate final class Box: Sendable {
+        let body: @Sendable () -> Void
+        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+    }
+}
+
+private let threadMain: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { argument in
+    Unmanaged<OSThread.Box>.fromOpaque(argument!).takeRetainedValue().body()
+    return nil
+}

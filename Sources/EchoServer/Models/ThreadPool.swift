@@ -1,0 +1,35 @@
+import Glibc
+import GreenNet
+
+/// OS threads that are made once and take one job after the other, in the order in which they came.
+final class ThreadPool: @unchecked Sendable {
+    // Unchecked: `jobs` is touched under the lock only.
+    private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let jobCame = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    private var jobs: ArraySlice<@Sendable () -> Void> = []
+
+    /// Throws where the system has no more OS threads; those made by then stay, with nothing to do.
+    init(size: Int) throws(Errno) {
+        pthread_mutex_init(lock, nil)
+        pthread_cond_init(jobCame, nil)
+        for _ in 0..<size { try OSThread.start { [self] in work() } }
+    }
+
+    func run(_ job: @escaping @Sendable () -> Void) {
+        pthread_mutex_lock(lock)
+        jobs.append(job)
+        pthread_mutex_unlock(lock)
+        pthread_cond_signal(jobCame)
+    }
+
+    private func work() -> Never {
+        while true { next()() }
+    }
+
+    private func next() -> @Sendable () -> Void {
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        while jobs.isEmpty { pthread_cond_wait(jobCame, lock) }
+        return jobs.removeFirst()
+    }
+}

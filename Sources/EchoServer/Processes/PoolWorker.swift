@@ -1,0 +1,24 @@
+import GreenNet
+
+/// One process of a pool: takes one client at a time from the listener that it shares with the others.  It has no hub, and its sockets block.
+struct PoolWorker {
+    private let server: (ListeningSocket) -> StreamServer
+
+    init(_ settings: Settings, _ shared: SharedState, _ log: ServerLog, row: Int) {
+        server = { socket in
+            let counters = CounterRow(counters: shared.counters, row: row)
+            let server = StreamServer(
+                [Listener(offHub: socket, shouldStop: { ServingSignals.shouldStop })],
+                model: WorkerModel(BlockingContext(settings, log, counters)),
+                admission: AdmissionRow(shared.admission, row: row, of: shared.rows), overflow: settings.overflow)
+            log.follow(server, counters)
+            return server
+        }
+    }
+
+    /// Returns when a signal has asked it to stop and its client is done.
+    func run(_ socket: ListeningSocket) throws {
+        ServingSignals.installForWorker(listening: socket.descriptor)
+        try server(socket).acceptHere()
+    }
+}

@@ -1,0 +1,76 @@
+import Glibc
+import GreenNet
+
+/// The signals by which a parent speaks to a child that blocks in `recv` or `send`.  Their handlers do what only they can do there: shut the
+/// socket down, so that the blocked call returns.
+enum ServingSignals {
+    /// Answer what has come, and end: at once where nothing is being served, and in any case before the alarm rings.
+    static let finish = SIGQUIT
+    /// Longer than the parent waits before it kills.
+    static let secondsToFinish: UInt32 = 3
+
+    // Written outside the handlers only while these are blocked, or before they are installed.  One OS thread.
+    nonisolated(unsafe) static var serving: Int32 = -1
+    nonisolated(unsafe) private static var listening: Int32 = -1
+    nonisolated(unsafe) private(set) static var shouldStop = false
+
+    /// For a child that has one client, for which TERM means the same.
+    static func install(serving descriptor: Int32) {
+        serving = descriptor
+        handle(finish, finishHandler)
+        handle(SIGTERM, finishHandler)
+        ignoreInterrupt()
+    }
+
+    /// A Ctrl-C reaches all of a terminal's processes; the parent says what it means.
+    private static func ignoreInterrupt() {
+        signal(SIGINT, SIG_IGN)
+        signal(SIGUSR1, SIG_IGN)  // the parent tells the state of all
+    }
+
+    /// For a worker that serves one client after the other: TERM means no further one.
+    static func installForWorker(listening descriptor: Int32) {
+        listening = descriptor
+        handle(finish, finishHandler)
+        handle(SIGTERM, stopHandler)
+        ignoreInterrupt()
+        setBlocked(true)
+    }
+
+    /// The handlers can run only inside, and while the worker waits for a client.
+    static func whileServing<Value>(_ descriptor: Int32, _ body: () -> Value) -> Value {
+        serving = descriptor
+        setBlocked(false)
+        defer {
+            setBlocked(true)
+            serving = -1
+        }
+        return body()
+    }
+
+    private static func setBlocked(_ isBlocked: Bool) {
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        sigaddset(&signals, SIGTERM)
+        sigaddset(&signals, finish)
+        pthread_sigmask(isBlocked ? SIG_BLOCK : SIG_UNBLOCK, &signals, nil)
+    }
+
+    private static func handle(_ number: Int32, _ handler: @escaping @convention(c) (Int32) -> Void) {
+        var action = sigaction()
+        action.__sigaction_handler.sa_handler = handler
+        sigaction(number, &action, nil)
+    }
+
+    private static let finishHandler: @convention(c) (Int32) -> Void = { _ in
+        ServingSignals.shouldStop = true
+        if ServingSignals.serving >= 0 { _ = shutdown(ServingSignals.serving, Int32(SHUT_RD)) }
+        alarm(ServingSignals.secondsToFinish)
+    }
+
+    private static let stopHandler: @convention(c) (Int32) -> Void = { _ in
+        ServingSignals.shouldStop = true
+        // Busy with a client, it would go on listening until that one is done.
+        if ServingSignals.serving >= 0 { _ = close(ServingSignals.listening) }
+    }
+}

@@ -1,0 +1,113 @@
+import Glibc
+import GreenNet
+
+/// Keeps a number of forked workers running: restarts those that die, and sees all of them to their end.
+///
+/// Stays on one OS thread, since it forks.
+final class Supervisor {
+    private let work: (Int) -> Int32
+    private let inheritance: Fork.Inheritance
+    private let signals = SignalWatcher(SIGCHLD, SIGTERM, SIGINT, SIGUSR1)
+    private var workers: [Worker]
+    private var isStopping = false
+
+    /// Told of a worker that has died, by its slot, of one that took its place, and that one could not be forked.
+    var onDeath: (Int, pid_t, ChildStatus) -> Void = { _, _, _ in }
+    var onRestart: (Int) -> Void = { _ in }
+    var onForkFailure: (Errno) -> Void = { _ in }
+    var onStateRequest: () -> Void = {}
+
+    private struct Worker {
+        var pid: pid_t?
+        var hasDied = false
+        var began = Deadline.now
+        var backOff = BackOff()
+        /// When the next attempt is due, while it has no process.
+        var restart = Deadline.now
+    }
+
+    /// One that has lived so long was not broken from the start: it is restarted at once.
+    private static let soundLife = Duration.seconds(1)
+
+    /// `work` is what the child in each slot does; it ends with what that returns.
+    init(count: Int, _ inheritance: Fork.Inheritance, work: @escaping (Int) -> Int32) {
+        self.work = work
+        self.inheritance = inheritance
+        workers = Array(repeating: Worker(), count: count)
+    }
+
+    // MARK: Running
+
+    /// Starts the workers and keeps them running until TERM or INT, which is returned.
+    func run(whenStarted: () -> Void) throws(WaitError) -> Int32 {
+        startDue()
+        whenStarted()
+        while true {
+            if let signal = try nextSignal(until: nextRestart), signal == SIGTERM || signal == SIGINT { return signal }
+            startDue()
+        }
+    }
+
+    private var nextRestart: Deadline { workers.filter { $0.pid == nil }.map(\.restart).min() ?? .never }
+
+    private func startDue() {
+        for slot in workers.indices where workers[slot].pid == nil && workers[slot].restart <= .now { start(slot) }
+    }
+
+    private func start(_ slot: Int) {
+        do {
+            workers[slot].pid = try Fork.child(inheritance) { [work] in work(slot) }
+            workers[slot].began = .now
+            if workers[slot].hasDied { onRestart(slot) }
+        } catch {
+            onForkFailure(error)
+            workers[slot].restart = .after(workers[slot].backOff.next())
+        }
+    }
+
+    /// Takes care of what other signals ask for; nil where `deadline` has passed.
+    private func nextSignal(until deadline: Deadline) throws(WaitError) -> Int32? {
+        do throws(WaitError) {
+            let signal = try signals.wait(until: deadline)
+            if signal == SIGCHLD { reap() }
+            if signal == SIGUSR1 { onStateRequest() }
+            return signal
+        } catch {
+            if error == .deadlinePassed { return nil }
+            throw error
+        }
+    }
+
+    private func reap() {
+        for (pid, status) in ChildStatus.ended() {
+            guard let slot = workers.firstIndex(where: { $0.pid == pid }) else { continue }
+            workers[slot].pid = nil
+            workers[slot].hasDied = true
+            onDeath(slot, pid, status)
+            if .now - workers[slot].began >= Supervisor.soundLife { workers[slot].backOff.reset() }
+            workers[slot].restart = isStopping ? .never : .after(workers[slot].backOff.next())
+        }
+    }
+
+    // MARK: Stopping
+
+    /// Sends TERM, after `time` `finish` where workers understand it, and KILL to those that are still there then.
+    /// Returns nil when all have ended, or the number of a second TERM or INT.
+    func stop(within time: Duration, finish: Int32?) throws(WaitError) -> Int32? {
+        isStopping = true
+        let start = Deadline.now
+        let steps: [(Int32?, Deadline)] = [
+            (SIGTERM, start + time), (finish, start + time + StreamServer.grace * 2), (SIGKILL, .never),
+        ]
+        for (signal, deadline) in steps {
+            if let signal { send(signal) }
+            while workers.contains(where: { $0.pid != nil }) {
+                guard let received = try nextSignal(until: deadline) else { break }
+                if received == SIGTERM || received == SIGINT { return received }
+            }
+        }
+        return nil
+    }
+
+    func send(_ signal: Int32) { for worker in workers { if let pid = worker.pid { kill(pid, signal) } } }
+}

@@ -1,0 +1,91 @@
+import Glibc
+import GreenNet
+import Synchronization
+
+/// What the server counts.
+enum Counter: Int, CaseIterable {
+    case accepted, bytesIn, bytesOut
+    case refusedFull, refusedPeerFull, refusedNoContext
+    case lostBeforeAccept
+    case endedDone, endedPeerGone, endedIdle, endedSlow, endedCancelled, endedFailed, endedCrashed
+    case workersRestarted
+
+    init(_ end: ConnectionEnd) { self = Counter(rawValue: Counter.endedDone.rawValue + Int(end.rawValue))! }
+
+    init(_ refusal: Refusal) {
+        switch refusal {
+        case .full: self = .refusedFull
+        case .peerFull: self = .refusedPeerFull
+        case .noContext: self = .refusedNoContext
+        }
+    }
+
+    static let endings = ConnectionEnd.allCases.map { Counter($0) }
+}
+
+/// The counters of all hubs, OS threads and processes of the service, in memory that forked children share.
+///
+/// Each hub or worker has a row of its own, so that they don't fight for cache lines, and so that what a killed one leaves behind can be
+/// accounted for.  Atomic, and never reset: a sum over the rows is right at any time.
+final class Counters: @unchecked Sendable {
+    // Unchecked: all that is behind the pointer is atomic.
+    private let cells: UnsafeMutablePointer<Atomic<Int>>
+    let rows: Int
+    private static let stride = 32  // cells: whole cache lines
+
+    init(rows: Int) {
+        self.rows = rows
+        cells = SharedMemory.allocate(Counters.stride * rows, of: Atomic<Int>.self)
+        for index in 0..<Counters.stride * rows { (cells + index).initialize(to: Atomic(0)) }
+    }
+
+    @inline(__always)
+    func add(_ amount: Int = 1, to counter: Counter, row: Int) {
+        cells[row * Counters.stride + counter.rawValue].add(amount, ordering: .relaxed)
+    }
+
+    func value(of counter: Counter, row: Int) -> Int {
+        cells[row * Counters.stride + counter.rawValue].load(ordering: .relaxed)
+    }
+
+    func total(_ counter: Counter) -> Int { (0..<rows).reduce(0) { $0 + value(of: counter, row: $1) } }
+
+    /// Connections accepted and not ended.  The endings are read first: one that comes in between makes it too large, never negative.
+    func open(row: Int) -> Int {
+        let ended = Counter.endings.reduce(0) { $0 + value(of: $1, row: row) }
+        return value(of: .accepted, row: row) - ended
+    }
+
+    var open: Int { (0..<rows).reduce(0) { $0 + open(row: $1) } }
+
+    /// The process behind `row` has died: so have its connections.
+    func settleCrash(row: Int) { add(open(row: row), to: .endedCrashed, row: row) }
+}
+
+extension Counters: CustomStringConvertible {
+    /// One line: what is not zero, in the order of `Counter`, after the connections that are open.
+    var description: String {
+        let parts = Counter.allCases.map { ($0, total($0)) }.filter { $0.1 != 0 || $0.0 == .accepted }
+        return (["open=\(open)"] + parts.map { "\($0.0)=\($0.1)" }).joined(separator: " ")
+    }
+}
+
+/// The row that one hub, OS thread or child writes to.
+struct CounterRow: Sendable {
+    let counters: Counters
+    let row: Int
+
+    @inline(__always)
+    func add(_ amount: Int = 1, to counter: Counter) { counters.add(amount, to: counter, row: row) }
+}
+
+/// Memory that a forked child shares with its parent.
+enum SharedMemory {
+    /// Zeroed, and never freed: it lives as long as the service.
+    static func allocate<T: ~Copyable>(_ count: Int, of type: T.Type) -> UnsafeMutablePointer<T> {
+        let bytes = count * MemoryLayout<T>.stride
+        let memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+        guard let memory, memory != MAP_FAILED else { fatalError("no shared memory for \(bytes) bytes") }
+        return memory.bindMemory(to: T.self, capacity: count)
+    }
+}

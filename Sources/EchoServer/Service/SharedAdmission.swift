@@ -1,0 +1,136 @@
+import Glibc
+import GreenNet
+
+/// The limits of the whole service: how many connections there are, and how many of one peer, over all its hubs and processes.
+///
+/// Lies in memory that forked children share, under a lock that survives the death of whoever held it.  What each row (a hub or a worker)
+/// has taken is kept apart, so that it can be given back for one that was killed.
+final class SharedAdmission: @unchecked Sendable {
+    // Unchecked: all of it is touched under the lock only.
+    private let lock = SharedMemory.allocate(1, of: pthread_mutex_t.self)
+    private let taken: UnsafeMutablePointer<Int32>  // by each row
+    private let peers: UnsafeMutablePointer<Peer>
+    private let peerCounts: UnsafeMutablePointer<Int32>  // peers x rows
+    private let peerSlots: Int
+    private let rows: Int
+    let places: Int
+    let placesPerPeer: Int
+
+    /// One address that has connections, or had.
+    private struct Peer {
+        var isUsed = false
+        var address = (UInt64(0), UInt64(0))
+        var count: Int32 = 0
+    }
+
+    init(places: Int, placesPerPeer: Int, rows: Int) {
+        (self.places, self.placesPerPeer, self.rows) = (places, placesPerPeer, rows)
+        taken = SharedMemory.allocate(rows, of: Int32.self)
+        // More than there can be peers with a connection, so that there is always one to reuse.
+        peerSlots = placesPerPeer < places ? places * 2 : 1
+        peers = SharedMemory.allocate(peerSlots, of: Peer.self)
+        peerCounts = SharedMemory.allocate(peerSlots * rows, of: Int32.self)
+        makeLock()
+    }
+
+    private func makeLock() {
+        var attributes = pthread_mutexattr_t()
+        pthread_mutexattr_init(&attributes)
+        pthread_mutexattr_setpshared(&attributes, Int32(PTHREAD_PROCESS_SHARED))
+        pthread_mutexattr_setrobust(&attributes, Int32(PTHREAD_MUTEX_ROBUST))
+        pthread_mutex_init(lock, &attributes)
+    }
+
+    private func locked<Value>(_ body: () -> Value) -> Value {
+        // What a process killed inside has left half done is put right by `settleCrash`, as all else of it.
+        if pthread_mutex_lock(lock) == EOWNERDEAD { pthread_mutex_consistent(lock) }
+        defer { pthread_mutex_unlock(lock) }
+        return body()
+    }
+
+    // MARK: Places
+
+    fileprivate func reserve(row: Int) -> Bool {
+        locked {
+            guard (0..<rows).reduce(0, { $0 + Int(taken[$1]) }) < places else { return false }
+            taken[row] += 1
+            return true
+        }
+    }
+
+    fileprivate func release(row: Int) { locked { taken[row] -= 1 } }
+
+    // MARK: Peers
+
+    fileprivate func admit(_ peer: SocketAddress, row: Int) -> Bool {
+        guard placesPerPeer < places, let address = peer.hostBits else { return true }
+        return locked {
+            let slot = slotToUse(for: address)
+            guard peers[slot].count < placesPerPeer else { return false }
+            peers[slot].count += 1
+            peerCounts[slot * rows + row] += 1
+            return true
+        }
+    }
+
+    fileprivate func leave(_ peer: SocketAddress, row: Int) {
+        guard placesPerPeer < places, let address = peer.hostBits else { return }
+        locked {
+            guard let slot = slots(from: address).first(where: { peers[$0].isUsed && peers[$0].address == address })
+            else {
+                return
+            }
+            peers[slot].count -= 1
+            peerCounts[slot * rows + row] -= 1
+        }
+    }
+
+    /// The peer's own, else one that nobody needs any more.
+    private func slotToUse(for address: (UInt64, UInt64)) -> Int {
+        var reusable: Int?
+        for slot in slots(from: address) {
+            if peers[slot].isUsed && peers[slot].address == address { return slot }
+            if reusable == nil && peers[slot].count == 0 { reusable = slot }
+            if !peers[slot].isUsed { break }
+        }
+        peers[reusable!] = Peer(isUsed: true, address: address)
+        return reusable!
+    }
+
+    /// All of them, beginning where the address hashes to.
+    private func slots(from address: (UInt64, UInt64)) -> some Sequence<Int> {
+        let mixed = (address.0 ^ address.1 &* 0x9e37_79b9_7f4a_7c15) &* 0xff51_afd7_ed55_8ccd
+        let start = Int(mixed >> 33) % peerSlots
+        return (0..<peerSlots).lazy.map { (start + $0) % self.peerSlots }
+    }
+
+    // MARK: Crashes
+
+    /// The process behind `row` has died: gives back all that it held.
+    func settleCrash(row: Int) {
+        locked {
+            taken[row] = 0
+            guard placesPerPeer < places else { return }
+            for slot in 0..<peerSlots where peerCounts[slot * rows + row] != 0 { peerCounts[slot * rows + row] = 0 }
+            for slot in 0..<peerSlots where peers[slot].isUsed {
+                peers[slot].count = (0..<rows).reduce(0) { $0 + peerCounts[slot * rows + $1] }
+            }
+        }
+    }
+}
+
+/// The limits as one hub or worker sees them.
+final class AdmissionRow: Admission {
+    private let shared: SharedAdmission
+    private let row: Int
+    let isShared: Bool
+
+    init(_ shared: SharedAdmission, row: Int, of rows: Int) {
+        (self.shared, self.row, isShared) = (shared, row, rows > 1)
+    }
+
+    func reserve() -> Bool { shared.reserve(row: row) }
+    func release() { shared.release(row: row) }
+    func admit(_ peer: SocketAddress) -> Bool { shared.admit(peer, row: row) }
+    func leave(_ peer: SocketAddress) { shared.leave(peer, row: row) }
+}

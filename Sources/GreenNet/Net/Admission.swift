@@ -1,0 +1,31 @@
+/// Decides how many connections a server has at once, and from whom.
+package protocol Admission: AnyObject {
+    /// Takes a place for one more connection; false where none is free.
+    func reserve() -> Bool
+    /// Gives a place back.
+    func release()
+    /// Whether `peer` may have one more connection; true counts it.
+    func admit(_ peer: SocketAddress) -> Bool
+    /// A connection of `peer` that was admitted has ended.
+    func leave(_ peer: SocketAddress)
+    /// Places can come free by what happens on other hubs or in other processes, which nobody tells this one.
+    var isShared: Bool { get }
+}
+
+/// A number of places for one server.
+final class LocalAdmission: Admission {
+    private var free: Int
+
+    init(places: Int) { free = places }
+
+    func reserve() -> Bool {
+        guard free > 0 else { return false }
+        free -= 1
+        return true
+    }
+
+    func release() { free += 1 }
+    func admit(_ peer: SocketAddress) -> Bool { true }
+    func leave(_ peer: SocketAddress) {}
+    var isShared: Bool { false }
+}

@@ -1,0 +1,57 @@
+import Glibc
+
+/// Forked children that go on as this program, without the hub of their parent.
+package enum Fork {
+    /// What the child sees of its parent when it begins.
+    package struct Inheritance {
+        /// Descriptors to keep, besides standard input, output and error.
+        package var descriptors: [Int32] = []
+        /// The signal that the child gets when its parent ends, however it ends.
+        package var signalAtParentsEnd: Int32 = SIGKILL
+
+        package init(descriptors: [Int32] = [], signalAtParentsEnd: Int32 = SIGKILL) {
+            (self.descriptors, self.signalAtParentsEnd) = (descriptors, signalAtParentsEnd)
+        }
+    }
+
+    /// Runs `body` in a child process and returns its id.  The child ends with what `body` returns, without running any exit handler.
+    ///
+    /// To be called while the process has one OS thread: no other one would exist in the child, and whatever it held would stay held.
+    /// In the child, the parent's hub is as good as gone: its loop shares the kernel's epoll set with the parent's, and a change there would be
+    /// felt here.  So its descriptors are closed, unused, and the next call that needs a hub makes one.
+    package static func child(_ inheritance: Inheritance, _ body: () -> Int32) throws(Errno) -> pid_t {
+        var all = sigset_t()
+        var before = sigset_t()
+        sigfillset(&all)
+        // A signal in between would run the parent's handler in the child, and write to what may be somebody else's descriptor by then.
+        pthread_sigmask(SIG_BLOCK, &all, &before)
+        let parent = getpid()
+        let pid = SystemCalls.fork()
+        if pid == 0 {
+            becomeChild(of: parent, inheritance)
+            pthread_sigmask(SIG_SETMASK, &before, nil)
+            _exit(body())
+        }
+        pthread_sigmask(SIG_SETMASK, &before, nil)
+        if pid < 0 { throw Errno(Int32(-pid)) }
+        return pid_t(pid)
+    }
+
+    private static func becomeChild(of parent: pid_t, _ inheritance: Inheritance) {
+        resetSignals()
+        _ = GNU.signalAtParentsEnd(inheritance.signalAtParentsEnd)
+        // The parent may have ended before that was arranged.
+        if getppid() != parent { _exit(1) }
+        Hub.abandon()
+        GNU.closeAll(from: 3, but: inheritance.descriptors)
+    }
+
+    /// The handlers were the parent's.  Those for faults are as good here, and a signal that was ignored stays so.
+    private static func resetSignals() {
+        for number in 1..<Int32(65) where number != SIGSEGV && number != SIGBUS {
+            var action = sigaction()
+            guard sigaction(number, nil, &action) == 0 else { continue }
+            if unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) > 1 { signal(number, SIG_DFL) }
+        }
+    }
+}
