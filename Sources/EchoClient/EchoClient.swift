@@ -1,4 +1,5 @@
 import ArgumentParser
+import GreenNet
 
 /// `echo-client`: reads the options and runs what they ask for; a failure is one line and exit status 1.
 @main
@@ -33,7 +34,7 @@ struct EchoClient: ParsableCommand {
     )
 
     static func main() {
-        StandardStreams.reserveNumbers()
+        StandardDescriptors.reserve()
         do {
             var command = try parseAsRoot()
             try command.run()

@@ -7,16 +7,6 @@ enum StandardStreams {
     /// What a shell shows for a program that SIGPIPE has ended.
     private static let brokenPipe = ExitCode(128 + SIGPIPE)
 
-    /// Takes the numbers 0 to 2 where the caller has closed them.  A socket would get them else, and what is meant for standard error
-    /// would go to the service.  Opened the wrong way round, they make reading and writing fail with EBADF as before.
-    static func reserveNumbers() {
-        for (number, mode) in [(STDIN_FILENO, O_WRONLY), (STDOUT_FILENO, O_RDONLY), (STDERR_FILENO, O_RDONLY)]
-        where fcntl(number, F_GETFD) < 0 {
-            // The lowest free number is this one.
-            _ = open("/dev/null", mode)
-        }
-    }
-
     /// Whether somebody sits there who types and reads.
     static var areTerminal: Bool { isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1 }
 

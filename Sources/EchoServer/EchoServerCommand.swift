@@ -11,8 +11,11 @@ struct EchoServerCommand: ParsableCommand {
             Only the ASCII letters a to z change; every other byte comes back as it was. A client that ends its side (nc -N) gets all that \
             is owed, then the end of the stream.
 
-            TERM and INT stop accepting and let the clients finish, up to --drain-timeout; a second one ends at once. USR1 logs every \
-            green thread and what it waits for.
+            Each connection gets a green thread, or with --model an OS thread or a process, of its own or of a pool. They behave alike; what \
+            differs is what they cost.
+
+            TERM and INT stop accepting and let the clients finish, up to --drain-timeout; a second one ends at once. USR1 logs the counters, \
+            every green thread and what it waits for.
 
             Each option can also be given in the environment, as ECHO_SERVER_PORT for --port; the option wins.
 
@@ -20,6 +23,8 @@ struct EchoServerCommand: ParsableCommand {
               echo-server                                 serve 127.0.0.1:8080
               echo-server --host :: --port 7 --transform echo
               echo-server --unix-socket /run/echo.sock
+              echo-server --processes 2 --workers auto
+              echo-server --model process --pool-size 8
               printf 'hello\\n' | nc -N 127.0.0.1 8080     answers HELLO
 
             EXIT STATUS

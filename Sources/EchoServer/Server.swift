@@ -9,6 +9,7 @@ struct Server {
     private let shared: SharedState
 
     init(settings: Settings) {
+        StandardDescriptors.reserve()
         let limit = DescriptorLimit.raise()
         self.settings = settings
         log = ServerLog(level: settings.logLevel)

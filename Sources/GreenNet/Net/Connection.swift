@@ -77,6 +77,8 @@ public final class Connection {
         assert(thread.hub == hub, "a connection is used on the OS thread that made it")
         thread.pointee.turns += 1
         guard thread.pointee.turns >= Connection.turnsInARow || thread.isCancelled else { return }
+        // The others are also those whom only the loop knows: they wait for so many operations, not for so many times as many.
+        thread.hub.pointee.turnsLeft -= Connection.turnsInARow
         thread.giveWay()
         do { try thread.throwIfInterrupted() } catch { throw NetError(call, .wait(error), peer) }
     }

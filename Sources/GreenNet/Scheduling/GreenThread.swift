@@ -56,6 +56,7 @@ extension GreenThread {
     ) -> Wake {
         if isCancelled { return .cancelled }
         let hub = hub
+        precondition(self != hub.pointee.scheduler, "a call that waits, in a callback of the hub")
         let limit = Swift.min(deadline.nanoseconds, pointee.scope_deadline)
         let hasOutsideHelp = limit != Int64.max || kind.comesFromOutside
         if limit != Int64.max { limitWait(to: Deadline(nanoseconds: limit)) }
