@@ -36,5 +36,14 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        .target(name: "TestSupport", dependencies: ["GreenNet"], path: "Tests/TestSupport", swiftSettings: strict),
+        .testTarget(name: "GreenNetTests", dependencies: ["GreenNet", "TestSupport"], swiftSettings: strict),
+        .testTarget(name: "EchoServerTests", dependencies: ["EchoServer", "TestSupport"], swiftSettings: strict),
+        .testTarget(name: "EchoClientTests", dependencies: ["EchoClient", "GreenNet"], swiftSettings: strict),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: ["EchoServer", "EchoClient", "GreenNet", "TestSupport"],
+            swiftSettings: strict
+        ),
     ]
 )

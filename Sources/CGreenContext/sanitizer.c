@@ -68,6 +68,8 @@ void green_sanitizer_made(green_thread *thread) {
 }
 void green_sanitizer_main(green_thread *thread) { (void)thread; }
 void green_sanitizer_freed(green_thread *thread) { (void)thread; }
+void green_sanitizer_locked(void *lock) { (void)lock; }
+void green_sanitizer_unlocking(void *lock) { (void)lock; }
 int green_sanitizer(void) { return 1; }
 
 #elif THREAD_SANITIZER
@@ -76,6 +78,8 @@ void *__tsan_get_current_fiber(void);
 void *__tsan_create_fiber(unsigned flags);
 void __tsan_destroy_fiber(void *fiber);
 void __tsan_switch_to_fiber(void *fiber, unsigned flags);
+void __tsan_acquire(void *address);
+void __tsan_release(void *address);
 
 // Uninstrumented: the function that switches would else pop its frame from the other fiber's shadow stack.
 #define UNINSTRUMENTED __attribute__((disable_sanitizer_instrumentation))
@@ -103,6 +107,8 @@ void green_sanitizer_freed(green_thread *thread) {
     if (thread->tsan_fiber) __tsan_destroy_fiber(thread->tsan_fiber);
     thread->tsan_fiber = NULL;
 }
+void green_sanitizer_locked(void *lock) { __tsan_acquire(lock); }
+void green_sanitizer_unlocking(void *lock) { __tsan_release(lock); }
 int green_sanitizer(void) { return 2; }
 
 #else
@@ -119,6 +125,8 @@ green_entry green_sanitizer_entry(green_thread *thread, green_entry entry) {
 void green_sanitizer_made(green_thread *thread) { (void)thread; }
 void green_sanitizer_main(green_thread *thread) { (void)thread; }
 void green_sanitizer_freed(green_thread *thread) { (void)thread; }
+void green_sanitizer_locked(void *lock) { (void)lock; }
+void green_sanitizer_unlocking(void *lock) { (void)lock; }
 int green_sanitizer(void) { return 0; }
 
 #endif

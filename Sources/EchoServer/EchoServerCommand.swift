@@ -28,7 +28,12 @@ struct EchoServerCommand: ParsableCommand {
               printf 'hello\\n' | nc -N 127.0.0.1 8080     answers HELLO
 
             EXIT STATUS
-              0 stopped by a signal, 64 bad option, 69 address in use, 71 system error, 77 no permission, 78 bad setting
+              0   stopped by a signal, when the clients were done
+              64  a bad option
+              69  the address is in use
+              71  the system refused something
+              77  no permission
+              78  a bad setting in the environment, or an address that can't be had
             """,
         version: Version.text
     )

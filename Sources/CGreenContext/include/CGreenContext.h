@@ -89,6 +89,11 @@ void green_sanitizer_made(green_thread *thread);
 void green_sanitizer_main(green_thread *thread);
 void green_sanitizer_freed(green_thread *thread);
 
+/// For ThreadSanitizer, which doesn't see what Swift's mutex does where it has to wait: this OS thread has locked `lock` (an address of
+/// its own), or is about to unlock it.
+void green_sanitizer_locked(void *lock);
+void green_sanitizer_unlocking(void *lock);
+
 /// 0: none, 1: address, 2: thread.  Tests scale themselves down by it.
 int green_sanitizer(void);
 

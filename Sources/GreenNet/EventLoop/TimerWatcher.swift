@@ -22,8 +22,8 @@ extension UnsafeMutablePointer<TimerWatcher> {
         let watcher = allocate(capacity: 1)
         watcher.initialize(to: TimerWatcher())
         green_timer_init(watcher.timer, callback)
-        // Below the descriptors: where data and its deadline come in the same pass, the data wins.
-        green_set_priority(watcher.timer, -1)
+        // Below all descriptors, listeners among them: where data and its deadline come in the same pass, the data wins.
+        green_set_priority(watcher.timer, -2)
         watcher.timer.pointee.data = context
         return watcher
     }

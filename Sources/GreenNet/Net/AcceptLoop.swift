@@ -50,6 +50,7 @@ struct AcceptLoop {
     private let listener: Listener
     private let server: StreamServer
     private var backOff = BackOff()
+    /// When a pause was told whose end was not told yet.
     private var pauseReported: Deadline?
 
     static let batch = 64
@@ -67,7 +68,9 @@ struct AcceptLoop {
                 switch (error.waitError, AcceptFailure(error)) {
                 case (.closed, _): return
                 case (let ending?, _): throw ending
-                case (nil, .skip): report(.skipped(error))
+                case (nil, .skip):
+                    report(.skipped(error))
+                    try Pause.giveWay()
                 case (nil, .pause): try pause(error)
                 case (nil, .stop): return report(.stopped(error))
                 }
@@ -82,13 +85,20 @@ struct AcceptLoop {
             let hasPlace = try server.takePlace()
             guard try acceptOne(hasPlace) else { return }
         }
-        Context.running?.giveWay()
+        do throws(WaitError) { try Pause.giveWay() } catch { throw NetError(.accept, .wait(error), listener.address) }
     }
 
     /// Takes what the kernel has queued, so that closing the listener resets nobody.
     mutating func acceptQueued() {
+        var lost = 0
         while server.admission.reserve() {
-            guard (try? acceptOne(true)) == true else { return }
+            do throws(NetError) {
+                guard try acceptOne(true) else { return }
+            } catch {
+                // Behind a connection that was lost there may be others.
+                lost += 1
+                guard AcceptFailure(error) == .skip, lost < AcceptLoop.batch else { return }
+            }
         }
     }
 
@@ -100,6 +110,7 @@ struct AcceptLoop {
                 return false
             }
             try serve(socket, hasPlace)
+            if backOff.isActive || pauseReported != nil { resume() }
             return true
         } catch {
             if hasPlace { server.admission.release() }
@@ -110,7 +121,6 @@ struct AcceptLoop {
     /// Throws only what asks for a pause: then the place is the caller's to give back.
     private mutating func serve(_ socket: consuming Accepted, _ hasPlace: Bool) throws(NetError) {
         let peer = socket.peer
-        if backOff.isActive { resume() }
         guard hasPlace else { return report(.refused(peer, .full)) }
         guard server.admission.admit(peer) else {
             server.admission.release()
@@ -128,7 +138,7 @@ struct AcceptLoop {
     private func report(_ event: AcceptEvent) { server.onAcceptEvent(event, listener) }
 
     private mutating func pause(_ error: NetError) throws(WaitError) {
-        if pauseReported == nil {
+        if !backOff.isActive, isTimeToReport {
             pauseReported = .now
             report(.paused(error))
         }
@@ -137,8 +147,10 @@ struct AcceptLoop {
 
     private mutating func resume() {
         backOff.reset()
-        guard let reported = pauseReported, .now - reported >= AcceptLoop.reportInterval else { return }
+        guard pauseReported != nil, isTimeToReport else { return }
         pauseReported = nil
         report(.resumed)
     }
+
+    private var isTimeToReport: Bool { pauseReported.map { .now - $0 >= AcceptLoop.reportInterval } ?? true }
 }

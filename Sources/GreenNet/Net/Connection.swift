@@ -9,8 +9,6 @@ public final class Connection {
     /// The other side.
     public let peer: SocketAddress
     let socket: Socket
-    /// Operations on a connection that is always ready, after which its green thread gives way to the others.
-    static let turnsInARow = 16
 
     /// Takes over an open, non-blocking descriptor, for use on this hub.
     init(descriptor: Int32, peer: SocketAddress) {
@@ -63,24 +61,17 @@ public final class Connection {
     private func receiveNow(into buffer: UnsafeMutableRawBufferPointer) throws(NetError) -> Int? {
         if socket.pointee.isClosed { throw NetError(.recv, .wait(.closed), peer) }
         let count = SystemCalls.receive(socket.pointee.descriptor, into: buffer)
-        // A short read has emptied the socket.  The end of the stream stays there to be read again.
-        socket.pointee.mayReceive = count == buffer.count || count == 0
+        // A short read has emptied the socket.  The end of the stream stays there to be read again.  A blocking socket must hear of the
+        // next call's deadline first.
+        socket.pointee.mayReceive = (count == buffer.count || count == 0) && socket.pointee.hub != nil
         if count >= 0 { return count }
         if count == -Int(EAGAIN) { return nil }
         throw NetError(.recv, result: count, peer)
     }
 
-    /// Whoever doesn't have to wait gives way now and then all the same, and sees whether it was killed.
     @inline(__always)
     private func takeTurn(_ call: NetError.Call) throws(NetError) {
-        guard let hub = socket.pointee.hub, let thread = Context.running else { return }
-        assert(thread.hub == hub, "a connection is used on the OS thread that made it")
-        thread.pointee.turns += 1
-        guard thread.pointee.turns >= Connection.turnsInARow || thread.isCancelled else { return }
-        // The others are also those whom only the loop knows: they wait for so many operations, not for so many times as many.
-        thread.hub.pointee.turnsLeft -= Connection.turnsInARow
-        thread.giveWay()
-        do { try thread.throwIfInterrupted() } catch { throw NetError(call, .wait(error), peer) }
+        do throws(WaitError) { try socket.takeTurn() } catch { throw NetError(call, .wait(error), peer) }
     }
 
     // MARK: Sending
@@ -90,7 +81,9 @@ public final class Connection {
     public func sendAll(_ bytes: UnsafeRawBufferPointer, until deadline: Deadline = .never) throws(NetError) {
         if let error = socket.prepareToSend(until: deadline) { throw NetError(.send, .wait(error), peer) }
         let sent = try sendNow(bytes)
-        if sent < bytes.count { try sendRest(UnsafeRawBufferPointer(rebasing: bytes[sent...]), until: deadline) }
+        if sent < bytes.count { return try sendRest(UnsafeRawBufferPointer(rebasing: bytes[sent...]), until: deadline) }
+        // Not before: whoever has its turn receives into the buffer that `bytes` may lie in.
+        try takeTurn(.send)
     }
 
     /// Sends all of what `receive(until:)` returned.

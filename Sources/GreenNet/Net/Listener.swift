@@ -81,6 +81,7 @@ public final class Listener {
     /// Waits for the next connection.  Throws when `deadline` has passed, when killed, and where the kernel says so: what to do about
     /// the latter is sorted by `AcceptFailure`.
     public func accept(until deadline: Deadline = .never) throws(NetError) -> Connection {
+        do throws(WaitError) { try socket.takeTurn() } catch { throw NetError(.accept, .wait(error), address) }
         while true {
             try waitUntilAcceptable(until: deadline)
             if let socket = try acceptNow(blocking: false) {
@@ -161,15 +162,16 @@ extension ListeningSocket {
         _ descriptor: Int32, _ address: SocketAddress, _ storage: inout SocketAddress.Storage
     ) throws(NetError) {
         var result = SystemCalls.bind(descriptor, to: &storage)
-        if result == -Int(EADDRINUSE), case .unix(let path) = address, isStale(&storage) {
+        if result == -Int(EADDRINUSE), case .unix(let path) = address, address.isPath, isStale(path, &storage) {
             try check(.unlink, SystemCalls.unlink(path), address)
             result = SystemCalls.bind(descriptor, to: &storage)
         }
         try check(.bind, result, address)
     }
 
-    /// A path left behind by a server that is gone.
-    private static func isStale(_ storage: inout SocketAddress.Storage) -> Bool {
+    /// A path left behind by a server that is gone.  A file of another kind "refuses" connections too, and is left alone.
+    private static func isStale(_ path: String, _ storage: inout SocketAddress.Storage) -> Bool {
+        guard SystemCalls.isSocket(path) else { return false }
         let probe = SystemCalls.socket(family: AF_UNIX)
         guard probe >= 0 else { return false }
         defer { SystemCalls.close(Int32(probe)) }

@@ -95,14 +95,31 @@ extension Socket {
 
     // MARK: Waiting
 
+    /// Operations on a socket that is always ready, after which its green thread gives way to the others.
+    static var turnsInARow: Int { 16 }
+
+    /// Whoever doesn't have to wait gives way now and then all the same, and sees whether it was killed.
+    @inline(__always)
+    func takeTurn() throws(WaitError) {
+        guard let hub = pointee.hub, let thread = Context.running else { return }
+        assert(thread.hub == hub, "a socket is used on the OS thread that made it")
+        thread.pointee.turns += 1
+        guard thread.pointee.turns >= Socket.turnsInARow || thread.isCancelled else { return }
+        // The others are also those whom only the loop knows: they wait for so many operations, not for so many times as many.
+        hub.pointee.turnsLeft -= Socket.turnsInARow
+        thread.giveWay()
+        try thread.throwIfInterrupted()
+    }
+
     /// Nil once a `recv` may find something.
     ///
     /// On a hub the watcher stays started when the wait is over: while data is read as fast as it comes, no system call is made for it.
     func waitUntilReadable(until deadline: Deadline) -> WaitError? {
         if pointee.isClosed { return .closed }
         guard let hub = pointee.hub else {
-            pointee.mayReceive = true
-            return limitCall(SO_RCVTIMEO, &blocking.pointee.receiveLimit, until: deadline)
+            let error = limitCall(SO_RCVTIMEO, &blocking.pointee.receiveLimit, until: deadline)
+            pointee.mayReceive = error == nil
+            return error
         }
         precondition(pointee.reader == nil, "two green threads receive from descriptor \(pointee.descriptor)")
         let thread = Context.running!
@@ -176,10 +193,17 @@ private let becameWritable: IOWatcher.Callback = { _, watcher, _ in
     IOWatcher.context(watcher, as: SocketState.self).writabilityCame()
 }
 
-/// Waiting for time to pass, on a hub or off it.
+/// Waiting for nothing in particular, on a hub or off it.
 enum Pause {
     static func wait(for length: Duration) throws(WaitError) {
         if Context.running != nil { return try Greenlet.sleep(for: length) }
         SystemCalls.sleep(length)
+    }
+
+    /// Lets the others run first, where there are any.
+    static func giveWay() throws(WaitError) {
+        guard let thread = Context.running else { return }
+        thread.giveWay()
+        try thread.throwIfInterrupted()
     }
 }

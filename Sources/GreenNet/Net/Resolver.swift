@@ -25,6 +25,7 @@ public enum Resolver {
         _ host: String, port: UInt16, until deadline: Deadline = .never
     ) throws -> [SocketAddress] {
         if let address = SocketAddress(ip: host, port: port) { return [address] }
+        try check(host)
         let thread = Hub.currentThread
         let question = Question(host: host, port: port, hub: Hub.current.remote)
         question.answer.waiter = thread
@@ -39,7 +40,13 @@ public enum Resolver {
     /// The same on the calling OS thread, which is blocked meanwhile: for programs that must not have another one.
     package static func resolveHere(_ host: String, port: UInt16) throws(ResolveError) -> [SocketAddress] {
         if let address = SocketAddress(ip: host, port: port) { return [address] }
+        try check(host)
         return try addresses(of: host, port: port).get()
+    }
+
+    /// The C library would look up what stands before a zero byte.
+    private static func check(_ host: String) throws(ResolveError) {
+        if host.utf8.contains(0) { throw ResolveError(host: host, code: EAI_NONAME) }
     }
 
     /// Blocks.
@@ -93,9 +100,13 @@ private final class LookupPool: Sendable {
 
     private let state = Mutex(State())
 
+    private func withState<Result: Sendable>(_ body: (inout State) -> Result) -> Result {
+        state.withLock { state in Context.locked(self) { body(&state) } }
+    }
+
     /// Queues `question`, and starts a thread for it where fewer than the limit run.
     func ask(_ question: Question) throws {
-        let needsThread = state.withLock { state in
+        let needsThread = withState { state in
             state.questions.append(question)
             guard state.threads < Resolver.threadLimit else { return false }
             state.threads += 1
@@ -111,7 +122,7 @@ private final class LookupPool: Sendable {
             pthread_detach(thread)
             return
         }
-        let others = state.withLock { state in
+        let others = withState { state in
             state.threads -= 1
             return state.threads
         }
@@ -125,7 +136,7 @@ private final class LookupPool: Sendable {
     }
 
     private func next() -> Question? {
-        state.withLock { state in
+        withState { state in
             guard !state.questions.isEmpty else {
                 state.threads -= 1
                 return nil

@@ -6,7 +6,7 @@ public final class SignalWatcher {
     /// Raw memory: the loop refers to it, and a green thread parks in it.
     private struct State {
         var waiting = WaitQueue()
-        var pending: UInt64 = 0  // a bit for each signal number
+        var pending: UInt64 = 0  // a bit for each signal, from 1 to 64
     }
 
     private let state = UnsafeMutablePointer<State>.allocate(capacity: 1)
@@ -20,7 +20,7 @@ public final class SignalWatcher {
         events = signals.map { [hub, state] number in
             .make(on: hub.pointee.loop, number: number, context: state) { _, watcher, _ in
                 let state = SignalEvent.context(watcher).assumingMemoryBound(to: State.self)
-                state.pointee.pending |= 1 << UInt64(SignalEvent.number(watcher))
+                state.pointee.pending |= 1 << UInt64(SignalEvent.number(watcher) - 1)
                 withUnsafeMutablePointer(to: &state.pointee.waiting) { $0 }.wakeAll()
             }
         }
@@ -40,9 +40,9 @@ public final class SignalWatcher {
             let queue = withUnsafeMutablePointer(to: &state.pointee.waiting) { $0 }
             if let error = thread.error(after: thread.wait(for: .signal, until: deadline, in: queue)) { throw error }
         }
-        let number = state.pointee.pending.trailingZeroBitCount
-        state.pointee.pending &= ~(1 << UInt64(number))
-        return Int32(number)
+        let lowest = state.pointee.pending.trailingZeroBitCount
+        state.pointee.pending &= ~(1 << UInt64(lowest))
+        return Int32(lowest) + 1
     }
 }
 

@@ -21,6 +21,8 @@ public enum SocketAddress: Hashable, Sendable {
 
     /// A numeric IPv4 or IPv6 address, such as `127.0.0.1` or `fe80::1%eth0`.  Nil for anything else: names are for `Resolver`.
     public init?(ip text: String, port: UInt16) {
+        // The C library would take the rest for no part of it.
+        guard !text.utf8.contains(0) else { return nil }
         if let address = IPv4(text) {
             self = .ipv4(address, port: port)
         } else if let address = IPv6(text) {
@@ -88,7 +90,8 @@ extension SocketAddress.IPv6: CustomStringConvertible {
         guard inet_pton(AF_INET6, String(parts[0]), &address) == 1 else { return nil }
         var scope: UInt32 = 0
         if parts.count == 2 {
-            scope = UInt32(parts[1]) ?? if_nametoindex(String(parts[1]))
+            let isNumber = parts[1].utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+            scope = isNumber ? UInt32(parts[1]) ?? 0 : if_nametoindex(String(parts[1]))
             guard scope != 0 else { return nil }
         }
         self.init(address, scope: scope)

@@ -126,6 +126,12 @@ enum SystemCalls {
 
     static func unlink(_ path: String) -> Int { retrying { Int(Glibc.unlink(path)) } }
 
+    /// Whether there is a socket at `path`; a link to one is none.
+    static func isSocket(_ path: String) -> Bool {
+        var status = stat()
+        return Glibc.lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFSOCK
+    }
+
     // MARK: Descriptors that others use too
 
     /// 1 where a read (or write) would return at once, with an error perhaps, and 0 where it would block.

@@ -43,6 +43,14 @@ enum Context {
     /// Gives back what a sanitizer holds for an ended green thread.
     static func forget(_ thread: GreenThread) { green_sanitizer_freed(thread) }
 
+    /// Runs `body`, which has locked the mutex of `owner`, where ThreadSanitizer sees that it has.
+    static func locked<Result>(_ owner: AnyObject, _ body: () -> Result) -> Result {
+        let lock = Unmanaged.passUnretained(owner).toOpaque()
+        green_sanitizer_locked(lock)
+        defer { green_sanitizer_unlocking(lock) }
+        return body()
+    }
+
     static func watchForOverflow() -> UnsafeMutableRawPointer? { green_overflow_watch() }
     static func unwatchForOverflow(_ alternateStack: UnsafeMutableRawPointer?) {
         green_overflow_unwatch(alternateStack)

@@ -96,6 +96,7 @@ public final class Hub {
         let main = state.pointee.main
         precondition(main.pointee.scopes == nil && main.pointee.shields == 0, "Hub.close() in withTimeout or shielded")
         state.pointee.killsNewcomers = true
+        state.pointee.remote.refuseSpawns()
         for greenlet in state.living { greenlet.kill() }
         do { try run() } catch { fatalError("GreenNet: the hub can't close: \(error)") }
         forgetOSThread()

@@ -1,0 +1,209 @@
+import GreenNet
+import Logging
+import Testing
+
+@testable import EchoServer
+
+@Suite struct SettingsTests {
+    private func settings(_ arguments: [String] = [], environment: [String: String] = [:]) throws -> Settings {
+        try Settings(Options.parse(arguments), environment: Environment { environment[$0] })
+    }
+
+    @Test func `with nothing given, the defaults count`() throws {
+        let settings = try settings()
+        #expect(settings.host == "127.0.0.1")
+        #expect(settings.port == 8080)
+        #expect(settings.unixSocket == nil)
+        #expect(settings.model == .green)
+        #expect(settings.transform == .upper)
+        #expect(settings.workers == 1)
+        #expect(settings.processes == nil)
+        #expect(settings.poolSize == nil)
+        #expect(settings.bufferSize == 65_536)
+        #expect(settings.backlog == 4096)
+        #expect(settings.maxConnections == nil)
+        #expect(settings.maxConnectionsPerIP == nil)
+        #expect(settings.overflow == .defer)
+        #expect(settings.idleTimeout == nil)
+        #expect(settings.writeTimeout == nil)
+        #expect(settings.drainTimeout == .seconds(10))
+        #expect(settings.logLevel == .info)
+    }
+
+    private static let all = [
+        "host": "::1", "port": "7", "unix-socket": "/run/echo.sock", "model": "thread", "transform": "echo",
+        "pool-size": "3", "buffer-size": "1024", "backlog": "16", "max-connections": "100",
+        "max-connections-per-ip": "5", "overflow": "reject", "idle-timeout": "60", "write-timeout": "1.5",
+        "drain-timeout": "0.5", "log-level": "debug",
+    ]
+
+    @Test func `every setting can be an option`() throws {
+        expectAllSet(try settings(SettingsTests.all.map { "--\($0)=\($1)" }))
+    }
+
+    @Test func `every setting can be in the environment`() throws {
+        let variables = SettingsTests.all.map { (SettingsTests.variable($0), $1) }
+        expectAllSet(try settings(environment: Dictionary(uniqueKeysWithValues: variables)))
+    }
+
+    private static func variable(_ name: String) -> String {
+        "ECHO_SERVER_" + String(name.uppercased().map { $0 == "-" ? "_" : $0 })
+    }
+
+    private func expectAllSet(_ settings: Settings) {
+        #expect(settings.host == "::1")
+        #expect(settings.port == 7)
+        #expect(settings.unixSocket == "/run/echo.sock")
+        #expect(settings.model == .thread)
+        #expect(settings.transform == .echo)
+        #expect(settings.poolSize == 3)
+        #expect(settings.bufferSize == 1024)
+        #expect(settings.backlog == 16)
+        #expect(settings.maxConnections == 100)
+        #expect(settings.maxConnectionsPerIP == 5)
+        #expect(settings.overflow == .reject)
+        #expect(settings.idleTimeout == .seconds(60))
+        #expect(settings.writeTimeout == .milliseconds(1500))
+        #expect(settings.drainTimeout == .milliseconds(500))
+        #expect(settings.logLevel == .debug)
+    }
+
+    @Test func `green threads have workers and processes`() throws {
+        let settings = try settings(["--workers", "3", "--processes", "2"])
+        #expect(settings.workers == 3)
+        #expect(settings.processes == 2)
+    }
+
+    @Test func `as many workers as there are processors is auto`() throws {
+        try #expect(settings(["--workers", "auto"]).workers >= 1)
+    }
+
+    @Test(arguments: [
+        ["--model", "thread", "--workers", "2"], ["--model", "process", "--processes", "2"], ["--pool-size", "4"],
+    ])
+    func `what does not go together ends with status 64`(arguments: [String]) {
+        let failure = #expect(throws: StartFailure.self) { try settings(arguments) }
+        #expect(failure?.status == .usage)
+        #expect(failure?.message.contains(arguments.last!) == true || failure?.message.contains("--workers") == true)
+    }
+
+    @Test(arguments: ["idle-timeout", "write-timeout"])
+    func `no seconds stand for no timeout`(name: String) throws {
+        let settings = try settings(["--\(name)", "0"])
+        #expect(settings.idleTimeout == nil)
+        #expect(settings.writeTimeout == nil)
+    }
+
+    @Test func `an option comes before the environment, and the environment before the default`() throws {
+        let environment = ["ECHO_SERVER_PORT": "7777", "ECHO_SERVER_TRANSFORM": "echo"]
+        let settings = try settings(["--port", "9"], environment: environment)
+        #expect(settings.port == 9)
+        #expect(settings.transform == .echo)
+        #expect(settings.backlog == 4096)
+    }
+
+    @Test func `a bad variable does not matter where the option is given`() throws {
+        #expect(try settings(["--port", "9"], environment: ["ECHO_SERVER_PORT": "nine"]).port == 9)
+    }
+
+    // MARK: Bad values
+
+    struct BadValue: CustomTestStringConvertible {
+        let name: String
+        let value: String
+        let expected: String
+
+        var testDescription: String { "\(name)=\(value.prefix(20))" }
+
+        /// What begins with a dash counts as a value only behind `=`, and nothing only where it stands alone.
+        var arguments: [String] { value.isEmpty ? ["--\(name)", ""] : ["--\(name)=\(value)"] }
+
+        var variable: String { SettingsTests.variable(name) }
+
+        private static func each(_ values: [String], of name: String, _ expected: String) -> [BadValue] {
+            values.map { BadValue(name: name, value: $0, expected: expected) }
+        }
+
+        static let all =
+            each([""], of: "host", "a host name or an address")
+            + each(["65536", "-1", "http", "80 ", "8.0", ""], of: "port", "a port, 0 to 65535")
+            + each(["", longPath], of: "unix-socket", "the path of a unix socket, 1 to 107 bytes")
+            + each(["lower", "UPPER", ""], of: "transform", "upper or echo")
+            + each(["0", "-1", "16777217", "64k", ""], of: "buffer-size", "a number from 1 to 16777216")
+            + each(["0", "-1", "2147483648", "many"], of: "backlog", "a number from 1 to 2147483647")
+            + each(["Green", "fork", ""], of: "model", "green, thread or process")
+            + each(["0", "1025", "all", ""], of: "workers", "auto or a number from 1 to 1024")
+            + each(["0", "1025", "auto"], of: "processes", "a number from 1 to 1024")
+            + each(["0", "1025", "auto"], of: "pool-size", "a number from 1 to 1024")
+            + each(["0", "10000001", "all"], of: "max-connections", "a number from 1 to 10000000")
+            + each(["0", "10000001", "all"], of: "max-connections-per-ip", "a number from 1 to 10000000")
+            + each(["wait", ""], of: "overflow", "defer or reject")
+            + ["idle-timeout", "write-timeout", "drain-timeout"].flatMap { name in
+                each(["-0.001", "inf", "nan", "10s", "1,5", ""], of: name, "a number of seconds, 0 or more")
+            }
+            + each(["verbose", "INFO", ""], of: "log-level", "a level, trace to critical")
+
+        /// In letters of two bytes, since bytes are what counts.
+        private static let longPath = "/" + String(repeating: "ä", count: 53) + "b"
+    }
+
+    @Test(arguments: BadValue.all)
+    func `a bad option ends with status 64 and a message that says option, value and what was expected`(bad: BadValue) {
+        let failure = #expect(throws: StartFailure.self) { try settings(bad.arguments) }
+        #expect(failure?.status == .usage)
+        #expect(failure?.message == "--\(bad.name): '\(bad.value)' is not \(bad.expected)")
+    }
+
+    @Test(arguments: BadValue.all)
+    func `a bad variable ends with status 78 and a message that says variable, value and what was expected`(
+        bad: BadValue
+    ) {
+        let failure = #expect(throws: StartFailure.self) { try settings(environment: [bad.variable: bad.value]) }
+        #expect(failure?.status == .configuration)
+        #expect(failure?.message == "\(bad.variable): '\(bad.value)' is not \(bad.expected)")
+    }
+
+    // MARK: Limits
+
+    @Test(arguments: ["0", "65535"])
+    func `the first and the last port are ports`(port: String) throws {
+        #expect(try settings(["--port", port]).port == UInt16(port))
+    }
+
+    @Test(arguments: ["1", "16777216"])
+    func `the smallest and the largest buffer are allowed`(size: String) throws {
+        #expect(try settings(["--buffer-size", size]).bufferSize == Int(size))
+    }
+
+    @Test(arguments: ["1", "2147483647"])
+    func `the shortest and the longest backlog are allowed`(backlog: String) throws {
+        #expect(try settings(["--backlog", backlog]).backlog == Int(backlog))
+    }
+
+    @Test func `a path of 107 bytes is a unix socket`() throws {
+        let path = "/" + String(repeating: "ä", count: 53)
+        #expect(try settings(["--unix-socket", path]).unixSocket == path)
+    }
+
+    @Test(arguments: ["trace", "debug", "info", "notice", "warning", "error", "critical"])
+    func `each level of the log has its name`(level: String) throws {
+        #expect(try settings(["--log-level", level]).logLevel.rawValue == level)
+    }
+
+    // MARK: Seconds
+
+    @Test(arguments: [
+        ("0", Duration.zero), ("10", .seconds(10)), ("0.5", .milliseconds(500)), ("0.001", .milliseconds(1)),
+        (".25", .milliseconds(250)), ("1e3", .seconds(1000)), ("0.3", .milliseconds(300)), ("2.7", .milliseconds(2700)),
+    ])
+    func `seconds may have fractions, and are exact to the nanosecond`(text: String, expected: Duration) throws {
+        let difference = try #require(Settings.seconds(text)) - expected
+        #expect((Duration.nanoseconds(-1)...Duration.nanoseconds(1)).contains(difference))
+    }
+
+    @Test func `a time longer than any is for ever, not an overflow`() throws {
+        let time = try #require(Settings.seconds("1e300"))
+        #expect(time >= .seconds(31_536_000_000))
+        #expect(Deadline.after(time) == .never)
+    }
+}

@@ -1,0 +1,155 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+extension EndToEnd {
+    /// Where the server can be told to listen.
+    @Suite(.serialized) struct AddressTests {
+        private static let hasIPv6: Bool = {
+            let address = SocketAddress(ip: "::1", port: 0)!
+            return (try? Listener(on: address))?.close() != nil
+        }()
+
+        @Test(.enabled(if: hasIPv6, "no IPv6 here"), arguments: ServerModel.all)
+        func `it listens on an IPv6 address`(model: ServerModel) throws {
+            try withServer(model, ["--host", "::1"]) { server in
+                #expect("\(server.address)".hasPrefix("[::1]:"))
+                try #expect(server.answer(to: "six") == "SIX")
+            }
+        }
+
+        @Test(.enabled(if: hasIPv6, "no IPv6 here"), arguments: ServerModel.all)
+        func `it listens on all addresses`(model: ServerModel) throws {
+            try withServer(model, ["--host", "::"]) { server in
+                let port = try server.port
+                for host in ["::1", "127.0.0.1"] {
+                    let connection = try Connection.connect(to: SocketAddress(ip: host, port: port)!)
+                    defer { connection.close() }
+                    try connection.expect("HELLO", to: "hello")
+                }
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `a name is looked up, and no thread of that is left`(model: ServerModel) throws {
+            try withServer(model, ["--host", "localhost"]) { server in try #expect(server.answer(to: "name") == "NAME")
+            }
+        }
+
+        @Test func `two servers can't have one port, and the second says which`() throws {
+            try withServer { server in
+                let port = try server.port
+                let second = try Program.run(Server.launch(.green, ["--port", "\(port)"]))
+                #expect(second.exit == .status(69))
+                #expect(second.error.contains("127.0.0.1:\(port)"))
+                #expect(second.error.contains("EADDRINUSE"))
+                #expect(second.error.split(separator: "\n").count == 1)
+                try #expect(server.answer(to: "unharmed") == "UNHARMED")
+            }
+        }
+
+        // MARK: A port that only the privileged may have
+
+        private static let firstFreePort: Int = {
+            let text = ProcessStatus.contents(of: "/proc/sys/net/ipv4/ip_unprivileged_port_start") ?? "1024"
+            return Int(text.filter(\.isNumber)) ?? 1024
+        }()
+
+        /// Root gives the privilege away before.
+        private static let dropsPrivilege = "setpriv --bounding-set=-net_bind_service --inh-caps=-net_bind_service"
+
+        private static let canDropPrivilege: Bool = {
+            if geteuid() != 0 { return true }
+            var launch = Program.Launch("/bin/sh", ["-c", "\(dropsPrivilege) true"])
+            launch.redirections = "2>/dev/null"
+            return (try? Program.run(launch))?.exit == .status(0)
+        }()
+
+        @Test(
+            .enabled(if: firstFreePort > 80, "port 80 is for everybody here"),
+            .enabled(if: canDropPrivilege, "no setpriv here"))
+        func `without the privilege for a port it ends with status 77 and says which`() throws {
+            var launch = try Server.launch(.green, ["--port", "80"])
+            if geteuid() == 0 {
+                (launch.path, launch.arguments) = (
+                    "/bin/sh",
+                    ["-c", #"exec \#(AddressTests.dropsPrivilege) "$0" "$@""#, launch.path] + launch.arguments
+                )
+            }
+            let result = try Program.run(launch)
+            #expect(result.exit == .status(77))
+            #expect(result.error.contains("127.0.0.1:80"))
+            #expect(result.error.contains("EACCES"))
+        }
+
+        @Test func `an address of another machine ends it with status 78`() throws {
+            let result = try Program.run(Server.launch(.green, ["--host", "192.0.2.1"]))
+            #expect(result.exit == .status(78))
+            #expect(result.error.contains("192.0.2.1:0"))
+            #expect(result.error.contains("EADDRNOTAVAIL"))
+        }
+
+        // MARK: Unix sockets
+
+        @Test(arguments: ServerModel.all + ServerModel.arrangements)
+        func `a unix socket is served, and its path removed at the end`(model: ServerModel) throws {
+            try withTemporaryPath { path in
+                try withServer(model, ["--unix-socket", path]) { server in
+                    #expect("\(server.address)" == path)
+                    try #expect(server.answer(to: "unix") == "UNIX")
+                    try server.exchange(1 << 20, of: .upper)
+                }
+                #expect(access(path, F_OK) != 0)
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `an abstract unix socket is served`(model: ServerModel) throws {
+            try withServer(model, ["--unix-socket", "@greennet-\(getpid())"]) { server in
+                try #expect(server.answer(to: "abstract") == "ABSTRACT")
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `a path that a killed server has left behind is taken over`(model: ServerModel) throws {
+            try withTemporaryPath { path in
+                let first = try Server.start(model, ["--unix-socket", path])
+                first.program.end()
+                try #require(access(path, F_OK) == 0)
+                try withServer(model, ["--unix-socket", path]) { server in
+                    try #expect(server.answer(to: "next") == "NEXT")
+                }
+            }
+        }
+
+        @Test func `a path at which somebody answers is left alone`() throws {
+            try withTemporaryPath { path in
+                try withServer(.green, ["--unix-socket", path]) { server in
+                    let second = try Program.run(Server.launch(.green, ["--unix-socket", path]))
+                    #expect(second.exit == .status(69))
+                    #expect(second.error.contains(path))
+                    try #expect(server.answer(to: "unharmed") == "UNHARMED")
+                }
+            }
+        }
+
+        @Test func `a file that is no socket is left alone`() throws {
+            try withTemporaryPath("letter") { path in
+                let file = open(path, O_CREAT | O_WRONLY, 0o600)
+                try #require(write(file, "dear", 4) == 4)
+                close(file)
+                let result = try Program.run(Server.launch(.green, ["--unix-socket", path]))
+                #expect(result.exit == .status(69))
+                #expect(result.error.contains(path))
+                #expect(ProcessStatus.contents(of: path) == "dear")
+            }
+        }
+
+        @Test func `a directory that is not there ends it with status 78`() throws {
+            let result = try Program.run(Server.launch(.green, ["--unix-socket", "/no/such/directory/socket"]))
+            #expect(result.exit == .status(78))
+            #expect(result.error.contains("/no/such/directory/socket"))
+        }
+    }
+}

@@ -1,0 +1,196 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+extension EndToEnd {
+    /// Many clients.
+    @Suite(.serialized) struct CrowdTests {
+        @Test(arguments: ServerModel.all)
+        func `a crowd of clients at once each get their own bytes`(model: ServerModel) throws {
+            let count = min(1000, model.manyClients)
+            OpenFiles.raiseLimit()
+            try withServer(model) { server in
+                // All are there before anybody begins.
+                let clients = try inParallel(count) { _ in try server.connect() }
+                try inParallel(count) { number in
+                    defer { clients[number].close() }
+                    try clients[number].exchange(8192, of: .upper, from: number * 977) { 1000 + number }
+                }
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `thousands of connections can be open at once, and each is answered`(model: ServerModel) throws {
+            OpenFiles.raiseLimit()
+            let count = min(model.manyClients, OpenFiles.limit - 200)
+            if count < model.manyClients {
+                print("Only \(count) connections, since a process may have \(OpenFiles.limit) descriptors here.")
+            }
+            // Fewer than it needs, so that it must raise the limit itself.
+            try withServer(model, limit: .seconds(60), adjust: { $0.setup = "ulimit -Sn 256" }) { server in
+                let clients = try inParallel(count) { number in
+                    let client = try server.connect()
+                    try client.expect("CLIENT \(number)", to: "client \(number)")
+                    return client
+                }
+                try server.expectOnly(clients: count)
+                try tellMemory(server, clients: count)
+                try inParallel(count) { number in
+                    defer { clients[number].close() }
+                    try clients[number].expect("CLIENT \(number) AGAIN", to: "client \(number) again")
+                }
+            }
+        }
+
+        private func tellMemory(_ server: Server, clients count: Int) throws {
+            let memory = try server.program.status().residentMemory
+            let each = (memory - server.idle.residentMemory) / count
+            print("\(count) connections, \(server.model.kind): \(memory >> 20) MiB resident, \(each) bytes each")
+            // Two pages of stack, and what the connection needs itself.
+            if Sanitizer.active == .none { #expect(each < 24 << 10) }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `clients that come and go at once leave nothing behind`(model: ServerModel) throws {
+            let each = model.kind == .process || Sanitizer.active != .none ? 50 : 500
+            try withServer(model) { server in
+                try inParallel(10) { _ in
+                    for _ in 0..<each { try server.connect().close() }
+                }
+                try server.expectOnly(clients: 0)
+                #expect(server.log.isEmpty)
+                try #expect(server.answer(to: "well?") == "WELL?")
+            }
+        }
+
+        // MARK: Too few descriptors
+
+        /// Processes have descriptors of their own.
+        @Test(.enabled(if: OpenFiles.canLimitOthers, "no prlimit here"), arguments: [ServerModel.green, .thread])
+        func `without descriptors it pauses, tells it once, and serves the others when some leave`(
+            model: ServerModel
+        ) throws {
+            try withServer(model, adjust: { $0.setup = "ulimit -n 200" }) { server in
+                // After the start, when it has found its limits.
+                try OpenFiles.setLimit(of: server.program, to: 30)
+                let room = 30 - server.idle.descriptors
+                let crowd = try Crowd(server, 100)
+                defer { crowd.leave() }
+                try server.program.waitOnHub(forLineContaining: "not accepting for now")
+                try #expect(eventuallyOnHub { crowd.answered.count == room })
+                try expectIdle(server.program)
+                #expect(server.log.count == 1)
+                #expect(crowd.answered.count == room)
+                try crowd.expectAllAnswered()
+                // Told by the first that is accepted a second after the pause was.
+                let isTold = try eventuallyOnHub {
+                    try server.answer(to: "again?") == "AGAIN?"
+                        && server.log.contains { $0.contains("accepting again") }
+                }
+                #expect(isTold)
+                #expect(server.log.count == 2)
+            }
+        }
+
+        /// For a while, it uses less than a tenth of a processor.
+        private func expectIdle(_ program: Program) throws {
+            let (start, before) = (Deadline.now, try program.status().processorTime)
+            try Greenlet.sleep(for: .milliseconds(500))
+            let used = try program.status().processorTime - before
+            #expect(used < (Deadline.now - start) / 10)
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `when full it leaves the others in the queue, and serves them when some leave`(model: ServerModel) throws {
+            try withServer(model, ["--max-connections", "10"]) { server in
+                let crowd = try Crowd(server, 60)
+                defer { crowd.leave() }
+                try #expect(eventuallyOnHub { crowd.answered.count == 10 })
+                try expectIdle(server.program)
+                #expect(crowd.answered.count == 10)
+                try crowd.expectAllAnswered()
+                #expect(server.log.isEmpty)
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `when full it turns others away, if told so`(model: ServerModel) throws {
+            try withServer(model, ["--max-connections", "10", "--overflow", "reject"]) { server in
+                let clients = try inParallel(10) { _ in
+                    let client = try server.connect()
+                    try client.expect("HELLO", to: "hello")
+                    return client
+                }
+                for _ in 0..<20 {
+                    let client = try server.connect()
+                    defer { client.close() }
+                    try #expect(client.receive() == nil)
+                }
+                clients[0].close()
+                try #expect(eventuallyOnHub { (try? server.answer(to: "room")) == "ROOM" })
+                for client in clients {
+                    client.close()
+                }
+            }
+        }
+    }
+}
+
+/// Clients that come at once, have asked for something, and wait for the answer.
+private final class Crowd {
+    private let connections: [Connection]
+    private(set) var answered: Set<Int> = []
+    private var waiting: [Greenlet<Void>] = []
+
+    init(_ server: Server, _ count: Int) throws {
+        connections = try (0..<count).map { _ in try server.connect() }
+        waiting = connections.indices.map { number in
+            spawn(name: "client \(number)") { [unowned self] in
+                try connections[number].expect("CLIENT \(number)", to: "client \(number)")
+                answered.insert(number)
+            }
+        }
+    }
+
+    /// Who has an answer leaves, so that others get theirs.
+    func expectAllAnswered() throws {
+        let areAnswered = try eventuallyOnHub(within: .seconds(20)) {
+            for number in answered { connections[number].close() }
+            return answered.count == connections.count
+        }
+        #expect(areAnswered, "\(answered.count) of \(connections.count) were")
+    }
+
+    func leave() {
+        for client in waiting { client.kill() }
+        for client in waiting { _ = try? client.value() }
+        for connection in connections { connection.close() }
+    }
+}
+
+/// How many descriptors a process may have.
+enum OpenFiles {
+    static var limit: Int {
+        var limit = rlimit()
+        getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        return Int(limit.rlim_cur)
+    }
+
+    /// For this process, as far as it may.
+    static func raiseLimit() {
+        var limit = rlimit()
+        getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+
+    static let canLimitOthers =
+        (try? Program.run(Program.Launch("/usr/bin/prlimit", ["--version"])))?.exit == .status(0)
+
+    static func setLimit(of program: Program, to count: Int) throws {
+        let launch = Program.Launch("/usr/bin/prlimit", ["--pid=\(program.pid)", "--nofile=\(count):\(count)"])
+        let result = try Program.run(launch)
+        if result.exit != .status(0) { throw Unexpected("prlimit: \(result.error)") }
+    }
+}

@@ -1,0 +1,122 @@
+import GreenNet
+import TestSupport
+import Testing
+
+extension EndToEnd {
+    /// What goes in and what comes out.
+    @Suite(.serialized) struct EchoTests {
+        @Test(arguments: ServerModel.all + ServerModel.arrangements)
+        func `a greeting comes back in capitals, and the end follows the client's`(model: ServerModel) throws {
+            try withServer(model) { server in
+                try #expect(server.answer(to: "hello, wörld") == "HELLO, WöRLD")
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `a client that sends nothing gets nothing, and the end`(model: ServerModel) throws {
+            try withServer(model) { server in try #expect(server.answer(to: "") == "") }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `each of the 256 bytes comes back, the small letters as capitals`(model: ServerModel) throws {
+            let bytes = (0...255).map { UInt8($0) }
+            try withServer(model) { server in
+                let expected = bytes.map { (97...122).contains($0) ? $0 - 32 : $0 }
+                try #expect(server.answer(to: bytes) == expected)
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `with the echo transform, each of the 256 bytes comes back as it was`(model: ServerModel) throws {
+            let bytes = (0...255).map { UInt8($0) }
+            try withServer(model, ["--transform", "echo"]) { server in
+                try #expect(server.answer(to: bytes) == bytes)
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `a conversation goes on line by line, for as long as the client likes`(model: ServerModel) throws {
+            try withServer(model) { server in
+                let connection = try server.connect()
+                defer { connection.close() }
+                for number in 0..<1000 { try connection.expect("LINE \(number)\n", to: "line \(number)\n") }
+            }
+        }
+
+        // MARK: Much
+
+        private static let much = (isLongRun ? 1 << 30 : 64 << 20) / (Sanitizer.active == .none ? 1 : 8)
+
+        /// Memory at its peak, for everything that a server of one client may do.
+        private static let peakMemory = 20 << 20
+
+        @Test(arguments: ServerModel.all, ["upper", "echo"])
+        func `many random bytes come back exactly, in little memory`(model: ServerModel, transform: String) throws {
+            try withServer(model, ["--transform", transform], limit: isLongRun ? .seconds(600) : .seconds(30)) {
+                server in
+                try server.exchange(EchoTests.much, of: transform == "upper" ? .upper : .echo)
+                if Sanitizer.active == .none {
+                    try #expect(server.program.status().peakResidentMemory < EchoTests.peakMemory)
+                }
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `bytes sent one by one come back exactly`(model: ServerModel) throws {
+            let count = isLongRun ? 1 << 20 : Sanitizer.scaled(256 << 10, address: 32 << 10, thread: 32 << 10)
+            try withServer(model, limit: .seconds(120)) { server in
+                try server.exchange(count, of: .upper, pieces: { 1 })
+            }
+        }
+
+        @Test(arguments: ServerModel.all + ServerModel.arrangements)
+        func `bytes sent in pieces of any size come back exactly`(model: ServerModel) throws {
+            try withServer(model) { server in
+                var random = SeededRandom(seed: 11)
+                // As many of each order of magnitude.
+                try server.exchange(8 << 20, of: .upper) {
+                    Int.random(in: 1...(1 << Int.random(in: 0...17, using: &random)), using: &random)
+                }
+            }
+        }
+
+        @Test(arguments: ServerModel.all, [1, 7, 4096, 1 << 20])
+        func `a buffer of any size gives the same answer`(model: ServerModel, size: Int) throws {
+            let count = size == 1 ? 20_000 : 1 << 20
+            try withServer(model, ["--buffer-size", "\(size)"]) { server in try server.exchange(count, of: .upper) }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `a client that ends its side gets all it is owed, then the end and no reset`(model: ServerModel) throws {
+            try withServer(model) { server in
+                try inParallel(10) { number in
+                    let connection = try server.connect()
+                    defer { connection.close() }
+                    // As much as the two systems hold while nobody reads: the server can't send when the end of the stream comes.
+                    let (count, start) = (try connection.sendUntilFull(of: .upper, from: number * 1000), number * 1000)
+                    try connection.shutdownSending()
+                    // A reset would throw here.
+                    try #expect(connection.expect(.upper, from: start) == count)
+                }
+            }
+        }
+    }
+}
+
+extension Connection {
+    /// Sends until the other side has taken nothing for a while, or `limit` bytes; returns how many it were.
+    func sendUntilFull(of stream: RandomStream, from start: Int = 0, limit: Int = 64 << 20) throws -> Int {
+        var sent = 0
+        while sent < limit {
+            do throws(NetError) {
+                sent += try stream.withBytes(start + sent, 65_536) { (bytes) throws(NetError) in
+                    try send(bytes, until: .after(.milliseconds(50)))
+                }
+            } catch {
+                if error.waitError == .deadlinePassed { break }
+                throw error
+            }
+        }
+        return sent
+    }
+}

@@ -1,0 +1,72 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+extension EndToEnd {
+    /// `echo-client ping`, the health check.
+    @Suite(.serialized) struct PingTests {
+        private static func launch(_ arguments: String...) throws -> Program.Launch {
+            try Program.built("echo-client", ["ping"] + arguments)
+        }
+
+        @Test(arguments: ["upper", "echo"])
+        func `a service that answers is healthy`(transform: String) throws {
+            try withServer(.green, ["--transform", transform]) { server in
+                let port = "\(try server.port)"
+                for expected in [["--transform", transform], []] {
+                    var launch = try PingTests.launch("127.0.0.1", port)
+                    launch.arguments += expected
+                    let result = try Program.run(launch)
+                    #expect(result.exit == .status(0))
+                    #expect(result.output.hasPrefix("127.0.0.1:\(port) answered in "))
+                    #expect(result.error == "")
+                }
+            }
+        }
+
+        @Test func `one that gives the other transform's answer is not`() throws {
+            try withServer(.green, ["--transform", "echo"]) { server in
+                let result = try Program.run(PingTests.launch("127.0.0.1", "\(server.port)", "--transform", "upper"))
+                #expect(result.exit == .status(1))
+                #expect(result.output == "")
+                #expect(result.error.contains("answered with something else"))
+            }
+        }
+
+        @Test func `one that is not there is not`() throws {
+            try onHub {
+                let port = try FakeService.unusedPort()
+                let result = try Program.run(PingTests.launch("127.0.0.1", port))
+                #expect(result.exit == .status(1))
+                #expect(result.error == "echo-client: connect, 127.0.0.1:\(port): ECONNREFUSED\n")
+            }
+        }
+
+        @Test func `one that does not answer in time is not, and the time is kept`() throws {
+            try withServer { server in
+                server.program.send(SIGSTOP)
+                defer { server.program.send(SIGCONT) }
+                let start = Deadline.now
+                let result = try Program.run(PingTests.launch("127.0.0.1", "\(server.port)", "--timeout", "0.5"))
+                let time = Deadline.now - start
+                #expect(result.exit == .status(1))
+                #expect(result.error == "echo-client: \(server.address) did not answer within 0.5 seconds\n")
+                #expect(time >= .milliseconds(500))
+                #expect(time < .milliseconds(500) + slack)
+            }
+        }
+
+        @Test func `one that ends without an answer is not`() throws {
+            try onHub {
+                try FakeService.with { _ in
+                } _: { port in
+                    let program = try Program(PingTests.launch("127.0.0.1", port))
+                    defer { program.end() }
+                    try #expect(program.waitForExitOnHub() == .status(1))
+                    #expect(program.standardError.textToEnd().hasPrefix("echo-client: "))
+                }
+            }
+        }
+    }
+}

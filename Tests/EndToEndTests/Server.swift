@@ -1,0 +1,137 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+/// A running echo-server.
+struct Server: Sendable {
+    let program: Program
+    let model: ServerModel
+    /// Where it listens, as it says itself.
+    let address: SocketAddress
+    /// What the process has while it has no client.
+    let idle: ProcessStatus
+
+    /// Starts it on a free port of 127.0.0.1, unless `arguments` say otherwise, and waits until it listens.
+    static func start(
+        _ model: ServerModel = .green, _ arguments: [String] = [],
+        adjust: (inout Program.Launch) -> Void = { _ in }
+    ) throws -> Server {
+        let program = try Program(launch(model, arguments, adjust: adjust))
+        do {
+            let line = try program.waitForLine(containing: "listening on ")
+            // The last line before it waits.
+            try program.waitForLine(containing: "connections at once")
+            let areUp = try eventually { try hubsThatAreUp(program.status()) == model.hubs }
+            if !areUp { throw program.failure("not all hubs have come up") }
+            return Server(program: program, model: model, address: try address(in: line), idle: try program.status())
+        } catch {
+            program.end()
+            throw error
+        }
+    }
+
+    private static func hubsThatAreUp(_ status: ProcessStatus) -> Int {
+        // The second is made after the first.
+        status.descriptorTargets.count { $0 == "anon_inode:[eventfd]" }
+    }
+
+    /// What starts it.
+    static func launch(
+        _ model: ServerModel = .green, _ arguments: [String] = [],
+        adjust: (inout Program.Launch) -> Void = { _ in }
+    ) throws -> Program.Launch {
+        let place = arguments.contains("--port") || arguments.contains("--unix-socket") ? [] : ["--port", "0"]
+        var launch = try Program.built("echo-server", place + model.arguments + arguments)
+        adjust(&launch)
+        return launch
+    }
+
+    private static func address(in line: String) throws -> SocketAddress {
+        let words = line.split(separator: " ").map(String.init)
+        guard let index = words.firstIndex(of: "on"), index + 1 < words.count else { throw Unexpected(line) }
+        let text = words[index + 1]
+        if text.hasPrefix("/") || text.hasPrefix("@") { return .unix(path: text) }
+        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]),
+            let address = SocketAddress(ip: String(text[..<colon].filter { !"[]".contains($0) }), port: port)
+        else { throw Unexpected(line) }
+        return address
+    }
+
+    var port: UInt16 { get throws { try #require(address.port) } }
+
+    /// What it has written since it began to listen.
+    var log: [String] {
+        program.standardError.lines.filter { !$0.contains("listening on") && !$0.contains("connections at once") }
+    }
+
+    // MARK: Leftovers
+
+    /// Waits until it has what so many clients need, though others may have gone a moment ago.
+    func expectOnly(clients: Int, sourceLocation: SourceLocation = #_sourceLocation) throws {
+        var status = idle
+        let isSo = try eventually(within: .seconds(5)) {
+            status = try program.status()
+            return status.descriptors == idle.descriptors + clients * model.descriptorsPerClient
+                && status.threads == idle.threads + (idle.threads == 1 && model.kind == .thread ? clients : 0)
+                && status.children.count == idle.children.count
+                    + (idle.children.isEmpty && model.kind == .process ? clients : 0)
+        }
+        if isSo { return }
+        let descriptors = status.descriptorTargets.sorted().joined(separator: ", ")
+        Issue.record(
+            "With \(clients) clients: \(status.threads) threads, \(status.children.count) children, \(descriptors)",
+            sourceLocation: sourceLocation)
+    }
+
+    /// Sends TERM to one that has no client any more, and looks whether it leaves as it should.
+    fileprivate func expectCleanEnd(_ sourceLocation: SourceLocation) throws {
+        if !program.hasEnded {
+            try expectOnly(clients: 0, sourceLocation: sourceLocation)
+            let children = try program.status().children
+            program.send(SIGTERM)
+            #expect(try program.waitForExit() == .status(0), sourceLocation: sourceLocation)
+            #expect(children.allSatisfy { ProcessStatus($0) == nil }, "a child is left", sourceLocation: sourceLocation)
+        }
+        let log = program.standardError.textToEnd()
+        for sign in ["Sanitizer", "Fatal error", "GreenNet: ", "*** "] {
+            #expect(!log.contains(sign), "\(log)", sourceLocation: sourceLocation)
+        }
+        #expect(program.standardOutput.textToEnd() == "", sourceLocation: sourceLocation)
+    }
+}
+
+/// Starts a server and runs `body` on a fresh hub beside it.
+///
+/// Where `body` leaves the server running, it must then have the descriptors, threads and children that it had at first, and a TERM
+/// must end it with status 0.  Nothing of it is left, whatever happens.
+func withServer(
+    _ model: ServerModel = .green, _ arguments: [String] = [],
+    limit: Duration = .seconds(30),
+    adjust: (inout Program.Launch) -> Void = { _ in },
+    sourceLocation: SourceLocation = #_sourceLocation,
+    _ body: @escaping @Sendable (Server) throws -> Void
+) throws {
+    let server = try Server.start(model, arguments, adjust: adjust)
+    defer { server.program.end() }
+    do {
+        try onHub(limit, sourceLocation: sourceLocation) { try body(server) }
+        try server.expectCleanEnd(sourceLocation)
+    } catch let error where !(error is ProgramFailure) {
+        // What the server has to say explains most failures.
+        throw server.program.failure("\(error)")
+    }
+}
+
+extension Server {
+    /// For one that says nothing: waits until somebody at `address` answers.
+    static func waitUntilItAnswers(at address: SocketAddress) throws {
+        let answers = try eventuallyOnHub {
+            guard let connection = try? Connection.connect(to: address) else { return false }
+            defer { connection.close() }
+            try connection.expect("ANYBODY?", to: "anybody?")
+            return true
+        }
+        if !answers { throw Unexpected("nobody answers at \(address)") }
+    }
+}

@@ -1,0 +1,186 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+extension EndToEnd {
+    /// TERM and INT: no new clients, time for the others, and an end.
+    @Suite(.serialized) struct StoppingTests {
+        /// The time between a signal and the end, where there is nothing to wait for.
+        private static let promptly = slack * 2
+
+        @Test(arguments: ServerModel.all + ServerModel.arrangements, [SIGTERM, SIGINT])
+        func `a signal ends an idle server at once, with status 0`(model: ServerModel, signal: Int32) throws {
+            try withServer(model) { server in
+                server.program.send(signal)
+                try #expect(server.program.waitForExit(within: StoppingTests.promptly) == .status(0))
+                #expect(server.program.standardError.lines.last?.contains("stopped") == true)
+            }
+        }
+
+        @Test(arguments: ServerModel.all + ServerModel.arrangements, [SIGTERM, SIGINT])
+        func `after a signal nobody else comes in, and those inside may finish`(
+            model: ServerModel, signal: Int32
+        ) throws {
+            try withServer(model) { server in
+                let clients = try inParallel(ServerModel.fewClients) { _ in try server.connect() }
+                for client in clients { try client.expect("BEFORE", to: "before") }
+                server.program.send(signal)
+                try server.program.waitOnHub(forLineContaining: "no longer accepting")
+                // Some other hub or process may hear of it a moment later.
+                try #expect(eventuallyOnHub { try !server.isAccepting() })
+                try clients[0].expect("AFTER", to: "after")
+                try clients[1].exchange(1 << 20, of: .upper)
+                clients[0].close()
+                try clients[2].expect("THE LAST", to: "the last")
+                #expect(!server.program.hasEnded)
+                clients[2].close()
+                try #expect(server.program.waitForExit(within: StoppingTests.promptly) == .status(0))
+                clients[1].close()
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `clients that wait to be accepted when the signal comes are served too`(model: ServerModel) throws {
+            try withServer(model) { server in
+                let count = 200
+                server.program.send(SIGSTOP)
+                let clients = try inParallel(count) { number in
+                    let client = try server.connect()
+                    try client.sendAll(Array("client \(number)".utf8))
+                    return client
+                }
+                server.program.send(SIGTERM)
+                server.program.send(SIGCONT)
+                try inParallel(count) { number in
+                    defer { clients[number].close() }
+                    let answer = "CLIENT \(number)"
+                    try #expect(clients[number].receive(exactly: answer.utf8.count) == Array(answer.utf8))
+                }
+                try #expect(server.program.waitForExit(within: StoppingTests.promptly) == .status(0))
+            }
+        }
+
+        @Test(arguments: ServerModel.all + ServerModel.arrangements)
+        func `a silent client holds the server up for no longer than the drain timeout, and sees a proper end`(
+            model: ServerModel
+        ) throws {
+            try withServer(model, ["--drain-timeout", "0.3"]) { server in
+                let client = try server.connect()
+                defer { client.close() }
+                try client.expect("HELLO", to: "hello")
+                let start = Deadline.now
+                server.program.send(SIGTERM)
+                // A reset would throw.
+                try #expect(client.receive() == nil)
+                let time = Deadline.now - start
+                #expect(time >= .milliseconds(300))
+                #expect(time < .milliseconds(300) + slack)
+                try #expect(server.program.waitForExit(within: StoppingTests.promptly) == .status(0))
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `without any drain timeout, silent clients are sent away at once`(model: ServerModel) throws {
+            try withServer(model, ["--drain-timeout", "0"]) { server in
+                let clients = try inParallel(50) { _ in
+                    let client = try server.connect()
+                    try client.expect("HELLO", to: "hello")
+                    return client
+                }
+                server.program.send(SIGTERM)
+                try #expect(server.program.waitForExit(within: StoppingTests.promptly) == .status(0))
+                for client in clients {
+                    try #expect(client.receive() == nil)
+                    client.close()
+                }
+            }
+        }
+
+        @Test(arguments: ServerModel.all, ["10", "0.2"])
+        func `what was sent before the signal is answered, whenever the client reads`(
+            model: ServerModel, drainTimeout: String
+        ) throws {
+            try withServer(model, ["--drain-timeout", drainTimeout]) { server in
+                let client = try server.connect()
+                defer { client.close() }
+                try client.send(1 << 20, of: .upper)
+                server.program.send(SIGTERM)
+                try server.program.waitOnHub(forLineContaining: "no longer accepting")
+                let ending = spawn { try client.shutdownSending() }
+                try #expect(client.expect(.upper) == 1 << 20)
+                try ending.value()
+                try #expect(server.program.waitForExit(within: StoppingTests.promptly) == .status(0))
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `what was received is answered at the drain timeout, though the client has not ended`(
+            model: ServerModel
+        ) throws {
+            try withServer(model, ["--drain-timeout", "0.2"]) { server in
+                let client = try server.connect()
+                defer { client.close() }
+                // Held by the two systems: the server can neither receive nor send all of it yet.
+                let count = try client.sendUntilFull(of: .upper)
+                server.program.send(SIGTERM)
+                try server.program.waitOnHub(forLineContaining: "no longer accepting")
+                try #expect(client.expect(.upper) == count)
+                try #expect(server.program.waitForExit(within: StoppingTests.promptly) == .status(0))
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `a client that never reads holds the server up for a bounded time only`(model: ServerModel) throws {
+            try withServer(model, ["--drain-timeout", "0.2"]) { server in
+                let client = try server.connect()
+                defer { client.close() }
+                _ = try client.sendUntilFull(of: .upper)
+                server.program.send(SIGTERM)
+                let start = Deadline.now
+                // A second is what answering may take after the drain timeout; then it is cut off.
+                let limit = Duration.milliseconds(200) + .seconds(1) + slack
+                try #expect(server.program.waitForExit(within: .seconds(5)) == .status(0))
+                #expect(Deadline.now - start < limit)
+            }
+        }
+
+        @Test(
+            arguments: ServerModel.all + ServerModel.arrangements,
+            [[SIGTERM, SIGTERM], [SIGINT, SIGINT], [SIGTERM, SIGINT], [SIGINT, SIGTERM]])
+        func `a second signal ends it at once, with the status that stands for it`(
+            model: ServerModel, signals: [Int32]
+        ) throws {
+            try withServer(model, ["--drain-timeout", "60"]) { server in
+                let client = try server.connect()
+                defer { client.close() }
+                try client.expect("HELLO", to: "hello")
+                server.program.send(signals[0])
+                try server.program.waitOnHub(forLineContaining: "no longer accepting")
+                let children = try server.program.status().children
+                server.program.send(signals[1])
+                let exit = try server.program.waitForExit(within: StoppingTests.promptly)
+                #expect(exit == .status(128 + signals[1]))
+                #expect(eventually { children.allSatisfy { ProcessStatus($0) == nil } })
+                #expect(server.program.standardError.text.contains("again: ending at once") == true)
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `the port is free again when the server has ended, though it ended the connections`(
+            model: ServerModel
+        ) throws {
+            try withServer(model, ["--drain-timeout", "0"]) { server in
+                let client = try server.connect()
+                defer { client.close() }
+                try client.expect("HELLO", to: "hello")
+                server.program.send(SIGTERM)
+                try server.program.waitForExit()
+                let port = try server.port
+                let next = try Server.start(model, ["--port", "\(port)"])
+                defer { next.program.end() }
+                try #expect(next.answer(to: "again") == "AGAIN")
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+extension EndToEnd {
+    /// What the server is to the system around it.
+    @Suite(.serialized) struct SurroundingsTests {
+        /// Fork is safe in such a process only, and green threads are for not having more.
+        @Test(arguments: [ServerModel.green, .process])
+        func `the process has one OS thread, clients or not`(model: ServerModel) throws {
+            try withServer(model) { server in
+                #expect(server.idle.threads == 1)
+                let clients = try inParallel(30) { _ in
+                    let client = try server.connect()
+                    try client.expect("HELLO", to: "hello")
+                    return client
+                }
+                try #expect(server.program.status().threads == 1)
+                for child in try server.program.status().children {
+                    #expect(try #require(ProcessStatus(child)).threads == 1)
+                }
+                for client in clients { client.close() }
+            }
+        }
+
+        @Test(arguments: [ServerModel.thread, .process])
+        func `each client has an OS thread or a process of its own`(model: ServerModel) throws {
+            try withServer(model) { server in
+                for clients in [1, 5, 20] {
+                    let connections = try inParallel(clients) { _ in try server.connect() }
+                    try server.expectOnly(clients: clients)
+                    for connection in connections { connection.close() }
+                    try server.expectOnly(clients: 0)
+                }
+            }
+        }
+
+        /// A child that keeps another client's descriptor would keep that client from seeing its end.
+        @Test func `a child process has no descriptors but the standard ones and its client's`() throws {
+            try withServer(.process) { server in
+                let clients = try inParallel(5) { _ in try server.connect() }
+                try server.expectOnly(clients: 5)
+                for child in try server.program.status().children {
+                    let status = try #require(ProcessStatus(child))
+                    #expect(status.descriptors == 4, "\(status.descriptorTargets)")
+                }
+                for client in clients { client.close() }
+            }
+        }
+
+        @Test(arguments: [ServerModel.process] + ServerModel.arrangements)
+        func `when the server is killed, its children end too`(model: ServerModel) throws {
+            let server = try Server.start(model)
+            defer { server.program.end() }
+            let children = try onHub {
+                let client = try server.connect()
+                defer { client.close() }
+                try client.expect("HELLO", to: "hello")
+                let children = try server.program.status().children
+                server.program.send(SIGKILL)
+                try server.program.waitForExit()
+                return children
+            }
+            #expect(eventually(within: .seconds(5)) { children.allSatisfy { ProcessStatus($0) == nil } })
+        }
+
+        @Test(arguments: [nil, "1", "2"])
+        func `the loop is epoll, whatever LIBEV_FLAGS says`(flags: String?) throws {
+            try withServer(adjust: { $0.environment["LIBEV_FLAGS"] = flags }) { server in
+                try #expect(server.program.status().descriptorTargets.contains("anon_inode:[eventpoll]"))
+                try #expect(server.answer(to: "epoll") == "EPOLL")
+            }
+        }
+
+        @Test func `an idle server with clients uses no processor time`() throws {
+            try withServer { server in
+                let clients = try inParallel(100) { _ in
+                    let client = try server.connect()
+                    try client.expect("HELLO", to: "hello")
+                    return client
+                }
+                let before = try server.program.status().processorTime
+                try Greenlet.sleep(for: .seconds(1))
+                // The kernel counts in steps of 10 ms.
+                try #expect(server.program.status().processorTime - before <= .milliseconds(10))
+                for client in clients { client.close() }
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `a stopped server that is continued serves on`(model: ServerModel) throws {
+            try withServer(model) { server in
+                let client = try server.connect()
+                defer { client.close() }
+                try client.expect("BEFORE", to: "before")
+                for _ in 0..<20 {
+                    server.program.send(SIGSTOP)
+                    try client.sendAll(Array("meanwhile".utf8))
+                    server.program.send(SIGCONT)
+                    try #expect(client.receive(exactly: 9) == Array("MEANWHILE".utf8))
+                }
+            }
+        }
+
+        @Test func `signals that mean nothing to it do not disturb it`() throws {
+            try withServer { server in
+                let client = try server.connect()
+                defer { client.close() }
+                for number in 0..<20 {
+                    for signal in [SIGPIPE, SIGWINCH, SIGCHLD, SIGURG] { server.program.send(signal) }
+                    try client.expect("LINE \(number)", to: "line \(number)")
+                }
+            }
+        }
+    }
+}

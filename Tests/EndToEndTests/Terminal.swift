@@ -1,0 +1,49 @@
+import Glibc
+import GreenNet
+import TestSupport
+
+/// A terminal that the tests type at, and whose other side a program has.
+final class Terminal {
+    private let keyboard: Int32
+    /// For the program.
+    let descriptor: Int32
+    private(set) var screen: [UInt8] = []
+
+    init() throws {
+        keyboard = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)
+        if keyboard < 0 { throw Unexpected("/dev/ptmx: \(Errno(errno))") }
+        // TIOCSPTLCK and TIOCGPTN of linux/tty.h: unlockpt(3) and ptsname(3) are not in Swift's view of glibc.
+        var (isLocked, number): (Int32, Int32) = (0, 0)
+        guard ioctl(keyboard, 0x4004_5431, &isLocked) == 0, ioctl(keyboard, 0x8004_5430, &number) == 0 else {
+            throw Unexpected("/dev/ptmx: \(Errno(errno))")
+        }
+        descriptor = open("/dev/pts/\(number)", O_RDWR | O_NOCTTY | O_CLOEXEC)
+        if descriptor < 0 { throw Unexpected("/dev/pts/\(number): \(Errno(errno))") }
+    }
+
+    func close() {
+        _ = Glibc.close(keyboard)
+        _ = Glibc.close(descriptor)
+    }
+
+    /// Control characters do what they do at a terminal: 4 is Ctrl-D.
+    func type(_ text: String) throws {
+        guard write(keyboard, text, text.utf8.count) == text.utf8.count else {
+            throw Unexpected("typing: \(Errno(errno))")
+        }
+    }
+
+    /// Waits until all that has appeared is `text`; what is typed appears too.  A new line begins with a carriage return here.
+    func waitForScreen(_ text: String) throws {
+        let isThere = eventually {
+            var buffer = [UInt8](repeating: 0, count: 4096)
+            let count = read(keyboard, &buffer, buffer.count)
+            if count > 0 { screen += buffer[..<count] }
+            return screen == Array(text.utf8)
+        }
+        if !isThere {
+            throw Unexpected(
+                "not \(text.debugDescription), but \(String(decoding: screen, as: UTF8.self).debugDescription)")
+        }
+    }
+}

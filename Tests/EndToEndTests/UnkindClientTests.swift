@@ -1,0 +1,102 @@
+import GreenNet
+import TestSupport
+import Testing
+
+extension EndToEnd {
+    /// Clients that do what no client should, and what the others notice of it: nothing.
+    @Suite(.serialized) struct UnkindClientTests {
+        /// As long as an answer to somebody else may take meanwhile.
+        private static let latency = slack * 2
+        private static let peakMemory = 20 << 20
+
+        @Test(arguments: ServerModel.all)
+        func `clients that don't read, don't send or flood leave the others and the memory alone`(
+            model: ServerModel
+        ) throws {
+            try withServer(model) { server in
+                let silent = try inParallel(20) { _ in try server.connect() }
+                let deaf = try inParallel(20) { _ in
+                    let connection = try server.connect()
+                    _ = try connection.sendUntilFull(of: .upper)
+                    return connection
+                }
+                let flood = try server.connect()
+                let flooding = spawn(name: "flood") { try flood.exchange(.max, of: .upper) }
+                defer {
+                    flooding.kill()
+                    _ = try? flooding.value()
+                }
+                let slowest = try inParallel(20) { number in try slowestAnswer(of: 100, from: server, number) }.max()!
+                print("slowest answer beside a flood: \(slowest)")
+                #expect(slowest < UnkindClientTests.latency)
+                #expect(!flooding.hasEnded)
+                if Sanitizer.active == .none {
+                    try #expect(server.program.status().peakResidentMemory < UnkindClientTests.peakMemory)
+                }
+                for connection in silent + deaf { connection.close() }
+            }
+        }
+
+        private func slowestAnswer(of count: Int, from server: Server, _ client: Int) throws -> Duration {
+            let connection = try server.connect()
+            defer { connection.close() }
+            var slowest = Duration.zero
+            for number in 0..<count {
+                let start = Deadline.now
+                try connection.expect("CLIENT \(client), LINE \(number)\n", to: "client \(client), line \(number)\n")
+                slowest = max(slowest, .now - start)
+            }
+            return slowest
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `a client that resets while it is written to ends its own connection only`(model: ServerModel) throws {
+            try withServer(model, ["--log-level", "debug"]) { server in
+                let port = try server.port
+                let other = try server.connect()
+                defer { other.close() }
+                try other.expect("BEFORE", to: "before")
+                for _ in 0..<10 {
+                    let socket = try RawSocket(port: port)
+                    _ = socket.sendUntilFull()
+                    socket.reset()
+                }
+                try other.expect("AFTER", to: "after")
+                try server.expectOnly(clients: 1)
+                // A line each, below the level that is shown by default.
+                try server.program.waitOnHub(forLineContaining: "connection ended", count: 10)
+                #expect(!server.program.standardError.lines.contains { $0.contains(" warning ") })
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `a client that resets while it is waited for ends its own connection only`(model: ServerModel) throws {
+            try withServer(model) { server in
+                let port = try server.port
+                let other = try server.connect()
+                defer { other.close() }
+                for number in 0..<100 {
+                    try RawSocket(port: port).reset()
+                    try other.expect("LINE \(number)", to: "line \(number)")
+                }
+                try server.expectOnly(clients: 1)
+                #expect(server.log.isEmpty)
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `a client that leaves without reading its answer ends its own connection only`(model: ServerModel) throws {
+            try withServer(model) { server in
+                let other = try server.connect()
+                defer { other.close() }
+                for number in 0..<100 {
+                    let connection = try server.connect()
+                    try connection.sendAll(RandomStream.upper.bytes(number, 100_000))
+                    connection.close()
+                    try other.expect("LINE \(number)", to: "line \(number)")
+                }
+                try server.expectOnly(clients: 1)
+            }
+        }
+    }
+}

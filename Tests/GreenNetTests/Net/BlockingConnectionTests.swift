@@ -1,0 +1,160 @@
+import Glibc
+import TestSupport
+import Testing
+
+@testable import GreenNet
+
+/// Connections off the hub, whose waiting is the kernel's.
+struct BlockingConnectionTests {
+    @Test func `it receives and sends without a hub`() throws {
+        try onOSThread {
+            let (connection, peer) = try blockingPair()
+            peer.write(pattern(10))
+            #expect(try connection.receive().map { Array($0) } == pattern(10))
+            peer.write(pattern(2000))
+            #expect(try connection.receive().map { Array($0) } == Array(pattern(2000)[..<1000]))
+            #expect(try connection.receive().map { Array($0) } == Array(pattern(2000)[1000...]))
+            try connection.sendAll(pattern(20))
+            #expect(peer.read() == .bytes(pattern(20)))
+            peer.finish()
+            #expect(try connection.receive() == nil)
+            #expect(try connection.receive() == nil)
+            #expect(Context.running == nil)
+        }
+    }
+
+    @Test func `receive blocks until the peer writes`() throws {
+        try onOSThread {
+            let (connection, peer) = try blockingPair()
+            let before = LibraryCall.receive.count
+            let writer = OSThread {
+                #expect(eventually { LibraryCall.receive.count > before })
+                peer.write(pattern(10))
+            }
+            #expect(try connection.receive(upTo: 100) == pattern(10))
+            try writer.value()
+        }
+    }
+
+    @Test func `receive throws at its deadline, not before, and goes on to be usable`() throws {
+        try onOSThread {
+            let (connection, peer) = try blockingPair()
+            for length in [1, 50, 20] {
+                let deadline = Deadline.now + .milliseconds(length)
+                let error = failure { () throws(NetError) in try connection.receive(upTo: 1, until: deadline) }
+                let late = Deadline.now - deadline
+                #expect(error?.waitError == .deadlinePassed)
+                #expect(late >= .zero)
+                #expect(late < slack)
+            }
+            peer.write(pattern(3))
+            #expect(try connection.receive(upTo: 10) == pattern(3))
+        }
+    }
+
+    @Test func `the deadline counts after a read that filled its buffer too`() throws {
+        try onOSThread(.seconds(5)) {
+            let (connection, peer) = try blockingPair()
+            peer.write(pattern(4))
+            #expect(try connection.receive(upTo: 4) == pattern(4))
+            let deadline = Deadline.now + .milliseconds(20)
+            let error = failure { () throws(NetError) in try connection.receive(upTo: 4, until: deadline) }
+            #expect(error?.waitError == .deadlinePassed)
+            #expect(Deadline.now - deadline < slack)
+        }
+    }
+
+    @Test func `a short deadline counts after a longer one that has passed`() throws {
+        try onOSThread(.seconds(5)) {
+            let (connection, peer) = try blockingPair()
+            for length in [300, 10] {
+                let deadline = Deadline.now + .milliseconds(length)
+                let error = failure { () throws(NetError) in try connection.receive(upTo: 4, until: deadline) }
+                #expect(error?.waitError == .deadlinePassed)
+                #expect(Deadline.now - deadline < .milliseconds(200) * Sanitizer.slowness)
+            }
+            peer.close()
+        }
+    }
+
+    @Test func `no deadline counts after a call that had one`() throws {
+        try onOSThread(.seconds(5)) {
+            let (connection, peer) = try blockingPair()
+            let error = failure { () throws(NetError) in
+                try connection.receive(upTo: 1, until: .after(.milliseconds(5)))
+            }
+            #expect(error?.waitError == .deadlinePassed)
+            let before = LibraryCall.receive.count
+            let writer = OSThread {
+                #expect(eventually { LibraryCall.receive.count > before })
+                #expect(!eventually(within: .milliseconds(30)) { LibraryCall.receive.count > before + 1 })
+                peer.write(pattern(10))
+            }
+            #expect(try connection.receive(upTo: 100) == pattern(10))
+            try writer.value()
+        }
+    }
+
+    @Test func `sendAll to a peer that never reads throws at its deadline, not before`() throws {
+        try onOSThread {
+            let (connection, peer) = try blockingPair()
+            let deadline = Deadline.now + .milliseconds(40)
+            let error = failure { () throws(NetError) in try connection.sendAll(pattern(4 << 20), until: deadline) }
+            let late = Deadline.now - deadline
+            #expect(error?.waitError == .deadlinePassed)
+            #expect(late >= .zero)
+            #expect(late < slack)
+            peer.close()
+        }
+    }
+
+    @Test func `sendAll of several MiB to a slow reader is exact`() throws {
+        try onOSThread {
+            let (connection, peer) = try blockingPair()
+            let bytes = pattern(4 << 20)
+            let reader = OSThread {
+                var received: [UInt8] = []
+                let isComplete = eventually(within: .seconds(10)) {
+                    if case .bytes(let more) = peer.read(upTo: 256 << 10) { received += more }
+                    return received.count >= bytes.count
+                }
+                #expect(isComplete)
+                return received
+            }
+            try connection.sendAll(bytes, until: .after(.seconds(20)))
+            expectSame(try reader.value(), bytes)
+        }
+    }
+
+    @Test func `sending to a peer that is gone is an error`() throws {
+        try onOSThread {
+            let (connection, peer) = try blockingPair()
+            peer.close()
+            let error = failure { () throws(NetError) in try connection.sendAll([1]) }
+            #expect(error?.isPeerGone == true)
+        }
+    }
+
+    @Test func `its last reference closes the descriptor, after which every call throws closed`() throws {
+        try onOSThread {
+            let (connection, peer) = try blockingPair()
+            connection.close()
+            #expect(peer.read() == .end)
+            #expect(failure { () throws(NetError) in try connection.receive() }?.waitError == .closed)
+            #expect(failure { () throws(NetError) in try connection.sendAll([1]) }?.waitError == .closed)
+            var (forgotten, other): (Connection?, Peer) = try blockingPair()
+            #expect(forgotten != nil)
+            forgotten = nil
+            #expect(other.read() == .end)
+        }
+    }
+
+    /// A connection with a receive buffer of 1000 bytes, and its other side.
+    private func blockingPair() throws -> (Connection, Peer) {
+        var sockets: [Int32] = [-1, -1]
+        let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+        try #require(socketpair(AF_UNIX, kind, 0, &sockets) == 0)
+        let connection = Connection(blocking: sockets[0], peer: .unix(path: ""), receiveBufferSize: 1000)
+        return (connection, Peer(sockets[1]))
+    }
+}

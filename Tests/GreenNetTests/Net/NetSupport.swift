@@ -1,0 +1,284 @@
+import Glibc
+import TestSupport
+import Testing
+
+@testable import GreenNet
+
+let loopback = SocketAddress(ip: "127.0.0.1", port: 0)!
+
+// MARK: - Both sides
+
+/// The other side of a connection under test: a plain socket, which no hub knows and which never blocks.
+final class Peer: @unchecked Sendable {
+    // Changed only by the one who closes; a flood on another OS thread has ended by then.
+    private(set) var descriptor: Int32
+
+    init(_ descriptor: Int32) {
+        self.descriptor = descriptor
+        _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
+    }
+
+    /// Connected as soon as it is in the listener's queue.  `receiveBuffer`, in bytes, makes it a reader that takes little at a time.
+    convenience init(connectedTo address: SocketAddress, receiveBuffer: Int32? = nil) throws {
+        let descriptor = socket(address.family, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        if let receiveBuffer { setOption(descriptor, SO_RCVBUF, to: receiveBuffer) }
+        var storage = address.storage!
+        let number = withUnsafeMutablePointer(to: &storage) { storage in
+            Glibc.connect(descriptor, storage.address, storage.pointee.length) < 0 ? errno : 0
+        }
+        self.init(descriptor)
+        if number != 0 { throw Errno(number) }
+    }
+
+    deinit { close() }
+
+    var address: SocketAddress {
+        var storage = SocketAddress.Storage()
+        _ = SystemCalls.localAddress(descriptor, into: &storage)
+        return SocketAddress(storage)
+    }
+
+    /// How many bytes the kernel has taken.
+    @discardableResult
+    func write(_ bytes: [UInt8]) -> Int { sendto(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL), nil, 0) }
+
+    enum Arrival: Equatable {
+        case bytes([UInt8])
+        /// It may come yet.
+        case nothing
+        case end
+        case failed(Errno)
+    }
+
+    func read(upTo limit: Int = 1 << 20) -> Arrival {
+        var number: Int32 = 0
+        let bytes = [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
+            let result = Glibc.read(descriptor, buffer.baseAddress!, limit)
+            number = result < 0 ? errno : 0
+            count = max(result, 0)
+        }
+        if number != 0 { return number == EAGAIN ? .nothing : .failed(Errno(number)) }
+        return bytes.isEmpty ? .end : .bytes(bytes)
+    }
+
+    /// Waits for `count` bytes, or fewer where the stream ends before.
+    func read(exactly count: Int) throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        try waitUntil {
+            while bytes.count < count {
+                switch read(upTo: min(count - bytes.count, 1 << 20)) {
+                case .bytes(let more): bytes += more
+                case .nothing: return false
+                case .end: return true
+                case .failed(let errno): throw errno
+                }
+            }
+            return true
+        }
+        return bytes
+    }
+
+    func readToEnd() throws -> [UInt8] { try read(exactly: .max) }
+
+    /// Waits for the end of the stream, or for the error that comes in its place.
+    func ending() throws -> Arrival {
+        var last = Arrival.nothing
+        try waitUntil {
+            last = read()
+            return last == .end || last.isFailure
+        }
+        return last
+    }
+
+    func finish() { _ = shutdown(descriptor, Int32(SHUT_WR)) }
+
+    /// Closes it so that the other side gets a reset, whatever is under way.
+    func reset() {
+        var option = linger(l_onoff: 1, l_linger: 0)
+        _ = setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+        close()
+    }
+
+    func close() {
+        if descriptor >= 0 { _ = Glibc.close(descriptor) }
+        descriptor = -1
+    }
+}
+
+extension Peer.Arrival {
+    fileprivate var isFailure: Bool {
+        if case .failed = self { true } else { false }
+    }
+}
+
+/// A connection under test and its other side, over TCP.
+func connectedPair(receiveBuffer: Int32? = nil) throws -> (Connection, Peer) {
+    let listener = try Listener(on: loopback)
+    let peer = try Peer(connectedTo: listener.address, receiveBuffer: receiveBuffer)
+    return (try listener.accept(), peer)
+}
+
+/// The same with a peer that takes hardly anything before it reads, and a kernel that holds little for it.
+func narrowPair() throws -> (Connection, Peer) {
+    let (connection, peer) = try connectedPair(receiveBuffer: 4096)
+    setOption(connection.descriptor, SO_SNDBUF, to: 4096)
+    return (connection, peer)
+}
+
+/// Two connections, one to the other.
+func connectedConnections() throws -> (Connection, Connection) {
+    let listener = try Listener(on: loopback)
+    let client = try Connection.connect(to: listener.address)
+    return (client, try listener.accept())
+}
+
+extension Connection {
+    var descriptor: Int32 { socket.pointee.descriptor }
+
+    /// Sends until the kernel takes no more; returns how many bytes those were.
+    func fill() -> Int {
+        var taken = 0
+        let bytes = [UInt8](repeating: 0, count: 4096)
+        // It may still be moving some of it to the other side, and hear of that only 40 ms later.
+        var quiet = Deadline.after(.milliseconds(60))
+        while !quiet.hasPassed {
+            let count = sendto(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT), nil, 0)
+            if count < 0 {
+                poll(nil, 0, 1)
+            } else {
+                taken += count
+                quiet = .after(.milliseconds(60))
+            }
+        }
+        return taken
+    }
+}
+
+func setOption(_ descriptor: Int32, _ name: Int32, to value: Int32) {
+    _ = SystemCalls.setOption(descriptor, level: SOL_SOCKET, name, to: value)
+}
+
+func option(_ descriptor: Int32, level: Int32, _ name: Int32) -> Int32 {
+    var value: Int32 = -1
+    var length = socklen_t(MemoryLayout<Int32>.size)
+    _ = getsockopt(descriptor, level, name, &value, &length)
+    return value
+}
+
+// MARK: - Waiting
+
+/// Looks at `condition` until it holds, and lets the other green threads run between two looks.
+func waitUntil(
+    within limit: Duration = .seconds(5), sourceLocation: SourceLocation = #_sourceLocation,
+    _ condition: () throws -> Bool
+) throws {
+    let deadline = Deadline.after(limit * Sanitizer.slowness)
+    while try !condition() {
+        try #require(!deadline.hasPassed, "it never came", sourceLocation: sourceLocation)
+        try Greenlet.sleep(for: .milliseconds(1))
+    }
+}
+
+extension AnyGreenlet {
+    /// Lets it run until it waits for something.
+    func waitUntilParked(sourceLocation: SourceLocation = #_sourceLocation) throws {
+        try waitUntil(sourceLocation: sourceLocation) { state == .waiting }
+    }
+}
+
+/// Keeps the OS thread for itself until `deadline` has passed: the hub sees all that came by then in one pass.
+func block(until deadline: Deadline) {
+    while !deadline.hasPassed {}
+}
+
+/// How `body` failed; nil where it didn't.
+func failure<Value>(of body: () throws(NetError) -> Value) -> NetError? {
+    do throws(NetError) {
+        _ = try body()
+        return nil
+    } catch {
+        return error
+    }
+}
+
+// MARK: - What it costs
+
+/// The time for which the processor has worked for this OS thread.
+func processorTime() -> Duration {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+}
+
+func openDescriptors() -> Int { (0..<4096).count { fcntl($0, F_GETFD) >= 0 } }
+
+/// Runs `body` with room for `free` more descriptors than are open now.
+func withRoom<R>(forDescriptors free: Int, _ body: () throws -> R) throws -> R {
+    var (limit, left) = (Int32(0), free)
+    while left > 0 || fcntl(limit, F_GETFD) >= 0 {
+        if fcntl(limit, F_GETFD) < 0 { left -= 1 }
+        limit += 1
+    }
+    return try withDescriptorLimit(UInt(limit), body)
+}
+
+/// Runs `body` with as many descriptors as are allowed at all.
+func withAllDescriptors<R>(_ body: () throws -> R) throws -> R { try withDescriptorLimit(nil, body) }
+
+private func withDescriptorLimit<R>(_ wanted: UInt?, _ body: () throws -> R) throws -> R {
+    var before = rlimit()
+    getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &before)
+    var limit = rlimit(rlim_cur: wanted ?? before.rlim_max, rlim_max: before.rlim_max)
+    try #require(setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0)
+    defer { setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &before) }
+    return try body()
+}
+
+// MARK: - Bytes and files
+
+/// Bytes of which no part resembles another.
+func pattern(_ count: Int, seed: Int = 0) -> [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+        var state = UInt64(seed)
+        var index = 0
+        while index < count {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            buffer[index] = UInt8(truncatingIfNeeded: state >> 56)
+            index += 1
+        }
+        filled = count
+    }
+}
+
+/// For many bytes, of which nobody wants to read all where they differ.
+func expectSame(_ bytes: [UInt8], _ wanted: [UInt8], sourceLocation: SourceLocation = #_sourceLocation) {
+    guard bytes != wanted else { return }
+    let place = zip(bytes, wanted).enumerated().first { $0.element.0 != $0.element.1 }?.offset
+    Issue.record(
+        "\(bytes.count) bytes in place of \(wanted.count), different from \(place ?? min(bytes.count, wanted.count)) on",
+        sourceLocation: sourceLocation)
+}
+
+func withTemporaryDirectory<R>(_ body: (String) throws -> R) throws -> R {
+    var path = Array("/tmp/greennet-XXXXXX".utf8CString)
+    try #require(mkdtemp(&path) != nil)
+    let directory = path.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+    defer {
+        for name in entries(of: directory) { unlink("\(directory)/\(name)") }
+        rmdir(directory)
+    }
+    return try body(directory)
+}
+
+func entries(of path: String) -> [String] {
+    guard let directory = opendir(path) else { return [] }
+    defer { closedir(directory) }
+    var names: [String] = []
+    while let entry = readdir(directory) {
+        names.append(
+            withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            })
+    }
+    return names.filter { $0 != "." && $0 != ".." }.sorted()
+}

@@ -1,0 +1,146 @@
+import Glibc
+import TestSupport
+import Testing
+
+@testable import GreenNet
+
+/// Many green threads, and what happens when there can't be more.
+struct CapacityTests {
+    @Test func `a hundred thousand sleep at once`() throws {
+        try onHub(.seconds(60)) {
+            let count = Sanitizer.scaled(100_000, address: 5000, thread: 2000)
+            var asleep = 0
+            for _ in 0..<count {
+                spawn {
+                    asleep += 1
+                    defer { asleep -= 1 }
+                    try Greenlet.sleep(until: .never)
+                }
+            }
+            try Greenlet.yield()
+            #expect(asleep == count)
+            for greenlet in Hub.current.state.living { greenlet.kill() }
+            try Hub.current.run()
+            #expect(asleep == 0)
+            #expect(Hub.current.state.pointee.stacks.cached == count)
+        }
+    }
+
+    @Test func `a hundred thousand with timers wake on time`() throws {
+        try onHub(.seconds(60)) {
+            let count = Sanitizer.scaled(100_000, address: 5000, thread: 2000)
+            var (ends, early) = (0, 0)
+            let due = Deadline.after(.milliseconds(300) * Sanitizer.slowness)
+            for _ in 0..<count {
+                spawn {
+                    try Greenlet.sleep(until: due)
+                    ends += 1
+                    if !due.hasPassed { early += 1 }
+                }
+            }
+            try Hub.current.run()
+            #expect(ends == count)
+            #expect(early == 0)
+        }
+    }
+
+    @Test func `each spawns the next and waits for it, ten thousand deep`() throws {
+        try onHub(.seconds(60)) {
+            func depth(_ left: Int) throws -> Int {
+                left == 0 ? 0 : try spawn { try depth(left - 1) }.value() + 1
+            }
+            let count = Sanitizer.scaled(10_000, address: 2000, thread: 2000)
+            try #expect(depth(count) == count)
+        }
+    }
+
+    @Test func `a hundred thousand one after the other leave nothing behind`() throws {
+        try onHub(.seconds(60)) {
+            let count = Sanitizer.scaled(100_000, address: 5000, thread: 5000)
+            func spawnAndJoin(_ count: Int) throws {
+                for number in 0..<count {
+                    try spawn(name: "\(number)") { try Greenlet.yield() }.join(until: .after(.seconds(60)))
+                }
+            }
+            try spawnAndJoin(1000)
+            let before = try residentBytes()
+            try spawnAndJoin(count)
+            let growth = try residentBytes() - before
+            // 40 bytes each would be 4 MB.  A sanitizer keeps what was freed for a while.
+            if Sanitizer.active == .none { #expect(growth < 2 << 20) }
+            #expect(Hub.current.state.pointee.stacks.cached <= 2)
+        }
+    }
+
+    // MARK: No more
+
+    @Test(.disabled(if: Sanitizer.active != .none, "a sanitizer needs more address space than there is"))
+    func `without address space for a stack a green thread is born failed, and the program goes on`() async throws {
+        try await #require(processExitsWith: .success) {
+            try OSThread {
+                _ = Hub.current
+                try limitAddressSpace(toMore: 256 << 20)
+                try runOutOfStacks(atMost: 2000)
+            }.value()
+        }
+    }
+
+    @Test(
+        .disabled(if: Sanitizer.active != .none, "a sanitizer needs mappings of its own"),
+        .enabled(if: (mappingLimit ?? .max) <= 70_000, "vm.max_map_count is too high to be reached here"))
+    func `without a mapping for a guard a green thread is born failed, and the program goes on`() async throws {
+        try await #require(processExitsWith: .success) {
+            try OSThread {
+                Hub.current.state.pointee.stacks.guardKind = .mprotect
+                try runOutOfStacks(atMost: 70_000)
+            }.value()
+        }
+    }
+}
+
+/// In a child.
+private func runOutOfStacks(atMost limit: Int) throws {
+    var reports = 0
+    Hub.current.onUnobservedFailure = { _, _ in reports += 1 }
+    func spawnParked() -> Greenlet<Void> { spawn { try Greenlet.sleep(until: .never) } }
+    var parked: [Greenlet<Void>] = []
+    while parked.last?.hasEnded != true, parked.count < limit { parked.append(spawnParked()) }
+
+    let failed = parked.removeLast()
+    #expect(failed.state == .failed)
+    let error = #expect(throws: SpawnError.self) { try failed.value() }
+    #expect(error?.errno == Errno(ENOMEM))
+    #expect(error?.description == "no stack for a green thread: ENOMEM")
+    try failed.join()
+    failed.kill()
+
+    // One that nobody asks about is a failure like others.
+    _ = spawnParked()
+    #expect(reports == 1)
+
+    // The others are as they were, and their stacks can be used again.
+    try Greenlet.yield()
+    #expect(Set(parked.map(\.state)) == [.waiting])
+    for greenlet in parked.suffix(10) { greenlet.kill() }
+    for greenlet in parked.suffix(10) { try greenlet.join() }
+    try #expect(spawn { 5 }.value() == 5)
+    #expect(!spawnParked().hasEnded)
+    #expect(reports == 1)
+    Hub.current.close()
+}
+
+private func limitAddressSpace(toMore bytes: Int) throws {
+    var limit = rlimit()
+    limit.rlim_cur = try rlim_t(addressSpaceBytes() + bytes)
+    limit.rlim_max = limit.rlim_cur
+    setrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit)
+}
+
+private var mappingLimit: Int? {
+    guard let file = fopen("/proc/sys/vm/max_map_count", "re") else { return nil }
+    defer { fclose(file) }
+    var limit = 0
+    return withUnsafeMutablePointer(to: &limit) { limit in
+        withVaList([limit]) { vfscanf(file, "%ld", $0) } == 1 ? limit.pointee : nil
+    }
+}

@@ -1,0 +1,353 @@
+import Glibc
+import TestSupport
+import Testing
+
+@testable import GreenNet
+
+struct HubTests {
+    // MARK: Running
+
+    @Test func `run returns at once where nothing lives, as often as one likes`() throws {
+        try onHub {
+            for _ in 0..<3 {
+                try Hub.current.run()
+                try Hub.current.run(until: .now)
+            }
+            spawn {}
+            try Hub.current.run()
+            try Hub.current.run()
+        }
+    }
+
+    @Test func `run waits for all, also for those spawned meanwhile`() throws {
+        try onHub {
+            var ends = 0
+            func spawnGenerations(_ count: Int) {
+                guard count > 0 else { return }
+                spawn {
+                    try Greenlet.sleep(for: .milliseconds(1))
+                    spawnGenerations(count - 1)
+                    ends += 1
+                }
+            }
+            spawnGenerations(5)
+            spawnGenerations(3)
+            try Hub.current.run()
+            #expect(ends == 8)
+        }
+    }
+
+    @Test func `run throws deadlinePassed at its deadline`() throws {
+        try onHub {
+            let greenlet = spawn { try Greenlet.sleep(for: .seconds(60)) }
+            let length = elapsed {
+                #expect(throws: WaitError.deadlinePassed) { try Hub.current.run(until: .after(.milliseconds(5))) }
+            }
+            #expect(length >= .milliseconds(5))
+            #expect(length < .milliseconds(5) + slack)
+            greenlet.kill()
+            try Hub.current.run()
+        }
+    }
+
+    @Test func `run in a green thread waits for the others, not for itself`() throws {
+        try onHub {
+            var trace: [String] = []
+            spawn {
+                try Hub.current.run()
+                trace.append("all others")
+            }
+            spawn {
+                try Greenlet.sleep(for: .milliseconds(5))
+                trace.append("other")
+            }
+            try Hub.current.run()
+            #expect(trace == ["other", "all others"])
+        }
+    }
+
+    @Test func `main goes on where run in a green thread has returned`() throws {
+        try onHub {
+            let waiter = spawn { try Hub.current.run() }
+            try Hub.current.run(until: .after(.seconds(20)))
+            #expect(waiter.hasEnded)
+        }
+    }
+
+    // MARK: Blocked forever
+
+    @Test func `a cycle of joins is reported with who waits on what`() throws {
+        try onHub {
+            var greenlets: [AnyGreenlet] = []
+            greenlets.append(spawn(name: "egg") { try greenlets[1].join() })
+            greenlets.append(spawn(name: "hen") { try greenlets[0].join() })
+            let length = elapsed {
+                let error = #expect(throws: WaitError.self) { try greenlets[0].join() }
+                guard case .blockedForever(let report)? = error else { return }
+                #expect(
+                    report.waiting == """
+                          green thread 1 (main): waits for the end of green thread 2
+                          green thread 2 (egg): waits for the end of green thread 3
+                          green thread 3 (hen): waits for the end of green thread 2
+                        """)
+                #expect(report.description.hasPrefix("blocked forever: "))
+                #expect(report.description.hasSuffix(report.waiting))
+            }
+            #expect(length < slack)
+            #expect(greenlets.map(\.state) == [.waiting, .waiting])
+            greenlets[0].kill()
+            greenlets[1].kill()
+        }
+    }
+
+    @Test func `run reports it too, each time, and the hub stays usable`() throws {
+        try onHub {
+            let stuck = spawn { try Greenlet.sleep(until: .never) }
+            for _ in 0..<3 {
+                expectBlockedForever { try Hub.current.run() }
+            }
+            try #expect(spawn { 1 }.value() == 1)
+            stuck.kill()
+            try Hub.current.run()
+        }
+    }
+
+    @Test func `main alone in a sleep without end is blocked forever`() throws {
+        try onHub {
+            expectBlockedForever { try Greenlet.sleep(until: .never) }
+            expectBlockedForever { try Greenlet.sleep(for: .seconds(Int64.max)) }
+        }
+    }
+
+    @Test func `whoever has a deadline keeps the hub from being stuck`() throws {
+        try onHub {
+            let target = spawn { try Greenlet.sleep(until: .never) }
+            let other = spawn { try target.join(until: .after(.milliseconds(10))) }
+            let length = elapsed {
+                expectBlockedForever { try target.join() }
+            }
+            #expect(length >= .milliseconds(10))
+            try #expect(other.value() == false)
+            target.kill()
+        }
+    }
+
+    @Test func `a left-over timer doesn't hide that all are stuck`() throws {
+        try onHub {
+            try spawn {}.join(until: .after(.seconds(60)))
+            let length = elapsed {
+                expectBlockedForever { try Greenlet.sleep(until: .never) }
+            }
+            #expect(length < slack)
+        }
+    }
+
+    @Test func `a time limit keeps the hub from being stuck`() throws {
+        try onHub {
+            #expect(throws: TimedOut.self) {
+                try withTimeout(.milliseconds(5)) { try Greenlet.sleep(until: .never) }
+            }
+        }
+    }
+
+    // MARK: Closing
+
+    @Test func `close kills all that lives and waits until it has unwound`() throws {
+        try onHub {
+            var trace: [String] = []
+            let sleeper = spawn {
+                defer { trace.append("sleeper") }
+                try Greenlet.sleep(for: .seconds(60))
+            }
+            let busy = spawn {
+                defer { trace.append("busy") }
+                while true { try Greenlet.yield() }
+            }
+            let cleaner = spawn {
+                defer {
+                    try? shielded { try Greenlet.sleep(for: .milliseconds(10)) }
+                    trace.append("cleaner")
+                }
+                try sleeper.join()
+                try Greenlet.sleep(for: .seconds(60))
+            }
+            try Greenlet.yield()
+            let unbegun = spawn { trace.append("unbegun") }
+            Hub.current.close()
+            #expect(Set(trace) == ["sleeper", "busy", "cleaner"])
+            #expect(trace.last == "cleaner")
+            #expect([sleeper.state, busy.state, cleaner.state, unbegun.state] == Array(repeating: .killed, count: 4))
+        }
+    }
+
+    @Test func `what is spawned while the hub closes is killed too`() throws {
+        try onHub {
+            var late: Greenlet<Void>?
+            spawn {
+                defer { late = spawn { try Greenlet.sleep(for: .seconds(60)) } }
+                try Greenlet.sleep(for: .seconds(60))
+            }
+            try Greenlet.yield()
+            let length = elapsed { Hub.current.close() }
+            #expect(length < slack)
+            #expect(late?.state == .killed)
+        }
+    }
+
+    @Test func `after close the next call makes a new hub`() throws {
+        try onHub {
+            for _ in 0..<3 {
+                #expect(Hub.current === Hub.current)
+                let greenlet = spawn { Greenlet.current.id }
+                try #expect(greenlet.value() == 2)
+                Hub.current.close()
+                #expect(Context.running == nil)
+            }
+            // Of a hub that has done nothing, too.
+            Hub.current.close()
+        }
+    }
+
+    @Test func `handles outlive their hub`() throws {
+        try onHub {
+            let finished = spawn { 1 }
+            let killed = spawn { try Greenlet.sleep(for: .seconds(60)) }
+            try finished.join()
+            let old = Greenlet.current
+            Hub.current.close()
+            try #expect(finished.value() == 1)
+            #expect(throws: GreenletExit()) { try killed.value() }
+            killed.kill()
+            #expect(old.hasEnded)
+            #expect(old.state == .finished)
+            #expect(Greenlet.current !== old)
+        }
+    }
+
+    @Test func `close gives the stacks back`() throws {
+        try onHub {
+            let stacks = 1000 * StackPool.stackSize
+            let before = try addressSpaceBytes()
+            // A few more than that, since the hub has some already.
+            for _ in 0..<1100 { spawn { try Greenlet.sleep(for: .milliseconds(1)) } }
+            try Hub.current.run()
+            let during = try addressSpaceBytes()
+            Hub.current.close()
+            #expect(during - before >= stacks)
+            try #expect(during - addressSpaceBytes() >= stacks)
+        }
+    }
+
+    @Test func `the hub ends with its OS thread, and all that lives on it unwinds`() throws {
+        let trace = Trace()
+        // Looks for descriptors that are left, too.
+        try onOSThread {
+            spawn {
+                defer { trace.append("unwound") }
+                try Greenlet.sleep(for: .seconds(60))
+            }
+            try Greenlet.yield()
+            trace.append("body over")
+        }
+        #expect(trace.lines == ["body over", "unwound"])
+    }
+
+    @Test func `an OS thread that has closed its hub can end without one`() throws {
+        try onOSThread {
+            spawn {}
+            Hub.current.close()
+        }
+    }
+
+    @Test func `hubs come and go on many OS threads`() throws {
+        try onOSThread {
+            for round in 0..<10 {
+                let threads = (0..<4).map { number in
+                    OSThread {
+                        let greenlets = (0..<20).map { value in
+                            spawn {
+                                try Greenlet.sleep(for: .microseconds(value))
+                                return value
+                            }
+                        }
+                        let sum = try greenlets.reduce(0) { try $0 + $1.value() }
+                        if (round + number) % 2 == 0 { Hub.current.close() }
+                        return sum
+                    }
+                }
+                for thread in threads { try #expect(thread.value() == 190) }
+            }
+        }
+    }
+
+    @Test func `two hubs on two OS threads know nothing of each other`() throws {
+        try onHub {
+            let (othersTurn, ownTurn) = (Handoff<Void>(), Handoff<Void>())
+            let own = Hub.current
+            let sleeper = spawn(name: "own") { try Greenlet.sleep(until: .never) }
+            let other = OSThread {
+                let greenlet = spawn(name: "other") { try Greenlet.sleep(until: .never) }
+                try Greenlet.yield()
+                expectBlockedForever { try greenlet.join() }
+                let dump = Hub.current.description
+                ownTurn.give()
+                othersTurn.take()
+                greenlet.kill()
+                try greenlet.join()
+                Hub.current.close()
+                return !dump.contains("own")
+            }
+            ownTurn.take()
+            try Greenlet.yield()
+            #expect(Hub.current === own)
+            #expect(sleeper.state == .waiting)
+            #expect(!own.description.contains("other"))
+            othersTurn.give()
+            try #expect(other.value())
+            #expect(sleeper.state == .waiting)
+            sleeper.kill()
+        }
+    }
+
+    // MARK: Mistakes in the program, and a system that has nothing left
+
+    @Test func `closing from a green thread stops the program`() async throws {
+        let result = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            try OSThread {
+                spawn { Hub.current.close() }
+                try Hub.current.run()
+            }.value()
+        }
+        expectPrecondition("Hub.close() is for the OS thread's main green thread", in: result)
+    }
+
+    @Test func `closing inside a time limit or a shield stops the program`() async throws {
+        let inLimit = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            try OSThread { try withTimeout(.seconds(60)) { Hub.current.close() } }.value()
+        }
+        let inShield = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            try OSThread { shielded { Hub.current.close() } }.value()
+        }
+        expectPrecondition("Hub.close() in withTimeout or shielded", in: inLimit)
+        expectPrecondition("Hub.close() in withTimeout or shielded", in: inShield)
+    }
+
+    @Test func `without a descriptor for the loop the program stops and says so`() async throws {
+        let result = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            var limit = rlimit()
+            getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+            limit.rlim_cur = 3
+            setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+            try OSThread { _ = Hub.current }.value()
+        }
+        #expect(result.standardError.contains("no event loop can be made"))
+    }
+}
+
+func expectBlockedForever(sourceLocation: SourceLocation = #_sourceLocation, _ body: () throws -> Void) {
+    let error = #expect(throws: WaitError.self, sourceLocation: sourceLocation, performing: body)
+    guard case .blockedForever? = error else {
+        Issue.record("expected blockedForever, not \(String(describing: error))", sourceLocation: sourceLocation)
+        return
+    }
+}

@@ -1,0 +1,121 @@
+import TestSupport
+import Testing
+
+@testable import GreenNet
+
+/// The two intrusive lists, with records that no hub knows.
+struct WaitQueueTests {
+    @Test func `a wait queue keeps the order in which they came`() throws {
+        try withRecords(4) { threads, queue in
+            for thread in threads { queue.append(thread) }
+            #expect(forwards(queue) == threads)
+            #expect(backwards(queue) == threads.reversed())
+            #expect(threads.map { $0.pointee.queue } == Array(repeating: queue, count: 4))
+        }
+    }
+
+    @Test(arguments: permutations(of: [0, 1, 2, 3]))
+    func `each can leave a wait queue at any time`(order: [Int]) throws {
+        try withRecords(4) { threads, queue in
+            for thread in threads { queue.append(thread) }
+            var left = threads
+            for index in order {
+                queue.remove(threads[index])
+                left.removeAll { $0 == threads[index] }
+                #expect(threads[index].pointee.queue == nil)
+                #expect(forwards(queue) == left)
+                #expect(backwards(queue) == left.reversed())
+            }
+            // And come back.
+            queue.append(threads[0])
+            #expect(forwards(queue) == [threads[0]])
+        }
+    }
+
+    @Test func `a ready queue gives back in the order in which it was given`() throws {
+        try withRecords(3) { threads, _ in
+            var ready = ReadyQueue()
+            #expect(ready.isEmpty)
+            #expect(ready.popFirst() == nil)
+            for thread in threads { ready.append(thread) }
+            #expect(!ready.isEmpty)
+            #expect(ready.popFirst() == threads[0])
+            ready.append(threads[0])
+            for expected in [threads[1], threads[2], threads[0]] { #expect(ready.popFirst() == expected) }
+            #expect(ready.isEmpty)
+            ready.append(threads[2])
+            #expect(ready.popFirst() == threads[2])
+            #expect(ready.popFirst() == nil)
+        }
+    }
+
+    @Test func `wakeAll wakes those who stand in the queue now, in order, and nobody who comes back`() throws {
+        try onHub {
+            let queue = UnsafeMutablePointer<WaitQueue>.allocate(capacity: 1)
+            queue.initialize(to: WaitQueue())
+            defer { queue.deallocate() }
+            var trace: [String] = []
+            let greenlets = (0..<3).map { number in
+                spawn {
+                    for round in 1...2 {
+                        let wake = Hub.currentThread.wait(for: .event, in: queue)
+                        trace.append("\(number) \(wake) \(round)")
+                    }
+                }
+            }
+            try Greenlet.yield()
+            queue.wakeAll()
+            #expect(queue.pointee.first == nil)
+            try Greenlet.yield()
+            #expect(trace == ["0 event 1", "1 event 1", "2 event 1"])
+            queue.wakeAll(.closed)
+            try Greenlet.yield()
+            #expect(trace.suffix(3) == ["0 closed 2", "1 closed 2", "2 closed 2"])
+            for greenlet in greenlets { #expect(greenlet.hasEnded) }
+        }
+    }
+
+    @Test func `the first to wake a green thread wins`() throws {
+        try onHub {
+            let queue = UnsafeMutablePointer<WaitQueue>.allocate(capacity: 1)
+            queue.initialize(to: WaitQueue())
+            defer { queue.deallocate() }
+            let greenlet = spawn { Hub.currentThread.wait(for: .event, in: queue) }
+            try Greenlet.yield()
+            let thread = try #require(greenlet.thread)
+            thread.wake(.closed)
+            thread.wake(.event)
+            greenlet.kill()
+            #expect(queue.pointee.first == nil)
+            try #expect(greenlet.value() == .closed)
+        }
+    }
+
+    // MARK: Helpers
+
+    private func withRecords(
+        _ count: Int, _ body: ([GreenThread], UnsafeMutablePointer<WaitQueue>) throws -> Void
+    ) throws {
+        var pool = StackPool()
+        defer { pool.unmapAll() }
+        let queue = UnsafeMutablePointer<WaitQueue>.allocate(capacity: 1)
+        queue.initialize(to: WaitQueue())
+        defer { queue.deallocate() }
+        try body(try (0..<count).map { _ in try pool.take() }, queue)
+    }
+
+    private func forwards(_ queue: UnsafeMutablePointer<WaitQueue>) -> [GreenThread] {
+        Array(sequence(first: queue.pointee.first) { $0?.pointee.next }.prefix { $0 != nil }.map { $0! })
+    }
+
+    private func backwards(_ queue: UnsafeMutablePointer<WaitQueue>) -> [GreenThread] {
+        Array(sequence(first: queue.pointee.last) { $0?.pointee.previous }.prefix { $0 != nil }.map { $0! })
+    }
+}
+
+private func permutations(of items: [Int]) -> [[Int]] {
+    guard !items.isEmpty else { return [[]] }
+    return items.flatMap { item in
+        permutations(of: items.filter { $0 != item }).map { [item] + $0 }
+    }
+}

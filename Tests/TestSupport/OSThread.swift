@@ -1,0 +1,128 @@
+import Glibc
+import GreenNet
+import Synchronization
+
+/// An OS thread that runs `body` once.  Whoever makes it asks for its result, or it is left to itself.
+///
+/// It runs `body` as a task's only job, since a task inherits what the test library must know to say which test has failed: an
+/// expectation may stand in any green thread.
+package final class OSThread<R: Sendable>: Sendable {
+    private let outcome = Handoff<Result<R, any Error>>()
+    private let executor = OneJobExecutor()
+    /// Joined or detached, which happens to an OS thread once.
+    private let isReleased = Atomic(false)
+
+    package init(_ body: @escaping @Sendable () throws -> R) {
+        Task(executorPreference: executor) { [outcome] in outcome.give(Result { try body() }) }
+    }
+
+    deinit { release { pthread_detach($0) } }
+
+    private func release(_ call: (pthread_t) -> Void) {
+        if !isReleased.exchange(true, ordering: .relaxed) { call(executor.thread) }
+    }
+
+    /// Waits for its end, that of thread-specific values included.  Nil where it is still running after `limit`.
+    package func result(within limit: Duration = .seconds(30)) -> Result<R, any Error>? {
+        guard let result = outcome.take(within: limit) else {
+            release { pthread_detach($0) }
+            return nil
+        }
+        release { pthread_join($0, nil) }
+        return result
+    }
+
+    /// Waits for its end, and returns or throws as `body` did.
+    @discardableResult
+    package func value(within limit: Duration = .seconds(30)) throws -> R {
+        guard let result = result(within: limit) else { throw Stuck() }
+        return try result.get()
+    }
+}
+
+/// Starts an OS thread for the one job that it is given.
+private final class OneJobExecutor: TaskExecutor {
+    // Set by the one call of `enqueue`, which making the task includes.
+    nonisolated(unsafe) private(set) var thread = pthread_t()
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        let (job, executor) = (UnownedJob(job), asUnownedTaskExecutor())
+        let start = Start { job.runSynchronously(on: executor) }
+        // A sanitizer's frames are several times as large.
+        let stackSize = Sanitizer.active == .none ? 8 << 20 : 64 << 20
+        var attributes = pthread_attr_t()
+        pthread_attr_init(&attributes)
+        pthread_attr_setstacksize(&attributes, stackSize)
+        let number = pthread_create(&thread, &attributes, startOSThread, Unmanaged.passRetained(start).toOpaque())
+        precondition(number == 0, "pthread_create: \(Errno(number))")
+        pthread_attr_destroy(&attributes)
+    }
+}
+
+private final class Start: Sendable {
+    let run: @Sendable () -> Void
+    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+}
+
+private let startOSThread: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { start in
+    Belongings.markOSThread()
+    if Sanitizer.active == .none { overwriteFreedMemory() }
+    Unmanaged<Start>.fromOpaque(start!).takeRetainedValue().run()
+    return nil
+}
+
+/// What uses memory after it was freed shall not get away with it.  For the whole process.
+private func overwriteFreedMemory() {
+    // Swift's view of glibc leaves malloc.h out.
+    typealias Mallopt = @convention(c) (Int32, Int32) -> Int32
+    let (perturb, pattern): (Int32, Int32) = (-6, 0x5A)
+    guard let mallopt = dlsym(nil, "mallopt") else { return }
+    _ = unsafeBitCast(mallopt, to: Mallopt.self)(perturb, pattern)
+}
+
+/// One value that one OS thread gives and another takes.  Blocks the OS thread that takes, so it is not for waiting on a hub.
+///
+/// Made of POSIX's own parts, which ThreadSanitizer knows.
+package final class Handoff<Value: Sendable>: @unchecked Sendable {
+    // Guarded by `lock`.
+    private var value: Value?
+    private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let given = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+
+    package init() {
+        pthread_mutex_init(lock, nil)
+        var attributes = pthread_condattr_t()
+        pthread_condattr_init(&attributes)
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        pthread_cond_init(given, &attributes)
+        pthread_condattr_destroy(&attributes)
+    }
+
+    deinit {
+        pthread_cond_destroy(given)
+        pthread_mutex_destroy(lock)
+        given.deallocate()
+        lock.deallocate()
+    }
+
+    package func give(_ value: Value) {
+        pthread_mutex_lock(lock)
+        self.value = value
+        pthread_cond_broadcast(given)
+        pthread_mutex_unlock(lock)
+    }
+
+    /// Waits for the value; nil where none has come after `limit`.
+    package func take(within limit: Duration = .seconds(30)) -> Value? {
+        let end = Deadline.after(limit).nanoseconds
+        var moment = timespec(tv_sec: Int(end / 1_000_000_000), tv_nsec: Int(end % 1_000_000_000))
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        while value == nil, pthread_cond_timedwait(given, lock, &moment) == 0 {}
+        return value
+    }
+}
+
+extension Handoff where Value == Void {
+    package func give() { give(()) }
+}

@@ -1,0 +1,74 @@
+import GreenNet
+import Testing
+
+/// Runs `body` on an OS thread of its own, which has a fresh hub; returns what it returns and throws what it throws.
+///
+/// Afterwards it closes the hub and records an issue where something was left: green threads that live on, descriptors opened and
+/// not closed, OS threads started and not ended.  A green thread that failed unobserved is an issue too.
+///
+/// After `limit` it prints the green threads of the stuck hub, records an issue and throws `Stuck`, so that a hang is a failed test.
+@discardableResult
+package func onHub<R: Sendable>(
+    _ limit: Duration = .seconds(30),
+    sourceLocation: SourceLocation = #_sourceLocation,
+    _ body: @escaping @Sendable () throws -> R
+) throws -> R {
+    let watched = WatchedHub()
+    return try onOSThread(limit, whenStuck: watched.dump, sourceLocation: sourceLocation) {
+        watched.remote = Hub.current.remote
+        Hub.current.onUnobservedFailure = { name, error in
+            Issue.record("\(name) failed, and nobody asked: \(error)", sourceLocation: sourceLocation)
+        }
+        defer { Hub.current.close() }
+        let result = try body()
+        expectNoGreenThreads(sourceLocation)
+        return result
+    }
+}
+
+/// As `onHub`, for what concerns the hub's beginning and end: it makes no hub and closes none, but what the OS thread leaves
+/// behind when it ends is looked for all the same.
+@discardableResult
+package func onOSThread<R: Sendable>(
+    _ limit: Duration = .seconds(30),
+    whenStuck dump: @escaping @Sendable () -> String = { "" },
+    sourceLocation: SourceLocation = #_sourceLocation,
+    _ body: @escaping @Sendable () throws -> R
+) throws -> R {
+    let before = Belongings.now()
+    let thread = OSThread { try body() }
+    guard let result = thread.result(within: limit * Sanitizer.slowness) else {
+        Issue.record("stuck for \(limit)\n\(dump())", sourceLocation: sourceLocation)
+        throw Stuck()
+    }
+    Belongings.expectNoMore(than: before, sourceLocation)
+    return try result.get()
+}
+
+/// The test ran into its time limit.  What was stuck has been recorded already.
+package struct Stuck: Error {
+    package init() {}
+}
+
+/// Green threads that are about to end (killed, say) may do so first.
+private func expectNoGreenThreads(_ sourceLocation: SourceLocation) {
+    do throws(WaitError) {
+        try Hub.current.run(until: .after(.seconds(1)))
+    } catch {
+        Issue.record("the test left green threads behind:\n\(Hub.current.description)", sourceLocation: sourceLocation)
+    }
+}
+
+/// Weakly: a hub whose remote handle is held elsewhere never takes itself for stuck.
+private final class WatchedHub: @unchecked Sendable {
+    // Written once, before anybody reads; reading a weak reference is thread-safe.
+    weak var remote: RemoteHub?
+
+    /// From another OS thread.
+    @Sendable
+    func dump() -> String {
+        let answer = Handoff<String>()
+        remote?.spawn(name: "watchdog") { answer.give(Hub.current.description) }
+        return answer.take(within: .seconds(2)) ?? "The hub doesn't answer: its OS thread is blocked or busy."
+    }
+}

@@ -1,0 +1,32 @@
+import GreenNet
+
+/// How much later than asked something may happen on a busy machine.  Where a test is about time, this is the one allowance it makes;
+/// nothing may ever happen too early.
+package let slack: Duration = .milliseconds(500) * Sanitizer.slowness
+
+/// How long `body` took.
+package func elapsed(_ body: () throws -> Void) rethrows -> Duration {
+    let start = Deadline.now
+    try body()
+    return .now - start
+}
+
+/// Keeps the processor busy for `length`, without a wait.
+package func burn(_ length: Duration) {
+    let end = Deadline.after(length)
+    while !end.hasPassed {}
+}
+
+extension Sanitizer {
+    /// How many times as long things may take.
+    package static var slowness: Int { active == .none ? 1 : 4 }
+
+    /// `count` where the code runs at full speed, else so many fewer that a test takes about as long.
+    package static func scaled(_ count: Int, address: Int, thread: Int) -> Int {
+        switch active {
+        case .none: count
+        case .address: address
+        case .thread: thread
+        }
+    }
+}
