@@ -16,17 +16,41 @@ public struct NetError: Error, Hashable, Sendable {
     }
 
     /// The call that ended so.
-    public let call: Call
+    public var call: Call { facts.call }
     /// How it ended.
-    public let ending: Ending
+    public var ending: Ending { facts.ending }
     /// The other side, or for a listener its own address; nil where it is not known.
-    public let peer: SocketAddress?
+    public var peer: SocketAddress? { facts.peer }
 
-    init(_ call: Call, _ ending: Ending, _ peer: SocketAddress?) {
-        (self.call, self.ending, self.peer) = (call, ending, peer)
+    /// One word, as `WaitError` is, and for the same reason.
+    private let facts: Facts
+
+    private final class Facts: Hashable, Sendable {
+        let call: Call
+        let ending: Ending
+        let peer: SocketAddress?
+
+        init(_ call: Call, _ ending: Ending, _ peer: SocketAddress?) {
+            (self.call, self.ending, self.peer) = (call, ending, peer)
+        }
+
+        static func == (left: Facts, right: Facts) -> Bool {
+            left.call == right.call && left.ending == right.ending && left.peer == right.peer
+        }
+
+        func hash(into hasher: inout Hasher) {
+            hasher.combine(call)
+            hasher.combine(ending)
+            hasher.combine(peer)
+        }
     }
 
+    // Out of line: what is not the way of every message shall not make its frames larger.
+    @inline(never)
+    init(_ call: Call, _ ending: Ending, _ peer: SocketAddress?) { facts = Facts(call, ending, peer) }
+
     /// From a system call's negative result.
+    @inline(never)
     init(_ call: Call, result: Int, _ peer: SocketAddress?) {
         self.init(call, .system(Errno(Int32(-result))), peer)
     }

@@ -13,7 +13,7 @@ public final class SignalWatcher {
     private let events: [UnsafeMutablePointer<SignalEvent>]
     private let hub: HubPointer
 
-    /// Catches `signals` from now on.
+    /// Catches `signals` from now on, also where this OS thread was started with them blocked.
     public init(_ signals: Int32...) {
         hub = Hub.currentThread.hub
         state.initialize(to: State())
@@ -25,6 +25,7 @@ public final class SignalWatcher {
             }
         }
         hub.pointee.signals += events
+        SystemCalls.unblock(signals)
     }
 
     deinit {

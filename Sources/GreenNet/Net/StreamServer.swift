@@ -69,11 +69,12 @@ public final class StreamServer {
 
     // MARK: Accepting
 
-    /// Begins to accept.  Never waits.
+    /// Begins to accept, and goes on until it is stopped, whether or not anybody holds the server.  Never waits.
     public func start() {
         precondition(acceptors.isEmpty, "the server was started before")
         acceptors = listeners.map { listener in
-            spawn(name: "accept \(listener.address)") { [unowned self] in
+            // They keep the server, until it stops.
+            spawn(name: "accept \(listener.address)") {
                 var loop = AcceptLoop(listener, of: self)
                 try loop.run()
             }

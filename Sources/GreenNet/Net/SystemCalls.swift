@@ -54,6 +54,14 @@ enum SystemCalls {
         return GNU.waitReadable(descriptor, mask: &none) > 0 || errno != EINTR
     }
 
+    /// Lets `signals` through to this OS thread.
+    static func unblock(_ signals: [Int32]) {
+        var set = sigset_t()
+        sigemptyset(&set)
+        for number in signals { sigaddset(&set, number) }
+        pthread_sigmask(SIG_UNBLOCK, &set, nil)
+    }
+
     /// Blocks the OS thread; a signal ends it early.
     static func sleep(_ length: Duration) {
         var time = timespec(

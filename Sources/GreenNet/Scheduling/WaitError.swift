@@ -4,13 +4,16 @@ public enum WaitError: Error, Hashable, Sendable {
     case deadlinePassed
     /// The time given to an enclosing `withTimeout` is over.  It goes on being thrown by every wait inside, and comes out of that
     /// `withTimeout` as `TimedOut`.
-    case timedOut(TimeLimit)
+    ///
+    /// Its case and the last one are indirect, so that an error is one word: it has its place in the frame of every call that can throw it,
+    /// and the frames of parked green threads are what a server with many clients reads from memory all the time.
+    indirect case timedOut(TimeLimit)
     /// The green thread was killed.  Every further wait throws this too, until the body has ended.
     case cancelled
     /// What was waited on was closed meanwhile.
     case closed
     /// Nothing was left that could have woken anybody.  Thrown in the OS thread's main green thread.
-    case blockedForever(BlockedForever)
+    indirect case blockedForever(BlockedForever)
 }
 
 /// Every green thread of the hub waits, and nothing that any of them waits for can come: no timer, no descriptor, no signal.
