@@ -110,7 +110,7 @@ extension Connection {
         while sent < limit {
             do throws(NetError) {
                 sent += try stream.withBytes(start + sent, 65_536) { (bytes) throws(NetError) in
-                    try send(bytes, until: .after(.milliseconds(50)))
+                    try send(bytes, until: .after(.patient(0.05)))
                 }
             } catch {
                 if error.waitError == .deadlinePassed { break }

@@ -38,6 +38,10 @@ struct ServerModel: Sendable, CustomTestStringConvertible {
     /// Hubs in the process that was started.
     var hubs: Int { arguments.contains("--workers") ? 2 : 1 }
 
+    private var isPool: Bool { arguments.contains("--pool-size") }
+    var startsThreadsForClients: Bool { kind == .thread && !isPool }
+    var forksForClients: Bool { kind == .process && !isPool }
+
     /// Descriptors that each client takes in the process that was started.
     var descriptorsPerClient: Int { kind == .process ? 0 : 1 }
 

@@ -6,7 +6,7 @@ import Testing
 
 struct SignalWatcherTests {
     @Test func `a signal wakes the one who waits`() throws {
-        try onListeningHub {
+        try onHub {
             let watcher = SignalWatcher(SIGUSR1)
             let waiter = spawn { try watcher.wait() }
             try waiter.waitUntilParked()
@@ -18,7 +18,7 @@ struct SignalWatcherTests {
 
     /// With nothing else for the hub to wait for.
     @Test func `a signal that arrives at another OS thread wakes the hub`() throws {
-        try onListeningHub {
+        try onHub {
             let watcher = SignalWatcher(SIGUSR1)
             let sender = OSThread { _ = pthread_kill(pthread_self(), SIGUSR1) }
             let number = try watcher.wait()
@@ -28,7 +28,7 @@ struct SignalWatcherTests {
     }
 
     @Test func `a signal that comes before the wait is not lost`() throws {
-        try onListeningHub {
+        try onHub {
             let watcher = SignalWatcher(SIGUSR1)
             pthread_kill(pthread_self(), SIGUSR1)
             let number = try watcher.wait(until: .after(.seconds(5)))
@@ -36,8 +36,21 @@ struct SignalWatcherTests {
         }
     }
 
+    @Test func `a signal that the program was started with blocked is let through`() throws {
+        try onHub {
+            var signals = sigset_t()
+            sigemptyset(&signals)
+            sigaddset(&signals, SIGUSR1)
+            pthread_sigmask(SIG_BLOCK, &signals, nil)
+            let watcher = SignalWatcher(SIGUSR1, SIGUSR2)
+            pthread_kill(pthread_self(), SIGUSR1)
+            let number = try watcher.wait(until: .after(.seconds(2)))
+            #expect(number == SIGUSR1)
+        }
+    }
+
     @Test func `several of one kind before it is looked at count once`() throws {
-        try onListeningHub {
+        try onHub {
             let watcher = SignalWatcher(SIGUSR1)
             for _ in 0..<5 { pthread_kill(pthread_self(), SIGUSR1) }
             let number = try watcher.wait()
@@ -49,7 +62,7 @@ struct SignalWatcherTests {
     }
 
     @Test func `two kinds are both told`() throws {
-        try onListeningHub {
+        try onHub {
             let watcher = SignalWatcher(SIGUSR1, SIGUSR2)
             let waiter = spawn { [try watcher.wait(), try watcher.wait()] }
             try waiter.waitUntilParked()
@@ -60,7 +73,7 @@ struct SignalWatcherTests {
     }
 
     @Test func `each of two who wait gets one signal`() throws {
-        try onListeningHub {
+        try onHub {
             let watcher = SignalWatcher(SIGUSR1, SIGUSR2)
             let waiters = (0..<2).map { _ in spawn { try watcher.wait() } }
             for waiter in waiters { try waiter.waitUntilParked() }
@@ -73,7 +86,7 @@ struct SignalWatcherTests {
     }
 
     @Test func `the last of the signals is told as the others are`() throws {
-        try onListeningHub {
+        try onHub {
             let watcher = SignalWatcher(lastSignal)
             pthread_kill(pthread_self(), lastSignal)
             let number = try watcher.wait(until: .after(.seconds(5)))
@@ -82,7 +95,7 @@ struct SignalWatcherTests {
     }
 
     @Test func `two watchers each tell their own signal`() throws {
-        try onListeningHub {
+        try onHub {
             let (one, other) = (SignalWatcher(SIGUSR1), SignalWatcher(SIGUSR2))
             pthread_kill(pthread_self(), SIGUSR1)
             pthread_kill(pthread_self(), SIGUSR2)
@@ -92,7 +105,7 @@ struct SignalWatcherTests {
     }
 
     @Test func `a wait throws at its deadline, not before`() throws {
-        try onListeningHub {
+        try onHub {
             let watcher = SignalWatcher(SIGUSR1)
             let deadline = Deadline.now + .milliseconds(30)
             #expect(throws: WaitError.deadlinePassed) { try watcher.wait(until: deadline) }
@@ -102,7 +115,7 @@ struct SignalWatcherTests {
     }
 
     @Test func `a killed waiter throws cancelled and takes no signal with it`() throws {
-        try onListeningHub {
+        try onHub {
             let watcher = SignalWatcher(SIGUSR1)
             let waiter = spawn { try watcher.wait() }
             try waiter.waitUntilParked()
@@ -115,7 +128,7 @@ struct SignalWatcherTests {
     }
 
     @Test func `without its watcher a signal has its default action again`() throws {
-        try onListeningHub {
+        try onHub {
             var watcher: SignalWatcher? = SignalWatcher(SIGUSR1, SIGUSR2)
             #expect(watcher != nil)
             #expect(!hasDefaultAction(SIGUSR1) && !hasDefaultAction(SIGUSR2))
@@ -134,7 +147,7 @@ struct SignalWatcherTests {
 
     /// A server that is told to stop, as its users write it.
     @Test func `a signal stops a server`() throws {
-        try onListeningHub {
+        try onHub {
             let watcher = SignalWatcher(SIGUSR1)
             let server = StreamServer(try Listener(on: loopback)) { connection in
                 while let bytes = try connection.receive() { try connection.sendAll(bytes) }
@@ -153,19 +166,6 @@ struct SignalWatcherTests {
 
 /// glibc's SIGRTMAX is a macro over a function.
 private let lastSignal = __libc_current_sigrtmax()
-
-/// On an OS thread that lets signals through: those of the test library block them, and hand that down.
-private func onListeningHub(_ body: @escaping @Sendable () throws -> Void) throws {
-    try onHub {
-        var signals = sigset_t()
-        sigemptyset(&signals)
-        sigaddset(&signals, SIGUSR1)
-        sigaddset(&signals, SIGUSR2)
-        sigaddset(&signals, lastSignal)
-        pthread_sigmask(SIG_UNBLOCK, &signals, nil)
-        try body()
-    }
-}
 
 extension SignalWatcher {
     fileprivate var isWaitingForNothing: Bool { (try? wait(until: .now)) == nil }

@@ -51,6 +51,20 @@ struct StreamServerTests {
         }
     }
 
+    @Test func `a server that was started and that nobody holds goes on`() throws {
+        try onHub {
+            let listener = try Listener(on: loopback)
+            StreamServer(listener) { try echo($0) }.start()
+            for _ in 0..<2 {
+                let client = try Peer(connectedTo: listener.address)
+                client.write(pattern(10))
+                #expect(try client.read(exactly: 10) == pattern(10))
+                client.close()
+            }
+            listener.close()
+        }
+    }
+
     @Test func `a second start stops the program`() async {
         await #expect(processExitsWith: .failure) {
             try onHub {

@@ -332,6 +332,16 @@ struct HubTests {
         expectPrecondition("Hub.close() in withTimeout or shielded", in: inShield)
     }
 
+    @Test func `a call that waits in a callback of the loop stops the program`() async throws {
+        let result = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            try OSThread {
+                _ = Hub.current.remote.callInHub { try? Greenlet.sleep(for: .milliseconds(1)) }
+                try Greenlet.sleep(for: .seconds(20))
+            }.value()
+        }
+        expectPrecondition("a call that waits, in a callback of the hub", in: result)
+    }
+
     @Test func `without a descriptor for the loop the program stops and says so`() async throws {
         let result = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             var limit = rlimit()
