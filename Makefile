@@ -80,3 +80,17 @@ check: ## do all that CI does
 
 clean: ## remove everything that was built
 	rm -rf .build
+
+# The options of Benchmarks/models.sh for `make bench-models`.
+BENCH ?=
+
+bench_programs := $(patsubst Benchmarks/%.c,.build/bench/%,$(wildcard Benchmarks/*.c))
+
+.PHONY: bench-models
+bench-models: setup $(bench_programs) ## compare the models with each other and with C, with the options in BENCH
+	swift build -c release --product echo-server
+	Benchmarks/models.sh $(BENCH)
+
+.build/bench/%: Benchmarks/%.c Benchmarks/floor.h
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -O2 -Wall -Wextra -Werror -pthread -o $@ $<

@@ -15,18 +15,22 @@ final class ThreadClient: Sendable {
 
     /// On its OS thread, from the first byte to the last.
     func run(_ context: BlockingContext) -> ConnectionEnd {
-        let number = descriptor.withLock { $0! }
+        let number = withDescriptor { $0! }
         let (connection, end) = context.serve(number, peer)
-        descriptor.withLock { descriptor in
+        withDescriptor { descriptor in
             descriptor = nil
             connection.close()
         }
         return end
     }
 
+    private func withDescriptor<Result: Sendable>(_ body: (inout Int32?) -> Result) -> Result {
+        descriptor.withLock { descriptor in Context.locked(self) { body(&descriptor) } }
+    }
+
     /// Where no OS thread could be had for it.
     func close() {
-        descriptor.withLock { descriptor in
+        withDescriptor { descriptor in
             if let number = descriptor { _ = Glibc.close(number) }
             descriptor = nil
         }
@@ -39,7 +43,7 @@ final class ThreadClient: Sendable {
     func endBoth() { shutDown(Int32(SHUT_RDWR)) }
 
     private func shutDown(_ how: Int32) {
-        descriptor.withLock { descriptor in
+        withDescriptor { descriptor in
             if let descriptor { _ = Glibc.shutdown(descriptor, how) }
         }
     }

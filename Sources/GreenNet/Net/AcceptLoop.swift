@@ -54,6 +54,7 @@ struct AcceptLoop {
     private var pauseReported: Deadline?
 
     static let batch = 64
+    static let queueLimit = Duration.seconds(1)
     /// Where descriptors come and go one by one, it pauses and goes on by turns: that is told no more often than this.
     static let reportInterval = Duration.seconds(1)
 
@@ -85,13 +86,19 @@ struct AcceptLoop {
             let hasPlace = try server.takePlace()
             guard try acceptOne(hasPlace) else { return }
         }
-        do throws(WaitError) { try Pause.giveWay() } catch { throw NetError(.accept, .wait(error), listener.address) }
+        do throws(WaitError) {
+            try Pause.giveWay(after: AcceptLoop.batch)
+        } catch {
+            throw NetError(.accept, .wait(error), listener.address)
+        }
     }
 
-    /// Takes what the kernel has queued, so that closing the listener resets nobody.
+    /// Takes what the kernel has queued, so that closing the listener resets nobody: for a while at most, since there is no end to them where
+    /// they come faster than they are served.
     mutating func acceptQueued() {
+        let deadline = Deadline.after(AcceptLoop.queueLimit)
         var lost = 0
-        while server.admission.reserve() {
+        while !deadline.hasPassed, server.admission.reserve() {
             do throws(NetError) {
                 guard try acceptOne(true) else { return }
             } catch {

@@ -105,9 +105,7 @@ extension Socket {
         assert(thread.hub == hub, "a socket is used on the OS thread that made it")
         thread.pointee.turns += 1
         guard thread.pointee.turns >= Socket.turnsInARow || thread.isCancelled else { return }
-        // The others are also those whom only the loop knows: they wait for so many operations, not for so many times as many.
-        hub.pointee.turnsLeft -= Socket.turnsInARow
-        thread.giveWay()
+        thread.giveWay(after: Socket.turnsInARow)
         try thread.throwIfInterrupted()
     }
 
@@ -201,9 +199,9 @@ enum Pause {
     }
 
     /// Lets the others run first, where there are any.
-    static func giveWay() throws(WaitError) {
+    static func giveWay(after operations: Int = 1) throws(WaitError) {
         guard let thread = Context.running else { return }
-        thread.giveWay()
+        thread.giveWay(after: operations)
         try thread.throwIfInterrupted()
     }
 }

@@ -10,7 +10,7 @@ typealias GreenThread = UnsafeMutablePointer<green_thread>
 /// Parked green threads, first come first served.  It must not move while somebody stands in it.
 typealias WaitQueue = green_wait_queue
 
-enum Context {
+package enum Context {
     /// The green thread that runs on this OS thread; nil where no hub was made yet.
     @inline(__always)
     static var running: GreenThread? { green_running() }
@@ -44,7 +44,7 @@ enum Context {
     static func forget(_ thread: GreenThread) { green_sanitizer_freed(thread) }
 
     /// Runs `body`, which has locked the mutex of `owner`, where ThreadSanitizer sees that it has.
-    static func locked<Result>(_ owner: AnyObject, _ body: () -> Result) -> Result {
+    package static func locked<Result>(_ owner: AnyObject, _ body: () -> Result) -> Result {
         let lock = Unmanaged.passUnretained(owner).toOpaque()
         green_sanitizer_locked(lock)
         defer { green_sanitizer_unlocking(lock) }
