@@ -46,6 +46,9 @@ struct EchoServerCommand: ParsableCommand {
         } catch let failure as StartFailure {
             writeLine("echo-server: \(failure.message)")
             throw ExitCode(failure.status.rawValue)
+        } catch {
+            writeLine("echo-server: \(error)")
+            throw ExitCode(ExitStatus.system.rawValue)
         }
     }
 }

@@ -1,6 +1,7 @@
 import Glibc
 import GreenNet
 import Logging
+import Synchronization
 
 /// The server from its start to its end: opens the listeners, and runs the model's arrangement of hubs, OS threads and processes.
 struct Server {
@@ -16,6 +17,7 @@ struct Server {
         shared = SharedState(settings, descriptorLimit: limit)
         // A log that goes into a closed pipe must not end the service.
         signal(SIGPIPE, SIG_IGN)
+        signal(SIGHUP, SIG_IGN)
     }
 
     /// Returns when a signal has ended the service and the clients are done.
@@ -40,11 +42,25 @@ struct Server {
     /// Processes of `--workers` hubs each.
     private func superviseHubs(_ processes: Int, _ sockets: [ListeningSocket]) throws {
         let hubs = settings.workers
-        let inheritance = Fork.Inheritance(descriptors: sockets.map(\.descriptor), signalAtParentsEnd: SIGTERM)
-        let supervisor = Supervisor(count: processes, inheritance) { slot in
+        let inheritance = Fork.Inheritance(
+            descriptors: sockets.map(\.descriptor), signalAtParentsEnd: SIGTERM, keepsSignalsBlocked: true)
+        let supervisor = Supervisor(count: processes, inheritance, prepare: Server.leaveSignalsToTheParent) { slot in
             let own = (slot * hubs)..<((slot + 1) * hubs)
             for index in sockets.indices where !own.contains(index) { sockets[index].close() }
-            return exitCode { try service(Array(sockets[own]), firstRow: own.lowerBound, announcing: false).run() }
+            let isWell = Atomic(false)
+            // On an OS thread that was made after the fork: the runtime's locks know the others by a number that they cached, and the
+            // forked one has its parent's.  The first contended lock would be held for ever.
+            do throws(Errno) {
+                try OSThread.runAndWait {
+                    let code = exitCode {
+                        try service(Array(sockets[own]), firstRow: own.lowerBound, announcing: false).run()
+                    }
+                    isWell.store(code == 0, ordering: .relaxed)
+                }
+            } catch {
+                log.failed(error)
+            }
+            return isWell.load(ordering: .relaxed) ? 0 : ExitStatus.system.rawValue
         }
         supervisor.onDeath = { slot, pid, status in
             settleCrash(rows: (slot * hubs)..<((slot + 1) * hubs))
@@ -53,10 +69,14 @@ struct Server {
         try run(supervisor, sockets, finish: nil)
     }
 
+    /// A Ctrl-C reaches all of a terminal's processes; the parent says what it means.
+    private static func leaveSignalsToTheParent() { signal(SIGINT, SIG_IGN) }
+
     /// Processes that serve one client at a time.
     private func superviseWorkers(_ workers: Int, _ socket: ListeningSocket) throws {
         let inheritance = Fork.Inheritance(descriptors: [socket.descriptor], signalAtParentsEnd: ServingSignals.finish)
-        let supervisor = Supervisor(count: workers, inheritance) { slot in
+        let prepare = { ServingSignals.installForWorker(listening: socket.descriptor) }
+        let supervisor = Supervisor(count: workers, inheritance, prepare: prepare) { slot in
             exitCode { try PoolWorker(settings, shared, log, row: slot).run(socket) }
         }
         supervisor.onDeath = { slot, pid, status in
@@ -149,7 +169,8 @@ struct SharedState {
         rows = settings.model == .process ? settings.poolSize ?? 1 : settings.workers * processes
         self.descriptorLimit = descriptorLimit
         // A process of the pool has one connection; else each process has as many as it has descriptors.
-        let possible = settings.poolSize ?? max(1, descriptorLimit - SharedState.reserve) * processes
+        let free = max(descriptorLimit - SharedState.reserve, descriptorLimit * 3 / 4)
+        let possible = settings.poolSize ?? max(1, free) * processes
         let places = min(settings.maxConnections ?? possible, possible)
         counters = Counters(rows: rows)
         admission = SharedAdmission(places: places, placesPerPeer: settings.maxConnectionsPerIP ?? places, rows: rows)

@@ -23,7 +23,9 @@ final class Service {
 
     /// Returns when a signal has ended the service and the clients are done.
     func run() throws {
-        let stop = SignalWatcher(SIGTERM, SIGINT)
+        // Of several such processes, each hears TERM from the one that supervises them, perhaps more than once.
+        let stop = announces ? SignalWatcher(SIGTERM, SIGINT) : SignalWatcher(SIGTERM)
+        let stateRequests = SignalWatcher(SIGUSR1)
         let server = try Service.makeServer(settings, shared, log, socket: sockets[0], row: firstRow)
         hubs = try sockets.indices.dropFirst().map { index in
             try HubThread { [settings, shared, log, sockets, firstRow] in
@@ -31,8 +33,9 @@ final class Service {
             }
         }
         server.start()
+        for hub in hubs { try hub.isUp.wait() }
         if announces { log.listening(on: sockets[0].address, settings, shared) }
-        spawn(name: "state on USR1") { [unowned self] in try tellStateOnRequest() }
+        spawn(name: "state on USR1") { [unowned self] in try tellState(onEach: stateRequests) }
         try drain(server, after: stop)
     }
 
@@ -45,7 +48,7 @@ final class Service {
         Hub.current.receiveBufferSize = settings.bufferSize
         let counters = CounterRow(counters: shared.counters, row: row)
         let server = StreamServer(
-            [Listener(socket)], model: try makeModel(settings, log, counters),
+            [Listener(socket, ownsPath: false)], model: try makeModel(settings, log, counters),
             admission: AdmissionRow(shared.admission, row: row, of: shared.rows), overflow: settings.overflow)
         log.follow(server, counters)
         return server
@@ -62,8 +65,7 @@ final class Service {
         }
     }
 
-    private func tellStateOnRequest() throws {
-        let request = SignalWatcher(SIGUSR1)
+    private func tellState(onEach request: SignalWatcher) throws {
         while true {
             _ = try request.wait()
             if announces { log.state(shared.counters) }
@@ -76,8 +78,9 @@ final class Service {
 
     private func drain(_ server: StreamServer, after stop: SignalWatcher) throws {
         let first = try stop.wait()
-        spawn(name: "end on a second signal") { [log] in
+        spawn(name: "end on a second signal") { [log, announces] in
             let second = try stop.wait()
+            guard announces else { return }
             log.endingAtOnce(second)
             server.model.cancel()
             exit(128 + second)

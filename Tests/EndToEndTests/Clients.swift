@@ -17,6 +17,15 @@ extension Server {
         }
     }
 
+    /// One client after the other, each of whom leaves at once, until killed.
+    func keepComing() throws {
+        while true {
+            // Whatever goes wrong: it may be that the server stops, or that the system has no port left.
+            if let connection = try? Connection.connect(to: address) { connection.close() }
+            try Greenlet.yield()
+        }
+    }
+
     /// Sends `text` over a connection of its own, ends that side, and returns all that comes back.
     func answer(to text: String) throws -> String { String(decoding: try answer(to: Array(text.utf8)), as: UTF8.self) }
 

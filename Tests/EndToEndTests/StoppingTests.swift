@@ -80,6 +80,21 @@ extension EndToEnd {
             }
         }
 
+        /// They come faster than a process is forked for each.
+        @Test(arguments: ServerModel.all)
+        func `new clients that keep coming do not keep the server from stopping`(model: ServerModel) throws {
+            try withServer(model) { server in
+                let comers = (0..<4).map { _ in spawn(name: "comer") { try server.keepComing() } }
+                defer {
+                    for comer in comers { comer.kill() }
+                    for comer in comers { _ = try? comer.value() }
+                }
+                try #expect(eventuallyOnHub { try server.program.status().processorTime > .milliseconds(100) })
+                server.program.send(SIGTERM)
+                try #expect(server.program.waitForExitOnHub(within: .seconds(5)) == .status(0))
+            }
+        }
+
         @Test(arguments: ServerModel.all)
         func `without any drain timeout, silent clients are sent away at once`(model: ServerModel) throws {
             try withServer(model, ["--drain-timeout", "0"]) { server in

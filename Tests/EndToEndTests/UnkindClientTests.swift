@@ -6,7 +6,7 @@ extension EndToEnd {
     /// Clients that do what no client should, and what the others notice of it: nothing.
     @Suite(.serialized) struct UnkindClientTests {
         /// As long as an answer to somebody else may take meanwhile.
-        private static let latency = slack * 2
+        private static let latency = slack * 4
         private static let peakMemory = 20 << 20
 
         @Test(arguments: ServerModel.all)

@@ -6,6 +6,8 @@ import GreenNet
 final class HubThread {
     /// Set when its server has been drained and all its green threads have ended.
     let ended = GreenEvent()
+    /// Set when it accepts.
+    let isUp = GreenEvent()
     /// Nil until it is up, and what is to be done then.
     private var worker: Worker?
     private var waiting: [@Sendable (StreamServer) -> Void] = []
@@ -30,7 +32,7 @@ final class HubThread {
                 let server = try makeServer()
                 server.start()
                 let worker = Worker(hub: Hub.current.remote, server: server)
-                _ = owner.hub.callInHub { owner.handle.isUp(worker) }
+                _ = owner.hub.callInHub { owner.handle.begin(worker) }
                 try Hub.current.run()
             } catch {
                 fatalError("a worker's hub has failed: \(error)")
@@ -45,8 +47,9 @@ final class HubThread {
         worker.hub.spawn { body(worker.server) }
     }
 
-    private func isUp(_ worker: Worker) {
+    private func begin(_ worker: Worker) {
         self.worker = worker
+        isUp.set()
         for body in waiting { perform(body) }
         waiting = []
     }

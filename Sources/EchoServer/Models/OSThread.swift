@@ -23,14 +23,34 @@ enum OSThread {
         throw Errno(number)
     }
 
+    /// Runs `body` on a new OS thread and waits, blocking, for its end.
+    static func runAndWait(_ body: @escaping @Sendable () -> Void) throws(Errno) {
+        let ended = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
+        sem_init(ended, 0, 0)
+        defer {
+            sem_destroy(ended)
+            ended.deallocate()
+        }
+        let signal = Ended(semaphore: ended)
+        try start {
+            body()
+            sem_post(signal.semaphore)
+        }
+        while sem_wait(ended) < 0 {}
+    }
+
+    // Unchecked: a semaphore is thread-safe.
+    private struct Ended: @unchecked Sendable {
+        let semaphore: UnsafeMutablePointer<sem_t>
+    }
+
     /// A new OS thread begins with its maker's mask.
     private static func withSignalsBlocked(_ body: () -> Int32) -> Int32 {
         var all = sigset_t()
         var before = sigset_t()
         sigfillset(&all)
         // Faults are for whoever causes them.
-        sigdelset(&all, SIGSEGV)
-        sigdelset(&all, SIGBUS)
+        for number in [SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGABRT] { sigdelset(&all, number) }
         pthread_sigmask(SIG_BLOCK, &all, &before)
         defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
         return body()

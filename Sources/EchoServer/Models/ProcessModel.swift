@@ -29,9 +29,8 @@ final class ProcessModel: ConnectionModel {
     func start(_ socket: consuming Accepted, for server: StreamServer) throws {
         let (number, peer) = (socket.descriptor.number, socket.peer)
         let inheritance = Fork.Inheritance(descriptors: [number], signalAtParentsEnd: ServingSignals.finish)
-        let pid = try Fork.child(inheritance) { [context] in
-            ServingSignals.install(serving: number)
-            return Int32(context.serve(number, peer).1.rawValue)
+        let pid = try Fork.child(inheritance, prepare: { ServingSignals.install(serving: number) }) { [context] in
+            Int32(context.serve(number, peer).1.rawValue)
         }
         // The parent's own descriptor is closed when `socket` goes: the client would never see the end otherwise.
         children[pid] = Child(peer: peer, server: server)

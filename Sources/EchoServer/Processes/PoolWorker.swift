@@ -18,7 +18,7 @@ struct PoolWorker {
 
     /// Returns when a signal has asked it to stop and its client is done.
     func run(_ socket: ListeningSocket) throws {
-        ServingSignals.installForWorker(listening: socket.descriptor)
+        ServingSignals.beginWork()
         try server(socket).acceptHere()
     }
 }

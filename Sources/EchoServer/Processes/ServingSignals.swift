@@ -14,11 +14,11 @@ enum ServingSignals {
     nonisolated(unsafe) private static var listening: Int32 = -1
     nonisolated(unsafe) private(set) static var shouldStop = false
 
-    /// For a child that has one client, for which TERM means the same.
+    /// For a child that has one client, and lets it finish whatever the parent was told.
     static func install(serving descriptor: Int32) {
         serving = descriptor
         handle(finish, finishHandler)
-        handle(SIGTERM, finishHandler)
+        signal(SIGTERM, SIG_IGN)
         ignoreInterrupt()
     }
 
@@ -34,8 +34,10 @@ enum ServingSignals {
         handle(finish, finishHandler)
         handle(SIGTERM, stopHandler)
         ignoreInterrupt()
-        setBlocked(true)
     }
+
+    /// Before it waits for its first client.
+    static func beginWork() { setBlocked(true) }
 
     /// The handlers can run only inside, and while the worker waits for a client.
     static func whileServing<Value>(_ descriptor: Int32, _ body: () -> Value) -> Value {

@@ -5,6 +5,7 @@ import GreenNet
 ///
 /// Stays on one OS thread, since it forks.
 final class Supervisor {
+    private let prepare: () -> Void
     private let work: (Int) -> Int32
     private let inheritance: Fork.Inheritance
     private let signals = SignalWatcher(SIGCHLD, SIGTERM, SIGINT, SIGUSR1)
@@ -29,9 +30,11 @@ final class Supervisor {
     /// One that has lived so long was not broken from the start: it is restarted at once.
     private static let soundLife = Duration.seconds(1)
 
-    /// `work` is what the child in each slot does; it ends with what that returns.
-    init(count: Int, _ inheritance: Fork.Inheritance, work: @escaping (Int) -> Int32) {
-        self.work = work
+    /// `work` is what the child in each slot does, after `prepare`, which no signal interrupts; it ends with what that returns.
+    init(
+        count: Int, _ inheritance: Fork.Inheritance, prepare: @escaping () -> Void, work: @escaping (Int) -> Int32
+    ) {
+        (self.prepare, self.work) = (prepare, work)
         self.inheritance = inheritance
         workers = Array(repeating: Worker(), count: count)
     }
@@ -56,7 +59,7 @@ final class Supervisor {
 
     private func start(_ slot: Int) {
         do {
-            workers[slot].pid = try Fork.child(inheritance) { [work] in work(slot) }
+            workers[slot].pid = try Fork.child(inheritance, prepare: prepare) { [work] in work(slot) }
             workers[slot].began = .now
             if workers[slot].hasDied { onRestart(slot) }
         } catch {

@@ -13,8 +13,18 @@ struct EchoHandler: Sendable {
         while let bytes = try connection.receive(until: .after(idleTimeout)) {
             counters.add(bytes.count, to: .bytesIn)
             transform.apply(to: bytes)
-            try connection.sendAll(bytes, until: .after(writeTimeout))
+            try send(UnsafeRawBufferPointer(bytes), on: connection)
             counters.add(bytes.count, to: .bytesOut)
+        }
+    }
+
+    /// A client that reads slowly is served; one that does not read at all for so long is not.
+    @inline(__always)
+    private func send(_ bytes: UnsafeRawBufferPointer, on connection: Connection) throws(NetError) {
+        if let writeTimeout {
+            try connection.sendAll(bytes, stall: writeTimeout)
+        } else {
+            try connection.sendAll(bytes)
         }
     }
 }

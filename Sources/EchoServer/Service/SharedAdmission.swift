@@ -82,6 +82,7 @@ final class SharedAdmission: @unchecked Sendable {
             }
             peers[slot].count -= 1
             peerCounts[slot * rows + row] -= 1
+            forget(slot)
         }
     }
 
@@ -95,6 +96,15 @@ final class SharedAdmission: @unchecked Sendable {
         }
         peers[reusable!] = Peer(isUsed: true, address: address)
         return reusable!
+    }
+
+    /// Unused again, where nobody looks for another one behind it: searches stay short so.
+    private func forget(_ last: Int) {
+        var slot = last
+        while peers[slot].isUsed, peers[slot].count == 0, !peers[(slot + 1) % peerSlots].isUsed {
+            peers[slot].isUsed = false
+            slot = (slot + peerSlots - 1) % peerSlots
+        }
     }
 
     /// All of them, beginning where the address hashes to.
@@ -111,9 +121,9 @@ final class SharedAdmission: @unchecked Sendable {
         locked {
             taken[row] = 0
             guard placesPerPeer < places else { return }
-            for slot in 0..<peerSlots where peerCounts[slot * rows + row] != 0 { peerCounts[slot * rows + row] = 0 }
             for slot in 0..<peerSlots where peers[slot].isUsed {
-                peers[slot].count = (0..<rows).reduce(0) { $0 + peerCounts[slot * rows + $1] }
+                peers[slot].count -= peerCounts[slot * rows + row]
+                peerCounts[slot * rows + row] = 0
             }
         }
     }

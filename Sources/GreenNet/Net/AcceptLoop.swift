@@ -93,20 +93,31 @@ struct AcceptLoop {
         }
     }
 
-    /// Takes what the kernel has queued, so that closing the listener resets nobody: for a while at most, since there is no end to them where
-    /// they come faster than they are served.
+    /// Takes what the kernel has queued by now, so that closing the listener resets nobody: for a while at most, since a fork, say, takes its
+    /// time.  Those for whom there is no place yet wait for one in `server.waiting`.
     mutating func acceptQueued() {
         let deadline = Deadline.after(AcceptLoop.queueLimit)
-        var lost = 0
-        while !deadline.hasPassed, server.admission.reserve() {
+        for _ in 0..<listener.queuedConnections where !deadline.hasPassed {
             do throws(NetError) {
-                guard try acceptOne(true) else { return }
+                let hasPlace = server.admission.reserve()
+                guard try hasPlace ? acceptOne(true) : acceptToWait() else { return }
             } catch {
                 // Behind a connection that was lost there may be others.
-                lost += 1
-                guard AcceptFailure(error) == .skip, lost < AcceptLoop.batch else { return }
+                guard AcceptFailure(error) == .skip else { return }
             }
         }
+    }
+
+    private func acceptToWait() throws(NetError) -> Bool {
+        guard let socket = try listener.acceptNow(blocking: server.model.socketsBlock) else { return false }
+        let peer = socket.peer
+        server.waiting.append(.init(descriptor: socket.releaseDescriptor(), peer: peer))
+        return true
+    }
+
+    /// Serves one that has waited, in the place that was taken for it.
+    mutating func serveLate(_ socket: consuming Accepted) {
+        do throws(NetError) { try serve(socket, true) } catch { server.admission.release() }
     }
 
     /// Returns false where nobody is there.

@@ -86,6 +86,18 @@ public final class Connection {
         try takeTurn(.send)
     }
 
+    /// Sends all of `bytes`, as long as the other side takes some of it within each `stall`.
+    /// Throws as `receive(until:)` does, with `deadlinePassed` where it took none for so long.
+    package func sendAll(_ bytes: UnsafeRawBufferPointer, stall: Duration) throws(NetError) {
+        let deadline = Deadline.after(stall)
+        if let error = socket.prepareToSend(until: deadline) { throw NetError(.send, .wait(error), peer) }
+        let sent = try sendNow(bytes)
+        if sent < bytes.count {
+            return try sendRest(UnsafeRawBufferPointer(rebasing: bytes[sent...]), until: deadline, renewedBy: stall)
+        }
+        try takeTurn(.send)
+    }
+
     /// Sends all of what `receive(until:)` returned.
     public func sendAll(_ bytes: UnsafeMutableRawBufferPointer, until deadline: Deadline = .never) throws(NetError) {
         try sendAll(UnsafeRawBufferPointer(bytes), until: deadline)
@@ -115,7 +127,10 @@ public final class Connection {
     }
 
     /// The slow part, for the other side is slow.  What lies in the shared buffer is copied, for others will receive there meanwhile.
-    private func sendRest(_ bytes: UnsafeRawBufferPointer, until deadline: Deadline) throws(NetError) {
+    private func sendRest(
+        _ bytes: UnsafeRawBufferPointer, until deadline: Deadline, renewedBy stall: Duration? = nil
+    ) throws(NetError) {
+        var deadline = deadline
         let copy = socket.pointee.hub?.copyIfShared(bytes)
         defer { copy?.deallocate() }
         var rest = copy.map { UnsafeRawBufferPointer($0) } ?? bytes
@@ -123,7 +138,9 @@ public final class Connection {
             if let error = socket.waitUntilWritable(until: deadline) {
                 throw NetError(.send, .wait(error), peer)
             }
-            rest = UnsafeRawBufferPointer(rebasing: rest[try sendNow(rest)...])
+            let sent = try sendNow(rest)
+            if let stall, sent > 0 { deadline = .after(stall) }
+            rest = UnsafeRawBufferPointer(rebasing: rest[sent...])
         }
     }
 

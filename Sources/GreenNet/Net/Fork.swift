@@ -8,9 +8,13 @@ package enum Fork {
         package var descriptors: [Int32] = []
         /// The signal that the child gets when its parent ends, however it ends.
         package var signalAtParentsEnd: Int32 = SIGKILL
+        /// All signals stay blocked, until a `SignalWatcher` wants one.
+        package var keepsSignalsBlocked = false
 
-        package init(descriptors: [Int32] = [], signalAtParentsEnd: Int32 = SIGKILL) {
+        package init(descriptors: [Int32] = [], signalAtParentsEnd: Int32 = SIGKILL, keepsSignalsBlocked: Bool = false)
+        {
             (self.descriptors, self.signalAtParentsEnd) = (descriptors, signalAtParentsEnd)
+            self.keepsSignalsBlocked = keepsSignalsBlocked
         }
     }
 
@@ -19,7 +23,10 @@ package enum Fork {
     /// To be called while the process has one OS thread: no other one would exist in the child, and whatever it held would stay held.
     /// In the child, the parent's hub is as good as gone: its loop shares the kernel's epoll set with the parent's, and a change there would be
     /// felt here.  So its descriptors are closed, unused, and the next call that needs a hub makes one.
-    package static func child(_ inheritance: Inheritance, _ body: () -> Int32) throws(Errno) -> pid_t {
+    /// `prepare` runs in the child while all signals are blocked: to install handlers before one can come.
+    package static func child(
+        _ inheritance: Inheritance, prepare: () -> Void = {}, _ body: () -> Int32
+    ) throws(Errno) -> pid_t {
         var all = sigset_t()
         var before = sigset_t()
         sigfillset(&all)
@@ -29,7 +36,8 @@ package enum Fork {
         let pid = SystemCalls.fork()
         if pid == 0 {
             becomeChild(of: parent, inheritance)
-            pthread_sigmask(SIG_SETMASK, &before, nil)
+            prepare()
+            if !inheritance.keepsSignalsBlocked { pthread_sigmask(SIG_SETMASK, &before, nil) }
             _exit(body())
         }
         pthread_sigmask(SIG_SETMASK, &before, nil)

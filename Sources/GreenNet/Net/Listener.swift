@@ -5,6 +5,8 @@ package struct ListeningSocket: Sendable {
     package let descriptor: Int32
     /// Where it listens; with port 0, the port that the kernel chose.
     package let address: SocketAddress
+    /// Which file the path of a unix socket is: another server may have put its own in its place since.
+    private let file: SystemCalls.FileIdentity?
 
     /// Binds and listens.  The path of a unix socket at which nobody answers any more is taken over.
     /// With `sharesPort`, several may listen on one port, and the kernel spreads the connections over them.
@@ -13,6 +15,7 @@ package struct ListeningSocket: Sendable {
         var storage = SocketAddress.Storage()
         let result = SystemCalls.localAddress(descriptor, into: &storage)
         address = result < 0 ? wanted : SocketAddress(storage)
+        file = address.filePath.flatMap { SystemCalls.FileIdentity(of: $0) }
     }
 
     /// Closes the descriptor here; in other processes it stays.
@@ -22,14 +25,16 @@ package struct ListeningSocket: Sendable {
     package func duplicate() throws(NetError) -> ListeningSocket {
         let result = SystemCalls.duplicate(descriptor)
         if result < 0 { throw NetError(.socket, result: result, address) }
-        return ListeningSocket(descriptor: Int32(result), address: address)
+        return ListeningSocket(descriptor: Int32(result), address: address, file: file)
     }
 
-    private init(descriptor: Int32, address: SocketAddress) { (self.descriptor, self.address) = (descriptor, address) }
+    private init(descriptor: Int32, address: SocketAddress, file: SystemCalls.FileIdentity?) {
+        (self.descriptor, self.address, self.file) = (descriptor, address, file)
+    }
 
-    /// Removes the path of a unix socket.
+    /// Removes the path of a unix socket, if it is still this one's.
     package func removePath() {
-        if case .unix(let path) = address, address.isPath { _ = SystemCalls.unlink(path) }
+        if let path = address.filePath, file == SystemCalls.FileIdentity(of: path) { _ = SystemCalls.unlink(path) }
     }
 }
 
@@ -112,6 +117,12 @@ public final class Listener {
         throw NetError(.accept, result: result, address)
     }
 
+    /// How many connections the kernel holds that were not accepted.
+    var queuedConnections: Int { SystemCalls.queuedConnections(socket.pointee.descriptor) ?? Listener.defaultBacklog }
+
+    /// Off a hub: whether a signal has asked it to stop.
+    var isAskedToStop: Bool { shouldStop() }
+
     private func waitOffHub() -> WaitError? {
         while !SystemCalls.waitReadableUnlessSignalled(socket.pointee.descriptor) {
             if shouldStop() { return .closed }
@@ -162,7 +173,7 @@ extension ListeningSocket {
         _ descriptor: Int32, _ address: SocketAddress, _ storage: inout SocketAddress.Storage
     ) throws(NetError) {
         var result = SystemCalls.bind(descriptor, to: &storage)
-        if result == -Int(EADDRINUSE), case .unix(let path) = address, address.isPath, isStale(path, &storage) {
+        if result == -Int(EADDRINUSE), let path = address.filePath, isStale(path, &storage) {
             try check(.unlink, SystemCalls.unlink(path), address)
             result = SystemCalls.bind(descriptor, to: &storage)
         }
@@ -184,8 +195,9 @@ extension ListeningSocket {
 }
 
 extension SocketAddress {
-    /// A unix socket with a name in the file system.
-    fileprivate var isPath: Bool {
-        if case .unix(let path) = self { !path.isEmpty && !path.hasPrefix("@") } else { false }
+    /// The path of a unix socket that has one in the file system.
+    fileprivate var filePath: String? {
+        guard case .unix(let path) = self, !path.isEmpty, !path.hasPrefix("@") else { return nil }
+        return path
     }
 }

@@ -21,6 +21,14 @@ public final class StreamServer {
     private let emptied = UnsafeMutablePointer<WaitQueue>.allocate(capacity: 1)
     private let placeFreed = UnsafeMutablePointer<WaitQueue>.allocate(capacity: 1)
 
+    /// Accepted when the listeners were closed, and not served yet for want of a place.
+    var waiting: [Waiting] = []
+
+    struct Waiting {
+        let descriptor: Int32
+        let peer: SocketAddress
+    }
+
     /// Connections that are being served.
     public private(set) var openConnections = 0
 
@@ -87,7 +95,8 @@ public final class StreamServer {
         try loop.run()
     }
 
-    /// Serves what the kernel has queued already, as far as there is room, and closes the listeners.  Open connections go on.
+    /// Accepts what the kernel has queued already and closes the listeners.  Open connections go on, and those for which there was no place
+    /// yet have their turn.
     /// Never waits.
     public func stopAccepting() {
         for acceptor in acceptors { acceptor.kill() }
@@ -109,7 +118,11 @@ public final class StreamServer {
     }
 
     private func waitForPlace() throws(WaitError) {
-        guard let thread = Context.running else { return try Pause.wait(for: StreamServer.placeInterval) }
+        guard let thread = Context.running else {
+            SystemCalls.sleepUnlessSignalled(StreamServer.placeInterval)
+            if listeners[0].isAskedToStop { throw .closed }
+            return
+        }
         let nextLook: Deadline = admission.isShared ? .after(StreamServer.placeInterval) : .never
         let error = thread.error(after: thread.wait(for: .event, until: nextLook, in: placeFreed))
         if let error, error != .deadlinePassed { throw error }
@@ -130,8 +143,25 @@ public final class StreamServer {
         admission.leave(peer)
         admission.release()
         placeFreed.wakeAll()
-        if openConnections == 0 { emptied.wakeAll() }
+        serveWaiting()
+        if isEmpty { emptied.wakeAll() }
     }
+
+    private func serveWaiting() {
+        while !waiting.isEmpty, admission.reserve() {
+            let next = waiting.removeFirst()
+            let socket = Accepted(descriptor: OwnedDescriptor(next.descriptor), peer: next.peer)
+            var loop = AcceptLoop(listeners[0], of: self)
+            loop.serveLate(socket)
+        }
+    }
+
+    private func dropWaiting() {
+        for one in waiting { SystemCalls.close(one.descriptor) }
+        waiting = []
+    }
+
+    private var isEmpty: Bool { openConnections == 0 && waiting.isEmpty }
 
     // MARK: Stopping
 
@@ -140,6 +170,7 @@ public final class StreamServer {
     public func drain(until deadline: Deadline) throws(WaitError) {
         stopAccepting()
         if try waitUntilEmpty(until: deadline) { return }
+        dropWaiting()
         model.finishReceiving()
         if try waitUntilEmpty(until: .after(StreamServer.grace)) { return }
         try stop()
@@ -148,16 +179,17 @@ public final class StreamServer {
     /// Stops accepting and cancels every connection; returns when all have unwound.
     public func stop() throws(WaitError) {
         stopAccepting()
+        dropWaiting()
         model.cancel()
         _ = try waitUntilEmpty(until: .never)
     }
 
     private func waitUntilEmpty(until deadline: Deadline) throws(WaitError) -> Bool {
         let thread = Hub.currentThread
-        while openConnections > 0 {
+        while !isEmpty {
             switch thread.error(after: thread.wait(for: .connections, until: deadline, in: emptied)) {
             case nil: continue
-            case .deadlinePassed: return openConnections == 0
+            case .deadlinePassed: return isEmpty
             case let error?: throw error
             }
         }

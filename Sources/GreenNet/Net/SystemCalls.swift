@@ -54,6 +54,36 @@ enum SystemCalls {
         return GNU.waitReadable(descriptor, mask: &none) > 0 || errno != EINTR
     }
 
+    /// Nil where the kernel doesn't tell, as of a unix socket.
+    static func queuedConnections(_ listener: Int32) -> Int? {
+        var info = tcp_info()
+        var length = socklen_t(MemoryLayout<tcp_info>.size)
+        let result = retrying { Int(Glibc.getsockopt(listener, Int32(IPPROTO_TCP), TCP_INFO, &info, &length)) }
+        // Of a listening socket it is the queue's length.
+        return result < 0 ? nil : Int(info.tcpi_unacked)
+    }
+
+    /// Blocks the OS thread with all signals let through; one of them ends it early.
+    static func sleepUnlessSignalled(_ length: Duration) {
+        var none = sigset_t()
+        sigemptyset(&none)
+        var time = timespec(length)
+        pselect(0, nil, nil, nil, &time, &none)
+    }
+
+    /// Which file a path leads to.
+    struct FileIdentity: Equatable {
+        private let device: dev_t
+        private let number: ino_t
+
+        /// Nil where there is none.
+        init?(of path: String) {
+            var status = stat()
+            guard Glibc.lstat(path, &status) == 0 else { return nil }
+            (device, number) = (status.st_dev, status.st_ino)
+        }
+    }
+
     /// Lets `signals` through to this OS thread.
     static func unblock(_ signals: [Int32]) {
         var set = sigset_t()
@@ -64,8 +94,7 @@ enum SystemCalls {
 
     /// Blocks the OS thread; a signal ends it early.
     static func sleep(_ length: Duration) {
-        var time = timespec(
-            tv_sec: time_t(length.nanoseconds / 1_000_000_000), tv_nsec: Int(length.nanoseconds % 1_000_000_000))
+        var time = timespec(length)
         nanosleep(&time, nil)
     }
 
@@ -164,5 +193,11 @@ enum SystemCalls {
         let copy = retrying { Int(Glibc.fcntl(descriptor, F_DUPFD_CLOEXEC, 0)) }
         guard copy >= 0, Glibc.close(Int32(copy)) < 0 else { return min(copy, 0) }
         return -Int(errno)
+    }
+}
+
+extension timespec {
+    fileprivate init(_ length: Duration) {
+        self.init(tv_sec: time_t(length.nanoseconds / 1_000_000_000), tv_nsec: Int(length.nanoseconds % 1_000_000_000))
     }
 }

@@ -167,7 +167,9 @@ struct StreamServerTests {
                 switch try connection.receive(exactly: 1) {
                 case [1]: _ = try connection.receive(exactly: 1, until: deadline)
                 case [2]: try connection.sendAll(pattern(16 << 20), until: deadline)
-                case [3]: _ = try connection.receive()
+                case [3]:
+                    try connection.sendAll([3])
+                    _ = try connection.receive()
                 case [4]: throw Refused()
                 default: break
                 }
@@ -179,7 +181,7 @@ struct StreamServerTests {
             }
             let client = try server.connect()
             client.write([3])
-            try waitUntil { Hub.current.description.contains("to be readable") }
+            #expect(try client.read(exactly: 1) == [3])
             client.reset()
             try waitUntil { server.openConnections == 0 }
             #expect(server.ends == [.done, .idle, .slow, .failed, .peerGone])
@@ -438,6 +440,18 @@ struct StreamServerStopTests {
             client.close()
             try drain.value(until: .after(slack))
             #expect(server.failures == [])
+        }
+    }
+
+    @Test func `a client that does not end its side either is left within the grace`() throws {
+        try onHub {
+            let server = try Server(echo)
+            let client = try server.connect()
+            let begin = Deadline.now
+            try server.drain(until: begin)
+            #expect(Deadline.now - begin < StreamServer.grace)
+            #expect(client.read() == .end)
+            #expect(server.ends == [.done])
         }
     }
 
