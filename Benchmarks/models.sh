@@ -262,7 +262,7 @@ states=({before,after}_{pss_kib,rss_kib,page_tables_kib,threads,processes})
 for ((round = 1; round <= rounds; round++)); do
     for name in "${servers[@]}"; do
         is_wanted "$name" || continue
-        printf '\rround %d of %d: %-20s' "$round" "$rounds" "$name" >&2
+        if [[ -t 2 ]]; then printf '\rround %d of %d: %-20s' "$round" "$rounds" "$name" >&2; fi
         start_server "$name"
         for wanted in $speed_connections; do measure_speed "$name" "$wanted"; done
         measure_churn "$name"
@@ -277,7 +277,7 @@ for ((round = 1; round <= rounds; round++)); do
         done
     done
 done
-printf '\r%60s\r' '' >&2
+if [[ -t 2 ]]; then printf '\r%60s\r' '' >&2; fi
 
 # --- Tables -------------------------------------------------------------------------------------------------------------------------
 

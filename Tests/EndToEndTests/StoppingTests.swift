@@ -43,7 +43,8 @@ extension EndToEnd {
         @Test(arguments: ServerModel.all)
         func `clients that wait to be accepted when the signal comes are served too`(model: ServerModel) throws {
             try withServer(model) { server in
-                let count = 200
+                // As many as a sanitizer can fork for in a second.
+                let count = Sanitizer.scaled(200, address: 10, thread: 10)
                 server.program.send(SIGSTOP)
                 let clients = try inParallel(count) { number in
                     let client = try server.connect()

@@ -97,13 +97,16 @@ struct AcceptLoop {
     /// time.  Those for whom there is no place yet wait for one in `server.waiting`.
     mutating func acceptQueued() {
         let deadline = Deadline.after(AcceptLoop.queueLimit)
-        for _ in 0..<listener.queuedConnections where !deadline.hasPassed {
+        var (left, lost) = (listener.queuedConnections, 0)
+        while left > 0, !deadline.hasPassed {
             do throws(NetError) {
                 let hasPlace = server.admission.reserve()
                 guard try hasPlace ? acceptOne(true) : acceptToWait() else { return }
+                left -= 1
             } catch {
                 // Behind a connection that was lost there may be others.
-                guard AcceptFailure(error) == .skip else { return }
+                lost += 1
+                guard AcceptFailure(error) == .skip, lost < AcceptLoop.batch else { return }
             }
         }
     }

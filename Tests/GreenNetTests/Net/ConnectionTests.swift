@@ -271,6 +271,23 @@ struct ConnectionSendingTests {
         return recvfrom(descriptor, &buffer, buffer.count, Int32(MSG_PEEK | MSG_DONTWAIT), nil, nil)
     }
 
+    /// So many reads fill the buffer that each green thread comes to give way, over and over.
+    @Test func `two who answer from the shared buffer without ever waiting do not disturb one another`() throws {
+        try onHub {
+            Hub.current.receiveBufferSize = 64
+            let pairs = [try connectedPair(), try connectedPair()]
+            for (number, pair) in pairs.enumerated() { pair.1.write(pattern(20_000, seed: number)) }
+            let echoes = pairs.map { connection, _ in
+                spawn { while let bytes = try connection.receive() { try connection.sendAll(bytes) } }
+            }
+            for (number, pair) in pairs.enumerated() {
+                expectSame(try pair.1.read(exactly: 20_000), pattern(20_000, seed: number))
+                pair.1.close()
+            }
+            for echo in echoes { try echo.value() }
+        }
+    }
+
     @Test func `what is sent from memory of the caller's own is sent from there`() throws {
         try onHub {
             let (connection, peer) = try narrowPair()
@@ -352,6 +369,43 @@ struct ConnectionSendingTests {
             #expect(error?.waitError == .deadlinePassed)
             #expect(Deadline.now - deadline < slack)
             drip.kill()
+        }
+    }
+
+    @Test func `a limit to stalls leaves a peer that reads slowly its time`() throws {
+        try onHub {
+            let (connection, peer) = try narrowPair()
+            let bytes = pattern(200_000)
+            let stall = Duration.milliseconds(100) * Sanitizer.slowness
+            let begin = Deadline.now
+            let sender = spawn { try bytes.withUnsafeBytes { try connection.sendAll($0, stall: stall) } }
+            var received: [UInt8] = []
+            while received.count < bytes.count {
+                received += try peer.read(exactly: min(20_000, bytes.count - received.count))
+                try Greenlet.sleep(for: stall / 5)
+            }
+            try sender.value()
+            expectSame(received, bytes)
+            #expect(Deadline.now - begin > stall)
+        }
+    }
+
+    @Test func `a limit to stalls ends the wait for a peer that has stopped reading`() throws {
+        try onHub {
+            let (connection, peer) = try narrowPair()
+            let bytes = pattern(1 << 20)
+            let sender = spawn {
+                failure { () throws(NetError) in
+                    try bytes.withUnsafeBufferPointer { (bytes) throws(NetError) in
+                        try connection.sendAll(UnsafeRawBufferPointer(bytes), stall: .milliseconds(50))
+                    }
+                }
+            }
+            _ = try peer.read(exactly: 50_000)
+            let begin = Deadline.now
+            #expect(try sender.value()?.waitError == .deadlinePassed)
+            #expect(Deadline.now - begin < .milliseconds(50) + slack)
+            peer.close()
         }
     }
 

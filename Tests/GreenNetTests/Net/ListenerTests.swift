@@ -82,6 +82,19 @@ struct ListenerTests {
         }
     }
 
+    @Test func `a path that is another server's by now is left to it`() throws {
+        try withTemporaryDirectory { directory in
+            try onHub {
+                let address = SocketAddress.unix(path: "\(directory)/socket")
+                let old = try Listener(on: address)
+                unlink("\(directory)/socket")
+                let new = try Listener(on: address)
+                old.close()
+                #expect(try talk(through: new) == pattern(10))
+            }
+        }
+    }
+
     @Test func `a path that is in use is refused, and stays in use`() throws {
         try withTemporaryDirectory { directory in
             try onHub {

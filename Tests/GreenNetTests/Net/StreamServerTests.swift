@@ -253,18 +253,47 @@ struct StreamServerTests {
         }
     }
 
-    @Test func `a full server can be drained and stopped`() throws {
+    @Test func `a full server that is drained serves those who waited for a place`() throws {
         try onHub {
             let server = try Server(limit: 1, echo)
             let client = try server.connect()
             let waiting = try Peer(connectedTo: server.address)
             for _ in 0..<5 { try Greenlet.yield() }
             let drain = spawn { try server.drain(until: .after(.seconds(60))) }
-            #expect(try waiting.ending() == .failed(Errno(ECONNRESET)))
             client.write(pattern(10))
             #expect(try client.read(exactly: 10) == pattern(10))
             client.close()
+            waiting.write(pattern(10))
+            #expect(try waiting.read(exactly: 10) == pattern(10))
+            waiting.close()
             try drain.value(until: .after(slack))
+        }
+    }
+
+    @Test func `those who still wait for a place when the time is over are sent away`() throws {
+        try onHub {
+            let server = try Server(limit: 1, echo)
+            let client = try server.connect()
+            let waiting = try Peer(connectedTo: server.address)
+            for _ in 0..<5 { try Greenlet.yield() }
+            try server.drain(until: .now)
+            let ending = try waiting.ending()
+            #expect(ending != .nothing)
+            client.close()
+            waiting.close()
+        }
+    }
+
+    @Test func `a server that is dropped with the hub leaves none of those who waited open`() throws {
+        try onHub {
+            let server = try Server(limit: 1, echo)
+            let client = try server.connect()
+            let waiting = try Peer(connectedTo: server.address)
+            for _ in 0..<5 { try Greenlet.yield() }
+            server.stopAccepting()
+            Hub.current.close()
+            client.close()
+            waiting.close()
         }
     }
 
