@@ -63,7 +63,8 @@ extension Socket {
 
     /// Frees it, and leaves open the descriptor, which is somebody else's.  Once nobody waits any more.
     func letGo() {
-        stopWatching()
+        // Once closed, nothing is watched any more, and the hub may have gone before.
+        if !pointee.isClosed { stopWatching() }
         if pointee.hub == nil { blocking.pointee.receiveBuffer.deallocate() }
         UnsafeMutableRawPointer(self).deallocate()
     }
