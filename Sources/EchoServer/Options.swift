@@ -66,4 +66,10 @@ struct Options: ParsableArguments {
         help: ArgumentHelp(
             "trace, debug, info, notice, warning, error or critical (default: info).", valueName: "level"))
     var logLevel: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "auto, text, json or journal; auto: the journal's where it reads, text on a terminal, else JSON (default: auto).",
+            valueName: "format"))
+    var logFormat: String?
 }

@@ -13,7 +13,7 @@ struct Server {
         StandardDescriptors.reserve()
         let limit = DescriptorLimit.raise()
         self.settings = settings
-        log = ServerLog(level: settings.logLevel)
+        log = ServerLog(level: settings.logLevel, format: settings.logFormat)
         shared = SharedState(settings, descriptorLimit: limit)
         // A log that goes into a closed pipe must not end the service.
         signal(SIGPIPE, SIG_IGN)

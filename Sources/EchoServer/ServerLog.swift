@@ -2,53 +2,90 @@ import Glibc
 import GreenNet
 import Logging
 
-/// Every line of the log is written here.  Peers and sizes are told, never what was sent.
+/// Every line of the log is written here.  Peers and sizes are told, and what was sent only in a trace.
 struct ServerLog: Sendable {
     private let logger: Logger
+    private let sink: LogSink
 
-    init(level: Logger.Level) {
-        var logger = Logger(label: "echo-server") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = level
-        self.logger = logger
+    init(level: Logger.Level, format: LogFormat) { self.init(level: level, LogSink(format)) }
+
+    /// To another place than standard error: for tests.
+    init(level: Logger.Level, _ sink: LogSink) {
+        self.sink = sink
+        logger = Logger(label: "echo-server") { _ in SinkLogHandler(sink, level: level) }
     }
+
+    /// Lines that this process couldn't get rid of.
+    var droppedLines: Int { sink.droppedLines }
 
     // MARK: The service
 
     func listening(on address: SocketAddress, _ settings: Settings, _ shared: SharedState) {
         let arrangement = [
-            settings.workers > 1 ? " workers=\(settings.workers)" : "",
-            settings.processes.map { " processes=\($0)" } ?? "",
-            settings.poolSize.map { " pool-size=\($0)" } ?? "",
-        ].joined()
-        logger.notice(
-            "listening on \(address) model=\(settings.model) transform=\(settings.transform) pid=\(getpid())\(arrangement)"
-        )
+            ("workers", settings.workers > 1 ? settings.workers : nil), ("processes", settings.processes),
+            ("pool_size", settings.poolSize),
+        ].compactMap { name, number in number.map { (name, Logger.MetadataValue.number($0)) } }
+        let basics: [(String, Logger.MetadataValue)] = [
+            ("model", "\(settings.model)"), ("transform", "\(settings.transform)"), ("pid", .number(getpid())),
+        ]
+        let words = (basics + arrangement).map { "\($0)=\($1)" }.joined(separator: " ")
+        let fields = Logger.Metadata(uniqueKeysWithValues: basics + arrangement + [("address", "\(address)")])
+        logger.notice("listening on \(address) \(words)", metadata: fields)
+        tellLimits(settings, shared)
+    }
+
+    private func tellLimits(_ settings: Settings, _ shared: SharedState) {
         let places = shared.admission.places
-        logger.notice("up to \(places) connections at once; the descriptor limit is \(shared.descriptorLimit)")
+        logger.notice(
+            "up to \(places) connections at once; the descriptor limit is \(shared.descriptorLimit)",
+            metadata: ["max_connections": .number(places), "descriptor_limit": .number(shared.descriptorLimit)])
         if let wanted = settings.maxConnections, wanted > places {
             logger.warning(
-                "max-connections is \(places) and not \(wanted): there are no more descriptors, or workers in the pool")
+                "max-connections is \(places) and not \(wanted): there are no more descriptors, or workers in the pool",
+                metadata: ["max_connections": .number(places), "wanted_connections": .number(wanted)])
         }
     }
 
     func draining(_ counters: Counters, signal: Int32, within time: Duration) {
-        logger.notice("\(name(of: signal)): no longer accepting; \(counters.open) connections have \(time) to finish")
+        let open = counters.open
+        logger.notice(
+            "\(name(of: signal)): no longer accepting; \(open) connections have \(time) to finish",
+            metadata: ["signal": .string(name(of: signal)), "open": .number(open)])
     }
 
-    func endingAtOnce(_ signal: Int32) { logger.notice("\(name(of: signal)) again: ending at once") }
-    func stopped(_ counters: Counters) { logger.notice("stopped: \(counters)") }
-    func state(_ counters: Counters) { logger.notice("state: \(counters)") }
-    func dump(_ hub: Hub) { logger.notice("green threads:\n\(hub)") }
-    func failed(_ error: any Error) { logger.error("this process has failed: \(error)") }
+    func endingAtOnce(_ signal: Int32) {
+        let name = name(of: signal)
+        logger.notice("\(name) again: ending at once", metadata: ["signal": .string(name)])
+    }
+
+    func stopped(_ counters: Counters) { logger.notice("stopped", metadata: counters.fields) }
+    func state(_ counters: Counters) { logger.notice("state:", metadata: counters.fields) }
+
+    /// A line for each green thread.  To be called in one, for it gives way now and then: there may be many, and the hub's others
+    /// shall not wait for all of them, nor shall whoever reads the log lose the most.
+    func dump(_ hub: Hub) {
+        logger.notice("green threads:")
+        for (index, line) in hub.description.split(separator: "\n").enumerated() {
+            logger.notice("\(line)")
+            if index % 64 == 63, (try? Greenlet.sleep(for: .milliseconds(1))) == nil { return }
+        }
+    }
+
+    func failed(_ error: any Error) { logger.error("this process has failed", error: error) }
 
     // MARK: Workers
 
     func died(_ pid: pid_t, _ status: ChildStatus) {
-        if status.raw == 0 { return logger.info("worker \(pid) has ended") }
-        logger.warning("worker \(pid) has died: \(status)")
+        let worker: Logger.Metadata = ["worker": .number(pid)]
+        if status.raw == 0 { return logger.info("worker \(pid) has ended", metadata: worker) }
+        let end: Logger.Metadata =
+            if let signal = status.signal { ["killed_by": .number(signal)] } else {
+                ["exit_code": .number(status.exitCode)]
+            }
+        logger.warning("worker \(pid) has died: \(status)", metadata: worker.merging(end) { $1 })
     }
 
-    func cannotFork(_ error: Errno) { logger.error("can't fork a worker: \(error)") }
+    func cannotFork(_ error: Errno) { logger.error("can't fork a worker", error: error, metadata: ["call": "fork"]) }
 
     // MARK: Connections
 
@@ -60,23 +97,54 @@ struct ServerLog: Sendable {
     }
 
     private func accept(_ event: AcceptEvent, _ listener: Listener, _ counters: CounterRow) {
+        let here: Logger.Metadata = ["address": "\(listener.address)"]
         switch event {
-        case .paused(let error): logger.warning("not accepting for now: \(error)")
-        case .resumed: logger.notice("accepting again on \(listener.address)")
+        case .paused(let error): logger.warning("not accepting for now", error: error, metadata: here)
+        case .resumed: logger.notice("accepting again", metadata: here)
         case .skipped(let error):
             counters.add(to: .lostBeforeAccept)
-            logger.info("a connection was lost before it was accepted: \(error)")
+            logger.info("a connection was lost before it was accepted", error: error, metadata: here)
         case .refused(let peer, let refusal):
             counters.add(to: Counter(refusal))
-            logger.debug("refused \(peer): \(refusal)")
-        case .stopped(let error): logger.error("accepting has ended: \(error)")
+            refused(peer, refusal)
+        case .stopped(let error): logger.error("accepting has ended", error: error, metadata: here)
+        }
+    }
+
+    private func refused(_ peer: SocketAddress, _ refusal: Refusal) {
+        switch refusal {
+        case .full: logger.debug("refused", metadata: ["peer": "\(peer)", "refusal": "full"])
+        case .peerFull: logger.debug("refused", metadata: ["peer": "\(peer)", "refusal": "peer_full"])
+        case .noContext(let error):
+            logger.debug("refused", error: error, metadata: ["peer": "\(peer)", "refusal": "no_context"])
         }
     }
 
     /// A client that went away, or was too slow, is nothing to worry about; anything else deserves a look.
     func connectionFailed(_ error: any Error) {
-        let level: Logger.Level = ConnectionEnd(error) == .failed ? .warning : .debug
-        logger.log(level: level, "connection ended: \(error)")
+        let end = ConnectionEnd(error)
+        logger.log(
+            level: end == .failed ? .warning : .debug, "connection ended", error: error,
+            metadata: ["connection_end": .string(snakeCase("\(end)"))])
+    }
+
+    /// Writes what comes; nil unless that is wanted.  Asked once: it must cost nothing for each message where it is not.
+    var payloadTracer: (@Sendable (UnsafeRawBufferPointer, SocketAddress) -> Void)? {
+        guard logger.logLevel <= .trace else { return nil }
+        return { bytes, peer in received(bytes, from: peer) }
+    }
+
+    /// How much of what came is shown.
+    static let tracedBytes = 64
+
+    /// The one place where something that a client has sent gets into the log: escaped, and cut.
+    private func received(_ bytes: UnsafeRawBufferPointer, from peer: SocketAddress) {
+        logger.trace(
+            "received",
+            metadata: [
+                "peer": "\(peer)", "bytes": .number(bytes.count),
+                "payload": .string(percentEncoded(bytes.prefix(ServerLog.tracedBytes))),
+            ])
     }
 
     private func name(of signal: Int32) -> String {
@@ -85,5 +153,17 @@ struct ServerLog: Sendable {
         case SIGINT: "INT"
         default: "signal \(signal)"
         }
+    }
+}
+
+extension Counters {
+    /// The connections that are open, and what is not zero.
+    fileprivate var fields: Logger.Metadata {
+        var fields: Logger.Metadata = ["open": .number(open)]
+        for counter in Counter.allCases {
+            let total = total(counter)
+            if total != 0 || counter == .accepted { fields[snakeCase("\(counter)")] = .number(total) }
+        }
+        return fields
     }
 }

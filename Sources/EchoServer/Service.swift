@@ -97,7 +97,7 @@ extension BlockingContext {
     init(_ settings: Settings, _ log: ServerLog, _ counters: CounterRow) {
         handler = EchoHandler(
             transform: settings.transform, idleTimeout: settings.idleTimeout, writeTimeout: settings.writeTimeout,
-            counters: counters)
+            counters: counters, onReceive: log.payloadTracer)
         receiveBufferSize = settings.bufferSize
         onFailure = { log.connectionFailed($0) }
     }

@@ -26,6 +26,7 @@ struct Settings {
     var writeTimeout: Duration?
     var drainTimeout = Duration.seconds(10)
     var logLevel = Logger.Level.info
+    var logFormat = LogFormat.auto
 
     /// The largest receive buffer: more has no use, and would let a typing error take the machine's memory.
     static let largestBuffer = 16 << 20
@@ -42,6 +43,9 @@ struct Settings {
         try read(options.transform, "transform", environment, "upper or echo", &transform) { Transform(rawValue: $0) }
         try read(options.logLevel, "log-level", environment, "a level, trace to critical", &logLevel) {
             Logger.Level(rawValue: $0)
+        }
+        try read(options.logFormat, "log-format", environment, "auto, text, json or journal", &logFormat) {
+            LogFormat(rawValue: $0)
         }
         try checkCombination()
     }

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 /// Parked green threads in the order in which they came, linked through `next` and `previous`.
 typedef struct green_wait_queue {
@@ -134,5 +135,15 @@ void green_close_all_but(int lowest, const int *kept, size_t count);
 
 /// ppoll for one descriptor to be readable, for ever, with `mask` as the signal mask meanwhile.  -1 with errno set.
 int green_wait_readable(int descriptor, const sigset_t *mask);
+
+/// pwritev2(RWF_NOWAIT): what a blocking descriptor takes at once, without making it non-blocking for all who share it.
+/// -1 with errno set; EOPNOTSUPP where this kind of file can't say.
+ssize_t green_write_now(int descriptor, const void *bytes, size_t count);
+
+/// memfd_create and F_ADD_SEALS: a file in memory that nobody can change any more.  -1 with errno set.
+int green_sealed_file(const void *bytes, size_t count);
+
+/// An empty datagram that hands `file` over.  The macros that lay out SCM_RIGHTS are not for Swift.  -1 with errno set.
+ssize_t green_send_file(int descriptor, const struct sockaddr *address, socklen_t length, int file);
 
 #endif

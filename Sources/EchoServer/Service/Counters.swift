@@ -62,14 +62,6 @@ final class Counters: @unchecked Sendable {
     func settleCrash(row: Int) { add(open(row: row), to: .endedCrashed, row: row) }
 }
 
-extension Counters: CustomStringConvertible {
-    /// One line: what is not zero, in the order of `Counter`, after the connections that are open.
-    var description: String {
-        let parts = Counter.allCases.map { ($0, total($0)) }.filter { $0.1 != 0 || $0.0 == .accepted }
-        return (["open=\(open)"] + parts.map { "\($0.0)=\($0.1)" }).joined(separator: " ")
-    }
-}
-
 /// The row that one hub, OS thread or child writes to.
 struct CounterRow: Sendable {
     let counters: Counters

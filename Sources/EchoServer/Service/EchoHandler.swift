@@ -7,11 +7,14 @@ struct EchoHandler: Sendable {
     let idleTimeout: Duration?
     let writeTimeout: Duration?
     let counters: CounterRow
+    /// Told of what came, before it is changed; nil unless the log is to show that.
+    var onReceive: (@Sendable (UnsafeRawBufferPointer, SocketAddress) -> Void)?
 
     /// Sends back what comes until the client ends its side; then all is answered, and closing the connection ends ours.
     func serve(_ connection: Connection) throws(NetError) {
         while let bytes = try connection.receive(until: .after(idleTimeout)) {
             counters.add(bytes.count, to: .bytesIn)
+            onReceive?(UnsafeRawBufferPointer(bytes), connection.peer)
             transform.apply(to: bytes)
             try send(UnsafeRawBufferPointer(bytes), on: connection)
             counters.add(bytes.count, to: .bytesOut)

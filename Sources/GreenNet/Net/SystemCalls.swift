@@ -105,6 +105,24 @@ enum SystemCalls {
         return retrying { Int(Glibc.socket(family, kind, 0)) }
     }
 
+    /// One that blocks, closed on exec.
+    static func datagramSocket(family: Int32) -> Int {
+        retrying { Int(Glibc.socket(family, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)) }
+    }
+
+    /// A whole datagram, or nothing of it.
+    static func send(
+        _ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, to storage: inout SocketAddress.Storage, waits: Bool
+    ) -> Int {
+        let flags = Int32(MSG_NOSIGNAL) | (waits ? 0 : Int32(MSG_DONTWAIT))
+        return withUnsafeMutablePointer(to: &storage) { storage in
+            retrying {
+                Glibc.sendto(
+                    descriptor, bytes.baseAddress, bytes.count, flags, storage.address, storage.pointee.length)
+            }
+        }
+    }
+
     static func bind(_ descriptor: Int32, to storage: inout SocketAddress.Storage) -> Int {
         withUnsafeMutablePointer(to: &storage) { storage in
             retrying { Int(Glibc.bind(descriptor, storage.address, storage.pointee.length)) }
@@ -194,6 +212,38 @@ enum SystemCalls {
         guard copy >= 0, Glibc.close(Int32(copy)) < 0 else { return min(copy, 0) }
         return -Int(errno)
     }
+
+    // MARK: Without ever waiting
+
+    /// -EOPNOTSUPP where the kernel can't tell whether it would wait: files, terminals, and before Linux 6.4 pipes.
+    static func writeNow(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        retrying { GNU.writeNow(descriptor, bytes) }
+    }
+
+    static func sendNow(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        let flags = Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
+        return retrying { Glibc.send(descriptor, bytes.baseAddress, bytes.count, flags) }
+    }
+
+    /// The open file behind `descriptor` once more, non-blocking: a terminal or a pipe, for others can't be opened so.
+    static func openAgainForWriting(_ descriptor: Int32) -> Int {
+        retrying { Int(Glibc.open("/proc/self/fd/\(descriptor)", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)) }
+    }
+
+    /// `S_IFREG`, `S_IFIFO` and so on; 0 where it is not open.
+    static func kind(of descriptor: Int32) -> mode_t {
+        var status = stat()
+        return Glibc.fstat(descriptor, &status) == 0 ? status.st_mode & S_IFMT : 0
+    }
+
+    /// In one datagram with nothing else; `file` stays open here.
+    static func sendNow(_ descriptor: Int32, file: Int32, to storage: inout SocketAddress.Storage) -> Int {
+        withUnsafeMutablePointer(to: &storage) { storage in
+            retrying { GNU.sendFile(file, from: descriptor, to: storage.address, storage.pointee.length) }
+        }
+    }
+
+    static func sealedFile(_ bytes: UnsafeRawBufferPointer) -> Int { retrying { Int(GNU.sealedFile(bytes)) } }
 }
 
 extension timespec {

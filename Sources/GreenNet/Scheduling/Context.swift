@@ -116,4 +116,18 @@ enum GNU {
     static func waitReadable(_ descriptor: Int32, mask: inout sigset_t) -> Int32 {
         green_wait_readable(descriptor, &mask)
     }
+
+    static func writeNow(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        green_write_now(descriptor, bytes.baseAddress, bytes.count)
+    }
+
+    static func sealedFile(_ bytes: UnsafeRawBufferPointer) -> Int32 {
+        green_sealed_file(bytes.baseAddress, bytes.count)
+    }
+
+    static func sendFile(
+        _ file: Int32, from descriptor: Int32, to address: UnsafePointer<sockaddr>, _ length: socklen_t
+    ) -> Int {
+        green_send_file(descriptor, address, length, file)
+    }
 }

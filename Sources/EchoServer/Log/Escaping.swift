@@ -1,0 +1,73 @@
+/// How text that may hold anything, a peer's wishes included, is made harmless in a line.
+///
+/// Control characters never come through as they are: those that end a line, that terminals obey, or that turn the
+/// direction of writing.
+enum Escaping {
+    /// Free text.
+    case plain
+    /// Between quotation marks.
+    case quoted
+    /// Between the quotation marks of JSON.
+    case json
+    /// The journal's: ends of lines and tabs stay, for it can keep them.
+    case lines
+
+    /// Nil where the character may stay.
+    fileprivate func replacement(for character: Unicode.Scalar) -> String? {
+        switch (character, self) {
+        case ("\"", .quoted), ("\"", .json): "\\\""
+        case ("\\", .quoted), ("\\", .json): "\\\\"
+        case ("\n", .lines), ("\t", .lines): nil
+        case ("\n", _): "\\n"
+        case ("\r", _): "\\r"
+        case ("\t", _): "\\t"
+        default: character.isControl ? code(of: character) : nil
+        }
+    }
+
+    private func code(of character: Unicode.Scalar) -> String {
+        let digits = String(character.value, radix: 16)
+        guard case .json = self else { return "\\u{\(digits)}" }
+        // None lies above U+FFFF, where JSON needs two.
+        return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+    }
+}
+
+extension Unicode.Scalar {
+    var isControl: Bool {
+        switch value {
+        case 0..<0x20, 0x7f..<0xa0: true  // C0, DEL, C1
+        case 0x61c, 0x200e, 0x200f, 0x2028...0x202e, 0x2066...0x2069: true  // directions, separators of lines
+        case 0xfeff: true  // readers drop it
+        default: false
+        }
+    }
+}
+
+extension [UInt8] {
+    mutating func append(_ text: String) { append(contentsOf: text.utf8) }
+
+    /// Cut after about `limit` bytes, never inside a character.
+    mutating func append(_ text: String, _ escaping: Escaping, limit: Int = .max) {
+        let start = count
+        for character in text.unicodeScalars {
+            if count - start >= limit { return append("…") }
+            if let replacement = escaping.replacement(for: character) {
+                append(replacement)
+            } else {
+                append(contentsOf: UTF8.encode(character)!)
+            }
+        }
+    }
+}
+
+/// As in an URL, so that no format needs to escape it again; spaces, though, stay readable.
+func percentEncoded(_ bytes: some Sequence<UInt8>) -> String {
+    bytes.reduce(into: "") { text, byte in
+        if (0x20..<0x7f).contains(byte), !#"%"\"#.utf8.contains(byte) {
+            text.unicodeScalars.append(Unicode.Scalar(byte))
+        } else {
+            text += "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
+        }
+    }
+}

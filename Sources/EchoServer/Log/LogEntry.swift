@@ -1,0 +1,76 @@
+import Glibc
+import GreenNet
+import Logging
+
+/// One event of the log, before it takes on a format.
+struct LogEntry {
+    let time: timespec
+    let level: Logger.Level
+    let message: String
+    /// In the order in which they are written.
+    private(set) var fields: [Field]
+
+    struct Field {
+        /// In small letters, with underscores: `bytes_in`.
+        let key: String
+        let value: Logger.MetadataValue
+    }
+
+    init(time: timespec, level: Logger.Level, message: String, fields: Logger.Metadata = [:]) {
+        (self.time, self.level, self.message) = (time, level, message)
+        self.fields = fields.map { Field(key: $0.key, value: $0.value) }.sorted { $0.key < $1.key }
+    }
+
+    /// What happened just now.
+    init(_ event: LogEvent, _ common: Logger.Metadata) {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        var fields = event.metadata ?? [:]
+        if !common.isEmpty { fields.merge(common) { own, _ in own } }
+        if let error = event.error { fields.merge(LogEntry.fields(of: error)) { own, _ in own } }
+        self.init(time: time, level: event.level, message: event.message.description, fields: fields)
+    }
+
+    /// Tells with this line that so many before it were lost.
+    mutating func add(droppedLines count: Int) { fields.append(Field(key: "dropped_lines", value: .number(count))) }
+}
+
+extension LogEntry.Field {
+    /// As it reads outside JSON.
+    var text: String { "\(value)" }
+}
+
+extension Logger.MetadataValue {
+    /// A number in JSON, too.
+    static func number(_ number: some BinaryInteger & Sendable) -> Logger.MetadataValue { .stringConvertible(number) }
+}
+
+// MARK: - Errors
+
+extension LogEntry {
+    /// Which call, which error number or what else ended it, and with whom.
+    static func fields(of error: any Error) -> Logger.Metadata {
+        switch error {
+        case let error as NetError:
+            var fields: Logger.Metadata = ["call": .string(error.call.rawValue)]
+            switch error.ending {
+            case .system(let errno): fields["errno"] = .stringConvertible(errno)
+            case .wait(let error): fields["reason"] = "\(error)"
+            }
+            // The other side of a listener is itself.
+            if let peer = error.peer { fields[error.call.isListeners ? "address" : "peer"] = "\(peer)" }
+            return fields
+        case let errno as Errno: return ["errno": .stringConvertible(errno)]
+        default: return ["error": "\(error)"]
+        }
+    }
+}
+
+extension NetError.Call {
+    fileprivate var isListeners: Bool { [.accept, .bind, .listen].contains(self) }
+}
+
+/// `bytes_in` of `bytesIn`.
+func snakeCase(_ name: String) -> String {
+    name.reduce(into: "") { $0 += $1.isUppercase ? "_" + $1.lowercased() : String($1) }
+}

@@ -1,0 +1,79 @@
+import Glibc
+import GreenNet
+import Logging
+import Synchronization
+
+/// Where the lines go: each in one system call that never waits.  What can't be taken is dropped and counted, and the next line that
+/// gets through tells how many there were.
+///
+/// Any OS thread may write.  A forked child counts for itself.
+final class LogSink: Sendable {
+    private let format: LogFormat
+    private let output: LossyOutput
+    /// Nil unless the format is the journal's.
+    private let journal: JournalSocket?
+    private let untold = PerProcess()
+    private let dropped = PerProcess()
+    /// Standard error has taken part of a line: what comes next begins a new one.
+    private let lineIsOpen = Atomic(false)
+
+    /// `descriptor` and the journal's `path` are others in tests only.
+    init(_ format: LogFormat, descriptor: Int32 = STDERR_FILENO, journalPath path: String = JournalSocket.path) {
+        self.format = format.resolved(for: descriptor)
+        output = LossyOutput(descriptor)
+        journal = self.format == .journal ? JournalSocket(path: path) : nil
+    }
+
+    /// Lines that this process has lost.
+    var droppedLines: Int { Int(dropped.value ?? 0) }
+
+    func write(_ entry: LogEntry) {
+        let count = untold.take() ?? 0
+        var entry = entry
+        if count > 0 { entry.add(droppedLines: Int(count)) }
+        if deliver(entry) { return }
+        untold.add(count + 1)
+        dropped.add(1)
+    }
+
+    private func deliver(_ entry: LogEntry) -> Bool {
+        let longest = LossyOutput.wholeBytes - 1  // and perhaps an end of line in front
+        guard let journal else {
+            return put(format == .text ? LogLine.text(entry, longest: longest) : LogLine.json(entry, longest: longest))
+        }
+        switch journal.send(JournalMessage.bytes(entry)) {
+        case .sent: return true
+        case .busy: return false
+        case .gone: return put(LogLine.prefixed(entry, longest: longest))
+        }
+    }
+
+    private func put(_ line: [UInt8]) -> Bool {
+        let wasOpen = lineIsOpen.exchange(false, ordering: .relaxed)
+        let bytes = wasOpen ? [UInt8(ascii: "\n")] + line : line
+        let count = bytes.withUnsafeBytes { output.write($0) }
+        if count == bytes.count { return true }
+        lineIsOpen.store(count > (wasOpen ? 1 : 0) || wasOpen && count == 0, ordering: .relaxed)
+        return false
+    }
+}
+
+/// swift-log's way to the sink.
+struct SinkLogHandler: LogHandler {
+    let sink: LogSink
+    var logLevel: Logger.Level
+    var metadata: Logger.Metadata = [:]
+    var metadataProvider: Logger.MetadataProvider?
+
+    init(_ sink: LogSink, level: Logger.Level) { (self.sink, logLevel) = (sink, level) }
+
+    subscript(metadataKey key: String) -> Logger.MetadataValue? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        let common = metadataProvider.map { metadata.merging($0.get()) { $1 } } ?? metadata
+        sink.write(LogEntry(event, common))
+    }
+}

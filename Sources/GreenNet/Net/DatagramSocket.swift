@@ -1,0 +1,40 @@
+import Glibc
+
+/// Sends datagrams to unix sockets, such as those of the system's services, and never waits.  Any OS thread may send.
+package struct DatagramSocket: Sendable {
+    package let descriptor: Int32
+
+    /// Throws where the process or the system has no descriptor left.
+    package init() throws(Errno) {
+        let result = SystemCalls.datagramSocket(family: AF_UNIX)
+        if result < 0 { throw Errno(Int32(-result)) }
+        descriptor = Int32(result)
+    }
+
+    /// One that was made before.
+    package init(descriptor: Int32) { self.descriptor = descriptor }
+
+    package func close() { SystemCalls.close(descriptor) }
+
+    /// Throws what the kernel says: EAGAIN where the receiver is slow, EMSGSIZE where it is too much for a datagram.
+    package func send(_ bytes: UnsafeRawBufferPointer, to address: SocketAddress) throws(Errno) {
+        var storage = try DatagramSocket.storage(address)
+        try DatagramSocket.check(SystemCalls.send(descriptor, bytes, to: &storage, waits: false))
+    }
+
+    /// For any size: the receiver gets an empty datagram, and with it a descriptor of a file in memory that nobody can change.
+    package func sendSealed(_ bytes: UnsafeRawBufferPointer, to address: SocketAddress) throws(Errno) {
+        var storage = try DatagramSocket.storage(address)
+        let file = SystemCalls.sealedFile(bytes)
+        try DatagramSocket.check(file)
+        defer { SystemCalls.close(Int32(file)) }
+        try DatagramSocket.check(SystemCalls.sendNow(descriptor, file: Int32(file), to: &storage))
+    }
+
+    private static func storage(_ address: SocketAddress) throws(Errno) -> SocketAddress.Storage {
+        guard let storage = address.storage else { throw Errno(ENAMETOOLONG) }
+        return storage
+    }
+
+    private static func check(_ result: Int) throws(Errno) { if result < 0 { throw Errno(Int32(-result)) } }
+}

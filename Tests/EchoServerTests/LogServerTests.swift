@@ -1,0 +1,178 @@
+import Glibc
+import Logging
+import TestSupport
+import Testing
+
+@testable import EchoServer
+@testable import GreenNet
+
+/// What the server says, and in which words: programs look for some of them.
+@Suite struct LogServerTests {
+    private let pipe = LogPipe()
+    private let peer = SocketAddress(ip: "127.0.0.1", port: 4242)!
+
+    private func log(_ level: Logger.Level = .debug, _ format: LogFormat = .text) -> ServerLog {
+        ServerLog(level: level, LogSink(format, descriptor: pipe.writing))
+    }
+
+    /// Without the time.
+    private func lines() -> [String] {
+        pipe.takeLines().map { $0.split(separator: " ").dropFirst().joined(separator: " ") }
+    }
+
+    private func settings(_ change: (inout Settings) -> Void) -> Settings {
+        var settings = Settings()
+        change(&settings)
+        return settings
+    }
+
+    @Test func `the first line says where and how it listens`() {
+        let settings = settings {
+            $0.workers = 2
+            $0.processes = 3
+            $0.maxConnections = 1000
+        }
+        let shared = SharedState(settings, descriptorLimit: 164)
+        log().listening(on: peer, settings, shared)
+        let lines = lines()
+        #expect(
+            lines[0]
+                == "notice listening on 127.0.0.1:4242 model=green transform=upper pid=\(getpid()) workers=2 processes=3"
+        )
+        let places = shared.admission.places
+        #expect(lines[1] == "notice up to \(places) connections at once; the descriptor limit is 164")
+        #expect(lines[2].hasPrefix("warning max-connections is \(places) and not 1000: "))
+        #expect(lines.count == 3)
+    }
+
+    @Test func `in JSON the first line has the same message, and fields`() {
+        let settings = settings {
+            $0.model = .thread
+            $0.poolSize = 4
+        }
+        log(.info, .json).listening(
+            on: .unix(path: "/run/echo.sock"), settings, SharedState(settings, descriptorLimit: 100))
+        let line = pipe.takeLines()[0]
+        #expect(
+            line.contains(
+                #""level":"notice","msg":"listening on /run/echo.sock model=thread transform=upper pid=\#(getpid()) pool_size=4","#
+            ))
+        #expect(
+            line.hasSuffix(
+                #","address":"/run/echo.sock","model":"thread","pid":\#(getpid()),"pool_size":4,"transform":"upper"}"#))
+    }
+
+    @Test func `stopping tells the signal, and at the end the counters`() {
+        let counters = Counters(rows: 1)
+        counters.add(3, to: .accepted, row: 0)
+        counters.add(2, to: .endedPeerGone, row: 0)
+        counters.add(17, to: .bytesIn, row: 0)
+        log().draining(counters, signal: SIGTERM, within: .seconds(10))
+        log().endingAtOnce(SIGINT)
+        log().state(counters)
+        log().stopped(counters)
+        #expect(
+            lines() == [
+                "notice TERM: no longer accepting; 1 connections have 10.0 seconds to finish",
+                "notice INT again: ending at once",
+                "notice state: accepted=3 bytes_in=17 ended_peer_gone=2 open=1",
+                "notice stopped accepted=3 bytes_in=17 ended_peer_gone=2 open=1",
+            ])
+    }
+
+    @Test func `a connection's end names call, errno and peer; only what deserves a look is a warning`() {
+        for code in [ECONNRESET, EBADF] { log().connectionFailed(NetError(.recv, result: -Int(code), peer)) }
+        log().connectionFailed(NetError(.recv, .wait(.deadlinePassed), peer))
+        #expect(
+            lines() == [
+                "debug connection ended call=recv connection_end=peer_gone errno=ECONNRESET peer=127.0.0.1:4242",
+                "warning connection ended call=recv connection_end=failed errno=EBADF peer=127.0.0.1:4242",
+                "debug connection ended call=recv connection_end=idle peer=127.0.0.1:4242 reason=deadlinePassed",
+            ])
+    }
+
+    @Test func `a peer's name ends no line`() {
+        let peer = SocketAddress.unix(path: "/tmp/x\n2026 notice listening\u{1b}[2J")
+        log().connectionFailed(NetError(.recv, result: -Int(ECONNRESET), peer))
+        let text = pipe.takeText()
+        #expect(text.hasSuffix(#" peer="/tmp/x\n2026 notice listening\u{1b}[2J""# + "\n"))
+        #expect(text.count { $0 == "\n" } == 1)
+    }
+
+    @Test func `a worker's death says how`() {
+        log().died(17, ChildStatus(raw: 9))
+        log().died(18, ChildStatus(raw: 71 << 8))
+        log().died(19, ChildStatus(raw: 0))
+        log().cannotFork(Errno(EAGAIN))
+        #expect(
+            lines() == [
+                "warning worker 17 has died: killed by signal 9",
+                "warning worker 18 has died: exited with 71",
+                "info worker 19 has ended",
+                "error can't fork a worker errno=EAGAIN",
+            ])
+    }
+
+    @Test func `a dump is a line for each green thread, while the others run`() throws {
+        let log = log()
+        let pipe = pipe
+        let others = 1000
+        let lines = try onHub {
+            let threads = (0..<others).map { number in
+                spawn(name: "sleeper\n\(number)") { try Greenlet.sleep(for: .seconds(1000)) }
+            }
+            try Greenlet.yield()
+            var text = ""
+            let reader = spawn {
+                while true {
+                    try Greenlet.sleep(for: .microseconds(100))
+                    text += pipe.takeText()
+                }
+            }
+            log.dump(.current)
+            for thread in threads + [reader] { thread.kill() }
+            text += pipe.takeText()
+            return text.split(separator: "\n").map(String.init)
+        }
+        #expect(log.droppedLines == 0)
+        #expect(lines[0].hasSuffix(" notice green threads:"))
+        #expect(lines.count { $0.contains("to sleep to be over") } == others)
+        #expect(lines.contains { $0.contains("(main): running") })
+    }
+
+    // MARK: What was sent
+
+    @Test(arguments: [Logger.Level.debug, .info, .critical])
+    func `above trace, what was sent is not even looked at`(level: Logger.Level) {
+        #expect(log(level).payloadTracer == nil)
+    }
+
+    @Test func `a trace shows what was sent, escaped and cut`() throws {
+        let tracer = try #require(log(.trace).payloadTracer)
+        let bytes: [UInt8] =
+            Array("hi \"%\\".utf8) + [0, 10, 27, 0x7f, 0x9b, 0xff] + Array(repeating: 0x61, count: 1000)
+        bytes.withUnsafeBytes { tracer($0, peer) }
+        let shown = "hi %22%25%5C%00%0A%1B%7F%9B%FF" + String(repeating: "a", count: 52)
+        #expect(lines() == [#"trace received bytes=1012 payload="\#(shown)" peer=127.0.0.1:4242"#])
+    }
+
+    @Test(arguments: [Logger.Level.trace, .debug])
+    func `the handler traces what came, as it came`(level: Logger.Level) throws {
+        let log = log(level)
+        try onHub {
+            let listener = try Listener(on: SocketAddress(ip: "127.0.0.1", port: 0)!)
+            let counters = CounterRow(counters: Counters(rows: 1), row: 0)
+            let handler = BlockingContext(Settings(), log, counters).handler
+            let server = StreamServer(listener) { try handler.serve($0) }
+            server.start()
+            let client = try Connection.connect(to: listener.address)
+            try client.sendAll(Array("hello\n".utf8))
+            try #expect(client.receive(exactly: 6) == Array("HELLO\n".utf8))
+            client.close()
+            try server.stop()
+        }
+        let lines = lines()
+        #expect(lines.count == (level == .trace ? 1 : 0))
+        #expect(lines.allSatisfy { $0.hasPrefix("trace received bytes=6 payload=hello%0A peer=127.0.0.1:") })
+    }
+}
