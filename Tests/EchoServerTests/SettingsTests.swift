@@ -28,13 +28,14 @@ import Testing
         #expect(settings.writeTimeout == nil)
         #expect(settings.drainTimeout == .seconds(10))
         #expect(settings.logLevel == .info)
+        #expect(settings.logFormat == .auto)
     }
 
     private static let all = [
         "host": "::1", "port": "7", "unix-socket": "/run/echo.sock", "model": "thread", "transform": "echo",
         "pool-size": "3", "buffer-size": "1024", "backlog": "16", "max-connections": "100",
         "max-connections-per-ip": "5", "overflow": "reject", "idle-timeout": "60", "write-timeout": "1.5",
-        "drain-timeout": "0.5", "log-level": "debug",
+        "drain-timeout": "0.5", "log-level": "debug", "log-format": "journal",
     ]
 
     @Test func `every setting can be an option`() throws {
@@ -66,6 +67,7 @@ import Testing
         #expect(settings.writeTimeout == .milliseconds(1500))
         #expect(settings.drainTimeout == .milliseconds(500))
         #expect(settings.logLevel == .debug)
+        #expect(settings.logFormat == .journal)
     }
 
     @Test func `green threads have workers and processes`() throws {
@@ -142,6 +144,7 @@ import Testing
                 each(["-0.001", "inf", "nan", "10s", "1,5", ""], of: name, "a number of seconds, 0 or more")
             }
             + each(["verbose", "INFO", ""], of: "log-level", "a level, trace to critical")
+            + each(["xml", "JSON", ""], of: "log-format", "auto, text, json or journal")
 
         /// In letters of two bytes, since bytes are what counts.
         private static let longPath = "/" + String(repeating: "ä", count: 53) + "b"

@@ -12,7 +12,7 @@ extension EndToEnd {
             for option in [
                 "host", "port", "unix-socket", "model", "transform", "workers", "processes", "pool-size", "buffer-size",
                 "backlog", "max-connections", "max-connections-per-ip", "overflow", "idle-timeout", "write-timeout",
-                "drain-timeout", "log-level",
+                "drain-timeout", "log-level", "log-format",
             ] {
                 #expect(result.output.contains("--\(option) "))
             }

@@ -17,6 +17,15 @@ extension EndToEnd {
             }
         }
 
+        @Test func `in a pipe the log is JSON, unless something else was asked for`() throws {
+            try withServer(.green, ["--log-format", "auto"]) { server in
+                let first = try #require(server.program.standardError.lines.first)
+                #expect(first.hasPrefix(#"{"ts":""#) && first.hasSuffix(#""transform":"upper"}"#))
+                #expect(first.contains(#"","level":"notice","msg":"listening on \#(server.address) model=green "#))
+                #expect(first.contains(#","address":"\#(server.address)","#))
+            }
+        }
+
         @Test func `USR1 lists the green threads and what they wait for, and service goes on`() throws {
             try withServer { server in
                 let client = try server.connect()
@@ -79,6 +88,27 @@ extension EndToEnd {
                 }
                 try client.shutdownSending()
                 try #expect(client.receiveToEnd().isEmpty)
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `with a log that nobody reads it serves, and tells later how many lines were lost`(
+            model: ServerModel
+        ) throws {
+            try withServer(model, ["--log-level", "trace"]) { server in
+                let client = try server.connect()
+                // A line each, of which a pipe takes some hundreds.
+                for number in 0..<2000 { try client.expect("LINE \(number)", to: "line \(number)") }
+                let whatFits = server.program.standardError.lines
+                #expect(whatFits.count < 2000)
+                try client.expect("ONE MORE", to: "one more")
+                let line = try server.program.waitOnHub(forLineContaining: "one more")
+                let count = line.split(separator: " ").last.flatMap { $0.split(separator: "=").last }.flatMap {
+                    Int($0)
+                }
+                #expect(line.contains(" dropped_lines="))
+                #expect(whatFits.count { $0.contains(" trace ") } + (count ?? 0) == 2000)
+                client.close()
             }
         }
 

@@ -42,7 +42,9 @@ struct Server: Sendable {
         adjust: (inout Program.Launch) -> Void = { _ in }
     ) throws -> Program.Launch {
         let place = arguments.contains("--port") || arguments.contains("--unix-socket") ? [] : ["--port", "0"]
-        var launch = try Program.built("echo-server", place + model.arguments + arguments)
+        // Standard error is a pipe, where the log would else be JSON.
+        let format = arguments.contains("--log-format") ? [] : ["--log-format", "text"]
+        var launch = try Program.built("echo-server", place + format + model.arguments + arguments)
         adjust(&launch)
         return launch
     }
