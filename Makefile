@@ -31,7 +31,7 @@ done
 endef
 
 .PHONY: help setup run build test test-context test-debug test-release test-asan test-tsan test-aarch64 \
-    format format-check check clean
+    format format-check check-units check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | \
@@ -74,6 +74,9 @@ format: ## bring the Swift sources into the common format
 
 format-check: ## complain about Swift sources that are not in the common format
 	swift format lint --strict -r -p $(swift_sources)
+
+check-units: ## check the systemd units, and how well they are walled in
+	Scripts/check-units.sh
 
 check: ## do all that CI does
 	Scripts/check.sh

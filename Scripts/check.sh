@@ -11,6 +11,7 @@ step() {
 }
 
 step make format-check
+step make check-units
 step make --keep-going test
 
 if ((${#failed[@]})); then

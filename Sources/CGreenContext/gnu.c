@@ -34,10 +34,7 @@ void green_close_all_but(int lowest, const int *kept, size_t count) {
     close_range((unsigned)lowest, ~0U, 0);
 }
 
-int green_wait_readable(int descriptor, const sigset_t *mask) {
-    struct pollfd wanted = {.fd = descriptor, .events = POLLIN};
-    return ppoll(&wanted, 1, NULL, mask);
-}
+int green_wait(struct pollfd *wanted, size_t count, const sigset_t *mask) { return ppoll(wanted, count, NULL, mask); }
 
 ssize_t green_write_now(int descriptor, const void *bytes, size_t count) {
     struct iovec part = {.iov_base = (void *)bytes, .iov_len = count};

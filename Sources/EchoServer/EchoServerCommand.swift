@@ -17,7 +17,10 @@ struct EchoServerCommand: ParsableCommand {
             TERM and INT stop accepting and let the clients finish, up to --drain-timeout; a second one ends at once. USR1 logs the counters, \
             every green thread and what it waits for.
 
-            Each option can also be given in the environment, as ECHO_SERVER_PORT for --port; the option wins.
+            Each option but --inetd can also be given in the environment, as ECHO_SERVER_PORT for --port; the option wins.
+
+            It tells systemd (Type=notify) when it is ready, how it stands and that it is alive. Sockets that systemd passes in are served \
+            instead of --host, --port and --unix-socket.
 
             EXAMPLES
               echo-server                                 serve 127.0.0.1:8080
@@ -42,7 +45,9 @@ struct EchoServerCommand: ParsableCommand {
 
     func run() throws {
         do {
-            try Server(settings: Settings(options, environment: Environment())).run()
+            if options.inetd { Inetd.keepStandardErrorFromClient() }
+            let settings = try Settings(options, environment: Environment())
+            if options.inetd { try Inetd(settings: settings).run() } else { try Server(settings: settings).run() }
         } catch let failure as StartFailure {
             writeLine("echo-server: \(failure.message)")
             throw ExitCode(failure.status.rawValue)

@@ -62,6 +62,9 @@ struct Options: ParsableArguments {
     @Option(help: ArgumentHelp("Time the clients have to finish after TERM (default: 10).", valueName: "seconds"))
     var drainTimeout: String?
 
+    @Flag(help: "Serve the one connection that is standard input, and end: for inetd, or systemd's Accept=yes.")
+    var inetd = false
+
     @Option(
         help: ArgumentHelp(
             "trace, debug, info, notice, warning, error or critical (default: info).", valueName: "level"))

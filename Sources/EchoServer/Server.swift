@@ -8,13 +8,20 @@ struct Server {
     private let settings: Settings
     private let log: ServerLog
     private let shared: SharedState
+    private let announcer: Announcer
+    /// The listeners that a service manager has passed in.
+    private let inherited: [ListeningSocket]
 
-    init(settings: Settings) {
+    init(settings: Settings) throws(StartFailure) {
         StandardDescriptors.reserve()
+        let variables = ManagerVariables.take()
+        // Before anything else is opened, and could be taken for one of them.
+        inherited = try Activation.listen(on: Activation.passed(variables, to: getpid()))
         let limit = DescriptorLimit.raise()
         self.settings = settings
         log = ServerLog(level: settings.logLevel, format: settings.logFormat)
         shared = SharedState(settings, descriptorLimit: limit)
+        announcer = Announcer(settings, shared, log, variables)
         // A log that goes into a closed pipe must not end the service.
         signal(SIGPIPE, SIG_IGN)
         signal(SIGHUP, SIG_IGN)
@@ -23,37 +30,36 @@ struct Server {
     /// Returns when a signal has ended the service and the clients are done.
     func run() throws {
         let sockets = try openSockets()
-        defer { sockets[0].removePath() }
+        defer { for socket in sockets[0] { socket.removePath() } }
         switch (settings.model, settings.processes ?? settings.poolSize) {
         case (.green, let processes?): try superviseHubs(processes, sockets)
         case (.process, let workers?): try superviseWorkers(workers, sockets[0])
-        case (.green, nil), (.thread, _), (.process, nil): try service(sockets, announcing: true).run()
+        case (.green, nil), (.thread, _), (.process, nil):
+            // A hub on the main OS thread, which accepts, and for green threads further hubs.
+            try Service(settings, shared, log, sockets: sockets, firstRow: 0, announcer).run()
         }
         log.stopped(shared.counters)
     }
 
     // MARK: Arrangements
 
-    /// One process: a hub on the main OS thread, which accepts, and for green threads further hubs.
-    private func service(_ sockets: [ListeningSocket], firstRow: Int = 0, announcing: Bool) -> Service {
-        Service(settings, shared, log, sockets: sockets, firstRow: firstRow, announces: announcing)
-    }
-
     /// Processes of `--workers` hubs each.
-    private func superviseHubs(_ processes: Int, _ sockets: [ListeningSocket]) throws {
+    private func superviseHubs(_ processes: Int, _ sockets: [[ListeningSocket]]) throws {
         let hubs = settings.workers
         let inheritance = Fork.Inheritance(
-            descriptors: sockets.map(\.descriptor), signalAtParentsEnd: SIGTERM, keepsSignalsBlocked: true)
+            descriptors: sockets.joined().map(\.descriptor), signalAtParentsEnd: SIGTERM, keepsSignalsBlocked: true)
         let supervisor = Supervisor(count: processes, inheritance, prepare: Server.leaveSignalsToTheParent) { slot in
             let own = (slot * hubs)..<((slot + 1) * hubs)
-            for index in sockets.indices where !own.contains(index) { sockets[index].close() }
+            for index in sockets.indices where !own.contains(index) { for socket in sockets[index] { socket.close() } }
             let isWell = Atomic(false)
             // On an OS thread that was made after the fork: the runtime's locks know the others by a number that they cached, and the
             // forked one has its parent's.  The first contended lock would be held for ever.
             do throws(Errno) {
-                try OSThread.runAndWait {
-                    let code = exitCode {
-                        try service(Array(sockets[own]), firstRow: own.lowerBound, announcing: false).run()
+                try OSThread.runAndWait { [settings, shared, log] in
+                    let code = log.exitCode {
+                        try Service(
+                            settings, shared, log, sockets: Array(sockets[own]), firstRow: own.lowerBound, nil
+                        ).run()
                     }
                     isWell.store(code == 0, ordering: .relaxed)
                 }
@@ -70,37 +76,42 @@ struct Server {
     }
 
     /// A Ctrl-C reaches all of a terminal's processes; the parent says what it means.
-    private static func leaveSignalsToTheParent() { signal(SIGINT, SIG_IGN) }
+    private static func leaveSignalsToTheParent() {
+        signal(SIGINT, SIG_IGN)
+        signal(SIGHUP, SIG_IGN)
+    }
 
     /// Processes that serve one client at a time.
-    private func superviseWorkers(_ workers: Int, _ socket: ListeningSocket) throws {
-        let inheritance = Fork.Inheritance(descriptors: [socket.descriptor], signalAtParentsEnd: ServingSignals.finish)
-        let prepare = { ServingSignals.installForWorker(listening: socket.descriptor) }
+    private func superviseWorkers(_ workers: Int, _ sockets: [ListeningSocket]) throws {
+        let inheritance = Fork.Inheritance(
+            descriptors: sockets.map(\.descriptor), signalAtParentsEnd: ServingSignals.finish)
+        let prepare = { ServingSignals.installForWorker(listening: sockets.map(\.descriptor)) }
         let supervisor = Supervisor(count: workers, inheritance, prepare: prepare) { slot in
-            exitCode { try PoolWorker(settings, shared, log, row: slot).run(socket) }
+            log.exitCode { try PoolWorker(settings, shared, log, row: slot).run(sockets) }
         }
         supervisor.onDeath = { slot, pid, status in
             settleCrash(rows: slot..<slot + 1)
             log.died(pid, status)
         }
-        try run(supervisor, [socket], finish: ServingSignals.finish)
+        try run(supervisor, [sockets], finish: ServingSignals.finish)
     }
 
-    private func run(_ supervisor: Supervisor, _ sockets: [ListeningSocket], finish: Int32?) throws {
+    private func run(_ supervisor: Supervisor, _ sockets: [[ListeningSocket]], finish: Int32?) throws {
         supervisor.onForkFailure = { log.cannotFork($0) }
         supervisor.onRestart = { slot in shared.counters.add(to: .workersRestarted, row: slot) }
         supervisor.onStateRequest = {
-            log.state(shared.counters)
+            announcer.state()
             if settings.model == .green { supervisor.send(SIGUSR1) }
         }
-        let signal = try supervisor.run { log.listening(on: sockets[0].address, settings, shared) }
-        log.draining(shared.counters, signal: signal, within: settings.drainTimeout)
+        supervisor.onReloadRequest = { announcer.reload() }
+        let signal = try supervisor.run { announcer.serving(on: sockets[0]) }
+        announcer.draining(after: signal)
         // The workers' own are open until they have served what the kernel has queued.
-        for socket in sockets { socket.close() }
+        for socket in sockets.joined() { socket.close() }
         guard let second = try supervisor.stop(within: settings.drainTimeout, finish: finish) else { return }
         log.endingAtOnce(second)
         supervisor.send(SIGKILL)
-        sockets[0].removePath()
+        for socket in sockets[0] { socket.removePath() }
         exit(128 + second)
     }
 
@@ -111,37 +122,36 @@ struct Server {
         }
     }
 
-    /// In a child: what it threw is told by itself, since nobody else hears of it.
-    private func exitCode(_ body: () throws -> Void) -> Int32 {
-        do {
-            try body()
-            return 0
-        } catch {
-            log.failed(error)
-            return ExitStatus.system.rawValue
-        }
-    }
-
     // MARK: Listening
 
-    /// One socket for each hub; those of one port share it, and the kernel spreads the connections over them.
-    private func openSockets() throws(StartFailure) -> [ListeningSocket] {
-        let address = try address()
-        let count = settings.workers * (settings.processes ?? 1)
+    /// The sockets of each hub: those that were passed in, or else one of its own.
+    private func openSockets() throws(StartFailure) -> [[ListeningSocket]] {
+        let hubs = settings.workers * (settings.processes ?? 1)
+        if !inherited.isEmpty && settings.namesAddress { log.addressIgnored() }
+        let address = inherited.isEmpty ? try address() : nil
         do throws(NetError) {
-            let first = try ListeningSocket(on: address, backlog: settings.backlog)
-            if count == 1 { return [first] }
-            if settings.unixSocket != nil {
-                return try [first] + (1..<count).map { _ throws(NetError) in try first.duplicate() }
-            }
-            // Only the first attempt can tell that another program has the port.
-            first.close()
-            return try (0..<count).map { _ throws(NetError) in
-                try ListeningSocket(on: first.address, backlog: settings.backlog, sharesPort: true)
-            }
+            return if let address { try openSockets(on: address, for: hubs) } else { try share(inherited, among: hubs) }
         } catch {
             throw StartFailure(error)
         }
+    }
+
+    /// Those of one port share it, and the kernel spreads the connections over them.
+    private func openSockets(on address: SocketAddress, for hubs: Int) throws(NetError) -> [[ListeningSocket]] {
+        let first = try ListeningSocket(on: address, backlog: settings.backlog)
+        if hubs == 1 || settings.unixSocket != nil { return try share([first], among: hubs) }
+        // Only the first attempt can tell that another program has the port.
+        first.close()
+        return try (0..<hubs).map { _ throws(NetError) in
+            [try ListeningSocket(on: first.address, backlog: settings.backlog, sharesPort: true)]
+        }
+    }
+
+    /// Whichever hub is first takes the connection.
+    private func share(_ sockets: [ListeningSocket], among hubs: Int) throws(NetError) -> [[ListeningSocket]] {
+        var all = [sockets]
+        for _ in 1..<hubs { all.append(try sockets.map { socket throws(NetError) in try socket.duplicate() }) }
+        return all
     }
 
     private func address() throws(StartFailure) -> SocketAddress {
@@ -150,6 +160,19 @@ struct Server {
             return try Resolver.resolveHere(settings.host, port: settings.port)[0]
         } catch {
             throw StartFailure(.configuration, "can't listen on \(error)")
+        }
+    }
+}
+
+extension ServerLog {
+    /// In a child: what it threw is told by itself, since nobody else hears of it.
+    fileprivate func exitCode(_ body: () throws -> Void) -> Int32 {
+        do {
+            try body()
+            return 0
+        } catch {
+            failed(error)
+            return ExitStatus.system.rawValue
         }
     }
 }

@@ -20,7 +20,8 @@ struct ServerLog: Sendable {
 
     // MARK: The service
 
-    func listening(on address: SocketAddress, _ settings: Settings, _ shared: SharedState) {
+    /// A line for each address.
+    func listening(on addresses: [SocketAddress], _ settings: Settings, _ shared: SharedState) {
         let arrangement = [
             ("workers", settings.workers > 1 ? settings.workers : nil), ("processes", settings.processes),
             ("pool_size", settings.poolSize),
@@ -29,8 +30,11 @@ struct ServerLog: Sendable {
             ("model", "\(settings.model)"), ("transform", "\(settings.transform)"), ("pid", .number(getpid())),
         ]
         let words = (basics + arrangement).map { "\($0)=\($1)" }.joined(separator: " ")
-        let fields = Logger.Metadata(uniqueKeysWithValues: basics + arrangement + [("address", "\(address)")])
-        logger.notice("listening on \(address) \(words)", metadata: fields)
+        let fields = Logger.Metadata(uniqueKeysWithValues: basics + arrangement)
+        for address in addresses {
+            logger.notice(
+                "listening on \(address) \(words)", metadata: fields.merging(["address": "\(address)"]) { $1 })
+        }
         tellLimits(settings, shared)
     }
 
@@ -72,6 +76,8 @@ struct ServerLog: Sendable {
     }
 
     func failed(_ error: any Error) { logger.error("this process has failed", error: error) }
+    func addressIgnored() { logger.notice("host, port and unix-socket do not count: the sockets were passed in") }
+    func nothingToReread() { logger.notice("HUP: there is nothing to reread") }
 
     // MARK: Workers
 

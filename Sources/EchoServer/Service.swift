@@ -8,34 +8,38 @@ final class Service {
     private let settings: Settings
     private let shared: SharedState
     private let log: ServerLog
-    private let sockets: [ListeningSocket]
+    private let sockets: [[ListeningSocket]]
     private let firstRow: Int
-    private let announces: Bool
+    private let announcer: Announcer?
     private var hubs: [HubThread] = []
 
+    /// `sockets` are those of each hub.  Without an announcer, another process speaks for the service.
     init(
-        _ settings: Settings, _ shared: SharedState, _ log: ServerLog, sockets: [ListeningSocket], firstRow: Int,
-        announces: Bool
+        _ settings: Settings, _ shared: SharedState, _ log: ServerLog, sockets: [[ListeningSocket]], firstRow: Int,
+        _ announcer: Announcer?
     ) {
         (self.settings, self.shared, self.log) = (settings, shared, log)
-        (self.sockets, self.firstRow, self.announces) = (sockets, firstRow, announces)
+        (self.sockets, self.firstRow, self.announcer) = (sockets, firstRow, announcer)
     }
 
     /// Returns when a signal has ended the service and the clients are done.
     func run() throws {
-        // Of several such processes, each hears TERM from the one that supervises them, perhaps more than once.
-        let stop = announces ? SignalWatcher(SIGTERM, SIGINT) : SignalWatcher(SIGTERM)
+        // Before anybody is told that it serves: a signal would end it else.  Of several such processes, each hears TERM from the one that
+        // supervises them, perhaps more than once.
+        let stop = announcer == nil ? SignalWatcher(SIGTERM) : SignalWatcher(SIGTERM, SIGINT)
         let stateRequests = SignalWatcher(SIGUSR1)
-        let server = try Service.makeServer(settings, shared, log, socket: sockets[0], row: firstRow)
+        let reloadRequests = announcer.map { _ in SignalWatcher(SIGHUP) }
+        let server = try Service.makeServer(settings, shared, log, sockets: sockets[0], row: firstRow)
         hubs = try sockets.indices.dropFirst().map { index in
             try HubThread { [settings, shared, log, sockets, firstRow] in
-                try Service.makeServer(settings, shared, log, socket: sockets[index], row: firstRow + index)
+                try Service.makeServer(settings, shared, log, sockets: sockets[index], row: firstRow + index)
             }
         }
         server.start()
         for hub in hubs { try hub.isUp.wait() }
-        if announces { log.listening(on: sockets[0].address, settings, shared) }
+        announcer?.serving(on: sockets[0], hubs)
         spawn(name: "state on USR1") { [unowned self] in try tellState(onEach: stateRequests) }
+        if let reloadRequests { spawn(name: "reload on HUP") { [unowned self] in try reload(onEach: reloadRequests) } }
         try drain(server, after: stop)
     }
 
@@ -43,12 +47,12 @@ final class Service {
 
     /// The model, with what all models have in common around it.  On the hub that it is to serve.
     private static func makeServer(
-        _ settings: Settings, _ shared: SharedState, _ log: ServerLog, socket: ListeningSocket, row: Int
+        _ settings: Settings, _ shared: SharedState, _ log: ServerLog, sockets: [ListeningSocket], row: Int
     ) throws -> StreamServer {
         Hub.current.receiveBufferSize = settings.bufferSize
         let counters = CounterRow(counters: shared.counters, row: row)
         let server = StreamServer(
-            [Listener(socket, ownsPath: false)], model: try makeModel(settings, log, counters),
+            sockets.map { Listener($0, ownsPath: false) }, model: try makeModel(settings, log, counters),
             admission: AdmissionRow(shared.admission, row: row, of: shared.rows), overflow: settings.overflow)
         log.follow(server, counters)
         return server
@@ -68,9 +72,16 @@ final class Service {
     private func tellState(onEach request: SignalWatcher) throws {
         while true {
             _ = try request.wait()
-            if announces { log.state(shared.counters) }
+            announcer?.state()
             log.dump(Hub.current)
             for hub in hubs { hub.perform { [log] _ in log.dump(Hub.current) } }
+        }
+    }
+
+    private func reload(onEach request: SignalWatcher) throws {
+        while true {
+            _ = try request.wait()
+            announcer?.reload()
         }
     }
 
@@ -78,14 +89,14 @@ final class Service {
 
     private func drain(_ server: StreamServer, after stop: SignalWatcher) throws {
         let first = try stop.wait()
-        spawn(name: "end on a second signal") { [log, announces] in
+        announcer?.draining(after: first)
+        spawn(name: "end on a second signal") { [log, announcer] in
             let second = try stop.wait()
-            guard announces else { return }
+            guard announcer != nil else { return }
             log.endingAtOnce(second)
             server.model.cancel()
             exit(128 + second)
         }
-        if announces { log.draining(shared.counters, signal: first, within: settings.drainTimeout) }
         let deadline = Deadline.after(settings.drainTimeout)
         for hub in hubs { hub.perform { server in try? server.drain(until: deadline) } }
         try server.drain(until: deadline)

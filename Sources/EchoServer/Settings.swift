@@ -12,6 +12,8 @@ struct Settings {
     var host = "127.0.0.1"
     var port: UInt16 = 8080
     var unixSocket: String?
+    /// Any of the above was given.
+    var namesAddress = false
     var model = Model.green
     var transform = Transform.upper
     var workers = 1
@@ -51,6 +53,8 @@ struct Settings {
     }
 
     private mutating func readAddress(_ options: Options, _ environment: Environment) throws(StartFailure) {
+        namesAddress = [(options.host, "host"), (options.port, "port"), (options.unixSocket, "unix-socket")]
+            .contains { environment.pick($0, $1) != nil }
         try read(options.host, "host", environment, "a host name or an address", &host) { $0.isEmpty ? nil : $0 }
         try read(options.port, "port", environment, "a port, 0 to 65535", &port) { UInt16($0) }
         let pathRule = "the path of a unix socket, 1 to \(SocketAddress.longestUnixPath) bytes"

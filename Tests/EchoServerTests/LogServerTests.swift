@@ -33,7 +33,7 @@ import Testing
             $0.maxConnections = 1000
         }
         let shared = SharedState(settings, descriptorLimit: 164)
-        log().listening(on: peer, settings, shared)
+        log().listening(on: [peer], settings, shared)
         let lines = lines()
         #expect(
             lines[0]
@@ -51,7 +51,7 @@ import Testing
             $0.poolSize = 4
         }
         log(.info, .json).listening(
-            on: .unix(path: "/run/echo.sock"), settings, SharedState(settings, descriptorLimit: 100))
+            on: [.unix(path: "/run/echo.sock")], settings, SharedState(settings, descriptorLimit: 100))
         let line = pipe.takeLines()[0]
         #expect(
             line.contains(

@@ -12,6 +12,7 @@
 #ifndef CGREENCONTEXT_H
 #define CGREENCONTEXT_H
 
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -133,8 +134,8 @@ int green_signal_at_parents_end(int signal);
 /// close_range around `kept`, which is in ascending order: closes every other descriptor from `lowest` on.
 void green_close_all_but(int lowest, const int *kept, size_t count);
 
-/// ppoll for one descriptor to be readable, for ever, with `mask` as the signal mask meanwhile.  -1 with errno set.
-int green_wait_readable(int descriptor, const sigset_t *mask);
+/// ppoll for ever, with `mask` as the signal mask meanwhile.  -1 with errno set.
+int green_wait(struct pollfd *wanted, size_t count, const sigset_t *mask);
 
 /// pwritev2(RWF_NOWAIT): what a blocking descriptor takes at once, without making it non-blocking for all who share it.
 /// -1 with errno set; EOPNOTSUPP where this kind of file can't say.

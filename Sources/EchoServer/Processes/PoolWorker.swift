@@ -1,14 +1,14 @@
 import GreenNet
 
-/// One process of a pool: takes one client at a time from the listener that it shares with the others.  It has no hub, and its sockets block.
+/// One process of a pool: takes one client at a time from the listeners that it shares with the others.  It has no hub, and its sockets block.
 struct PoolWorker {
-    private let server: (ListeningSocket) -> StreamServer
+    private let server: ([ListeningSocket]) -> StreamServer
 
     init(_ settings: Settings, _ shared: SharedState, _ log: ServerLog, row: Int) {
-        server = { socket in
+        server = { sockets in
             let counters = CounterRow(counters: shared.counters, row: row)
             let server = StreamServer(
-                [Listener(offHub: socket, shouldStop: { ServingSignals.shouldStop })],
+                sockets.map { Listener(offHub: $0, shouldStop: { ServingSignals.shouldStop }) },
                 model: WorkerModel(BlockingContext(settings, log, counters)),
                 admission: AdmissionRow(shared.admission, row: row, of: shared.rows), overflow: settings.overflow)
             log.follow(server, counters)
@@ -17,8 +17,8 @@ struct PoolWorker {
     }
 
     /// Returns when a signal has asked it to stop and its client is done.
-    func run(_ socket: ListeningSocket) throws {
+    func run(_ sockets: [ListeningSocket]) throws {
         ServingSignals.beginWork()
-        try server(socket).acceptHere()
+        try server(sockets).acceptHere()
     }
 }

@@ -11,8 +11,10 @@ enum ServingSignals {
 
     // Written outside the handlers only while these are blocked, or before they are installed.  One OS thread.
     nonisolated(unsafe) static var serving: Int32 = -1
-    nonisolated(unsafe) private static var listening: Int32 = -1
+    nonisolated(unsafe) private static var listening = UnsafeMutableBufferPointer<Int32>(start: nil, count: 0)
     nonisolated(unsafe) private(set) static var shouldStop = false
+    nonisolated(unsafe) private static var timeToDrain = itimerval()
+    nonisolated(unsafe) private static var isDraining = false
 
     /// For a child that has one client, and lets it finish whatever the parent was told.
     static func install(serving descriptor: Int32) {
@@ -22,15 +24,32 @@ enum ServingSignals {
         ignoreInterrupt()
     }
 
-    /// A Ctrl-C reaches all of a terminal's processes; the parent says what it means.
+    /// A Ctrl-C, or the end of a terminal, reaches all of its processes; the parent says what it means.
     private static func ignoreInterrupt() {
         signal(SIGINT, SIG_IGN)
+        signal(SIGHUP, SIG_IGN)
         signal(SIGUSR1, SIG_IGN)  // the parent tells the state of all
     }
 
+    /// For a process that nobody looks after, with one client: TERM and INT give that `time` to be done, and then mean the same.
+    static func installForOnlyClient(_ descriptor: Int32, within time: Duration) {
+        serving = descriptor
+        let microseconds = max(1, time.nanoseconds / 1000)
+        timeToDrain.it_value = timeval(
+            tv_sec: time_t(microseconds / 1_000_000), tv_usec: suseconds_t(microseconds % 1_000_000))
+        handle(finish, finishHandler)
+        handle(SIGALRM, alarmHandler)
+        handle(SIGTERM, drainHandler)
+        handle(SIGINT, drainHandler)
+        signal(SIGHUP, SIG_IGN)
+        signal(SIGUSR1, SIG_IGN)
+    }
+
     /// For a worker that serves one client after the other: TERM means no further one.
-    static func installForWorker(listening descriptor: Int32) {
-        listening = descriptor
+    static func installForWorker(listening descriptors: [Int32]) {
+        // Raw memory, for the handler's sake; it lasts as long as the process.
+        listening = .allocate(capacity: descriptors.count)
+        _ = listening.initialize(from: descriptors)
         handle(finish, finishHandler)
         handle(SIGTERM, stopHandler)
         ignoreInterrupt()
@@ -70,9 +89,21 @@ enum ServingSignals {
         alarm(ServingSignals.secondsToFinish)
     }
 
+    private static let drainHandler: @convention(c) (Int32) -> Void = { signal in
+        if ServingSignals.isDraining { _exit(128 + signal) }
+        ServingSignals.isDraining = true
+        setitimer(__itimer_which_t(ITIMER_REAL.rawValue), &ServingSignals.timeToDrain, nil)
+    }
+
+    /// The first time the drain timeout has passed, the second time the client does not read.
+    private static let alarmHandler: @convention(c) (Int32) -> Void = { _ in
+        if ServingSignals.shouldStop { _exit(0) }
+        ServingSignals.finishHandler(finish)
+    }
+
     private static let stopHandler: @convention(c) (Int32) -> Void = { _ in
         ServingSignals.shouldStop = true
         // Busy with a client, it would go on listening until that one is done.
-        if ServingSignals.serving >= 0 { _ = close(ServingSignals.listening) }
+        if ServingSignals.serving >= 0 { for descriptor in ServingSignals.listening { _ = close(descriptor) } }
     }
 }

@@ -8,7 +8,7 @@ final class Supervisor {
     private let prepare: () -> Void
     private let work: (Int) -> Int32
     private let inheritance: Fork.Inheritance
-    private let signals = SignalWatcher(SIGCHLD, SIGTERM, SIGINT, SIGUSR1)
+    private let signals = SignalWatcher(SIGCHLD, SIGTERM, SIGINT, SIGUSR1, SIGHUP)
     private var workers: [Worker]
     private var isStopping = false
 
@@ -17,6 +17,7 @@ final class Supervisor {
     var onRestart: (Int) -> Void = { _ in }
     var onForkFailure: (Errno) -> Void = { _ in }
     var onStateRequest: () -> Void = {}
+    var onReloadRequest: () -> Void = {}
 
     private struct Worker {
         var pid: pid_t?
@@ -74,6 +75,7 @@ final class Supervisor {
             let signal = try signals.wait(until: deadline)
             if signal == SIGCHLD { reap() }
             if signal == SIGUSR1 { onStateRequest() }
+            if signal == SIGHUP { onReloadRequest() }
             return signal
         } catch {
             if error == .deadlinePassed { return nil }

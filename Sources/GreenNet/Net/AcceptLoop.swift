@@ -61,26 +61,30 @@ struct AcceptLoop {
     init(_ listener: Listener, of server: StreamServer) { (self.listener, self.server) = (listener, server) }
 
     /// Runs until the listener is closed or the green thread is killed.
-    mutating func run() throws(WaitError) {
-        while true {
-            do throws(NetError) {
-                try acceptBatch()
-            } catch {
-                switch (error.waitError, AcceptFailure(error)) {
-                case (.closed, _): return
-                case (let ending?, _): throw ending
-                case (nil, .skip):
-                    report(.skipped(error))
-                    try Pause.giveWay()
-                case (nil, .pause): try pause(error)
-                case (nil, .stop): return report(.stopped(error))
-                }
+    mutating func run() throws(WaitError) { while try acceptSome(AcceptLoop.batch) {} }
+
+    /// Waits for connections and accepts so many of them, or fewer.  Returns false once the listener is of no more use.
+    mutating func acceptSome(_ most: Int) throws(WaitError) -> Bool {
+        do throws(NetError) {
+            try acceptBatch(most)
+        } catch {
+            switch (error.waitError, AcceptFailure(error)) {
+            case (.closed, _): return false
+            case (let ending?, _): throw ending
+            case (nil, .skip):
+                report(.skipped(error))
+                try Pause.giveWay()
+            case (nil, .pause): try pause(error)
+            case (nil, .stop):
+                report(.stopped(error))
+                return false
             }
         }
+        return true
     }
 
-    private mutating func acceptBatch() throws(NetError) {
-        for _ in 0..<AcceptLoop.batch {
+    private mutating func acceptBatch(_ most: Int) throws(NetError) {
+        for _ in 0..<most {
             try listener.waitUntilAcceptable()
             // Only now: a place must not be held while nobody wants it.
             let hasPlace = try server.takePlace()

@@ -7,6 +7,8 @@ package struct ListeningSocket: Sendable {
     package let address: SocketAddress
     /// Which file the path of a unix socket is: another server may have put its own in its place since.
     private let file: SystemCalls.FileIdentity?
+    /// Somebody else has made it and goes on listening when this program has ended: its path and what it has queued are theirs.
+    package let isInherited: Bool
 
     /// Binds and listens.  The path of a unix socket at which nobody answers any more is taken over.
     /// With `sharesPort`, several may listen on one port, and the kernel spreads the connections over them.
@@ -16,6 +18,11 @@ package struct ListeningSocket: Sendable {
         let result = SystemCalls.localAddress(descriptor, into: &storage)
         address = result < 0 ? wanted : SocketAddress(storage)
         file = address.filePath.flatMap { SystemCalls.FileIdentity(of: $0) }
+        isInherited = false
+    }
+
+    init(inherited descriptor: Int32, address: SocketAddress) {
+        (self.descriptor, self.address, file, isInherited) = (descriptor, address, nil, true)
     }
 
     /// Closes the descriptor here; in other processes it stays.
@@ -25,20 +32,22 @@ package struct ListeningSocket: Sendable {
     package func duplicate() throws(NetError) -> ListeningSocket {
         let result = SystemCalls.duplicate(descriptor)
         if result < 0 { throw NetError(.socket, result: result, address) }
-        return ListeningSocket(descriptor: Int32(result), address: address, file: file)
+        return ListeningSocket(copyOf: self, Int32(result))
     }
 
-    private init(descriptor: Int32, address: SocketAddress, file: SystemCalls.FileIdentity?) {
-        (self.descriptor, self.address, self.file) = (descriptor, address, file)
+    private init(copyOf other: ListeningSocket, _ descriptor: Int32) {
+        (self.descriptor, address, file, isInherited) = (descriptor, other.address, other.file, other.isInherited)
     }
 
-    /// Removes the path of a unix socket, if it is still this one's.
+    /// Removes the path of a unix socket, if it is still this one's, and not somebody else's.
     package func removePath() {
-        if let path = address.filePath, file == SystemCalls.FileIdentity(of: path) { _ = SystemCalls.unlink(path) }
+        guard !isInherited, let path = address.filePath, file == SystemCalls.FileIdentity(of: path) else { return }
+        _ = SystemCalls.unlink(path)
     }
 }
 
-/// A listening stream socket.  It owns its descriptor, and the path of a unix socket, which it removes when it closes.
+/// A listening stream socket.  It owns its descriptor, and the path of a unix socket, which it removes when it closes, unless it has
+/// inherited them.
 /// Belongs to the OS thread that made it.
 public final class Listener {
     /// Where it listens; with port 0, the port that the kernel chose.
@@ -46,6 +55,7 @@ public final class Listener {
     let socket: Socket
     private let origin: ListeningSocket
     private let ownsPath: Bool
+    private var isRetired = false
     /// Off a hub: asked when a signal has interrupted the wait for a connection.
     private let shouldStop: () -> Bool
 
@@ -100,13 +110,39 @@ public final class Listener {
     func waitUntilAcceptable(until deadline: Deadline = .never) throws(NetError) {
         if shouldStop() { throw NetError(.accept, .wait(.closed), address) }
         if socket.pointee.mayReceive { return }
-        let error = socket.pointee.hub == nil ? waitOffHub() : socket.waitUntilReadable(until: deadline)
+        let error: WaitError? =
+            if socket.pointee.hub == nil {
+                Listener.waitOffHub([self]) ? nil : .closed
+            } else {
+                socket.waitUntilReadable(until: deadline)
+            }
         if let error { throw NetError(.accept, .wait(error), address) }
     }
 
+    /// Off a hub: waits until a connection may be there on some of `listeners`, and marks those.  False where a signal has interrupted it
+    /// and they are to stop.
+    static func waitOffHub(_ listeners: [Listener]) -> Bool {
+        while !listeners[0].shouldStop() {
+            let descriptors = listeners.map(\.socket.pointee.descriptor)
+            guard let readable = SystemCalls.waitReadableUnlessSignalled(descriptors) else { continue }
+            for (listener, isReadable) in zip(listeners, readable) { listener.socket.pointee.mayReceive = isReadable }
+            return true
+        }
+        return false
+    }
+
+    /// Nothing has said yet that nobody is there.
+    var mayAccept: Bool { socket.pointee.mayReceive }
+    /// Others go on listening where this one stops.
+    var isInherited: Bool { origin.isInherited }
+
+    /// Accepts no more, and leaves the socket open.  For one that is shared with other processes: the kernel would go on telling of a socket
+    /// that is closed in this one only.
+    func retire() { isRetired = true }
+
     /// The next connection, if one is there.
     func acceptNow(blocking: Bool) throws(NetError) -> Accepted? {
-        if isClosed { throw NetError(.accept, .wait(.closed), address) }
+        if isClosed || isRetired { throw NetError(.accept, .wait(.closed), address) }
         var storage = SocketAddress.Storage()
         let result = withUnsafeMutablePointer(to: &storage) { storage in
             SystemCalls.accept(socket.pointee.descriptor, from: storage, blocking: blocking)
@@ -122,13 +158,6 @@ public final class Listener {
 
     /// Off a hub: whether a signal has asked it to stop.
     var isAskedToStop: Bool { shouldStop() }
-
-    private func waitOffHub() -> WaitError? {
-        while !SystemCalls.waitReadableUnlessSignalled(socket.pointee.descriptor) {
-            if shouldStop() { return .closed }
-        }
-        return nil
-    }
 
     var isClosed: Bool { socket.pointee.isClosed }
 }

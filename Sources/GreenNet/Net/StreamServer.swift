@@ -89,19 +89,28 @@ public final class StreamServer {
         }
     }
 
-    /// Accepts in the calling context itself, until the listener is closed or asked to stop: on an OS thread that has no hub.
+    /// Accepts in the calling context itself, until a listener is closed or asked to stop: on an OS thread that has no hub.  One
+    /// connection from each listener in turn, since it may be served on the spot, and the clients of the others wait meanwhile.
     package func acceptHere() throws(WaitError) {
-        var loop = AcceptLoop(listeners[0], of: self)
-        try loop.run()
+        var loops = listeners.map { AcceptLoop($0, of: self) }
+        while Listener.waitOffHub(listeners) {
+            for index in loops.indices where listeners[index].mayAccept {
+                guard try loops[index].acceptSome(1) else { return }
+            }
+        }
     }
 
     /// Accepts what the kernel has queued already and closes the listeners.  Open connections go on, and those for which there was no place
-    /// yet have their turn.
-    /// Never waits.
+    /// yet have their turn.  What an inherited listener has queued is left to whoever accepts there next.  Never waits.
     public func stopAccepting() {
         for acceptor in acceptors { acceptor.kill() }
         acceptors = []
         for listener in listeners where !listener.isClosed {
+            // One that has been woken for a connection, and had no turn yet, must not take it any more.
+            if listener.isInherited {
+                listener.retire()
+                continue
+            }
             var loop = AcceptLoop(listener, of: self)
             loop.acceptQueued()
             listener.close()

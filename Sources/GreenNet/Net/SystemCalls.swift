@@ -47,11 +47,15 @@ enum SystemCalls {
     /// Not made again after a signal: Linux has let go of the number by then.
     static func close(_ descriptor: Int32) { _ = Glibc.close(descriptor) }
 
-    /// Waits with all signals let through, and only then; false where one came.
-    static func waitReadableUnlessSignalled(_ descriptor: Int32) -> Bool {
+    /// Waits with all signals let through, and only then; nil where one came.  Tells which of `descriptors` are readable: where the kernel
+    /// refuses, all of them, and whoever reads is told why.
+    static func waitReadableUnlessSignalled(_ descriptors: [Int32]) -> [Bool]? {
         var none = sigset_t()
         sigemptyset(&none)
-        return GNU.waitReadable(descriptor, mask: &none) > 0 || errno != EINTR
+        var wanted = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        let count = GNU.wait(&wanted, mask: &none)
+        if count < 0, errno == EINTR { return nil }
+        return wanted.map { count < 0 || $0.revents != 0 }
     }
 
     /// Nil where the kernel doesn't tell, as of a unix socket.
@@ -148,6 +152,20 @@ enum SystemCalls {
         }
     }
 
+    static func peerAddress(_ descriptor: Int32, into storage: inout SocketAddress.Storage) -> Int {
+        withUnsafeMutablePointer(to: &storage) { storage in
+            retrying { Int(Glibc.getpeername(descriptor, storage.address, &storage.pointee.length)) }
+        }
+    }
+
+    /// An option's value, of those that are numbers and never negative.
+    static func option(_ descriptor: Int32, level: Int32, _ name: Int32) -> Int {
+        var value: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        let result = retrying { Int(Glibc.getsockopt(descriptor, level, name, &value, &length)) }
+        return result < 0 ? result : Int(value)
+    }
+
     static func setOption(_ descriptor: Int32, level: Int32, _ name: Int32, to value: Int32) -> Int {
         retrying {
             withUnsafePointer(to: value) { value in
@@ -173,6 +191,18 @@ enum SystemCalls {
         var length = socklen_t(MemoryLayout<Int32>.size)
         let result = retrying { Int(Glibc.getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &value, &length)) }
         return result < 0 ? Int32(-result) : value
+    }
+
+    /// For everybody who holds the same socket.
+    static func setBlocking(_ descriptor: Int32, _ blocks: Bool) -> Int {
+        let flags = retrying { Int(Glibc.fcntl(descriptor, F_GETFL)) }
+        if flags < 0 { return flags }
+        let wanted = blocks ? Int32(flags) & ~O_NONBLOCK : Int32(flags) | O_NONBLOCK
+        return retrying { Int(Glibc.fcntl(descriptor, F_SETFL, wanted)) }
+    }
+
+    static func closeOnExec(_ descriptor: Int32) -> Int {
+        retrying { Int(Glibc.fcntl(descriptor, F_SETFD, FD_CLOEXEC)) }
     }
 
     static func duplicate(_ descriptor: Int32) -> Int { retrying { Int(Glibc.fcntl(descriptor, F_DUPFD_CLOEXEC, 3)) } }

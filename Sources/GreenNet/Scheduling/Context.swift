@@ -113,8 +113,8 @@ enum GNU {
         green_close_all_but(lowest, kept.sorted(), kept.count)
     }
 
-    static func waitReadable(_ descriptor: Int32, mask: inout sigset_t) -> Int32 {
-        green_wait_readable(descriptor, &mask)
+    static func wait(_ wanted: inout [pollfd], mask: inout sigset_t) -> Int32 {
+        green_wait(&wanted, wanted.count, &mask)
     }
 
     static func writeNow(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {

@@ -1,0 +1,37 @@
+import Glibc
+import GreenNet
+import Synchronization
+
+/// Finds out whether all hubs of the process turn.
+///
+/// The one that asks does, or it could not ask.  Each of the others has from one question to the next to answer.
+struct Watchdog {
+    private let hubs: [(hub: HubThread, answer: Answer)]
+
+    /// Given by another hub.
+    private final class Answer: Sendable {
+        let isGiven = Atomic(true)
+    }
+
+    init(_ hubs: [HubThread]) { self.hubs = hubs.map { ($0, Answer()) } }
+
+    /// How often process `pid` is to say that it is alive: twice in the time after which it is taken for stuck.  Nil where nobody waits for it.
+    static func interval(_ variables: ManagerVariables, of pid: pid_t) -> Duration? {
+        let isForUs = variables["WATCHDOG_PID"] == nil || (try? variables.names(pid, in: "WATCHDOG_PID")) == true
+        guard isForUs, let time = variables["WATCHDOG_USEC"].flatMap({ Int64($0) }), time > 0 else { return nil }
+        return .microseconds(time) / 2
+    }
+
+    /// Whether all have answered since they were asked last; if so, asks again.
+    func allTurn() -> Bool {
+        // One that has ended has nothing left to do.
+        guard hubs.allSatisfy({ $0.answer.isGiven.load(ordering: .relaxed) || $0.hub.ended.isSet }) else {
+            return false
+        }
+        for (hub, answer) in hubs {
+            answer.isGiven.store(false, ordering: .relaxed)
+            hub.perform { _ in answer.isGiven.store(true, ordering: .relaxed) }
+        }
+        return true
+    }
+}

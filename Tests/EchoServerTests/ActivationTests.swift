@@ -1,0 +1,90 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+@testable import EchoServer
+
+@Suite struct ActivationTests {
+    // MARK: Variables
+
+    private func passed(_ variables: [String: String]) throws -> [Activation.Passed] {
+        try Activation.passed(ManagerVariables(variables), to: 4711)
+    }
+
+    private func complaint(about variables: [String: String]) throws -> String? {
+        let failure = #expect(throws: StartFailure.self) { try passed(variables) }
+        #expect(failure?.status == .configuration)
+        return failure?.message
+    }
+
+    @Test func `descriptors count from 3, each with its name`() throws {
+        let variables = ["LISTEN_PID": "4711", "LISTEN_FDS": "3", "LISTEN_FDNAMES": "echo:admin:echo"]
+        let expected: [Activation.Passed] = [
+            .init(descriptor: 3, name: "echo"), .init(descriptor: 4, name: "admin"), .init(descriptor: 5, name: "echo"),
+        ]
+        #expect(try passed(variables) == expected)
+    }
+
+    @Test func `without names, they are unknown`() throws {
+        let all = try passed(["LISTEN_PID": "4711", "LISTEN_FDS": "2"])
+        #expect(all.map(\.name) == ["unknown", "unknown"])
+    }
+
+    @Test func `a name may be empty`() throws {
+        let all = try passed(["LISTEN_PID": "4711", "LISTEN_FDS": "2", "LISTEN_FDNAMES": ":"])
+        #expect(all.map(\.name) == ["", ""])
+    }
+
+    @Test(
+        arguments: [
+            [:], ["LISTEN_FDS": "2"], ["LISTEN_PID": "4711"], ["LISTEN_PID": "4711", "LISTEN_FDS": "0"],
+            ["LISTEN_PID": "4711", "LISTEN_FDS": "0", "LISTEN_FDNAMES": ""],
+            ["LISTEN_PID": "4712", "LISTEN_FDS": "2"],
+            // Nonsense that is another process' affair.
+            ["LISTEN_PID": "4712", "LISTEN_FDS": "x", "LISTEN_FDNAMES": "a"],
+        ])
+    func `nothing is passed where nothing is said, or to another process`(variables: [String: String]) throws {
+        #expect(try passed(variables).isEmpty)
+    }
+
+    @Test(arguments: ["", "x", "1.5", "-1", "0", "4711 ", "99999999999999999999"])
+    func `a process id that is none is refused`(text: String) throws {
+        let message = try complaint(about: ["LISTEN_PID": text, "LISTEN_FDS": "1"])
+        #expect(message == "LISTEN_PID: '\(text)' is not a process id")
+    }
+
+    @Test(arguments: ["", "x", "-1", "1e3", "2147483645", "99999999999999999999"])
+    func `a number of descriptors that is none is refused`(text: String) throws {
+        let message = try complaint(about: ["LISTEN_PID": "4711", "LISTEN_FDS": text])
+        #expect(message == "LISTEN_FDS: '\(text)' is not a number of descriptors")
+    }
+
+    @Test(arguments: ["", "a", "a:b:c"])
+    func `another number of names is refused`(names: String) throws {
+        let variables = ["LISTEN_PID": "4711", "LISTEN_FDS": "2", "LISTEN_FDNAMES": names]
+        #expect(try complaint(about: variables) == "LISTEN_FDNAMES: '\(names)' does not name 2 descriptors")
+    }
+
+    // MARK: Sockets
+
+    @Test func `listening sockets become listeners, in their order`() throws {
+        let address = try #require(SocketAddress(ip: "127.0.0.1", port: 0))
+        let sockets = try (0..<3).map { _ in try ListeningSocket(on: address, backlog: 1) }
+        defer { for socket in sockets { socket.close() } }
+        let passed = sockets.map { Activation.Passed(descriptor: $0.descriptor, name: "echo") }
+        let listeners = try Activation.listen(on: passed)
+        #expect(listeners.map(\.address) == sockets.map(\.address))
+        #expect(listeners.map(\.isInherited) == [true, true, true])
+    }
+
+    @Test func `the complaint about another descriptor says which, and what is wrong`() throws {
+        let descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
+        defer { close(descriptor) }
+        let failure = #expect(throws: StartFailure.self) {
+            try Activation.listen(on: [.init(descriptor: descriptor, name: "echo")])
+        }
+        #expect(failure?.status == .configuration)
+        #expect(failure?.message == "descriptor \(descriptor), passed in as 'echo', is not a stream socket")
+    }
+}

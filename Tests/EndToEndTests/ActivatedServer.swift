@@ -1,0 +1,148 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+/// An echo-server that was given its listening sockets, as a service manager gives them.
+final class ActivatedServer: Sendable {
+    let pid: pid_t
+    /// Where it writes its log.
+    private let log: String
+
+    /// Starts it with `sockets` as descriptors 3, 4 and so on, and its log in the file `log`.
+    ///
+    /// A shell becomes the program, for the variables must name its process id.
+    init(
+        _ arguments: [String], sockets: [Int32], log: String, variables: String = "LISTEN_PID=$$ LISTEN_FDS=\"$N\""
+    ) throws {
+        let program = try Program.built("echo-server", arguments)
+        let script =
+            "exec 2>>\"$LOG\" </dev/null >/dev/null && export \(variables) && unset LOG N && exec \"$0\" \"$@\""
+        let words = ["/bin/sh", "-c", script, program.path] + program.arguments
+        pid = try ActivatedServer.spawn(words, ["LOG=\(log)", "N=\(sockets.count)"], sockets)
+        self.log = log
+    }
+
+    private static func spawn(_ words: [String], _ environment: [String], _ sockets: [Int32]) throws -> pid_t {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        // Copies with high numbers: one of 3 and so on might be another one's source.
+        let copies = sockets.map { fcntl($0, F_DUPFD_CLOEXEC, 1000) }
+        defer { for copy in copies { close(copy) } }
+        let targets = copies.indices.map { Int32($0) + 3 }
+        for (copy, target) in zip(copies, targets) { posix_spawn_file_actions_adddup2(&actions, copy, target) }
+        for other in ProcessStatus.numbers(in: "/proc/self/fd") where other > 2 && !targets.contains(other) {
+            posix_spawn_file_actions_addclose(&actions, other)
+        }
+        // With signals as a service manager leaves them, and not as the tests' OS threads have them.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        posix_spawnattr_setsigmask(&attributes, &signals)
+        sigfillset(&signals)
+        posix_spawnattr_setsigdefault(&attributes, &signals)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+        var pid = pid_t()
+        let number = withCStrings(words) { words in
+            withCStrings(environment) { posix_spawn(&pid, words[0]!, &actions, &attributes, words, $0) }
+        }
+        if number != 0 { throw Unexpected("\(words[0]) can't be started: \(Errno(number))") }
+        return pid
+    }
+
+    private static func withCStrings<R>(
+        _ strings: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> R
+    ) -> R {
+        var pointers = strings.map { strdup($0) } + [nil]
+        defer { for pointer in pointers { free(pointer) } }
+        return pointers.withUnsafeMutableBufferPointer { body($0.baseAddress!) }
+    }
+
+    func send(_ signal: Int32) { kill(pid, signal) }
+
+    /// All lines so far, those of earlier servers with the same log included.
+    var lines: [String] { (ProcessStatus.contents(of: log) ?? "").split(separator: "\n").map(String.init) }
+
+    /// Waits until it says that it listens, while the hub's other green threads go on.
+    func waitUntilReady() throws {
+        let isReady = try eventuallyOnHub(within: .seconds(10)) {
+            lines.contains { $0.contains("listening on") && $0.contains("pid=\(pid)") }
+        }
+        if !isReady { throw Unexpected("it does not listen: \(lines)") }
+    }
+
+    /// Waits for its end, while the hub's other green threads go on.
+    func waitForExit() throws -> Program.Exit {
+        var status: Int32 = 0
+        guard try eventuallyOnHub(within: .seconds(15), { waitpid(pid, &status, WNOHANG) == pid }) else {
+            send(SIGKILL)
+            waitpid(pid, &status, 0)
+            throw Unexpected("it does not end: \(lines)")
+        }
+        return status & 0x7f == 0 ? .status(status >> 8 & 0xff) : .signal(status & 0x7f)
+    }
+
+    /// Ends it as a service manager does, and expects that it is content.
+    func stop() throws {
+        send(SIGTERM)
+        let exit = try waitForExit()
+        if exit != .status(0) { throw Unexpected("it ended with \(exit): \(lines)") }
+    }
+}
+
+/// The listening sockets of a service manager, with a directory for their paths and the log.
+struct ManagedSockets: Sendable {
+    let sockets: [ListeningSocket]
+    let directory: String
+
+    var descriptors: [Int32] { sockets.map(\.descriptor) }
+    var log: String { "\(directory)/log" }
+
+    /// Gives `body` listeners on `addresses`, where a unix address is the name of a file in a directory of their own.  They stay open, and
+    /// so whoever connects waits, until `body` is done.
+    static func with(
+        _ addresses: [SocketAddress] = [SocketAddress(ip: "127.0.0.1", port: 0)!],
+        _ body: @escaping @Sendable (ManagedSockets) throws -> Void
+    ) throws {
+        try withTemporaryPath("log") { log in
+            let directory = String(log.dropLast(4))
+            let sockets = try addresses.map { address in
+                let path: SocketAddress =
+                    if case .unix(let name) = address { .unix(path: "\(directory)/\(name)") } else { address }
+                return try ListeningSocket(on: path, backlog: 4096)
+            }
+            defer {
+                for socket in sockets {
+                    socket.close()
+                    socket.removePath()
+                }
+            }
+            try onHub(.seconds(60)) { try body(ManagedSockets(sockets: sockets, directory: directory)) }
+        }
+    }
+
+    func start(_ model: ServerModel, _ arguments: [String] = []) throws -> ActivatedServer {
+        try ActivatedServer(model.arguments + arguments, sockets: descriptors, log: log)
+    }
+
+    /// Sends `text` over a connection of its own to one of the sockets, ends that side, and returns all that comes back.
+    func answer(to text: String, at index: Int = 0) throws -> String {
+        let client = try Connection.connect(to: sockets[index].address, until: .after(.patient(10)))
+        defer { client.close() }
+        try client.sendAll(Array(text.utf8))
+        try client.shutdownSending()
+        return String(decoding: try client.receiveToEnd(), as: UTF8.self)
+    }
+}
+
+/// As `withServer`, with `variables` in the server's environment.
+func withServer(
+    variables: [String: String], sourceLocation: SourceLocation = #_sourceLocation,
+    _ body: @escaping @Sendable (Server) throws -> Void
+) throws {
+    func add(_ launch: inout Program.Launch) { for (name, value) in variables { launch.environment[name] = value } }
+    try withServer(adjust: add, sourceLocation: sourceLocation, body)
+}

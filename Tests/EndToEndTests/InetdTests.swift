@@ -1,0 +1,183 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+extension EndToEnd {
+    /// `--inetd`: the connection is standard input.
+    @Suite(.serialized) struct InetdTests {
+        /// How the connection has come about.
+        enum Kind: CaseIterable {
+            case ipv4, unix
+        }
+
+        /// All three standard streams, as inetd has it; input alone, as systemd has it with a log of its own.
+        private static let redirections: [String?] = [">&0 2>&0", nil]
+
+        /// Accepts one connection, and gives `body` its client's side, on a fresh hub, and the program that serves it.
+        private func withServedClient(
+            _ kind: Kind = .ipv4, _ arguments: [String] = [], redirections: String? = nil, blocks: Bool = true,
+            _ body: @escaping @Sendable (Connection, Program) throws -> Void
+        ) throws {
+            try withTemporaryPath { path in
+                let address = kind == .unix ? .unix(path: path) : SocketAddress(ip: "127.0.0.1", port: 0)!
+                let listener = try ListeningSocket(on: address, backlog: 1)
+                defer { listener.close() }
+                try onHub {
+                    let client = try Connection.connect(to: listener.address)
+                    defer { client.close() }
+                    let accepted = Glibc.accept(listener.descriptor, nil, nil)
+                    if !blocks { _ = fcntl(accepted, F_SETFL, O_NONBLOCK) }
+                    var launch = try Program.built("echo-server", ["--inetd", "--log-level", "debug"] + arguments)
+                    launch.input = accepted
+                    launch.redirections = redirections
+                    defer { close(accepted) }
+                    let program = try Program(launch)
+                    defer { program.end() }
+                    close(accepted)
+                    try body(client, program)
+                    #expect(program.standardOutput.textToEnd() == "")
+                }
+            }
+        }
+
+        @Test(arguments: Kind.allCases, redirections)
+        func `it serves one connection, to its end and to the last byte`(kind: Kind, redirections: String?) throws {
+            try withServedClient(kind, redirections: redirections) { client, program in
+                try client.expect("HELLO", to: "hello")
+                try client.exchange(3 << 20, of: .upper)
+                try #expect(program.waitForExit() == .status(0))
+                #expect(program.standardError.textToEnd() == "")
+            }
+        }
+
+        @Test func `a socket pair will do`() throws {
+            var ends: [Int32] = [-1, -1]
+            try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
+            _ = fcntl(ends[0], F_SETFD, FD_CLOEXEC)
+            var launch = try Program.built("echo-server", ["--inetd", "--transform", "echo"])
+            launch.input = ends[1]
+            let program = try Program(launch)
+            defer { program.end() }
+            close(ends[1])
+            defer { close(ends[0]) }
+            #expect(send(ends[0], "hello", 5, 0) == 5)
+            shutdown(ends[0], Int32(SHUT_WR))
+            var answer = [UInt8](repeating: 0, count: 100)
+            #expect(recv(ends[0], &answer, 100, Int32(MSG_WAITALL)) == 5)
+            #expect(answer.prefix(5) == Array("hello".utf8)[...])
+            try #expect(program.waitForExit() == .status(0))
+        }
+
+        /// Nothing that it says may reach the client, even where that is standard error.
+        @Test func `a client that is too slow is told nothing`() throws {
+            try withServedClient(.ipv4, ["--idle-timeout", "0.1"], redirections: ">&0 2>&0") { client, program in
+                try #expect(client.receiveToEnd().isEmpty)
+                try #expect(program.waitForExit() == .status(0))
+            }
+        }
+
+        @Test func `a bad setting is not told to the client`() throws {
+            try withServedClient(.ipv4, ["--idle-timeout", "x"], redirections: ">&0 2>&0") { client, program in
+                try #expect(client.receiveToEnd().isEmpty)
+                try #expect(program.waitForExit() == .status(64))
+            }
+        }
+
+        /// Whoever has accepted it may have made it so.
+        @Test func `a connection that does not block is no trouble`() throws {
+            try withServedClient(blocks: false) { client, program in
+                try client.expect("HELLO", to: "hello")
+                let before = try program.status().processorTime
+                try Greenlet.sleep(for: .milliseconds(300))
+                try #expect(program.status().processorTime - before < .milliseconds(50))
+                try client.exchange(1 << 20, of: .upper)
+                try #expect(program.waitForExit() == .status(0))
+            }
+        }
+
+        @Test func `a client that resets is nothing to worry about`() throws {
+            let listener = try ListeningSocket(on: SocketAddress(ip: "127.0.0.1", port: 0)!, backlog: 1)
+            defer { listener.close() }
+            let client = try RawSocket(port: #require(listener.address.port))
+            let accepted = Glibc.accept(listener.descriptor, nil, nil)
+            var launch = try Program.built("echo-server", ["--inetd"])
+            launch.input = accepted
+            let program = try Program(launch)
+            defer { program.end() }
+            close(accepted)
+            client.reset()
+            try #expect(program.waitForExit() == .status(0))
+            #expect(program.standardError.textToEnd() == "")
+        }
+
+        // MARK: Stopping
+
+        @Test(arguments: [SIGTERM, SIGINT])
+        func `after a signal the client may finish`(signal: Int32) throws {
+            try withServedClient { client, program in
+                try client.expect("BEFORE", to: "before")
+                program.send(signal)
+                for _ in 0..<20 { try client.expect("AFTER", to: "after") }
+                client.close()
+                try #expect(program.waitForExit() == .status(0))
+            }
+        }
+
+        @Test(arguments: [0, 0.3])
+        func `at the drain timeout what came is answered, and it ends`(drainTimeout: Double) throws {
+            try withServedClient(.ipv4, ["--drain-timeout", "\(drainTimeout)"]) { client, program in
+                try client.expect("BEFORE", to: "before")
+                let start = Deadline.now
+                program.send(SIGTERM)
+                // A reset would throw.
+                try #expect(client.receive() == nil)
+                #expect(.now - start >= .seconds(drainTimeout))
+                #expect(.now - start < .seconds(drainTimeout) + slack)
+                try #expect(program.waitForExit() == .status(0))
+            }
+        }
+
+        @Test func `a client that never reads holds it up for a bounded time only`() throws {
+            try withServedClient(.ipv4, ["--drain-timeout", "0.1"]) { client, program in
+                try client.expect("BEFORE", to: "before")
+                _ = try client.sendUntilFull(of: .upper)
+                program.send(SIGTERM)
+                try #expect(program.waitForExit(within: .seconds(6)) == .status(0))
+            }
+        }
+
+        @Test func `a second signal ends it at once`() throws {
+            try withServedClient { client, program in
+                try client.expect("BEFORE", to: "before")
+                program.send(SIGTERM)
+                // Two that come before either is looked at count as one.
+                try client.expect("AFTER", to: "after")
+                program.send(SIGTERM)
+                try #expect(program.waitForExit(within: slack * 2) == .status(128 + SIGTERM))
+            }
+        }
+
+        // MARK: What is refused
+
+        @Test(arguments: [("</dev/null", "is not a socket"), ("<&-", "is not a socket")])
+        func `without a connection it ends with status 78`(redirections: String, complaint: String) throws {
+            var launch = try Program.built("echo-server", ["--inetd"])
+            launch.redirections = redirections
+            let (exit, output, error) = try Program.run(launch)
+            #expect(exit == .status(78))
+            #expect(output == "")
+            #expect(error == "echo-server: --inetd: standard input \(complaint)\n")
+        }
+
+        @Test func `a listening socket in its place is refused`() throws {
+            let listener = try ListeningSocket(on: SocketAddress(ip: "127.0.0.1", port: 0)!, backlog: 1)
+            defer { listener.close() }
+            var launch = try Program.built("echo-server", ["--inetd"])
+            launch.input = listener.descriptor
+            let (exit, _, error) = try Program.run(launch)
+            #expect(exit == .status(78))
+            #expect(error == "echo-server: --inetd: standard input is a listening socket, not a connected one\n")
+        }
+    }
+}

@@ -1,0 +1,264 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+extension EndToEnd {
+    /// Listening sockets that a service manager has opened.
+    @Suite(.serialized) struct SystemdTests {
+        private static let everyArrangement = ServerModel.all + ServerModel.arrangements
+        private static let ipv4 = SocketAddress(ip: "127.0.0.1", port: 0)!
+        private static let ipv6 = SocketAddress(ip: "::1", port: 0)!
+        private static let unix = SocketAddress.unix(path: "socket")
+
+        // MARK: Serving
+
+        @Test(arguments: everyArrangement)
+        func `it serves all sockets that were passed in, and leaves them as they are`(model: ServerModel) throws {
+            try ManagedSockets.with([SystemdTests.ipv4, SystemdTests.ipv6, SystemdTests.unix]) { managed in
+                let server = try managed.start(model)
+                try server.waitUntilReady()
+                for round in 0..<10 {
+                    for index in managed.sockets.indices {
+                        try #expect(managed.answer(to: "round \(round)", at: index) == "ROUND \(round)")
+                    }
+                }
+                let listening = server.lines.filter { $0.contains("listening on") }
+                #expect(listening.count == 3)
+                for socket in managed.sockets {
+                    #expect(listening.contains { $0.contains("listening on \(socket.address) ") })
+                }
+                try server.stop()
+                // Nobody is refused: the sockets listen, and the path is there.
+                let waiting = try managed.sockets.map { try Connection.connect(to: $0.address) }
+                try Greenlet.yield()
+                for client in waiting { client.close() }
+            }
+        }
+
+        /// A busy listener must not keep the others waiting.
+        @Test func `a pool of one process takes from its sockets in turn`() throws {
+            try ManagedSockets.with([SystemdTests.ipv4, SystemdTests.unix]) { managed in
+                let clients = try (0..<20).map { number in
+                    let client = try Connection.connect(to: managed.sockets[number < 19 ? 0 : 1].address)
+                    try client.sendAll(Array("client \(number)".utf8))
+                    return client
+                }
+                let server = try ActivatedServer(
+                    ["--model", "process", "--pool-size", "1"], sockets: managed.descriptors, log: managed.log)
+                // The only one at the other socket, before 18 of those who came earlier have gone.
+                for number in [0, 19] {
+                    let answer = "CLIENT \(number)"
+                    try #expect(clients[number].receive(exactly: answer.utf8.count) == Array(answer.utf8))
+                    clients[number].close()
+                }
+                for client in clients { client.close() }
+                try server.stop()
+            }
+        }
+
+        @Test(arguments: [(["--port", "7"], true), (["--unix-socket", "/nonexistent/socket"], true), ([], false)])
+        func `an address of its own does not count then, and it says so`(arguments: [String], isTold: Bool) throws {
+            try ManagedSockets.with { managed in
+                let server = try managed.start(.green, arguments)
+                try server.waitUntilReady()
+                try #expect(managed.answer(to: "x") == "X")
+                #expect(server.lines.contains { $0.contains("notice") && $0.contains("do not count") } == isTold)
+                try server.stop()
+            }
+        }
+
+        @Test func `variables for another process do not count`() throws {
+            try withServer(variables: ["LISTEN_PID": "1", "LISTEN_FDS": "3"]) { server in
+                try #expect(server.answer(to: "own port") == "OWN PORT")
+            }
+        }
+
+        // MARK: Restarts
+
+        @Test(arguments: everyArrangement)
+        func `a restart under load refuses nobody and loses nothing`(model: ServerModel) throws {
+            try ManagedSockets.with { managed in
+                var server = try managed.start(model)
+                let served = Count()
+                let clients = (0..<8).map { number in
+                    spawn(name: "client \(number)") {
+                        while !served.isOver {
+                            let text = String(
+                                repeating: "client \(number) for the \(served.count)th time, ", count: 100)
+                            let answer = try managed.answer(to: text)
+                            if answer != text.uppercased() {
+                                throw Unexpected("\(answer.utf8.count) bytes came back of \(text.utf8.count)")
+                            }
+                            served.count += 1
+                        }
+                    }
+                }
+                for _ in 0..<3 {
+                    try server.waitUntilReady()
+                    let before = served.count
+                    let isUnderLoad = try eventuallyOnHub {
+                        served.count >= before + 50 || clients.contains(where: \.hasEnded)
+                    }
+                    #expect(isUnderLoad)
+                    try server.stop()
+                    server = try managed.start(model)
+                }
+                try server.waitUntilReady()
+                served.isOver = true
+                for client in clients { try client.value() }
+                try server.stop()
+            }
+        }
+
+        private final class Count {
+            var count = 0
+            var isOver = false
+        }
+
+        @Test(arguments: everyArrangement)
+        func `those who wait when it stops are served by the next one`(model: ServerModel) throws {
+            try ManagedSockets.with { managed in
+                let first = try managed.start(model)
+                try first.waitUntilReady()
+                try #expect(managed.answer(to: "x") == "X")
+                let processes = [first.pid] + ProcessStatus.children(of: first.pid)
+                for process in processes { kill(process, SIGSTOP) }
+                let clients = try (0..<20).map { number in
+                    let client = try Connection.connect(to: managed.sockets[0].address)
+                    try client.sendAll(Array("client \(number)".utf8))
+                    try client.shutdownSending()
+                    return client
+                }
+                // What comes first, the signal or the clients, is for the kernel to say: it may still serve some of them.
+                for process in processes { kill(process, SIGTERM) }
+                for process in processes { kill(process, SIGCONT) }
+                try #expect(first.waitForExit() == .status(0))
+                let second = try managed.start(model)
+                try second.waitUntilReady()
+                try inParallel(clients.count) { number in
+                    defer { clients[number].close() }
+                    try #expect(clients[number].receiveToEnd() == Array("CLIENT \(number)".utf8))
+                }
+                try second.stop()
+            }
+        }
+
+        @Test(arguments: everyArrangement)
+        func `while it drains, it accepts nobody`(model: ServerModel) throws {
+            try ManagedSockets.with { managed in
+                let server = try managed.start(model)
+                try server.waitUntilReady()
+                let inside = try Connection.connect(to: managed.sockets[0].address)
+                try inside.expect("INSIDE", to: "inside")
+                server.send(SIGTERM)
+                let isDraining = try eventuallyOnHub { server.lines.contains { $0.contains("no longer accepting") } }
+                #expect(isDraining)
+                // Children hear of it a moment later; what they have taken by then, they serve.
+                let isClosed = try eventuallyOnHub {
+                    let late = try Connection.connect(to: managed.sockets[0].address)
+                    defer { late.close() }
+                    try late.sendAll([UInt8(ascii: "x")])
+                    do throws(NetError) {
+                        _ = try late.receive(exactly: 1, until: .after(.milliseconds(50)))
+                        return false
+                    } catch {
+                        return error.waitError == .deadlinePassed
+                    }
+                }
+                #expect(isClosed)
+                try inside.expect("STILL INSIDE", to: "still inside")
+                inside.close()
+                try #expect(server.waitForExit() == .status(0))
+            }
+        }
+
+        // MARK: What is refused
+
+        @Test func `a datagram socket ends it with status 78`() throws {
+            try expectRefusal(
+                of: socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0),
+                "descriptor 3, passed in as 'unknown', is not a stream socket")
+        }
+
+        @Test func `a socket that does not listen ends it with status 78`() throws {
+            try expectRefusal(
+                of: socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0),
+                "descriptor 3, passed in as 'unknown', is not a listening socket")
+        }
+
+        @Test func `a file ends it with status 78`() throws {
+            try expectRefusal(of: open("/dev/null", O_RDWR), "descriptor 3, passed in as 'unknown', is not a socket")
+        }
+
+        @Test(
+            arguments: [
+                ("LISTEN_PID=$$ LISTEN_FDS=2", "descriptor 4, passed in as 'unknown', is not open"),
+                ("LISTEN_PID=$$ LISTEN_FDS=one", "LISTEN_FDS: 'one' is not a number of descriptors"),
+                ("LISTEN_PID=self LISTEN_FDS=1", "LISTEN_PID: 'self' is not a process id"),
+                ("LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=a:b", "LISTEN_FDNAMES: 'a:b' does not name 1 descriptors"),
+            ])
+        func `variables that make no sense end it with status 78`(variables: String, complaint: String) throws {
+            let address = SystemdTests.ipv4
+            let listener = try ListeningSocket(on: address, backlog: 1)
+            try expectRefusal(of: listener.descriptor, complaint, variables: variables)
+        }
+
+        private func expectRefusal(
+            of descriptor: Int32, _ complaint: String, variables: String = "LISTEN_PID=$$ LISTEN_FDS=1"
+        ) throws {
+            defer { close(descriptor) }
+            try withTemporaryPath("log") { log in
+                let server = try ActivatedServer([], sockets: [descriptor], log: log, variables: variables)
+                let exit = try onHub { try server.waitForExit() }
+                #expect(exit == .status(78))
+                #expect(server.lines == ["echo-server: \(complaint)"])
+            }
+        }
+
+        // MARK: systemd's own tool
+
+        private static let activator = "/usr/bin/systemd-socket-activate"
+
+        @Test(.enabled(if: access(activator, X_OK) == 0, "systemd-socket-activate is not installed"))
+        func `systemd-socket-activate starts it when the first client comes`() throws {
+            try withTemporaryPath { path in
+                let echoServer = try Program.built("echo-server")
+                let program = try Program(
+                    Program.Launch(
+                        SystemdTests.activator, ["--listen=\(path)", "--fdname=echo", echoServer.path]))
+                defer { program.end() }
+                try program.waitForLine(containing: "Listening on")
+                try onHub {
+                    let client = try Connection.connect(to: .unix(path: path))
+                    defer { client.close() }
+                    try client.expect("HELLO", to: "hello")
+                }
+                try program.waitForLine(containing: "listening on \(path) ")
+                program.send(SIGTERM)
+                try #expect(program.waitForExit() == .status(0))
+            }
+        }
+
+        @Test(.enabled(if: access(activator, X_OK) == 0, "systemd-socket-activate is not installed"))
+        func `systemd-socket-activate starts one for each connection`() throws {
+            try withTemporaryPath { path in
+                let echoServer = try Program.built("echo-server")
+                let program = try Program(
+                    Program.Launch(
+                        SystemdTests.activator, ["--listen=\(path)", "--accept", "--inetd", echoServer.path, "--inetd"])
+                )
+                defer { program.end() }
+                try program.waitForLine(containing: "Listening on")
+                try onHub {
+                    try inParallel(5) { number in
+                        let client = try Connection.connect(to: .unix(path: path))
+                        defer { client.close() }
+                        try client.exchange(100_000 + number, of: .upper)
+                    }
+                }
+                #expect(eventually { (try? program.status().children.isEmpty) == true })
+            }
+        }
+    }
+}
