@@ -17,7 +17,9 @@ struct EchoServerCommand: ParsableCommand {
             TERM and INT stop accepting and let the clients finish, up to --drain-timeout; a second one ends at once. USR1 logs the counters, \
             every green thread and what it waits for.
 
-            Each option but --inetd can also be given in the environment, as ECHO_SERVER_PORT for --port; the option wins.
+            Each option that has a value can also be given in the environment, as ECHO_SERVER_PORT for --port, and in the file that --config \
+            names. An option wins over the environment, and that over the file. HUP reads the file again; what is wrong in it is logged and \
+            changes nothing.
 
             It tells systemd (Type=notify) when it is ready, how it stands and that it is alive. Sockets that systemd passes in are served \
             instead of --host, --port and --unix-socket.
@@ -36,7 +38,7 @@ struct EchoServerCommand: ParsableCommand {
               69  the address is in use
               71  the system refused something
               77  no permission
-              78  a bad setting in the environment, or an address that can't be had
+              78  a bad setting in the environment or the file, or an address that can't be had
             """,
         version: Version.text
     )
@@ -46,8 +48,11 @@ struct EchoServerCommand: ParsableCommand {
     func run() throws {
         do {
             if options.inetd { Inetd.keepStandardErrorFromClient() }
-            let settings = try Settings(options, environment: Environment())
-            if options.inetd { try Inetd(settings: settings).run() } else { try Server(settings: settings).run() }
+            let configuration = Configuration(options)
+            if options.printConfig { return print(try configuration.listing()) }
+            let settings = LiveSettings(try configuration.read(), configuration)
+            if options.checkConfig { return }
+            if options.inetd { try Inetd(settings).run() } else { try Server(settings).run() }
         } catch let failure as StartFailure {
             writeLine("echo-server: \(failure.message)")
             throw ExitCode(failure.status.rawValue)

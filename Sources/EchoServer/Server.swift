@@ -5,23 +5,26 @@ import Synchronization
 
 /// The server from its start to its end: opens the listeners, and runs the model's arrangement of hubs, OS threads and processes.
 struct Server {
+    /// As it was started.
     private let settings: Settings
+    private let live: LiveSettings
     private let log: ServerLog
     private let shared: SharedState
     private let announcer: Announcer
     /// The listeners that a service manager has passed in.
     private let inherited: [ListeningSocket]
 
-    init(settings: Settings) throws(StartFailure) {
+    init(_ live: LiveSettings) throws(StartFailure) {
         StandardDescriptors.reserve()
         let variables = ManagerVariables.take()
         // Before anything else is opened, and could be taken for one of them.
         inherited = try Activation.listen(on: Activation.passed(variables, to: getpid()))
         let limit = DescriptorLimit.raise()
-        self.settings = settings
+        self.live = live
+        settings = live.now
         log = ServerLog(level: settings.logLevel, format: settings.logFormat)
         shared = SharedState(settings, descriptorLimit: limit)
-        announcer = Announcer(settings, shared, log, variables)
+        announcer = Announcer(live, shared, log, variables)
         // A log that goes into a closed pipe must not end the service.
         signal(SIGPIPE, SIG_IGN)
         signal(SIGHUP, SIG_IGN)
@@ -36,7 +39,7 @@ struct Server {
         case (.process, let workers?): try superviseWorkers(workers, sockets[0])
         case (.green, nil), (.thread, _), (.process, nil):
             // A hub on the main OS thread, which accepts, and for green threads further hubs.
-            try Service(settings, shared, log, sockets: sockets, firstRow: 0, announcer).run()
+            try Service(live, shared, log, sockets: sockets, firstRow: 0, announcer).run()
         }
         log.stopped(shared.counters)
     }
@@ -55,10 +58,10 @@ struct Server {
             // On an OS thread that was made after the fork: the runtime's locks know the others by a number that they cached, and the
             // forked one has its parent's.  The first contended lock would be held for ever.
             do throws(Errno) {
-                try OSThread.runAndWait { [settings, shared, log] in
+                try OSThread.runAndWait { [live, shared, log] in
                     let code = log.exitCode {
                         try Service(
-                            settings, shared, log, sockets: Array(sockets[own]), firstRow: own.lowerBound, nil
+                            live, shared, log, sockets: Array(sockets[own]), firstRow: own.lowerBound, nil
                         ).run()
                     }
                     isWell.store(code == 0, ordering: .relaxed)
@@ -76,10 +79,7 @@ struct Server {
     }
 
     /// A Ctrl-C reaches all of a terminal's processes; the parent says what it means.
-    private static func leaveSignalsToTheParent() {
-        signal(SIGINT, SIG_IGN)
-        signal(SIGHUP, SIG_IGN)
-    }
+    private static func leaveSignalsToTheParent() { signal(SIGINT, SIG_IGN) }
 
     /// Processes that serve one client at a time.
     private func superviseWorkers(_ workers: Int, _ sockets: [ListeningSocket]) throws {
@@ -87,7 +87,7 @@ struct Server {
             descriptors: sockets.map(\.descriptor), signalAtParentsEnd: ServingSignals.finish)
         let prepare = { ServingSignals.installForWorker(listening: sockets.map(\.descriptor)) }
         let supervisor = Supervisor(count: workers, inheritance, prepare: prepare) { slot in
-            log.exitCode { try PoolWorker(settings, shared, log, row: slot).run(sockets) }
+            log.exitCode { try PoolWorker(live, shared, log, row: slot).run(sockets) }
         }
         supervisor.onDeath = { slot, pid, status in
             settleCrash(rows: slot..<slot + 1)
@@ -103,12 +103,15 @@ struct Server {
             announcer.state()
             if settings.model == .green { supervisor.send(SIGUSR1) }
         }
-        supervisor.onReloadRequest = { announcer.reload() }
+        supervisor.onReloadRequest = {
+            announcer.reload()
+            supervisor.send(SIGHUP)
+        }
         let signal = try supervisor.run { announcer.serving(on: sockets[0]) }
         announcer.draining(after: signal)
         // The workers' own are open until they have served what the kernel has queued.
         for socket in sockets.joined() { socket.close() }
-        guard let second = try supervisor.stop(within: settings.drainTimeout, finish: finish) else { return }
+        guard let second = try supervisor.stop(within: live.now.drainTimeout, finish: finish) else { return }
         log.endingAtOnce(second)
         supervisor.send(SIGKILL)
         for socket in sockets[0] { socket.removePath() }
@@ -183,6 +186,8 @@ struct SharedState {
     let admission: SharedAdmission
     let rows: Int
     let descriptorLimit: Int
+    /// What the descriptors allow, or the pool.
+    private let mostPlaces: Int
 
     /// Descriptors that are not connections: standard ones, loops, listeners, the log.
     private static let reserve = 64
@@ -193,11 +198,14 @@ struct SharedState {
         self.descriptorLimit = descriptorLimit
         // A process of the pool has one connection; else each process has as many as it has descriptors.
         let free = max(descriptorLimit - SharedState.reserve, descriptorLimit * 3 / 4)
-        let possible = settings.poolSize ?? max(1, free) * processes
-        let places = min(settings.maxConnections ?? possible, possible)
+        mostPlaces = settings.poolSize ?? max(1, free) * processes
+        let places = min(settings.maxConnections ?? mostPlaces, mostPlaces)
         counters = Counters(rows: rows)
-        admission = SharedAdmission(places: places, placesPerPeer: settings.maxConnectionsPerIP ?? places, rows: rows)
+        admission = SharedAdmission(places: places, most: mostPlaces, perPeer: settings.maxConnectionsPerIP, rows: rows)
     }
+
+    /// How many connections there may be at once.
+    func possiblePlaces(_ settings: Settings) -> Int { min(settings.maxConnections ?? mostPlaces, mostPlaces) }
 }
 
 enum DescriptorLimit {

@@ -77,7 +77,18 @@ struct ServerLog: Sendable {
 
     func failed(_ error: any Error) { logger.error("this process has failed", error: error) }
     func addressIgnored() { logger.notice("host, port and unix-socket do not count: the sockets were passed in") }
-    func nothingToReread() { logger.notice("HUP: there is nothing to reread") }
+
+    func reloaded(_ result: (changed: [String], needRestart: [String])) {
+        let changed =
+            result.changed.isEmpty ? "nothing has changed" : "changed: \(result.changed.joined(separator: ", "))"
+        let rest =
+            result.needRestart.isEmpty ? "" : "; only a restart changes \(result.needRestart.joined(separator: ", "))"
+        logger.notice("reloaded: \(changed)\(rest)")
+    }
+
+    func notReloaded(_ failure: StartFailure) {
+        logger.error("not reloaded, the old settings stay: \(failure.message)")
+    }
 
     // MARK: Workers
 

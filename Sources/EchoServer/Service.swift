@@ -5,7 +5,7 @@ import GreenNet
 ///
 /// Which model runs is decided in `makeModel` and known nowhere else.
 final class Service {
-    private let settings: Settings
+    private let live: LiveSettings
     private let shared: SharedState
     private let log: ServerLog
     private let sockets: [[ListeningSocket]]
@@ -15,10 +15,10 @@ final class Service {
 
     /// `sockets` are those of each hub.  Without an announcer, another process speaks for the service.
     init(
-        _ settings: Settings, _ shared: SharedState, _ log: ServerLog, sockets: [[ListeningSocket]], firstRow: Int,
+        _ live: LiveSettings, _ shared: SharedState, _ log: ServerLog, sockets: [[ListeningSocket]], firstRow: Int,
         _ announcer: Announcer?
     ) {
-        (self.settings, self.shared, self.log) = (settings, shared, log)
+        (self.live, self.shared, self.log) = (live, shared, log)
         (self.sockets, self.firstRow, self.announcer) = (sockets, firstRow, announcer)
     }
 
@@ -28,18 +28,18 @@ final class Service {
         // supervises them, perhaps more than once.
         let stop = announcer == nil ? SignalWatcher(SIGTERM) : SignalWatcher(SIGTERM, SIGINT)
         let stateRequests = SignalWatcher(SIGUSR1)
-        let reloadRequests = announcer.map { _ in SignalWatcher(SIGHUP) }
-        let server = try Service.makeServer(settings, shared, log, sockets: sockets[0], row: firstRow)
+        let reloadRequests = SignalWatcher(SIGHUP)
+        let server = try Service.makeServer(live, shared, log, sockets: sockets[0], row: firstRow)
         hubs = try sockets.indices.dropFirst().map { index in
-            try HubThread { [settings, shared, log, sockets, firstRow] in
-                try Service.makeServer(settings, shared, log, sockets: sockets[index], row: firstRow + index)
+            try HubThread { [live, shared, log, sockets, firstRow] in
+                try Service.makeServer(live, shared, log, sockets: sockets[index], row: firstRow + index)
             }
         }
         server.start()
         for hub in hubs { try hub.isUp.wait() }
         announcer?.serving(on: sockets[0], hubs)
         spawn(name: "state on USR1") { [unowned self] in try tellState(onEach: stateRequests) }
-        if let reloadRequests { spawn(name: "reload on HUP") { [unowned self] in try reload(onEach: reloadRequests) } }
+        spawn(name: "reload on HUP") { [unowned self] in try reload(onEach: reloadRequests) }
         try drain(server, after: stop)
     }
 
@@ -47,24 +47,26 @@ final class Service {
 
     /// The model, with what all models have in common around it.  On the hub that it is to serve.
     private static func makeServer(
-        _ settings: Settings, _ shared: SharedState, _ log: ServerLog, sockets: [ListeningSocket], row: Int
+        _ live: LiveSettings, _ shared: SharedState, _ log: ServerLog, sockets: [ListeningSocket], row: Int
     ) throws -> StreamServer {
+        let settings = live.now
         Hub.current.receiveBufferSize = settings.bufferSize
         let counters = CounterRow(counters: shared.counters, row: row)
         let server = StreamServer(
-            sockets.map { Listener($0, ownsPath: false) }, model: try makeModel(settings, log, counters),
+            sockets.map { Listener($0, ownsPath: false) }, model: try makeModel(live, log, counters),
             admission: AdmissionRow(shared.admission, row: row, of: shared.rows), overflow: settings.overflow)
         log.follow(server, counters)
         return server
     }
 
     private static func makeModel(
-        _ settings: Settings, _ log: ServerLog, _ counters: CounterRow
+        _ live: LiveSettings, _ log: ServerLog, _ counters: CounterRow
     ) throws -> any ConnectionModel {
-        let context = BlockingContext(settings, log, counters)
-        switch settings.model {
-        case .green: return GreenModel(handler: context.handler.serve, onFailure: { log.connectionFailed($1) })
-        case .thread: return try ThreadModel(poolSize: settings.poolSize, context)
+        let context = BlockingContext(live, log, counters)
+        switch live.now.model {
+        case .green:
+            return GreenModel(handler: { try context.handler.serve($0) }, onFailure: { log.connectionFailed($1) })
+        case .thread: return try ThreadModel(poolSize: live.now.poolSize, context)
         case .process: return ProcessModel(context)
         }
     }
@@ -81,7 +83,8 @@ final class Service {
     private func reload(onEach request: SignalWatcher) throws {
         while true {
             _ = try request.wait()
-            announcer?.reload()
+            // Where another process speaks for the service, it has told everybody else to reread, and of any mistake.
+            if let announcer { announcer.reload() } else { _ = try? live.reload() }
         }
     }
 
@@ -97,19 +100,9 @@ final class Service {
             server.model.cancel()
             exit(128 + second)
         }
-        let deadline = Deadline.after(settings.drainTimeout)
+        let deadline = Deadline.after(live.now.drainTimeout)
         for hub in hubs { hub.perform { server in try? server.drain(until: deadline) } }
         try server.drain(until: deadline)
         for hub in hubs { try hub.ended.wait() }
-    }
-}
-
-extension BlockingContext {
-    init(_ settings: Settings, _ log: ServerLog, _ counters: CounterRow) {
-        handler = EchoHandler(
-            transform: settings.transform, idleTimeout: settings.idleTimeout, writeTimeout: settings.writeTimeout,
-            counters: counters, onReceive: log.payloadTracer)
-        receiveBufferSize = settings.bufferSize
-        onFailure = { log.connectionFailed($0) }
     }
 }

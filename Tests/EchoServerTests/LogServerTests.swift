@@ -162,7 +162,8 @@ import Testing
         try onHub {
             let listener = try Listener(on: SocketAddress(ip: "127.0.0.1", port: 0)!)
             let counters = CounterRow(counters: Counters(rows: 1), row: 0)
-            let handler = BlockingContext(Settings(), log, counters).handler
+            let live = LiveSettings(Settings(), Configuration(try Options.parse([])))
+            let handler = BlockingContext(live, log, counters).handler
             let server = StreamServer(listener) { try handler.serve($0) }
             server.start()
             let client = try Connection.connect(to: listener.address)

@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct SettingsTests {
     private func settings(_ arguments: [String] = [], environment: [String: String] = [:]) throws -> Settings {
-        try Settings(Options.parse(arguments), environment: Environment { environment[$0] })
+        try Settings(SettingSources(Options.parse(arguments).given, environment: { environment[$0] }))
     }
 
     @Test func `with nothing given, the defaults count`() throws {
@@ -76,17 +76,34 @@ import Testing
         #expect(settings.processes == 2)
     }
 
+    @Test func `whether an address was named is known`() throws {
+        try #expect(!settings(["--model", "thread"]).namesAddress)
+        try #expect(settings(["--port", "8080"]).namesAddress)
+        try #expect(settings(environment: ["ECHO_SERVER_HOST": "::1"]).namesAddress)
+    }
+
     @Test func `as many workers as there are processors is auto`() throws {
         try #expect(settings(["--workers", "auto"]).workers >= 1)
     }
 
     @Test(arguments: [
-        ["--model", "thread", "--workers", "2"], ["--model", "process", "--processes", "2"], ["--pool-size", "4"],
+        (["--model", "thread", "--workers", "2"], "--workers: '2' goes with the model green, not with thread"),
+        (["--model", "process", "--processes", "2"], "--processes: '2' goes with the model green, not with process"),
+        (["--model", "thread", "--workers", "1"], "--workers: '1' goes with the model green, not with thread"),
+        (["--pool-size", "4"], "--pool-size: '4' goes with the models thread and process, not with green"),
     ])
-    func `what does not go together ends with status 64`(arguments: [String]) {
+    func `what does not go together ends with status 64`(arguments: [String], message: String) {
         let failure = #expect(throws: StartFailure.self) { try settings(arguments) }
         #expect(failure?.status == .usage)
-        #expect(failure?.message.contains(arguments.last!) == true || failure?.message.contains("--workers") == true)
+        #expect(failure?.message == message)
+    }
+
+    @Test func `what does not go together and is in the environment ends with status 78`() {
+        let failure = #expect(throws: StartFailure.self) {
+            try settings(["--model", "thread"], environment: ["ECHO_SERVER_WORKERS": "2"])
+        }
+        #expect(failure?.status == .configuration)
+        #expect(failure?.message == "ECHO_SERVER_WORKERS: '2' goes with the model green, not with thread")
     }
 
     @Test(arguments: ["idle-timeout", "write-timeout"])
@@ -141,7 +158,7 @@ import Testing
             + each(["0", "10000001", "all"], of: "max-connections-per-ip", "a number from 1 to 10000000")
             + each(["wait", ""], of: "overflow", "defer or reject")
             + ["idle-timeout", "write-timeout", "drain-timeout"].flatMap { name in
-                each(["-0.001", "inf", "nan", "10s", "1,5", ""], of: name, "a number of seconds, 0 or more")
+                each(["-0.001", "inf", "nan", "10s", "1,5", "0x10", ""], of: name, "a number of seconds, 0 or more")
             }
             + each(["verbose", "INFO", ""], of: "log-level", "a level, trace to critical")
             + each(["xml", "JSON", ""], of: "log-format", "auto, text, json or journal")

@@ -12,7 +12,7 @@ extension EndToEnd {
             for option in [
                 "host", "port", "unix-socket", "model", "transform", "workers", "processes", "pool-size", "buffer-size",
                 "backlog", "max-connections", "max-connections-per-ip", "overflow", "idle-timeout", "write-timeout",
-                "drain-timeout", "log-level", "log-format",
+                "drain-timeout", "log-level", "log-format", "config",
             ] {
                 #expect(result.output.contains("--\(option) "))
             }
@@ -64,6 +64,54 @@ extension EndToEnd {
                 $0.environment = ["ECHO_SERVER_TRANSFORM": "echo", "ECHO_SERVER_PORT": "not looked at"]
             }) { server in
                 try #expect(server.answer(to: "as it is") == "as it is")
+            }
+        }
+
+        // MARK: Configuration
+
+        @Test func `a good configuration is checked without a word`() throws {
+            try withTemporaryPath("settings") { path in
+                try write("model = process\npool-size = 2\n", to: path)
+                let result = try Program.run(Program.built("echo-server", ["--config", path, "--check-config"]))
+                #expect(result.exit == .status(0))
+                #expect(result.output == "")
+                #expect(result.error == "")
+            }
+        }
+
+        @Test(arguments: [
+            ("port = 70000", "settings:1: port: '70000' is not a port, 0 to 65535"),
+            ("# x\nprot = 80", "settings:2: 'prot' is not a setting's name"),
+            ("pool-size = 2", "settings:1: pool-size: '2' goes with the models thread and process, not with green"),
+        ])
+        func `a bad configuration ends it with status 78, and one line with file, line and what is wrong`(
+            text: String, message: String
+        ) throws {
+            try withTemporaryPath("settings") { path in
+                try write(text, to: path)
+                for options in [[], ["--check-config"], ["--print-config"]] {
+                    let result = try Program.run(Program.built("echo-server", ["--config", path] + options))
+                    #expect(result.exit == .status(78))
+                    #expect(result.output == "")
+                    #expect(result.error == "echo-server: \(path.dropLast(8))\(message)\n")
+                }
+            }
+        }
+
+        @Test func `the configuration is printed with the origin of each value`() throws {
+            try withTemporaryPath("settings") { path in
+                try write("port = 7\nhost = ::1\n", to: path)
+                var launch = try Program.built("echo-server", ["--config", path, "--print-config", "--port", "9"])
+                launch.environment["ECHO_SERVER_MODEL"] = "thread"
+                let result = try Program.run(launch)
+                #expect(result.exit == .status(0))
+                #expect(result.error == "")
+                for line in [
+                    "port = 9  # --port", "host = ::1  # \(path):2", "model = thread  # ECHO_SERVER_MODEL",
+                    "transform = upper  # default",
+                ] {
+                    #expect(result.output.split(separator: "\n").contains { $0 == line })
+                }
             }
         }
     }

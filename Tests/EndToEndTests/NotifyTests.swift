@@ -106,7 +106,7 @@ extension EndToEnd {
                 #expect(time >= before)
                 #expect(time <= Deadline.now.nanoseconds / 1000)
                 #expect(try manager.wait().hasPrefix("READY=1\n"))
-                try server.program.waitOnHub(forLineContaining: "nothing to reread")
+                try server.program.waitOnHub(forLineContaining: "reloaded: nothing has changed")
                 try client.expect("AFTER", to: "after")
             }
         }
@@ -119,7 +119,7 @@ extension EndToEnd {
                 try client.expect("BEFORE", to: "before")
                 for child in try server.program.status().children { kill(child, SIGHUP) }
                 server.program.send(SIGHUP)
-                try server.program.waitOnHub(forLineContaining: "nothing to reread")
+                try server.program.waitOnHub(forLineContaining: "reloaded: nothing has changed")
                 try client.expect("AFTER", to: "after")
                 try #expect(server.answer(to: "another") == "ANOTHER")
             }

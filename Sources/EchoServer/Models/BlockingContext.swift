@@ -2,20 +2,34 @@ import GreenNet
 
 /// What an OS thread or a child process needs to serve connections: it has no hub, so its sockets block.
 struct BlockingContext: Sendable {
-    let handler: EchoHandler
-    let receiveBufferSize: Int
-    /// Told of connections that ended with an error.
-    let onFailure: @Sendable (NetError) -> Void
+    private let live: LiveSettings
+    private let log: ServerLog
+    private let counters: CounterRow
+
+    init(_ live: LiveSettings, _ log: ServerLog, _ counters: CounterRow) {
+        (self.live, self.log, self.counters) = (live, log, counters)
+    }
+
+    /// For a connection that begins now.
+    var handler: EchoHandler {
+        let settings = live.now
+        return EchoHandler(
+            transform: settings.transform, idleTimeout: settings.idleTimeout, writeTimeout: settings.writeTimeout,
+            counters: counters, onReceive: log.payloadTracer)
+    }
 
     /// From the first byte to the last.  The connection comes back open.
     func serve(_ descriptor: Int32, _ peer: SocketAddress) -> (Connection, ConnectionEnd) {
-        let connection = Connection(blocking: descriptor, peer: peer, receiveBufferSize: receiveBufferSize)
+        let connection = Connection(blocking: descriptor, peer: peer, receiveBufferSize: live.now.bufferSize)
         do throws(NetError) {
             try handler.serve(connection)
             return (connection, .done)
         } catch {
-            onFailure(error)
+            log.connectionFailed(error)
             return (connection, ConnectionEnd(error))
         }
     }
+
+    /// In a process that serves one after the other and has been told to.
+    func reload() { _ = try? live.reload() }
 }

@@ -9,6 +9,7 @@ final class WorkerModel: ConnectionModel {
     var socketsBlock: Bool { true }
 
     func start(_ socket: consuming Accepted, for server: StreamServer) {
+        if ServingSignals.takeReload() { context.reload() }
         let peer = socket.peer
         let number = socket.releaseDescriptor()
         server.connectionStarted()

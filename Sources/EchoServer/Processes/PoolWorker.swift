@@ -4,13 +4,13 @@ import GreenNet
 struct PoolWorker {
     private let server: ([ListeningSocket]) -> StreamServer
 
-    init(_ settings: Settings, _ shared: SharedState, _ log: ServerLog, row: Int) {
+    init(_ live: LiveSettings, _ shared: SharedState, _ log: ServerLog, row: Int) {
         server = { sockets in
             let counters = CounterRow(counters: shared.counters, row: row)
             let server = StreamServer(
                 sockets.map { Listener(offHub: $0, shouldStop: { ServingSignals.shouldStop }) },
-                model: WorkerModel(BlockingContext(settings, log, counters)),
-                admission: AdmissionRow(shared.admission, row: row, of: shared.rows), overflow: settings.overflow)
+                model: WorkerModel(BlockingContext(live, log, counters)),
+                admission: AdmissionRow(shared.admission, row: row, of: shared.rows), overflow: live.now.overflow)
             log.follow(server, counters)
             return server
         }

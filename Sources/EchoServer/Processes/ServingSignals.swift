@@ -13,6 +13,7 @@ enum ServingSignals {
     nonisolated(unsafe) static var serving: Int32 = -1
     nonisolated(unsafe) private static var listening = UnsafeMutableBufferPointer<Int32>(start: nil, count: 0)
     nonisolated(unsafe) private(set) static var shouldStop = false
+    nonisolated(unsafe) private static var shouldReload = false
     nonisolated(unsafe) private static var timeToDrain = itimerval()
     nonisolated(unsafe) private static var isDraining = false
 
@@ -21,14 +22,12 @@ enum ServingSignals {
         serving = descriptor
         handle(finish, finishHandler)
         signal(SIGTERM, SIG_IGN)
-        ignoreInterrupt()
+        leaveTheRestToTheParent()
     }
 
-    /// A Ctrl-C, or the end of a terminal, reaches all of its processes; the parent says what it means.
-    private static func ignoreInterrupt() {
-        signal(SIGINT, SIG_IGN)
-        signal(SIGHUP, SIG_IGN)
-        signal(SIGUSR1, SIG_IGN)  // the parent tells the state of all
+    /// A Ctrl-C, say, reaches all of a terminal's processes; the parent says what it means.
+    private static func leaveTheRestToTheParent() {
+        for number in [SIGINT, SIGHUP, SIGUSR1] { signal(number, SIG_IGN) }
     }
 
     /// For a process that nobody looks after, with one client: TERM and INT give that `time` to be done, and then mean the same.
@@ -52,7 +51,14 @@ enum ServingSignals {
         _ = listening.initialize(from: descriptors)
         handle(finish, finishHandler)
         handle(SIGTERM, stopHandler)
-        ignoreInterrupt()
+        leaveTheRestToTheParent()
+        handle(SIGHUP) { _ in ServingSignals.shouldReload = true }
+    }
+
+    /// Whether a worker was told to read its settings again, since it asked last.
+    static func takeReload() -> Bool {
+        defer { shouldReload = false }
+        return shouldReload
     }
 
     /// Before it waits for its first client.

@@ -13,8 +13,8 @@ final class SharedAdmission: @unchecked Sendable {
     private let peerCounts: UnsafeMutablePointer<Int32>  // peers x rows
     private let peerSlots: Int
     private let rows: Int
-    let places: Int
-    let placesPerPeer: Int
+    private let placesNow: UnsafeMutablePointer<Int>
+    private let placesPerPeer: Int?
 
     /// One address that has connections, or had.
     private struct Peer {
@@ -23,11 +23,14 @@ final class SharedAdmission: @unchecked Sendable {
         var count: Int32 = 0
     }
 
-    init(places: Int, placesPerPeer: Int, rows: Int) {
-        (self.places, self.placesPerPeer, self.rows) = (places, placesPerPeer, rows)
+    /// `most` is what `places` can become, at most.
+    init(places: Int, most: Int, perPeer placesPerPeer: Int?, rows: Int) {
+        (self.placesPerPeer, self.rows) = (placesPerPeer, rows)
+        placesNow = SharedMemory.allocate(1, of: Int.self)
+        placesNow.pointee = places
         taken = SharedMemory.allocate(rows, of: Int32.self)
         // More than there can be peers with a connection, so that there is always one to reuse.
-        peerSlots = placesPerPeer < places ? places * 2 : 1
+        peerSlots = placesPerPeer == nil ? 1 : most * 2
         peers = SharedMemory.allocate(peerSlots, of: Peer.self)
         peerCounts = SharedMemory.allocate(peerSlots * rows, of: Int32.self)
         makeLock()
@@ -50,9 +53,15 @@ final class SharedAdmission: @unchecked Sendable {
 
     // MARK: Places
 
+    /// How many connections there may be at once.
+    var places: Int {
+        get { locked { placesNow.pointee } }
+        set { locked { placesNow.pointee = newValue } }
+    }
+
     fileprivate func reserve(row: Int) -> Bool {
         locked {
-            guard (0..<rows).reduce(0, { $0 + Int(taken[$1]) }) < places else { return false }
+            guard (0..<rows).reduce(0, { $0 + Int(taken[$1]) }) < placesNow.pointee else { return false }
             taken[row] += 1
             return true
         }
@@ -63,7 +72,7 @@ final class SharedAdmission: @unchecked Sendable {
     // MARK: Peers
 
     fileprivate func admit(_ peer: SocketAddress, row: Int) -> Bool {
-        guard placesPerPeer < places, let address = peer.hostBits else { return true }
+        guard let placesPerPeer, let address = peer.hostBits else { return true }
         return locked {
             let slot = slotToUse(for: address)
             guard peers[slot].count < placesPerPeer else { return false }
@@ -74,7 +83,7 @@ final class SharedAdmission: @unchecked Sendable {
     }
 
     fileprivate func leave(_ peer: SocketAddress, row: Int) {
-        guard placesPerPeer < places, let address = peer.hostBits else { return }
+        guard placesPerPeer != nil, let address = peer.hostBits else { return }
         locked {
             guard let slot = slots(from: address).first(where: { peers[$0].isUsed && peers[$0].address == address })
             else {
@@ -120,7 +129,7 @@ final class SharedAdmission: @unchecked Sendable {
     func settleCrash(row: Int) {
         locked {
             taken[row] = 0
-            guard placesPerPeer < places else { return }
+            guard placesPerPeer != nil else { return }
             for slot in 0..<peerSlots where peers[slot].isUsed {
                 peers[slot].count -= peerCounts[slot * rows + row]
                 peerCounts[slot * rows + row] = 0
@@ -133,10 +142,12 @@ final class SharedAdmission: @unchecked Sendable {
 final class AdmissionRow: Admission {
     private let shared: SharedAdmission
     private let row: Int
-    let isShared: Bool
+    let lookInterval: Duration?
 
     init(_ shared: SharedAdmission, row: Int, of rows: Int) {
-        (self.shared, self.row, isShared) = (shared, row, rows > 1)
+        (self.shared, self.row) = (shared, row)
+        // Alone, it waits for nothing but a larger limit.
+        lookInterval = .milliseconds(rows > 1 ? 10 : 250)
     }
 
     func reserve() -> Bool { shared.reserve(row: row) }

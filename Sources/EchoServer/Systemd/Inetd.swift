@@ -5,12 +5,12 @@ import GreenNet
 ///
 /// No hub: one client may as well block.  What goes for all connections (limits, counters) is the business of whoever accepts.
 struct Inetd {
-    private let settings: Settings
+    private let live: LiveSettings
     private let log: ServerLog
 
-    init(settings: Settings) {
-        self.settings = settings
-        log = ServerLog(level: settings.logLevel, format: settings.logFormat)
+    init(_ live: LiveSettings) {
+        self.live = live
+        log = ServerLog(level: live.now.logLevel, format: live.now.logFormat)
     }
 
     /// inetd makes the client all three standard streams: what is said on standard error, the client would hear.
@@ -40,9 +40,9 @@ struct Inetd {
             if error == .notConnected { return }
             throw StartFailure(.configuration, "--inetd: standard input \(error)")
         }
-        ServingSignals.installForOnlyClient(STDIN_FILENO, within: settings.drainTimeout)
+        ServingSignals.installForOnlyClient(STDIN_FILENO, within: live.now.drainTimeout)
         let counters = CounterRow(counters: Counters(rows: 1), row: 0)
-        let (connection, end) = BlockingContext(settings, log, counters).serve(STDIN_FILENO, peer)
+        let (connection, end) = BlockingContext(live, log, counters).serve(STDIN_FILENO, peer)
         connection.close()
         if end == .failed { throw StartFailure(.system, "the connection with \(peer) has failed") }
     }

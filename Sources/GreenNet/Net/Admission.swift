@@ -8,8 +8,9 @@ package protocol Admission: AnyObject {
     func admit(_ peer: SocketAddress) -> Bool
     /// A connection of `peer` that was admitted has ended.
     func leave(_ peer: SocketAddress)
-    /// Places can come free by what happens on other hubs or in other processes, which nobody tells this one.
-    var isShared: Bool { get }
+    /// How often to look for a place that has come free elsewhere, on another hub or by a new limit, which nobody tells this server.
+    /// Nil where that can't be.
+    var lookInterval: Duration? { get }
 }
 
 /// A number of places for one server.
@@ -27,5 +28,5 @@ final class LocalAdmission: Admission {
     func release() { free += 1 }
     func admit(_ peer: SocketAddress) -> Bool { true }
     func leave(_ peer: SocketAddress) {}
-    var isShared: Bool { false }
+    var lookInterval: Duration? { nil }
 }

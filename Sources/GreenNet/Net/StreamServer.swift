@@ -40,8 +40,6 @@ public final class StreamServer {
 
     /// How long `drain` waits, after its deadline, for what was received to be answered.
     package static let grace = Duration.seconds(1)
-    /// How often a server looks for a place that other hubs or processes may have freed.
-    private static let placeInterval = Duration.milliseconds(10)
 
     /// What becomes of a connection that comes when the server is full.
     public enum Overflow: String, Sendable {
@@ -128,11 +126,11 @@ public final class StreamServer {
 
     private func waitForPlace() throws(WaitError) {
         guard let thread = Context.running else {
-            SystemCalls.sleepUnlessSignalled(StreamServer.placeInterval)
+            SystemCalls.sleepUnlessSignalled(admission.lookInterval ?? .milliseconds(10))
             if listeners[0].isAskedToStop { throw .closed }
             return
         }
-        let nextLook: Deadline = admission.isShared ? .after(StreamServer.placeInterval) : .never
+        let nextLook = admission.lookInterval.map { Deadline.after($0) } ?? .never
         let error = thread.error(after: thread.wait(for: .event, until: nextLook, in: placeFreed))
         if let error, error != .deadlinePassed { throw error }
     }

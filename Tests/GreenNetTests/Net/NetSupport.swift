@@ -258,27 +258,3 @@ func expectSame(_ bytes: [UInt8], _ wanted: [UInt8], sourceLocation: SourceLocat
         "\(bytes.count) bytes in place of \(wanted.count), different from \(place ?? min(bytes.count, wanted.count)) on",
         sourceLocation: sourceLocation)
 }
-
-func withTemporaryDirectory<R>(_ body: (String) throws -> R) throws -> R {
-    var path = Array("/tmp/greennet-XXXXXX".utf8CString)
-    try #require(mkdtemp(&path) != nil)
-    let directory = path.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
-    defer {
-        for name in entries(of: directory) { unlink("\(directory)/\(name)") }
-        rmdir(directory)
-    }
-    return try body(directory)
-}
-
-func entries(of path: String) -> [String] {
-    guard let directory = opendir(path) else { return [] }
-    defer { closedir(directory) }
-    var names: [String] = []
-    while let entry = readdir(directory) {
-        names.append(
-            withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            })
-    }
-    return names.filter { $0 != "." && $0 != ".." }.sorted()
-}

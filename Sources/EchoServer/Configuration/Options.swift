@@ -1,6 +1,7 @@
 import ArgumentParser
 
-/// The options as they are given; nil where one is not.  `Settings` puts the environment and the defaults under them, and checks them.
+/// The options as they are given; nil where one is not.  `Settings` puts the environment, the configuration file and the defaults under
+/// them, and checks them.
 struct Options: ParsableArguments {
     @Option(help: ArgumentHelp("Address or name to listen on (default: 127.0.0.1).", valueName: "host"))
     var host: String?
@@ -75,4 +76,27 @@ struct Options: ParsableArguments {
             "auto, text, json or journal; auto: the journal's where it reads, text on a terminal, else JSON (default: auto).",
             valueName: "format"))
     var logFormat: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "A file of settings, KEY = VALUE, keys as the options' names; read again on HUP.", valueName: "file"))
+    var config: String?
+
+    @Flag(help: "Check all settings, and end.")
+    var checkConfig = false
+
+    @Flag(help: "Print every setting and where it comes from, and end.")
+    var printConfig = false
+
+    /// Those that were given, by their names.
+    var given: [String: String] {
+        let all: [String: String?] = [
+            "host": host, "port": port, "unix-socket": unixSocket, "model": model, "transform": transform,
+            "workers": workers, "processes": processes, "pool-size": poolSize, "buffer-size": bufferSize,
+            "backlog": backlog, "max-connections": maxConnections, "max-connections-per-ip": maxConnectionsPerIp,
+            "overflow": overflow, "idle-timeout": idleTimeout, "write-timeout": writeTimeout,
+            "drain-timeout": drainTimeout, "log-level": logLevel, "log-format": logFormat,
+        ]
+        return all.compactMapValues { $0 }
+    }
 }

@@ -1,0 +1,75 @@
+import GreenNet
+
+/// A file of settings, a line each: `drain-timeout = 30`, as the option is called, or `ECHO_SERVER_DRAIN_TIMEOUT=30`, as in a file of
+/// environment variables.  Empty lines and those that begin with `#` don't count; a value may stand in quotes.
+struct ConfigurationFile {
+    private let path: String
+    private var entries: [String: Entry] = [:]
+
+    private struct Entry {
+        let value: String
+        let line: Int
+        let key: String
+    }
+
+    /// What a file may be long: a longer one is not a configuration.
+    private static let longest = 1 << 20
+
+    /// Throws `StartFailure` that names file and line, where it can't be read, or has a line or a key that means nothing.
+    init(path: String) throws(StartFailure) {
+        let bytes: [UInt8]
+        do {
+            bytes = try SmallFile.read(path, upTo: ConfigurationFile.longest)
+        } catch {
+            throw StartFailure(.configuration, "\(path): \(error)")
+        }
+        try self.init(path: path, text: String(decoding: bytes, as: UTF8.self))
+    }
+
+    init(path: String, text: String) throws(StartFailure) {
+        self.path = path
+        for (index, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
+            try add(line, number: index + 1)
+        }
+    }
+
+    func value(of name: String) -> (text: String, origin: SettingSources.Origin)? {
+        entries[name].map { ($0.value, .file(path: path, line: $0.line, key: $0.key)) }
+    }
+
+    private mutating func add(_ line: Substring, number: Int) throws(StartFailure) {
+        let line = line.trimmed
+        guard !line.isEmpty, !line.hasPrefix("#") else { return }
+        guard let equals = line.firstIndex(of: "=") else {
+            throw StartFailure(.configuration, "\(path):\(number): '\(line)' is not a setting, KEY = VALUE")
+        }
+        let key = String(line[..<equals].trimmed)
+        let name = ConfigurationFile.name(of: key)
+        guard Settings.names.contains(name) else {
+            throw StartFailure(.configuration, "\(path):\(number): '\(key)' is not a setting's name")
+        }
+        if let earlier = entries[name] {
+            throw StartFailure(.configuration, "\(path):\(number): \(key) was given in line \(earlier.line) already")
+        }
+        entries[name] = Entry(value: line[line.index(after: equals)...].trimmed.unquoted, line: number, key: key)
+    }
+
+    private static func name(of key: String) -> String {
+        guard key.hasPrefix(SettingSources.variablePrefix) else { return key }
+        return String(key.dropFirst(SettingSources.variablePrefix.count).lowercased().map { $0 == "_" ? "-" : $0 })
+    }
+}
+
+extension Substring {
+    fileprivate var trimmed: Substring {
+        let start = drop { $0.isWhitespace }
+        return start[..<(start.lastIndex { !$0.isWhitespace }.map { start.index(after: $0) } ?? start.startIndex)]
+    }
+
+    fileprivate var unquoted: String {
+        for quote in ["\"", "'"] where count >= 2 && hasPrefix(quote) && hasSuffix(quote) {
+            return String(dropFirst().dropLast())
+        }
+        return String(self)
+    }
+}

@@ -1,0 +1,63 @@
+import Glibc
+
+/// Where settings come from, the first that has a value counting: the option, the environment (`ECHO_SERVER_DRAIN_TIMEOUT` for
+/// `--drain-timeout`), the configuration file.
+struct SettingSources {
+    private let options: [String: String]
+    private let environment: (String) -> String?
+    private let file: ConfigurationFile?
+
+    /// `environment` is the process's own, unless a test gives another.
+    init(
+        _ options: [String: String], environment: @escaping (String) -> String? = SettingSources.processEnvironment,
+        file: ConfigurationFile? = nil
+    ) {
+        (self.options, self.environment, self.file) = (options, environment, file)
+    }
+
+    static func processEnvironment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+
+    /// Where one value was given.
+    enum Origin: Equatable {
+        case `default`
+        case option(String)
+        case variable(String)
+        case file(path: String, line: Int, key: String)
+
+        /// The complaint about a value, with the exit status that its origin asks for.
+        func failure(_ complaint: String) -> StartFailure {
+            switch self {
+            case .default: StartFailure(.configuration, complaint)
+            case .option: StartFailure(.usage, "\(self): \(complaint)")
+            case .variable: StartFailure(.configuration, "\(self): \(complaint)")
+            case .file(let path, let line, let key):
+                StartFailure(.configuration, "\(path):\(line): \(key): \(complaint)")
+            }
+        }
+    }
+
+    /// The value that counts; nil where none was given.
+    func pick(_ name: String) -> (text: String, origin: Origin)? {
+        if let text = options[name] { return (text, .option(name)) }
+        let variable = SettingSources.variable(for: name)
+        if let text = environment(variable) { return (text, .variable(variable)) }
+        return file?.value(of: name)
+    }
+
+    static let variablePrefix = "ECHO_SERVER_"
+
+    static func variable(for name: String) -> String {
+        variablePrefix + name.uppercased().map { $0 == "-" ? "_" : $0 }
+    }
+}
+
+extension SettingSources.Origin: CustomStringConvertible {
+    var description: String {
+        switch self {
+        case .default: "default"
+        case .option(let name): "--\(name)"
+        case .variable(let name): name
+        case .file(let path, let line, _): "\(path):\(line)"
+        }
+    }
+}

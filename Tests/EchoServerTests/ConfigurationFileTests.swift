@@ -1,0 +1,60 @@
+import TestSupport
+import Testing
+
+@testable import EchoServer
+
+@Suite struct ConfigurationFileTests {
+    private func value(of name: String, in text: String) throws -> String? {
+        try ConfigurationFile(path: "f", text: text).value(of: name)?.text
+    }
+
+    @Test(arguments: [
+        "port=7", "port = 7", "  port\t=  7  ", "port = '7'", "port = \"7\"", "ECHO_SERVER_PORT=7", "ECHO_SERVER_PORT='7'",
+        "# port = 8\n\nport = 7\n", "port = 7\r\nhost = ::1\r\n", "host = ::1\nport = 7",
+    ])
+    func `a setting is a line, as the option or the variable is called`(text: String) throws {
+        #expect(try value(of: "port", in: text) == "7")
+    }
+
+    @Test(arguments: [
+        ("host = \"", "\""), ("host = '\"'", "\""), ("host = a=b", "a=b"), ("host = a b", "a b"), ("host = a # b", "a # b"),
+        ("host =", ""), ("host = ''", ""),
+    ])
+    func `a value is what stands behind the first equals sign, without its quotes`(text: String, value: String) throws {
+        #expect(try self.value(of: "host", in: text) == value)
+    }
+
+    @Test func `what is not in it is nowhere`() throws { #expect(try value(of: "port", in: "host = ::1") == nil) }
+
+    @Test(arguments: [
+        ("port 7", "f:1: 'port 7' is not a setting, KEY = VALUE"),
+        ("\n# x\nprot = 7", "f:3: 'prot' is not a setting's name"),
+        ("ECHO_SERVER_PROT=7", "f:1: 'ECHO_SERVER_PROT' is not a setting's name"),
+        ("config = x", "f:1: 'config' is not a setting's name"),
+        ("port = 7\nhost = x\nECHO_SERVER_PORT=8", "f:3: ECHO_SERVER_PORT was given in line 1 already"),
+        ("= 7", "f:1: '' is not a setting's name"),
+    ])
+    func `a line that means nothing is an error with file and line`(text: String, message: String) {
+        let failure = #expect(throws: StartFailure.self) { try ConfigurationFile(path: "f", text: text) }
+        #expect(failure?.status == .configuration)
+        #expect(failure?.message == message)
+    }
+
+    @Test func `a file that can't be read is named, with the reason`() throws {
+        try withTemporaryDirectory { directory in
+            for (path, reason) in [("\(directory)/none", "ENOENT"), (directory, "EISDIR"), ("/dev/zero", "EFBIG")] {
+                let failure = #expect(throws: StartFailure.self) { try ConfigurationFile(path: path) }
+                #expect(failure?.status == .configuration)
+                #expect(failure?.message.hasPrefix("\(path): ") == true)
+                #expect(failure?.message.contains(reason) == true)
+            }
+        }
+    }
+
+    @Test func `bytes that are no text are part of a value, or a line that means nothing`() {
+        let bytes: [UInt8] = [0xff, 0xfe, 0x00, 0x0a]
+        #expect(throws: StartFailure.self) {
+            try ConfigurationFile(path: "f", text: String(decoding: bytes, as: UTF8.self))
+        }
+    }
+}

@@ -1,0 +1,70 @@
+import TestSupport
+import Testing
+
+@testable import EchoServer
+
+@Suite struct LiveSettingsTests {
+    /// Gives `body` settings from a file with `text`, and a way to write another text into it.
+    private func withFile(
+        _ text: String, _ arguments: [String] = [], _ body: (LiveSettings, (String) throws -> Void) throws -> Void
+    ) throws {
+        try withTemporaryDirectory { directory in
+            let path = "\(directory)/settings"
+            try write(text, to: path)
+            let configuration = Configuration(try Options.parse(arguments + ["--config", path]))
+            try body(LiveSettings(configuration.read(), configuration)) { try write($0, to: path) }
+        }
+    }
+
+    @Test func `what a running server can take over is taken over, and what it can't is named`() throws {
+        try withFile("transform = echo\nport = 7") { live, write in
+            try write("transform = upper\nport = 8\nidle-timeout = 5\nmax-connections = 9")
+            let result = try live.reload()
+            #expect(result.changed == ["transform", "max-connections", "idle-timeout"])
+            #expect(result.needRestart == ["port"])
+            #expect(live.now.transform == .upper)
+            #expect(live.now.idleTimeout == .seconds(5))
+            #expect(live.now.maxConnections == 9)
+            #expect(live.now.port == 7)
+        }
+    }
+
+    @Test func `a setting that has gone from the file has its default again`() throws {
+        try withFile("drain-timeout = 3") { live, write in
+            try write("")
+            #expect(try live.reload().changed == ["drain-timeout"])
+            #expect(live.now.drainTimeout == .seconds(10))
+        }
+    }
+
+    @Test(arguments: ["transform = loud", "transfrom = upper", "transform = upper\nport = http", "pool-size = 2"])
+    func `where anything is wrong, nothing changes`(text: String) throws {
+        try withFile("transform = echo\ndrain-timeout = 3") { live, write in
+            try write(text)
+            #expect(throws: StartFailure.self) { try live.reload() }
+            #expect(live.now.transform == .echo)
+            #expect(live.now.drainTimeout == .seconds(3))
+        }
+    }
+
+    @Test func `an option goes on winning`() throws {
+        try withFile("transform = echo", ["--transform", "upper"]) { live, write in
+            try write("transform = echo\nwrite-timeout = 1")
+            #expect(try live.reload().changed == ["write-timeout"])
+            #expect(live.now.transform == .upper)
+        }
+    }
+
+    @Test func `the listing has each setting with where it comes from`() throws {
+        try withTemporaryDirectory { directory in
+            let path = "\(directory)/settings"
+            try write("\nmodel = thread\n", to: path)
+            let options = try Options.parse(["--config", path, "--idle-timeout", "2.5"])
+            let lines = try Configuration(options).listing().split(separator: "\n").map(String.init)
+            #expect(lines.count == Settings.all.count)
+            #expect(lines.contains("model = thread  # \(path):2"))
+            #expect(lines.contains("idle-timeout = 2.5  # --idle-timeout"))
+            #expect(lines.contains("unix-socket = none  # default"))
+        }
+    }
+}

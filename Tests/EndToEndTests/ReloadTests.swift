@@ -1,0 +1,87 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+extension EndToEnd {
+    /// HUP: the configuration is read again, in every process that serves.
+    @Suite(.serialized) struct ReloadTests {
+        private func withConfiguredServer(
+            _ model: ServerModel, _ text: String, _ arguments: [String] = [],
+            _ body: @escaping @Sendable (Server, _ rewrite: @Sendable (String) throws -> Void) throws -> Void
+        ) throws {
+            try withTemporaryPath("settings") { path in
+                try write(text, to: path)
+                try withServer(model, ["--config", path] + arguments) { server in
+                    try body(server) { text in
+                        try write(text, to: path)
+                        server.program.send(SIGHUP)
+                    }
+                }
+            }
+        }
+
+        @Test(arguments: ServerModel.all + ServerModel.arrangements)
+        func `new connections have the new settings, and open ones keep theirs`(model: ServerModel) throws {
+            try withConfiguredServer(model, "transform = echo") { server, rewrite in
+                let old = try server.connect()
+                defer { old.close() }
+                try old.expect("as it is", to: "as it is")
+                try rewrite("transform = upper")
+                _ = try server.program.waitForLine(containing: "reloaded: changed: transform")
+                // Other processes hear of it a moment later.
+                for _ in 0..<8 {
+                    try #expect(eventuallyOnHub { try server.answer(to: "new") == "NEW" })
+                }
+                try old.expect("still as it is", to: "still as it is")
+            }
+        }
+
+        @Test(arguments: ServerModel.all + ServerModel.arrangements)
+        func `a mistake is logged with file and line, and changes nothing`(model: ServerModel) throws {
+            try withConfiguredServer(model, "transform = echo") { server, rewrite in
+                try #expect(server.answer(to: "one") == "one")
+                try rewrite("transform = upper\nprot = 80")
+                let line = try server.program.waitForLine(containing: "not reloaded")
+                #expect(line.contains("settings:2: 'prot' is not a setting's name"))
+                for _ in 0..<8 { try #expect(server.answer(to: "two") == "two") }
+                try rewrite("transform = upper")
+                _ = try server.program.waitForLine(containing: "reloaded: changed: transform")
+                try #expect(eventuallyOnHub { try server.answer(to: "three") == "THREE" })
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `a larger limit lets in those who wait`(model: ServerModel) throws {
+            try withConfiguredServer(model, "max-connections = 1") { server, rewrite in
+                let first = try server.connect()
+                defer { first.close() }
+                try first.expect("FIRST", to: "first")
+                let second = try server.connect()
+                defer { second.close() }
+                try second.sendAll(Array("second".utf8))
+                #expect(throws: NetError.self) { try second.receive(until: .after(.milliseconds(100))) }
+                try rewrite("max-connections = 2")
+                var answer: [UInt8] = []
+                while answer.count < 6, let bytes = try second.receive(until: .after(.patient(10))) { answer += bytes }
+                #expect(answer == Array("SECOND".utf8))
+            }
+        }
+
+        @Test func `what only a restart can change is named`() throws {
+            try withConfiguredServer(.green, "backlog = 16") { server, rewrite in
+                try rewrite("backlog = 32")
+                _ = try server.program.waitForLine(
+                    containing: "reloaded: nothing has changed; only a restart changes backlog")
+            }
+        }
+
+        @Test func `without a configuration file, nothing changes`() throws {
+            try withServer(.green) { server in
+                server.program.send(SIGHUP)
+                _ = try server.program.waitForLine(containing: "reloaded: nothing has changed")
+                try #expect(server.answer(to: "still") == "STILL")
+            }
+        }
+    }
+}
