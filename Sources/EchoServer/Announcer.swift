@@ -7,23 +7,37 @@ final class Announcer {
     private let log: ServerLog
     /// Nil where no service manager wants to be told.
     private let notifier: Notifier?
-    private var isStopping = false
+    private(set) var stage = Stage.starting
+    /// What it accepts on, for all hubs, while it does.
+    private var sockets: [ListeningSocket] = []
+    /// Those of this process, without the one it runs on.
+    private var hubs: [HubThread] = []
+
+    enum Stage {
+        case starting, accepting, stopping
+    }
 
     init(_ live: LiveSettings, _ shared: SharedState, _ log: ServerLog, _ variables: ManagerVariables) {
         (self.live, self.shared, self.log) = (live, shared, log)
         notifier = Notifier(variables) { shared.status(live.now.model) }
     }
 
-    /// Connections are accepted on `sockets`, by this process' hub, by `hubs` or by other processes.
-    func serving(on sockets: [ListeningSocket], _ hubs: [HubThread] = []) {
-        log.listening(on: sockets.map(\.address), live.now, shared)
+    /// The settings as they are now.
+    var settings: Settings { live.now }
+
+    /// Connections are accepted on the `sockets` of each hub, by this process' hub, by `hubs` or by other processes.
+    func serving(on sockets: [[ListeningSocket]], _ hubs: [HubThread] = []) {
+        // Copies of one that was passed in have one queue.
+        self.sockets = sockets[0][0].isInherited ? sockets[0] : Array(sockets.joined())
+        (self.hubs, stage) = (hubs, .accepting)
+        log.listening(on: sockets[0].map(\.address), live.now, shared)
         notifier?.ready(hubs)
     }
 
     /// What HUP asks for; whatever comes of it, the service goes on.
     func reload() {
         // The manager knows of no way back, and nobody would use what was reread.
-        guard !isStopping else { return }
+        guard stage != .stopping else { return }
         if let notifier { notifier.reloading(reread) } else { reread() }
     }
 
@@ -37,9 +51,26 @@ final class Announcer {
     }
 
     func draining(after signal: Int32) {
-        isStopping = true
+        stage = .stopping
+        // They are closed from now on, and their numbers may be others'.
+        sockets = []
         notifier?.stopping(within: live.now.drainTimeout)
         log.draining(shared.counters, signal: signal, within: live.now.drainTimeout)
+    }
+
+    /// How many connections the kernel holds until they are accepted; nil where it doesn't say.
+    var queuedConnections: Int? {
+        let counts = sockets.compactMap(\.queuedConnections)
+        return counts.isEmpty ? nil : counts.reduce(0, +)
+    }
+
+    /// The green threads of this process, hub by hub.
+    func greenThreads() -> String {
+        let others = hubs.enumerated().map { index, hub in
+            "hub \(index + 1)\n\(hub.greenThreads(until: .after(.seconds(2))) ?? "  does not answer")\n"
+        }
+        let elsewhere = settings.processes == nil ? "" : "those of the other processes go to the log on USR1\n"
+        return "hub 0\n\(Hub.current)\n" + others.joined() + elsewhere
     }
 
     func state() { log.state(shared.counters) }

@@ -32,6 +32,9 @@ struct Server {
 
     /// Returns when a signal has ended the service and the clients are done.
     func run() throws {
+        let admin = try openAdmin()
+        admin?.start()
+        defer { admin?.close() }
         let sockets = try openSockets()
         defer { for socket in sockets[0] { socket.removePath() } }
         switch (settings.model, settings.processes ?? settings.poolSize) {
@@ -85,6 +88,7 @@ struct Server {
     private func superviseWorkers(_ workers: Int, _ sockets: [ListeningSocket]) throws {
         let inheritance = Fork.Inheritance(
             descriptors: sockets.map(\.descriptor), signalAtParentsEnd: ServingSignals.finish)
+        _ = shared.measure(hub: 0)
         let prepare = { ServingSignals.installForWorker(listening: sockets.map(\.descriptor)) }
         let supervisor = Supervisor(count: workers, inheritance, prepare: prepare) { slot in
             log.exitCode { try PoolWorker(live, shared, log, row: slot).run(sockets) }
@@ -107,7 +111,7 @@ struct Server {
             announcer.reload()
             supervisor.send(SIGHUP)
         }
-        let signal = try supervisor.run { announcer.serving(on: sockets[0]) }
+        let signal = try supervisor.run { announcer.serving(on: sockets) }
         announcer.draining(after: signal)
         // The workers' own are open until they have served what the kernel has queued.
         for socket in sockets.joined() { socket.close() }
@@ -126,6 +130,21 @@ struct Server {
     }
 
     // MARK: Listening
+
+    /// On the hub of this process, whatever serves the clients.
+    private func openAdmin() throws(StartFailure) -> AdminServer? {
+        guard let wanted = settings.admin else { return nil }
+        let address = try wanted.resolved()
+        do throws(NetError) {
+            let socket = try ListeningSocket(on: address, backlog: AdminServer.mostConnections)
+            log.administered(at: socket.address)
+            return AdminServer(
+                socket,
+                AdminPages(announcer: announcer, shared: shared, metrics: Metrics(settings, shared, announcer, log)))
+        } catch {
+            throw StartFailure(error)
+        }
+    }
 
     /// The sockets of each hub: those that were passed in, or else one of its own.
     private func openSockets() throws(StartFailure) -> [[ListeningSocket]] {
@@ -184,6 +203,8 @@ extension ServerLog {
 struct SharedState {
     let counters: Counters
     let admission: SharedAdmission
+    /// Nil unless somebody may ask for them.
+    let gauges: HubGauges?
     let rows: Int
     let descriptorLimit: Int
     /// What the descriptors allow, or the pool.
@@ -201,8 +222,12 @@ struct SharedState {
         mostPlaces = settings.poolSize ?? max(1, free) * processes
         let places = min(settings.maxConnections ?? mostPlaces, mostPlaces)
         counters = Counters(rows: rows)
+        gauges = settings.admin == nil ? nil : HubGauges(hubs: settings.model == .green ? rows : 1)
         admission = SharedAdmission(places: places, most: mostPlaces, perPeer: settings.maxConnectionsPerIP, rows: rows)
     }
+
+    /// Measures the current hub from now on, if anybody may ask.
+    func measure(hub: Int) -> Greenlet<Void>? { gauges?.measure(hub: hub) }
 
     /// How many connections there may be at once.
     func possiblePlaces(_ settings: Settings) -> Int { min(settings.maxConnections ?? mostPlaces, mostPlaces) }

@@ -38,6 +38,10 @@ struct ServerLog: Sendable {
         tellLimits(settings, shared)
     }
 
+    func administered(at address: SocketAddress) {
+        logger.notice("admin on http://\(address)", metadata: ["admin_address": "\(address)"])
+    }
+
     private func tellLimits(_ settings: Settings, _ shared: SharedState) {
         let places = shared.admission.places
         logger.notice(
@@ -116,7 +120,9 @@ struct ServerLog: Sendable {
     private func accept(_ event: AcceptEvent, _ listener: Listener, _ counters: CounterRow) {
         let here: Logger.Metadata = ["address": "\(listener.address)"]
         switch event {
-        case .paused(let error): logger.warning("not accepting for now", error: error, metadata: here)
+        case .paused(let error):
+            counters.add(to: .acceptPaused)
+            logger.warning("not accepting for now", error: error, metadata: here)
         case .resumed: logger.notice("accepting again", metadata: here)
         case .skipped(let error):
             counters.add(to: .lostBeforeAccept)

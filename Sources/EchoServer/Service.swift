@@ -31,13 +31,15 @@ final class Service {
         let reloadRequests = SignalWatcher(SIGHUP)
         let server = try Service.makeServer(live, shared, log, sockets: sockets[0], row: firstRow)
         hubs = try sockets.indices.dropFirst().map { index in
-            try HubThread { [live, shared, log, sockets, firstRow] in
+            try HubThread(measure: { [shared, firstRow] in shared.measure(hub: firstRow + index) }) {
+                [live, shared, log, sockets, firstRow] in
                 try Service.makeServer(live, shared, log, sockets: sockets[index], row: firstRow + index)
             }
         }
         server.start()
+        _ = shared.measure(hub: firstRow)
         for hub in hubs { try hub.isUp.wait() }
-        announcer?.serving(on: sockets[0], hubs)
+        announcer?.serving(on: sockets, hubs)
         spawn(name: "state on USR1") { [unowned self] in try tellState(onEach: stateRequests) }
         spawn(name: "reload on HUP") { [unowned self] in try reload(onEach: reloadRequests) }
         try drain(server, after: stop)
@@ -101,7 +103,7 @@ final class Service {
             exit(128 + second)
         }
         let deadline = Deadline.after(live.now.drainTimeout)
-        for hub in hubs { hub.perform { server in try? server.drain(until: deadline) } }
+        for hub in hubs { hub.drain(until: deadline) }
         try server.drain(until: deadline)
         for hub in hubs { try hub.ended.wait() }
     }

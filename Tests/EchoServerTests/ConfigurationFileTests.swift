@@ -9,7 +9,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "port=7", "port = 7", "  port\t=  7  ", "port = '7'", "port = \"7\"", "ECHO_SERVER_PORT=7", "ECHO_SERVER_PORT='7'",
+        "port=7", "port = 7", "  port\t=  7  ", "port = '7'", "port = \"7\"", "ECHO_SERVER_PORT=7",
+        "ECHO_SERVER_PORT='7'",
         "# port = 8\n\nport = 7\n", "port = 7\r\nhost = ::1\r\n", "host = ::1\nport = 7",
     ])
     func `a setting is a line, as the option or the variable is called`(text: String) throws {
@@ -17,7 +18,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("host = \"", "\""), ("host = '\"'", "\""), ("host = a=b", "a=b"), ("host = a b", "a b"), ("host = a # b", "a # b"),
+        ("host = \"", "\""), ("host = '\"'", "\""), ("host = a=b", "a=b"), ("host = a b", "a b"),
+        ("host = a # b", "a # b"),
         ("host =", ""), ("host = ''", ""),
     ])
     func `a value is what stands behind the first equals sign, without its quotes`(text: String, value: String) throws {

@@ -36,6 +36,7 @@ import Testing
         "pool-size": "3", "buffer-size": "1024", "backlog": "16", "max-connections": "100",
         "max-connections-per-ip": "5", "overflow": "reject", "idle-timeout": "60", "write-timeout": "1.5",
         "drain-timeout": "0.5", "log-level": "debug", "log-format": "journal",
+        "admin": "[::1]:9090",
     ]
 
     @Test func `every setting can be an option`() throws {
@@ -68,6 +69,7 @@ import Testing
         #expect(settings.drainTimeout == .milliseconds(500))
         #expect(settings.logLevel == .debug)
         #expect(settings.logFormat == .journal)
+        #expect(settings.admin == .tcp(host: "::1", port: 9090))
     }
 
     @Test func `green threads have workers and processes`() throws {
@@ -161,6 +163,9 @@ import Testing
                 each(["-0.001", "inf", "nan", "10s", "1,5", "0x10", ""], of: name, "a number of seconds, 0 or more")
             }
             + each(["verbose", "INFO", ""], of: "log-level", "a level, trace to critical")
+            + each(
+                ["9090", ""], of: "admin",
+                "an address such as 127.0.0.1:9090 or [::1]:9090, or the path of a unix socket")
             + each(["xml", "JSON", ""], of: "log-format", "auto, text, json or journal")
 
         /// In letters of two bytes, since bytes are what counts.

@@ -12,7 +12,7 @@ extension EndToEnd {
             for option in [
                 "host", "port", "unix-socket", "model", "transform", "workers", "processes", "pool-size", "buffer-size",
                 "backlog", "max-connections", "max-connections-per-ip", "overflow", "idle-timeout", "write-timeout",
-                "drain-timeout", "log-level", "log-format", "config",
+                "drain-timeout", "log-level", "log-format", "config", "admin",
             ] {
                 #expect(result.output.contains("--\(option) "))
             }

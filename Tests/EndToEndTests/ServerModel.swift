@@ -12,7 +12,7 @@ struct ServerModel: Sendable, CustomTestStringConvertible {
         case green, thread, process
     }
 
-    private init(_ kind: Kind, _ arguments: String...) {
+    init(_ kind: Kind, _ arguments: String...) {
         self.kind = kind
         self.arguments = (kind == .green ? [] : ["--model", kind.rawValue]) + arguments
     }

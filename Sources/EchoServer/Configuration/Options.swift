@@ -79,6 +79,12 @@ struct Options: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
+            "Tell how it stands over HTTP: /, /metrics, /healthz, /readyz, /threads (default: none).",
+            valueName: "address"))
+    var admin: String?
+
+    @Option(
+        help: ArgumentHelp(
             "A file of settings, KEY = VALUE, keys as the options' names; read again on HUP.", valueName: "file"))
     var config: String?
 
@@ -95,7 +101,7 @@ struct Options: ParsableArguments {
             "workers": workers, "processes": processes, "pool-size": poolSize, "buffer-size": bufferSize,
             "backlog": backlog, "max-connections": maxConnections, "max-connections-per-ip": maxConnectionsPerIp,
             "overflow": overflow, "idle-timeout": idleTimeout, "write-timeout": writeTimeout,
-            "drain-timeout": drainTimeout, "log-level": logLevel, "log-format": logFormat,
+            "drain-timeout": drainTimeout, "log-level": logLevel, "log-format": logFormat, "admin": admin,
         ]
         return all.compactMapValues { $0 }
     }

@@ -29,6 +29,7 @@ struct Settings: Sendable {
     var drainTimeout = Duration.seconds(10)
     var logLevel = Logger.Level.info
     var logFormat = LogFormat.auto
+    var admin: AdminAddress?
 
     init() {}
 
@@ -104,6 +105,9 @@ extension Settings {
         Setting("drain-timeout", \.drainTimeout, secondsRule, isLive: true, parse: seconds, show: showSeconds),
         Setting("log-level", \.logLevel, "a level, trace to critical", parse: { Logger.Level(rawValue: $0) }),
         Setting("log-format", \.logFormat, "auto, text, json or journal", parse: { LogFormat(rawValue: $0) }),
+        Setting(
+            "admin", \.admin, "an address such as 127.0.0.1:9090 or [::1]:9090, or the path of a unix socket",
+            parse: { AdminAddress($0).map { .some($0) } ?? .none }, show: { $0.map { "\($0)" } ?? "none" }),
     ]
 
     /// The largest receive buffer: more has no use, and would let a typing error take the machine's memory.
@@ -136,7 +140,9 @@ extension Settings {
     /// Fractions are allowed, hexadecimal is not; a thousand years stand for ever.
     @Sendable
     static func seconds(_ text: String) -> Duration? {
-        guard !text.lowercased().contains("x"), let number = Double(text), number >= 0, number.isFinite else { return nil }
+        guard !text.lowercased().contains("x"), let number = Double(text), number >= 0, number.isFinite else {
+            return nil
+        }
         return .seconds(min(number, 31_536_000_000))
     }
 

@@ -10,12 +10,14 @@ final class HubThread {
     let isUp = GreenEvent()
     /// Nil until it is up, and what is to be done then.
     private var worker: Worker?
-    private var waiting: [@Sendable (StreamServer) -> Void] = []
+    private var waiting: [@Sendable (Worker) -> Void] = []
 
     private struct Worker: @unchecked Sendable {
         // Unchecked: the server is touched on its own hub only.
         let hub: RemoteHub
         let server: StreamServer
+        /// Goes on for as long as the server does.
+        let measuring: Greenlet<Void>?
     }
 
     private struct Owner: @unchecked Sendable {
@@ -24,14 +26,17 @@ final class HubThread {
         let handle: HubThread
     }
 
-    /// Starts the OS thread; `makeServer` runs on it.  Throws where the system has no more OS threads.
-    init(_ makeServer: @escaping @Sendable () throws -> StreamServer) throws(Errno) {
+    /// Starts the OS thread; `makeServer` and `measure` run on it.  Throws where the system has no more OS threads.
+    init(
+        measure: @escaping @Sendable () -> Greenlet<Void>? = { nil },
+        _ makeServer: @escaping @Sendable () throws -> StreamServer
+    ) throws(Errno) {
         let owner = Owner(hub: Hub.current.remote, handle: self)
         try OSThread.start {
             do {
                 let server = try makeServer()
                 server.start()
-                let worker = Worker(hub: Hub.current.remote, server: server)
+                let worker = Worker(hub: Hub.current.remote, server: server, measuring: measure())
                 _ = owner.hub.callInHub { owner.handle.begin(worker) }
                 try Hub.current.run()
             } catch {
@@ -42,9 +47,40 @@ final class HubThread {
     }
 
     /// Runs `body` on a green thread of the other hub, soon.
-    func perform(_ body: @escaping @Sendable (StreamServer) -> Void) {
+    func perform(_ body: @escaping @Sendable (StreamServer) -> Void) { perform { worker in body(worker.server) } }
+
+    private func perform(_ body: @escaping @Sendable (Worker) -> Void) {
         guard let worker else { return waiting.append(body) }
-        worker.hub.spawn { body(worker.server) }
+        worker.hub.spawn { body(worker) }
+    }
+
+    /// Lets its clients finish, and the hub end; see `StreamServer.drain`.
+    func drain(until deadline: Deadline) {
+        perform { (worker: Worker) in
+            try? worker.server.drain(until: deadline)
+            worker.measuring?.kill()
+        }
+    }
+
+    /// Its green threads, a line each; nil where it does not answer before `deadline`.
+    func greenThreads(until deadline: Deadline) -> String? {
+        let answer = Answer()
+        let asker = Hub.current.remote
+        perform { (_: StreamServer) in
+            let text = Hub.current.description
+            _ = asker.callInHub {
+                answer.text = text
+                answer.isThere.set()
+            }
+        }
+        _ = try? answer.isThere.wait(until: deadline)
+        return answer.text
+    }
+
+    /// Touched on the asking hub only.
+    private final class Answer: @unchecked Sendable {
+        let isThere = GreenEvent()
+        var text: String?
     }
 
     private func begin(_ worker: Worker) {

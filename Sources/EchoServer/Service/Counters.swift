@@ -4,9 +4,9 @@ import Synchronization
 
 /// What the server counts.
 enum Counter: Int, CaseIterable {
-    case accepted, bytesIn, bytesOut
+    case accepted, messages, bytesIn, bytesOut
     case refusedFull, refusedPeerFull, refusedNoContext
-    case lostBeforeAccept
+    case lostBeforeAccept, acceptPaused
     case endedDone, endedPeerGone, endedIdle, endedSlow, endedCancelled, endedFailed, endedCrashed
     case workersRestarted
 

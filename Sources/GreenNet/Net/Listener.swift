@@ -25,6 +25,9 @@ package struct ListeningSocket: Sendable {
         (self.descriptor, self.address, file, isInherited) = (descriptor, address, nil, true)
     }
 
+    /// How many connections the kernel holds that were not accepted; nil where it doesn't tell, as of a unix socket.
+    package var queuedConnections: Int? { SystemCalls.queuedConnections(descriptor) }
+
     /// Closes the descriptor here; in other processes it stays.
     package func close() { SystemCalls.close(descriptor) }
 

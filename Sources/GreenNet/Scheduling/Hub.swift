@@ -75,6 +75,9 @@ public final class Hub {
         }
     }
 
+    /// How many green threads there are that have not ended, the main one not counted, and how many stacks are kept for further ones.
+    public var statistics: (greenThreads: Int, cachedStacks: Int) { (state.pointee.alive, state.pointee.stacks.cached) }
+
     /// The handle by which other OS threads reach this hub.  While anybody holds it, the hub doesn't take itself for stuck.
     public var remote: RemoteHub { state.pointee.remote }
 

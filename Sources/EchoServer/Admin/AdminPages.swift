@@ -1,0 +1,34 @@
+import GreenNet
+
+/// What there is to see.
+struct AdminPages {
+    let announcer: Announcer
+    let shared: SharedState
+    let metrics: Metrics
+
+    func response(to path: String) throws(HTTPFailure) -> HTTPResponse {
+        switch path {
+        case "/": HTTPResponse(.ok, AdminPage.html, .html)
+        case "/metrics": HTTPResponse(.ok, metrics.text, .metrics)
+        case "/healthz": health
+        case "/readyz": readiness
+        case "/threads": HTTPResponse(.ok, announcer.greenThreads())
+        default: throw .notFound
+        }
+    }
+
+    /// Whether every hub turns.  The one that answers does.
+    private var health: HTTPResponse {
+        let stuck = shared.gauges?.stuckHubs ?? []
+        if stuck.isEmpty { return HTTPResponse(.ok, "ok\n") }
+        return HTTPResponse(.unavailable, stuck.map { "hub \($0.hub) has not turned for \($0.time)\n" }.joined())
+    }
+
+    private var readiness: HTTPResponse {
+        switch announcer.stage {
+        case .starting: HTTPResponse(.unavailable, "starting\n")
+        case .accepting: HTTPResponse(.ok, "ready\n")
+        case .stopping: HTTPResponse(.unavailable, "stopping\n")
+        }
+    }
+}

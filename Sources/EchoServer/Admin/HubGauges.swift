@@ -1,0 +1,72 @@
+import GreenNet
+import Synchronization
+
+/// How each hub of the service is: how late it is, and what it has.  In memory that forked children share; each hub writes its own row.
+final class HubGauges: @unchecked Sendable {
+    // Unchecked: all that is behind the pointer is atomic.
+    private let cells: UnsafeMutablePointer<Atomic<Int>>
+    let hubs: Int
+    private static let stride = 16  // cells: whole cache lines
+
+    enum Gauge: Int, CaseIterable {
+        /// Nanoseconds by which a green thread that slept was woken too late, the last time and at most in the last seconds.
+        case lag, peakLag
+        case greenThreads, cachedStacks
+        /// When it was measured.
+        case time
+    }
+
+    private static let interval = Duration.milliseconds(250)
+    /// A hub that was not measured for so long is stuck.
+    private static let patience = Duration.seconds(5)
+    /// A peak is remembered for one such time, or two.
+    private static let memory = Duration.seconds(10)
+
+    init(hubs: Int) {
+        self.hubs = hubs
+        cells = SharedMemory.allocate(HubGauges.stride * hubs, of: Atomic<Int>.self)
+        for index in 0..<HubGauges.stride * hubs { (cells + index).initialize(to: Atomic(0)) }
+        for hub in 0..<hubs { set(.time, hub: hub, to: Int(Deadline.now.nanoseconds)) }
+    }
+
+    func value(of gauge: Gauge, hub: Int) -> Int {
+        cells[hub * HubGauges.stride + gauge.rawValue].load(ordering: .relaxed)
+    }
+
+    private func set(_ gauge: Gauge, hub: Int, to value: Int) {
+        cells[hub * HubGauges.stride + gauge.rawValue].store(value, ordering: .relaxed)
+    }
+
+    /// Those that have not been measured for too long.
+    var stuckHubs: [(hub: Int, time: Duration)] {
+        let now = Deadline.now
+        return (0..<hubs).compactMap { hub in
+            let time = now - Deadline(nanoseconds: Int64(value(of: .time, hub: hub)))
+            return time > HubGauges.patience ? (hub, time) : nil
+        }
+    }
+
+    /// Measures the current hub for as long as it lives, on a green thread.
+    func measure(hub: Int) -> Greenlet<Void> {
+        spawn(name: "measure") { [self] in
+            var (peak, earlierPeak, turn) = (Duration.zero, Duration.zero, Deadline.after(HubGauges.memory))
+            while true {
+                let due = Deadline.after(HubGauges.interval)
+                try Greenlet.sleep(until: due)
+                let now = Deadline.now
+                if now > turn { (earlierPeak, peak, turn) = (peak, .zero, now + HubGauges.memory) }
+                peak = max(peak, now - due)
+                note(hub, now, lag: now - due, peak: max(peak, earlierPeak))
+            }
+        }
+    }
+
+    private func note(_ hub: Int, _ now: Deadline, lag: Duration, peak: Duration) {
+        let statistics = Hub.current.statistics
+        set(.lag, hub: hub, to: Int(lag.nanoseconds))
+        set(.peakLag, hub: hub, to: Int(peak.nanoseconds))
+        set(.greenThreads, hub: hub, to: statistics.greenThreads)
+        set(.cachedStacks, hub: hub, to: statistics.cachedStacks)
+        set(.time, hub: hub, to: Int(now.nanoseconds))
+    }
+}
