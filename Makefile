@@ -97,3 +97,34 @@ bench-models: setup $(bench_programs) ## compare the models with each other and 
 .build/bench/%: Benchmarks/%.c Benchmarks/floor.h
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -O2 -Wall -Wextra -Werror -pthread -o $@ $<
+
+# Where `make install` puts things; settings lie in /etc wherever the programs are.
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+MANDIR ?= $(PREFIX)/share/man
+DOCDIR ?= $(PREFIX)/share/doc/echo-server
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
+# Empty: the programs keep their symbols.
+STRIP ?= strip
+places := DESTDIR PREFIX SYSCONFDIR MANDIR DOCDIR UNITDIR SYSUSERSDIR BASHDIR ZSHDIR FISHDIR STRIP
+# What `dist` is built from.
+dist_sources := Package.swift Scripts/build-dist.sh $(shell find Sources -type f)
+
+.PHONY: dist install uninstall
+
+dist: .build/dist/built ## build the programs with Swift's runtime inside, for installing
+
+.build/dist/built: $(dist_sources)
+	Scripts/setup.sh binutils
+	Scripts/build-dist.sh
+	@touch $@
+
+install: dist ## install programs, units, man pages, completions (PREFIX, DESTDIR)
+	@$(foreach place,$(places),$(place)='$($(place))') Scripts/install.sh install
+
+uninstall: ## take out what `make install` put in
+	@$(foreach place,$(places),$(place)='$($(place))') Scripts/install.sh uninstall

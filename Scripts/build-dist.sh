@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Builds what is installed and packaged into .build/dist: the programs, with Swift's runtime inside, and their completions.
+# The programs need no libraries but libc and libev; that is checked here.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+programs=(echo-server echo-client)
+# A place of its own: other flags, and what `make build` leaves, would each time undo the other's work.
+scratch=.build/package
+dist=.build/dist
+
+fail() {
+    printf 'build-dist: %s\n' "$*" >&2
+    exit 1
+}
+
+# Swift's static runtime names libstdc++ by itself, as -lstdc++, so no flag for the static one is heard.  But the linker takes the
+# first directory that has the library in any form, and this one has only the archive.
+archives=$PWD/$scratch/archives
+make_archives() {
+    local clang archive
+    clang=$(dirname "$(readlink -f "$(command -v swift)")")/clang
+    archive=$("$clang" -print-file-name=libstdc++.a)
+    [[ -f $archive ]] || fail "$clang finds no libstdc++.a: install the C++ library's development files (libstdc++-12-dev)"
+    mkdir -p "$archives"
+    ln -sf "$archive" "$archives/"
+}
+
+build() {
+    swift build -c release --scratch-path "$scratch" --static-swift-stdlib --disable-local-rpath --product "$1" \
+        -Xswiftc -Xclang-linker -Xswiftc -static-libgcc -Xlinker "-L$archives" -Xlinker -z -Xlinker now
+}
+
+# The dynamic loader and libm are libc's.
+check_libraries() {
+    local others
+    others=$(readelf -d "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | grep -vE '^(libc|libm|libev|ld-linux.*)\.so\.[0-9]+$' || true)
+    [[ -z $others ]] || fail "$1 needs libraries that a plain system lacks: ${others//$'\n'/ }"
+}
+
+# The scripts are read by a shell, never run: the line that names one for bash does not belong there.
+make_completions() {
+    local shell
+    for shell in bash zsh fish; do
+        mkdir -p "$dist/completions/$shell"
+        "$dist/$1" --generate-completion-script "$shell" | sed '1{/^#!/d}' >"$dist/completions/$shell/$1"
+    done
+}
+
+make_archives
+mkdir -p "$dist"
+for program in "${programs[@]}"; do
+    build "$program"
+    # A new file, for one may be running from the old one.
+    install -m 755 "$scratch/release/$program" "$dist/$program"
+    check_libraries "$dist/$program"
+    make_completions "$program"
+done
