@@ -13,6 +13,7 @@ step() {
 step make format-check
 step make check-units
 step make --keep-going test
+step Scripts/check-man.sh
 
 if ((${#failed[@]})); then
     printf '\n'
