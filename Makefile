@@ -114,7 +114,7 @@ places := DESTDIR PREFIX SYSCONFDIR MANDIR DOCDIR UNITDIR SYSUSERSDIR BASHDIR ZS
 # What `dist` is built from.
 dist_sources := Package.swift Scripts/build-dist.sh $(shell find Sources -type f)
 
-.PHONY: dist install uninstall
+.PHONY: dist install uninstall deb
 
 dist: .build/dist/built ## build the programs with Swift's runtime inside, for installing
 
@@ -128,3 +128,7 @@ install: dist ## install programs, units, man pages, completions (PREFIX, DESTDI
 
 uninstall: ## take out what `make install` put in
 	@$(foreach place,$(places),$(place)='$($(place))') Scripts/install.sh uninstall
+
+deb: dist ## build a Debian package into .build/deb
+	@Scripts/setup.sh dpkg-dev debhelper lintian
+	Scripts/build-deb.sh
