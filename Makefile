@@ -114,7 +114,7 @@ places := DESTDIR PREFIX SYSCONFDIR MANDIR DOCDIR UNITDIR SYSUSERSDIR BASHDIR ZS
 # What `dist` is built from.
 dist_sources := Package.swift Scripts/build-dist.sh $(shell find Sources -type f)
 
-.PHONY: dist install uninstall deb
+.PHONY: dist install uninstall deb test-systemd
 
 dist: .build/dist/built ## build the programs with Swift's runtime inside, for installing
 
@@ -132,3 +132,7 @@ uninstall: ## take out what `make install` put in
 deb: dist ## build a Debian package into .build/deb
 	@Scripts/setup.sh dpkg-dev debhelper lintian
 	Scripts/build-deb.sh
+
+test-systemd: deb ## boot the package in a container with systemd (needs root)
+	@Scripts/setup.sh debootstrap systemd-container
+	Scripts/test-systemd.sh .build/deb/echo-server_[0-9]*.deb $(TESTS)
