@@ -114,7 +114,7 @@ places := DESTDIR PREFIX SYSCONFDIR MANDIR DOCDIR UNITDIR SYSUSERSDIR BASHDIR ZS
 # What `dist` is built from.
 dist_sources := Package.swift Scripts/build-dist.sh $(shell find Sources -type f)
 
-.PHONY: dist install uninstall deb test-systemd
+.PHONY: dist install uninstall deb check-deb test-systemd
 
 dist: .build/dist/built ## build the programs with Swift's runtime inside, for installing
 
@@ -132,6 +132,10 @@ uninstall: ## take out what `make install` put in
 deb: dist ## build a Debian package into .build/deb
 	@Scripts/setup.sh dpkg-dev debhelper lintian
 	Scripts/build-deb.sh
+
+check-deb: deb ## check that package, installed and purged in a minimal Debian (needs root)
+	@Scripts/setup.sh debootstrap
+	Scripts/check-deb.sh .build/deb/echo-server_[0-9]*.deb
 
 test-systemd: deb ## boot the package in a container with systemd (needs root)
 	@Scripts/setup.sh debootstrap systemd-container
