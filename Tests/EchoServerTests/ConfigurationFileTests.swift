@@ -53,6 +53,20 @@ import Testing
         }
     }
 
+    @Test func `one that may be missing says nothing where it is, and is read where it is not`() throws {
+        try withTemporaryDirectory { directory in
+            let path = "\(directory)/settings"
+            let options = try Options.parse(["--config=-\(path)"])
+            #expect(try Configuration(options).read().port == 8080)
+            try write("port = 7", to: path)
+            #expect(try Configuration(options).read().port == 7)
+            try write("port = x", to: path)
+            #expect(throws: StartFailure.self) { try Configuration(options).read() }
+            let other = try Options.parse(["--config=-\(path)/below"])
+            #expect(throws: StartFailure.self) { try Configuration(other).read() }
+        }
+    }
+
     @Test func `bytes that are no text are part of a value, or a line that means nothing`() {
         let bytes: [UInt8] = [0xff, 0xfe, 0x00, 0x0a]
         #expect(throws: StartFailure.self) {

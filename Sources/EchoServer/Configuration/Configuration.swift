@@ -5,11 +5,15 @@ import Synchronization
 struct Configuration: Sendable {
     private let options: [String: String]
     private let path: String?
+    /// A file that is not there is one that says nothing.
+    private let mayBeMissing: Bool
 
     /// Nothing is read yet.
     init(_ options: Options) {
         self.options = options.given
-        path = options.config ?? SettingSources.processEnvironment(SettingSources.variable(for: "config"))
+        let wanted = options.config ?? SettingSources.processEnvironment(SettingSources.variable(for: "config"))
+        mayBeMissing = wanted?.hasPrefix("-") ?? false
+        path = mayBeMissing ? wanted.map { String($0.dropFirst()) } : wanted
     }
 
     /// Reads the file, if there is one, and checks every value.
@@ -27,7 +31,7 @@ struct Configuration: Sendable {
 
     private func sources() throws(StartFailure) -> SettingSources {
         var file: ConfigurationFile?
-        if let path { file = try ConfigurationFile(path: path) }
+        if let path { file = try ConfigurationFile(path: path, mayBeMissing: mayBeMissing) }
         return SettingSources(options, file: file)
     }
 }

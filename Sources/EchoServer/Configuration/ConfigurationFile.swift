@@ -1,3 +1,4 @@
+import Glibc
 import GreenNet
 
 /// A file of settings, a line each: `drain-timeout = 30`, as the option is called, or `ECHO_SERVER_DRAIN_TIMEOUT=30`, as in a file of
@@ -16,12 +17,13 @@ struct ConfigurationFile {
     private static let longest = 1 << 20
 
     /// Throws `StartFailure` that names file and line, where it can't be read, or has a line or a key that means nothing.
-    init(path: String) throws(StartFailure) {
-        let bytes: [UInt8]
-        do {
+    init(path: String, mayBeMissing: Bool = false) throws(StartFailure) {
+        var bytes: [UInt8] = []
+        do throws(Errno) {
             bytes = try SmallFile.read(path, upTo: ConfigurationFile.longest)
         } catch {
-            throw StartFailure(.configuration, "\(path): \(error)")
+            let isForgiven = mayBeMissing && error.code == ENOENT
+            if !isForgiven { throw StartFailure(.configuration, "\(path): \(error)") }
         }
         try self.init(path: path, text: String(decoding: bytes, as: UTF8.self))
     }
