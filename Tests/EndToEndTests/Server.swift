@@ -46,8 +46,10 @@ struct Server: Sendable {
         let workers = tree.children
         return tree.root.hubs == model.hubs && workers.count == model.workers
             && workers.allSatisfy { worker in
-                // The standard descriptors and the listener; before it lets go of its parent's, it has more.
-                worker.hubs == model.hubsOfWorker && (model.hubsOfWorker > 0 || worker.descriptors == 4)
+                // Hubs of a worker run beside its main OS thread.  A worker without has the standard descriptors and the listener, and more
+                // before it lets go of its parent's.
+                model.kind == .green
+                    ? worker.hubs == 2 && worker.threads == 3 : worker.threads == 1 && worker.descriptors == 4
             }
     }
 

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// How the server gives each connection a context of its own.  What a client sees is tested over all of them.
-struct ServerModel: Sendable, CustomTestStringConvertible {
+struct ServerModel: Hashable, Sendable, CustomTestStringConvertible {
     let kind: Kind
     /// The options that choose it.
     let arguments: [String]
@@ -52,9 +52,8 @@ struct ServerModel: Sendable, CustomTestStringConvertible {
     /// Children while it has no client.
     var workers: Int { has("--processes") ? 2 : isPool && kind == .process ? 4 : 0 }
 
-    /// Hubs of the process that was started, and of each of those workers.
+    /// Hubs of the process that was started.
     var hubs: Int { has("--workers") && !isSupervised ? 2 : 1 }
-    var hubsOfWorker: Int { kind == .green ? 2 : 0 }
 
     var startsThreadsForClients: Bool { kind == .thread && !isPool }
     var forksForClients: Bool { kind == .process && !isPool }
