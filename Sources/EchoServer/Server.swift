@@ -74,8 +74,8 @@ struct Server {
             }
             return isWell.load(ordering: .relaxed) ? 0 : ExitStatus.system.rawValue
         }
-        supervisor.onDeath = { slot, pid, status in
-            settleCrash(rows: (slot * hubs)..<((slot + 1) * hubs))
+        supervisor.onDeath = { [unowned supervisor] slot, pid, status in
+            settleDeath(rows: (slot * hubs)..<((slot + 1) * hubs), wasKilled: supervisor.hasKilled)
             log.died(pid, status)
         }
         try run(supervisor, sockets, finish: nil)
@@ -93,8 +93,8 @@ struct Server {
         let supervisor = Supervisor(count: workers, inheritance, prepare: prepare) { slot in
             log.exitCode { try PoolWorker(live, shared, log, row: slot).run(sockets) }
         }
-        supervisor.onDeath = { slot, pid, status in
-            settleCrash(rows: slot..<slot + 1)
+        supervisor.onDeath = { [unowned supervisor] slot, pid, status in
+            settleDeath(rows: slot..<slot + 1, wasKilled: supervisor.hasKilled)
             log.died(pid, status)
         }
         try run(supervisor, [sockets], finish: ServingSignals.finish)
@@ -122,10 +122,11 @@ struct Server {
         exit(128 + second)
     }
 
-    private func settleCrash(rows: Range<Int>) {
+    /// `wasKilled`: by this server, when the time to finish had passed.
+    private func settleDeath(rows: Range<Int>, wasKilled: Bool) {
         for row in rows {
-            shared.counters.settleCrash(row: row)
-            shared.admission.settleCrash(row: row)
+            shared.counters.settleDeath(row: row, as: wasKilled ? .endedCancelled : .endedCrashed)
+            shared.admission.settleDeath(row: row)
         }
     }
 

@@ -166,17 +166,67 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `a client that never reads holds the server up for a bounded time only`(model: ServerModel) throws {
+        func `a client that never reads holds the server up for a bounded time only, and is cut off then`(
+            model: ServerModel
+        ) throws {
             try withServer(model, ["--drain-timeout", "0.2"]) { server in
                 let client = try server.connect()
                 defer { client.close() }
                 _ = try client.sendUntilFull(of: .upper)
+                try #expect(eventuallyOnHub { try server.isStuckInSending() })
                 server.program.send(SIGTERM)
                 let start = Deadline.now
                 // A second is what answering may take after the drain timeout; then it is cut off.
                 let limit = Duration.milliseconds(200) + .seconds(1) + slack
                 try #expect(server.program.waitForExit(within: .seconds(5)) == .status(0))
                 #expect(Deadline.now - start < limit)
+                let last = try #require(server.lastCounts)
+                last.expectToAddUp(open: 0)
+                // An OS thread that blocks in a send may find room when it is to finish: then all is sent, if not taken.
+                #expect(last["ended_cancelled"] + last["ended_done"] == 1)
+            }
+        }
+
+        /// A process that does not move is the one that can't finish for sure.
+        @Test(arguments: ServerModel.testable(.process) + ServerModel.supervised)
+        func `who is cut off after the drain timeout counts as cancelled, though a process had to be killed`(
+            model: ServerModel
+        ) throws {
+            try withServer(model, ["--drain-timeout", "0.1"]) { server in
+                let client = try server.connect()
+                defer { client.close() }
+                try client.expect("HELLO", to: "hello")
+                for child in try server.program.status().children { kill(child, SIGSTOP) }
+                server.program.send(SIGTERM)
+                try #expect(server.program.waitForExit(within: .seconds(5)) == .status(0))
+                let last = try #require(server.lastCounts)
+                last.expectToAddUp(open: 0)
+                #expect(last["ended_cancelled"] == 1)
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `a client that goes on sending at the drain timeout gets all that was answered before`(
+            model: ServerModel
+        ) throws {
+            try withServer(model, ["--drain-timeout", "0"]) { server in
+                let client = try server.connect()
+                defer { client.close() }
+                // As much as the systems hold, so that most of the answer is on its way at the end.
+                try client.send(1 << 20, of: .upper)
+                _ = try server.waitForCounts { $0["bytes_out"] == 1 << 20 }
+                server.program.send(SIGTERM)
+                try server.program.waitOnHub(forLineContaining: "no longer accepting")
+                for _ in 0..<20 {
+                    _ = try? client.sendAll([0])
+                    try Greenlet.sleep(for: .milliseconds(1))
+                }
+                let received = try client.receiveToEndOrReset()
+                try #expect(server.program.waitForExit(within: StoppingTests.promptly) == .status(0))
+                let counts = try #require(server.lastCounts)
+                counts.expectToAddUp(open: 0)
+                #expect(counts["bytes_out"] >= 1 << 20)
+                #expect(received == counts["bytes_out"])
             }
         }
 
@@ -216,6 +266,35 @@ extension EndToEnd {
                 defer { next.program.end() }
                 try #expect(next.answer(to: "again") == "AGAIN")
             }
+        }
+    }
+}
+
+extension Server {
+    /// Whether it has received what it can't send, and that has not changed for a while.
+    fileprivate func isStuckInSending() throws -> Bool {
+        let before = try counts()
+        try Greenlet.sleep(for: .milliseconds(100))
+        let now = try counts()
+        return now["bytes_in"] > now["bytes_out"] && now["bytes_in"] == before["bytes_in"]
+            && now["bytes_out"] == before["bytes_out"]
+    }
+}
+
+extension Connection {
+    /// A reset may follow what has come, for somebody who goes on sending.
+    fileprivate func receiveToEndOrReset() throws -> Int {
+        var received = 0
+        while let bytes = try receiveUnlessReset() {
+            received += bytes.count
+        }
+        return received
+    }
+
+    private func receiveUnlessReset() throws(NetError) -> UnsafeMutableRawBufferPointer? {
+        do throws(NetError) { return try receive() } catch {
+            if error.isPeerGone { return nil }
+            throw error
         }
     }
 }

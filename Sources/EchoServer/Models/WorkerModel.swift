@@ -13,7 +13,9 @@ final class WorkerModel: ConnectionModel {
         let peer = socket.peer
         let number = socket.releaseDescriptor()
         server.connectionStarted()
-        let (connection, end) = ServingSignals.whileServing(number) { context.serve(number, peer) }
+        let (connection, end) = ServingSignals.whileServing(number) {
+            context.serve(number, peer, request: { ServingSignals.request })
+        }
         connection.close()
         server.connectionEnded(peer, end)
     }

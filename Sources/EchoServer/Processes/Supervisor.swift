@@ -11,6 +11,8 @@ final class Supervisor {
     private let signals = SignalWatcher(SIGCHLD, SIGTERM, SIGINT, SIGUSR1, SIGHUP)
     private var workers: [Worker]
     private var isStopping = false
+    /// Whether it has killed those that were left at the end.
+    private(set) var hasKilled = false
 
     /// Told of a worker that has died, by its slot, of one that took its place, and that one could not be forked.
     var onDeath: (Int, pid_t, ChildStatus) -> Void = { _, _, _ in }
@@ -101,10 +103,13 @@ final class Supervisor {
     func stop(within time: Duration, finish: Int32?) throws(WaitError) -> Int32? {
         isStopping = true
         let start = Deadline.now
+        // Those that are not told what to do then end by themselves, and have a little more time for it.
+        let grace = StreamServer.grace * (finish == nil ? 2 : 1)
         let steps: [(Int32?, Deadline)] = [
-            (SIGTERM, start + time), (finish, start + time + StreamServer.grace * 2), (SIGKILL, .never),
+            (SIGTERM, start + time), (finish, start + time + grace), (SIGKILL, .never),
         ]
         for (signal, deadline) in steps {
+            if signal == SIGKILL { hasKilled = true }
             if let signal { send(signal) }
             while workers.contains(where: { $0.pid != nil }) {
                 guard let received = try nextSignal(until: deadline) else { break }

@@ -59,7 +59,7 @@ final class Counters: @unchecked Sendable {
     var open: Int { (0..<rows).reduce(0) { $0 + open(row: $1) } }
 
     /// The process behind `row` has died: so have its connections.
-    func settleCrash(row: Int) { add(open(row: row), to: .endedCrashed, row: row) }
+    func settleDeath(row: Int, as ending: Counter) { add(open(row: row), to: ending, row: row) }
 }
 
 /// The row that one hub, OS thread or child writes to.

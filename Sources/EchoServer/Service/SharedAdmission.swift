@@ -45,7 +45,7 @@ final class SharedAdmission: @unchecked Sendable {
     }
 
     private func locked<Value>(_ body: () -> Value) -> Value {
-        // What a process killed inside has left half done is put right by `settleCrash`, as all else of it.
+        // What a process killed inside has left half done is put right by `settleDeath`, as all else of it.
         if pthread_mutex_lock(lock) == EOWNERDEAD { pthread_mutex_consistent(lock) }
         defer { pthread_mutex_unlock(lock) }
         return body()
@@ -123,10 +123,10 @@ final class SharedAdmission: @unchecked Sendable {
         return (0..<peerSlots).lazy.map { (start + $0) % self.peerSlots }
     }
 
-    // MARK: Crashes
+    // MARK: Deaths
 
     /// The process behind `row` has died: gives back all that it held.
-    func settleCrash(row: Int) {
+    func settleDeath(row: Int) {
         locked {
             taken[row] = 0
             guard placesPerPeer != nil else { return }
