@@ -97,10 +97,19 @@ struct Server {
             settleDeath(rows: slot..<slot + 1, wasKilled: supervisor.hasKilled)
             log.died(pid, status)
         }
-        try run(supervisor, [sockets], finish: ServingSignals.finish)
+        let last = LastClients(
+            work: { slot, client in
+                PoolWorker(live, shared, log, row: slot).run(for: client)
+                return 0
+            }, onForkFailure: { log.cannotFork($0) })
+        supervisor.takePlace = { last.serveNext(in: $0) }
+        try run(supervisor, [sockets], finish: ServingSignals.finish) { last.accept(from: sockets) }
     }
 
-    private func run(_ supervisor: Supervisor, _ sockets: [[ListeningSocket]], finish: Int32?) throws {
+    /// `whenTold` is called when the workers have been told to stop, and before the parent closes its listeners.
+    private func run(
+        _ supervisor: Supervisor, _ sockets: [[ListeningSocket]], finish: Int32?, whenTold: () -> Void = {}
+    ) throws {
         supervisor.onForkFailure = { log.cannotFork($0) }
         supervisor.onRestart = { slot in shared.counters.add(to: .workersRestarted, row: slot) }
         supervisor.onStateRequest = {
@@ -113,9 +122,11 @@ struct Server {
         }
         let signal = try supervisor.run { announcer.serving(on: sockets) }
         announcer.draining(after: signal)
-        // The workers' own are open until they have served what the kernel has queued.
-        for socket in sockets.joined() { socket.close() }
-        guard let second = try supervisor.stop(within: live.now.drainTimeout, finish: finish) else { return }
+        let second = try supervisor.stop(within: live.now.drainTimeout, finish: finish) {
+            whenTold()
+            for socket in sockets.joined() { socket.close() }
+        }
+        guard let second else { return }
         log.endingAtOnce(second)
         supervisor.send(SIGKILL)
         for socket in sockets[0] { socket.removePath() }

@@ -40,7 +40,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(arguments: ServerModel.testable(.green, .greenWorkers, .greenProcesses, .thread, .threadPool, .process))
+        @Test(arguments: ServerModel.all)
         func `clients that wait to be accepted when the signal comes are served too`(model: ServerModel) throws {
             try withServer(model) { server in
                 // As many as a sanitizer can fork for in a second.

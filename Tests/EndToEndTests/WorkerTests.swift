@@ -136,8 +136,9 @@ extension EndToEnd {
         .enabled(if: Sanitizer.active == .none, "a sanitizer makes calls of its own"))
     struct ScarcityTests {
         /// What makes a context, and how it fails where the system has none left.
-        private static let refusals: [ServerModel: (calls: [String], error: String)] = [
-            .green: (["mmap"], "ENOMEM"), .thread: (["clone", "clone3"], "EAGAIN"), .process: (["clone"], "EAGAIN"),
+        private static let refusals: [ServerModel: (calls: [String], error: String, told: String)] = [
+            .green: (["mmap"], "ENOMEM", "mmap"), .thread: (["clone", "clone3"], "EAGAIN", "pthread_create"),
+            .process: (["clone"], "EAGAIN", "fork"),
         ]
 
         @Test(arguments: ServerModel.testable(.green, .thread, .process))
@@ -159,7 +160,8 @@ extension EndToEnd {
                 let counts = try server.waitForCounts { $0["open"] == 0 }
                 counts.expectToAddUp(open: 0)
                 #expect(counts["refused_no_context"] >= 1)
-                #expect(server.log.contains { $0.contains(" warning not accepting for now") })
+                let line = try #require(server.log.first { $0.contains(" warning not accepting for now") })
+                #expect(line.contains(" call=\(refusal.told) errno=\(refusal.error) "), "\(line)")
             }
         }
 

@@ -26,6 +26,7 @@ final class ProcessModel: ConnectionModel {
     }
 
     var socketsBlock: Bool { true }
+    var contextCall: NetError.Call { .fork }
 
     func start(_ socket: consuming Accepted, for server: StreamServer) throws {
         let (number, peer) = (socket.descriptor.number, socket.peer)

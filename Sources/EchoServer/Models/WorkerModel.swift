@@ -7,6 +7,7 @@ final class WorkerModel: ConnectionModel {
     init(_ context: BlockingContext) { self.context = context }
 
     var socketsBlock: Bool { true }
+    var contextCall: NetError.Call { .fork }
 
     func start(_ socket: consuming Accepted, for server: StreamServer) {
         if ServingSignals.takeReload() { context.reload() }
