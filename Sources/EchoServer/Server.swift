@@ -23,7 +23,7 @@ struct Server {
         self.live = live
         settings = live.now
         log = ServerLog(level: settings.logLevel, format: settings.logFormat)
-        shared = SharedState(settings, descriptorLimit: limit)
+        shared = try SharedState(settings, descriptorLimit: limit)
         announcer = Announcer(live, shared, log, variables)
         // A log that goes into a closed pipe must not end the service.
         signal(SIGPIPE, SIG_IGN)
@@ -225,7 +225,8 @@ struct SharedState {
     /// Descriptors that are not connections: standard ones, loops, listeners, the log.
     private static let reserve = 64
 
-    init(_ settings: Settings, descriptorLimit: Int) {
+    init(_ settings: Settings, descriptorLimit: Int) throws(StartFailure) {
+        try SharedState.check(descriptorLimit, settings)
         let processes = settings.processes ?? 1
         rows = settings.model == .process ? settings.poolSize ?? 1 : settings.workers * processes
         self.descriptorLimit = descriptorLimit
@@ -233,13 +234,25 @@ struct SharedState {
         let free = max(descriptorLimit - SharedState.reserve, descriptorLimit * 3 / 4)
         mostPlaces = settings.poolSize ?? max(1, free) * processes
         let places = min(settings.maxConnections ?? mostPlaces, mostPlaces)
-        counters = Counters(rows: rows)
-        gauges = settings.admin == nil ? nil : HubGauges(hubs: settings.model == .green ? rows : 1)
-        admission = SharedAdmission(places: places, most: mostPlaces, perPeer: settings.maxConnectionsPerIP, rows: rows)
+        counters = try Counters(rows: rows)
+        gauges = settings.admin == nil ? nil : try HubGauges(hubs: settings.model == .green ? rows : 1)
+        admission = try SharedAdmission(
+            places: places, most: mostPlaces, perPeer: settings.maxConnectionsPerIP, rows: rows)
     }
 
     /// Measures the current hub from now on, if anybody may ask.
     func measure(hub: Int) -> Greenlet<Void>? { gauges?.measure(hub: hub) }
+
+    /// The loop of a hub can't be made without its descriptors, and has no way to say so.
+    private static func check(_ limit: Int, _ settings: Settings) throws(StartFailure) {
+        let (standard, each, connection) = (3, 2, 1)
+        let listeners = settings.workers * (settings.processes ?? 1) + (settings.admin == nil ? 0 : 1)
+        let needed = standard + listeners + settings.workers * each + connection
+        if limit < needed {
+            throw StartFailure(
+                .system, "the descriptor limit is \(limit), and \(needed) is the least for these workers")
+        }
+    }
 
     /// How many connections there may be at once.
     func possiblePlaces(_ settings: Settings) -> Int { min(settings.maxConnections ?? mostPlaces, mostPlaces) }

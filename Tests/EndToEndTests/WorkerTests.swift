@@ -165,6 +165,34 @@ extension EndToEnd {
             }
         }
 
+        @Test(arguments: ServerModel.testable(.green, .greenWorkers, .thread, .process))
+        func `a server that can't accept any more says so, and ends with status 71`(model: ServerModel) throws {
+            try withServer(model) { server in
+                try Strace.failing(["accept4"], with: "EINVAL", in: server.program.pid) {
+                    try server.connect().close()
+                    try #expect(server.program.waitForExitOnHub() == .status(71))
+                }
+                #expect(server.log.contains { $0.contains("accepting has ended") })
+            }
+        }
+
+        @Test(arguments: ServerModel.supervised)
+        func `a worker that can't accept any more is replaced`(model: ServerModel) throws {
+            try withServer(model) { server in
+                let victim = try #require(server.program.status().children.first)
+                try Strace.failing(["accept4"], with: "EINVAL", in: victim) {
+                    let isGone = try eventuallyOnHub {
+                        try server.connect().close()
+                        return try !server.program.status().children.contains(victim)
+                    }
+                    #expect(isGone)
+                }
+                try server.program.waitOnHub(forLineContaining: "worker \(victim) has died: exited with 71")
+                try #expect(eventuallyOnHub { try server.program.status().children.count == model.workers })
+                try #expect(server.answer(to: "well?") == "WELL?")
+            }
+        }
+
         @Test(arguments: ServerModel.supervised)
         func `where a worker can't be forked, the others serve, and it is tried again`(model: ServerModel) throws {
             try withServer(model) { server in
