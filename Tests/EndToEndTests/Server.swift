@@ -49,7 +49,8 @@ struct Server: Sendable {
                 // Hubs of a worker run beside its main OS thread.  A worker without has the standard descriptors and the listener, and more
                 // before it lets go of its parent's.
                 model.kind == .green
-                    ? worker.hubs == 2 && worker.threads == 3 : worker.threads == 1 && worker.descriptors == 4
+                    ? worker.hubs == model.hubsOfWorker && worker.threads == model.hubsOfWorker + 1
+                    : worker.threads == 1 && worker.descriptors == 4
             }
     }
 

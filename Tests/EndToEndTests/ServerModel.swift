@@ -53,7 +53,9 @@ struct ServerModel: Hashable, Sendable, CustomTestStringConvertible {
     var workers: Int { has("--processes") ? 2 : isPool && kind == .process ? 4 : 0 }
 
     /// Hubs of the process that was started.
-    var hubs: Int { has("--workers") && !isSupervised ? 2 : 1 }
+    var hubs: Int { isSupervised ? 1 : hubsOfWorker }
+    /// Hubs of each process that serves with green threads.
+    var hubsOfWorker: Int { has("--workers") ? 2 : 1 }
 
     var startsThreadsForClients: Bool { kind == .thread && !isPool }
     var forksForClients: Bool { kind == .process && !isPool }
