@@ -23,7 +23,7 @@ struct Server {
         self.live = live
         settings = live.now
         log = ServerLog(level: settings.logLevel, format: settings.logFormat)
-        shared = SharedState(settings, descriptorLimit: limit)
+        shared = try SharedState(settings, descriptorLimit: limit)
         announcer = Announcer(live, shared, log, variables)
         // A log that goes into a closed pipe must not end the service.
         signal(SIGPIPE, SIG_IGN)
@@ -74,8 +74,8 @@ struct Server {
             }
             return isWell.load(ordering: .relaxed) ? 0 : ExitStatus.system.rawValue
         }
-        supervisor.onDeath = { slot, pid, status in
-            settleCrash(rows: (slot * hubs)..<((slot + 1) * hubs))
+        supervisor.onDeath = { [unowned supervisor] slot, pid, status in
+            settleDeath(rows: (slot * hubs)..<((slot + 1) * hubs), wasKilled: supervisor.hasKilled)
             log.died(pid, status)
         }
         try run(supervisor, sockets, finish: nil)
@@ -93,14 +93,23 @@ struct Server {
         let supervisor = Supervisor(count: workers, inheritance, prepare: prepare) { slot in
             log.exitCode { try PoolWorker(live, shared, log, row: slot).run(sockets) }
         }
-        supervisor.onDeath = { slot, pid, status in
-            settleCrash(rows: slot..<slot + 1)
+        supervisor.onDeath = { [unowned supervisor] slot, pid, status in
+            settleDeath(rows: slot..<slot + 1, wasKilled: supervisor.hasKilled)
             log.died(pid, status)
         }
-        try run(supervisor, [sockets], finish: ServingSignals.finish)
+        let last = LastClients(
+            work: { slot, client in
+                PoolWorker(live, shared, log, row: slot).run(for: client)
+                return 0
+            }, onForkFailure: { log.cannotFork($0) })
+        supervisor.takePlace = { last.serveNext(in: $0) }
+        try run(supervisor, [sockets], finish: ServingSignals.finish) { last.accept(from: sockets) }
     }
 
-    private func run(_ supervisor: Supervisor, _ sockets: [[ListeningSocket]], finish: Int32?) throws {
+    /// `whenTold` is called when the workers have been told to stop, and before the parent closes its listeners.
+    private func run(
+        _ supervisor: Supervisor, _ sockets: [[ListeningSocket]], finish: Int32?, whenTold: () -> Void = {}
+    ) throws {
         supervisor.onForkFailure = { log.cannotFork($0) }
         supervisor.onRestart = { slot in shared.counters.add(to: .workersRestarted, row: slot) }
         supervisor.onStateRequest = {
@@ -113,19 +122,22 @@ struct Server {
         }
         let signal = try supervisor.run { announcer.serving(on: sockets) }
         announcer.draining(after: signal)
-        // The workers' own are open until they have served what the kernel has queued.
-        for socket in sockets.joined() { socket.close() }
-        guard let second = try supervisor.stop(within: live.now.drainTimeout, finish: finish) else { return }
+        let second = try supervisor.stop(within: live.now.drainTimeout, finish: finish) {
+            whenTold()
+            for socket in sockets.joined() { socket.close() }
+        }
+        guard let second else { return }
         log.endingAtOnce(second)
         supervisor.send(SIGKILL)
         for socket in sockets[0] { socket.removePath() }
         exit(128 + second)
     }
 
-    private func settleCrash(rows: Range<Int>) {
+    /// `wasKilled`: by this server, when the time to finish had passed.
+    private func settleDeath(rows: Range<Int>, wasKilled: Bool) {
         for row in rows {
-            shared.counters.settleCrash(row: row)
-            shared.admission.settleCrash(row: row)
+            shared.counters.settleDeath(row: row, as: wasKilled ? .endedCancelled : .endedCrashed)
+            shared.admission.settleDeath(row: row)
         }
     }
 
@@ -213,7 +225,8 @@ struct SharedState {
     /// Descriptors that are not connections: standard ones, loops, listeners, the log.
     private static let reserve = 64
 
-    init(_ settings: Settings, descriptorLimit: Int) {
+    init(_ settings: Settings, descriptorLimit: Int) throws(StartFailure) {
+        try SharedState.check(descriptorLimit, settings)
         let processes = settings.processes ?? 1
         rows = settings.model == .process ? settings.poolSize ?? 1 : settings.workers * processes
         self.descriptorLimit = descriptorLimit
@@ -221,13 +234,25 @@ struct SharedState {
         let free = max(descriptorLimit - SharedState.reserve, descriptorLimit * 3 / 4)
         mostPlaces = settings.poolSize ?? max(1, free) * processes
         let places = min(settings.maxConnections ?? mostPlaces, mostPlaces)
-        counters = Counters(rows: rows)
-        gauges = settings.admin == nil ? nil : HubGauges(hubs: settings.model == .green ? rows : 1)
-        admission = SharedAdmission(places: places, most: mostPlaces, perPeer: settings.maxConnectionsPerIP, rows: rows)
+        counters = try Counters(rows: rows)
+        gauges = settings.admin == nil ? nil : try HubGauges(hubs: settings.model == .green ? rows : 1)
+        admission = try SharedAdmission(
+            places: places, most: mostPlaces, perPeer: settings.maxConnectionsPerIP, rows: rows)
     }
 
     /// Measures the current hub from now on, if anybody may ask.
     func measure(hub: Int) -> Greenlet<Void>? { gauges?.measure(hub: hub) }
+
+    /// The loop of a hub can't be made without its descriptors, and has no way to say so.
+    private static func check(_ limit: Int, _ settings: Settings) throws(StartFailure) {
+        let (standard, each, connection) = (3, 2, 1)
+        let listeners = settings.workers * (settings.processes ?? 1) + (settings.admin == nil ? 0 : 1)
+        let needed = standard + listeners + settings.workers * each + connection
+        if limit < needed {
+            throw StartFailure(
+                .system, "the descriptor limit is \(limit), and \(needed) is the least for these workers")
+        }
+    }
 
     /// How many connections there may be at once.
     func possiblePlaces(_ settings: Settings) -> Int { min(settings.maxConnections ?? mostPlaces, mostPlaces) }

@@ -110,11 +110,15 @@ struct ServerLog: Sendable {
 
     // MARK: Connections
 
-    /// Writes and counts what `server` tells.
+    /// Writes and counts what `server` tells.  Ends the process where that can't accept any more: whoever looks after it starts another,
+    /// while one that serves nobody would stay.
     func follow(_ server: StreamServer, _ counters: CounterRow) {
         server.onStart = { counters.add(to: .accepted) }
         server.onEnd = { end in counters.add(to: Counter(end)) }
-        server.onAcceptEvent = { event, listener in accept(event, listener, counters) }
+        server.onAcceptEvent = { event, listener in
+            accept(event, listener, counters)
+            if case .stopped = event { _exit(ExitStatus.system.rawValue) }
+        }
     }
 
     private func accept(_ event: AcceptEvent, _ listener: Listener, _ counters: CounterRow) {

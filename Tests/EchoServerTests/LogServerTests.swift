@@ -26,13 +26,13 @@ import Testing
         return settings
     }
 
-    @Test func `the first line says where and how it listens`() {
+    @Test func `the first line says where and how it listens`() throws {
         let settings = settings {
             $0.workers = 2
             $0.processes = 3
             $0.maxConnections = 1000
         }
-        let shared = SharedState(settings, descriptorLimit: 164)
+        let shared = try SharedState(settings, descriptorLimit: 164)
         log().listening(on: [peer], settings, shared)
         let lines = lines()
         #expect(
@@ -45,12 +45,12 @@ import Testing
         #expect(lines.count == 3)
     }
 
-    @Test func `in JSON the first line has the same message, and fields`() {
+    @Test func `in JSON the first line has the same message, and fields`() throws {
         let settings = settings {
             $0.model = .thread
             $0.poolSize = 4
         }
-        log(.info, .json).listening(
+        try log(.info, .json).listening(
             on: [.unix(path: "/run/echo.sock")], settings, SharedState(settings, descriptorLimit: 100))
         let line = pipe.takeLines()[0]
         #expect(
@@ -62,8 +62,8 @@ import Testing
                 #","address":"/run/echo.sock","model":"thread","pid":\#(getpid()),"pool_size":4,"transform":"upper"}"#))
     }
 
-    @Test func `stopping tells the signal, and at the end the counters`() {
-        let counters = Counters(rows: 1)
+    @Test func `stopping tells the signal, and at the end the counters`() throws {
+        let counters = try Counters(rows: 1)
         counters.add(3, to: .accepted, row: 0)
         counters.add(2, to: .endedPeerGone, row: 0)
         counters.add(17, to: .bytesIn, row: 0)
@@ -161,7 +161,7 @@ import Testing
         let log = log(level)
         try onHub {
             let listener = try Listener(on: SocketAddress(ip: "127.0.0.1", port: 0)!)
-            let counters = CounterRow(counters: Counters(rows: 1), row: 0)
+            let counters = CounterRow(counters: try Counters(rows: 1), row: 0)
             let live = LiveSettings(Settings(), Configuration(try Options.parse([])))
             let handler = BlockingContext(live, log, counters).handler
             let server = StreamServer(listener) { try handler.serve($0) }

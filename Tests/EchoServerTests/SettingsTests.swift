@@ -93,11 +93,24 @@ import Testing
         (["--model", "process", "--processes", "2"], "--processes: '2' goes with the model green, not with process"),
         (["--model", "thread", "--workers", "1"], "--workers: '1' goes with the model green, not with thread"),
         (["--pool-size", "4"], "--pool-size: '4' goes with the models thread and process, not with green"),
+        (
+            ["--model", "process", "--pool-size", "4", "--overflow", "reject"],
+            "--overflow: 'reject' goes with a pool of 4 processes only where max-connections is less"
+        ),
+        (
+            ["--model", "process", "--pool-size", "4", "--overflow", "reject", "--max-connections", "4"],
+            "--overflow: 'reject' goes with a pool of 4 processes only where max-connections is less"
+        ),
     ])
     func `what does not go together ends with status 64`(arguments: [String], message: String) {
         let failure = #expect(throws: StartFailure.self) { try settings(arguments) }
         #expect(failure?.status == .usage)
         #expect(failure?.message == message)
+    }
+
+    @Test func `a pool of processes turns others away where one is left to do so`() throws {
+        let options = ["--model", "process", "--pool-size", "4", "--max-connections", "3", "--overflow", "reject"]
+        try #expect(settings(options).overflow == .reject)
     }
 
     @Test func `what does not go together and is in the environment ends with status 78`() {

@@ -92,7 +92,7 @@ extension EndToEnd {
 
         // MARK: Unix sockets
 
-        @Test(arguments: ServerModel.all + ServerModel.arrangements)
+        @Test(arguments: ServerModel.all)
         func `a unix socket is served, and its path removed at the end`(model: ServerModel) throws {
             try withTemporaryPath { path in
                 try withServer(model, ["--unix-socket", path]) { server in

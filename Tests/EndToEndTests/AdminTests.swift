@@ -15,7 +15,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(arguments: ServerModel.all + ServerModel.arrangements)
+        @Test(arguments: ServerModel.all)
         func `the metrics are those of the whole service, and add up`(model: ServerModel) throws {
             try withAdminServer(model) { server, admin in
                 for _ in 0..<5 { try #expect(server.answer(to: "hello") == "HELLO") }
@@ -50,7 +50,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(arguments: ServerModel.all + ServerModel.arrangements)
+        @Test(arguments: ServerModel.all)
         func `it is ready until it drains, and tells so while it does`(model: ServerModel) throws {
             try withAdminServer(model) { server, admin in
                 try #expect(admin.get("/readyz") == .init(200, "ready\n"))

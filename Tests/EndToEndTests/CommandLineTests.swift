@@ -40,6 +40,34 @@ extension EndToEnd {
             #expect(result.error.split(separator: "\n").count == 1)
         }
 
+        @Test(arguments: [
+            (["--workers", "8"], "ulimit -n 20"), ([], "ulimit -n 5"),
+            (["--processes", "2", "--workers", "4"], "ulimit -n 12"), (["--model", "thread"], "ulimit -n 6"),
+            (["--model", "process", "--pool-size", "2"], "ulimit -n 5"),
+        ])
+        func `too few descriptors for its hubs end it with status 71, and one line with the limit`(
+            arguments: [String], setup: String
+        ) throws {
+            var launch = try Program.built("echo-server", ["--port", "0"] + arguments)
+            launch.setup = setup
+            let result = try Program.run(launch)
+            #expect(result.exit == .status(71))
+            #expect(
+                result.error.hasPrefix("echo-server: the descriptor limit is \(setup.split(separator: " ").last!), "))
+            #expect(result.error.split(separator: "\n").count == 1)
+        }
+
+        @Test(.enabled(if: Sanitizer.active == .none, "a sanitizer takes all the address space there is"))
+        func `limits that need more memory than there is end it with status 71, and one line with how much`() throws {
+            let arguments = ["--port", "0", "--processes", "512", "--max-connections-per-ip", "1"]
+            var launch = try Program.built("echo-server", arguments)
+            launch.setup = "ulimit -v 2000000"
+            let result = try Program.run(launch)
+            #expect(result.exit == .status(71))
+            #expect(result.error.hasPrefix("echo-server: no memory: "))
+            #expect(result.error.split(separator: "\n").count == 1)
+        }
+
         @Test(arguments: [["--prot", "80"], ["--port"], ["8080"]])
         func `what is no option ends it with status 64`(arguments: [String]) throws {
             let result = try Program.run(Program.built("echo-server", arguments))

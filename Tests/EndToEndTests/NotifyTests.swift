@@ -25,7 +25,7 @@ extension EndToEnd {
             "\(connections), \(accepted) accepted, limit [0-9]+, model \(model.kind)"
         }
 
-        @Test(arguments: ServerModel.all + ServerModel.arrangements)
+        @Test(arguments: ServerModel.all)
         func `it tells that it is ready, how it stands, and that it stops, in this order`(model: ServerModel) throws {
             try withManagedServer(model) { server, manager in
                 let ready = try manager.wait()
@@ -59,7 +59,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(arguments: ServerModel.all + ServerModel.arrangements)
+        @Test(arguments: ServerModel.all)
         func `the watchdog is fed while it serves and while it stops`(model: ServerModel) throws {
             let setup = "export WATCHDOG_PID=$$"
             try withManagedServer(model, watchdog: "100000", setup: setup) { server, manager in
@@ -88,7 +88,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(arguments: ServerModel.all + ServerModel.arrangements)
+        @Test(arguments: ServerModel.all)
         func `HUP is told as a reload, and disturbs nobody`(model: ServerModel) throws {
             try withManagedServer(model) { server, manager in
                 #expect(try manager.wait().hasPrefix("READY=1\n"))
@@ -111,7 +111,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(arguments: ServerModel.all + ServerModel.arrangements)
+        @Test(arguments: ServerModel.all)
         func `HUP to all of its processes, as at the end of a terminal, disturbs nobody`(model: ServerModel) throws {
             try withServer(model) { server in
                 let client = try server.connect()

@@ -35,7 +35,7 @@ final class RawSocket {
         close()
     }
 
-    /// Sends zeros until the other side has taken nothing for a while; returns how many.
+    /// Sends zeros until the other side has taken nothing for a while, or has gone; returns how many.
     func sendUntilFull(limit: Int = 64 << 20) -> Int {
         let zeros = [UInt8](repeating: 0, count: 65_536)
         var (sent, isFull) = (0, false)
@@ -43,6 +43,7 @@ final class RawSocket {
             let count = send(descriptor, zeros, zeros.count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL))
             if count > 0 { sent += count }
             var wish = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+            if count < 0 && errno != EAGAIN { break }
             isFull = count < 0 && poll(&wish, 1, 50 * Int32(Sanitizer.slowness)) == 0
         }
         return sent

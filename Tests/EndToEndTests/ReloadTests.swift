@@ -21,7 +21,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(arguments: ServerModel.all + ServerModel.arrangements)
+        @Test(arguments: ServerModel.all)
         func `new connections have the new settings, and open ones keep theirs`(model: ServerModel) throws {
             try withConfiguredServer(model, "transform = echo") { server, rewrite in
                 let old = try server.connect()
@@ -37,7 +37,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(arguments: ServerModel.all + ServerModel.arrangements)
+        @Test(arguments: ServerModel.all)
         func `a mistake is logged with file and line, and changes nothing`(model: ServerModel) throws {
             try withConfiguredServer(model, "transform = echo") { server, rewrite in
                 try #expect(server.answer(to: "one") == "one")

@@ -9,8 +9,8 @@ struct Server: Sendable {
     let model: ServerModel
     /// Where it listens, as it says itself.
     let address: SocketAddress
-    /// What the process has while it has no client.
-    let idle: ProcessStatus
+    /// What it has while it has no client.
+    let idle: ProcessTree
 
     /// Starts it on a free port of 127.0.0.1, unless `arguments` say otherwise, and waits until it listens.
     static func start(
@@ -22,18 +22,36 @@ struct Server: Sendable {
             let line = try program.waitForLine(containing: "listening on ")
             // The last line before it waits.
             try program.waitForLine(containing: "connections at once")
-            let areUp = try eventually { try hubsThatAreUp(program.status()) == model.hubs }
-            if !areUp { throw program.failure("not all hubs have come up") }
-            return Server(program: program, model: model, address: try address(in: line), idle: try program.status())
+            let server = Server(
+                program: program, model: model, address: try address(in: line), idle: try program.tree())
+            return try server.whenUp()
         } catch {
             program.end()
             throw error
         }
     }
 
-    private static func hubsThatAreUp(_ status: ProcessStatus) -> Int {
-        // The second is made after the first.
-        status.descriptorTargets.count { $0 == "anon_inode:[eventfd]" }
+    /// Itself, with all that it has, once each hub and each worker is there.
+    private func whenUp() throws -> Server {
+        var idle = idle
+        let isUp = try eventually(within: .seconds(5)) {
+            idle = try program.tree()
+            return isComplete(idle)
+        }
+        if !isUp { throw program.failure("not all hubs and workers have come up: \(idle)") }
+        return Server(program: program, model: model, address: address, idle: idle)
+    }
+
+    private func isComplete(_ tree: ProcessTree) -> Bool {
+        let workers = tree.children
+        return tree.root.hubs == model.hubs && workers.count == model.workers
+            && workers.allSatisfy { worker in
+                // Hubs of a worker run beside its main OS thread.  A worker without has the standard descriptors and the listener, and more
+                // before it lets go of its parent's.
+                model.kind == .green
+                    ? worker.hubs == model.hubsOfWorker && worker.threads == model.hubsOfWorker + 1
+                    : worker.threads == 1 && worker.descriptors == 4
+            }
     }
 
     /// What starts it.
@@ -71,22 +89,19 @@ struct Server: Sendable {
 
     /// Waits until it has what so many clients need, though others may have gone a moment ago.
     func expectOnly(clients: Int, sourceLocation: SourceLocation = #_sourceLocation) throws {
-        var status = idle
+        var tree = idle
         let isSo = try eventually(within: .seconds(5)) {
-            status = try program.status()
-            return status.descriptors == idle.descriptors + clients * model.descriptorsPerClient
-                && threads(clients).contains(status.threads)
-                && status.children.count == idle.children.count + (model.forksForClients ? clients : 0)
+            tree = try program.tree()
+            return tree.descriptors == idle.descriptors + clients * model.descriptorsPerClient
+                && threads(clients).contains(tree.threads)
+                && tree.children.count == idle.children.count + (model.forksForClients ? clients : 0)
         }
         if isSo { return }
-        let descriptors = status.descriptorTargets.sorted().joined(separator: ", ")
-        Issue.record(
-            "With \(clients) clients: \(status.threads) threads, \(status.children.count) children, \(descriptors)",
-            sourceLocation: sourceLocation)
+        Issue.record("With \(clients) clients: \(tree); without: \(idle)", sourceLocation: sourceLocation)
     }
 
     private func threads(_ clients: Int) -> ClosedRange<Int> {
-        let count = idle.threads + (model.startsThreadsForClients ? clients : 0)
+        let count = idle.threads + (model.startsThreadsForClients || model.forksForClients ? clients : 0)
         // ThreadSanitizer has one of its own, from when the program starts its first.
         return count...count + (Sanitizer.active == .thread ? 1 : 0)
     }

@@ -7,25 +7,25 @@ extension EndToEnd {
     /// What the server is to the system around it.
     @Suite(.serialized) struct SurroundingsTests {
         /// Fork is safe in such a process only, and green threads are for not having more.
-        @Test(arguments: ServerModel.testable(.green, .process))
-        func `the process has one OS thread, clients or not`(model: ServerModel) throws {
+        @Test(arguments: ServerModel.testable(.green, .greenProcesses, .process, .processPool))
+        func `the process that was started has one OS thread, clients or not`(model: ServerModel) throws {
             try withServer(model) { server in
-                #expect(server.idle.threads == 1)
-                let clients = try inParallel(30) { _ in
+                #expect(server.idle.root.threads == 1)
+                let clients = try inParallel(min(30, model.clientsAtOnce)) { _ in
                     let client = try server.connect()
                     try client.expect("HELLO", to: "hello")
                     return client
                 }
                 try #expect(server.program.status().threads == 1)
-                for child in try server.program.status().children {
-                    #expect(try #require(ProcessStatus(child)).threads == 1)
+                if model.kind == .process {
+                    for child in try server.program.tree().children { #expect(child.threads == 1) }
                 }
                 for client in clients { client.close() }
             }
         }
 
         @Test(arguments: ServerModel.testable(.thread, .process))
-        func `each client has an OS thread or a process of its own`(model: ServerModel) throws {
+        func `each client has an OS thread or a process of its own, until it leaves`(model: ServerModel) throws {
             try withServer(model) { server in
                 for clients in [1, 5, 20] {
                     let connections = try inParallel(clients) { _ in try server.connect() }
@@ -52,7 +52,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(arguments: ServerModel.testable(.process) + ServerModel.arrangements)
+        @Test(arguments: ServerModel.testable(.process, .greenProcesses, .processPool))
         func `when the server is killed, its children end too`(model: ServerModel) throws {
             let server = try Server.start(model)
             defer { server.program.end() }
@@ -97,10 +97,11 @@ extension EndToEnd {
                 let client = try server.connect()
                 defer { client.close() }
                 try client.expect("BEFORE", to: "before")
+                let processes = try server.program.processes()
                 for _ in 0..<20 {
-                    server.program.send(SIGSTOP)
+                    for process in processes { kill(process, SIGSTOP) }
                     try client.sendAll(Array("meanwhile".utf8))
-                    server.program.send(SIGCONT)
+                    for process in processes { kill(process, SIGCONT) }
                     try #expect(client.receive(exactly: 9) == Array("MEANWHILE".utf8))
                 }
             }

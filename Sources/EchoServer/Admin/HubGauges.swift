@@ -22,9 +22,9 @@ final class HubGauges: @unchecked Sendable {
     /// A peak is remembered for one such time, or two.
     private static let memory = Duration.seconds(10)
 
-    init(hubs: Int) {
+    init(hubs: Int) throws(StartFailure) {
         self.hubs = hubs
-        cells = SharedMemory.allocate(HubGauges.stride * hubs, of: Atomic<Int>.self)
+        cells = try SharedMemory.allocate(HubGauges.stride * hubs, of: Atomic<Int>.self)
         for index in 0..<HubGauges.stride * hubs { (cells + index).initialize(to: Atomic(0)) }
         for hub in 0..<hubs { set(.time, hub: hub, to: Int(Deadline.now.nanoseconds)) }
     }

@@ -45,6 +45,15 @@ struct Settings: Sendable {
         for (text, origin) in others.compactMap(sources.pick) {
             throw origin.failure("'\(text)' \(rule), not with \(model)")
         }
+        try checkOverflow(sources)
+    }
+
+    /// In a pool of processes, who turns a client away is one of them: somebody must be left for it.
+    private func checkOverflow(_ sources: SettingSources) throws(StartFailure) {
+        guard model == .process, overflow == .reject, let poolSize, maxConnections ?? poolSize >= poolSize,
+            let (text, origin) = sources.pick("overflow")
+        else { return }
+        throw origin.failure("'\(text)' goes with a pool of \(poolSize) processes only where max-connections is less")
     }
 }
 

@@ -18,13 +18,22 @@ struct BlockingContext: Sendable {
             counters: counters, onReceive: log.payloadTracer)
     }
 
-    /// From the first byte to the last.  The connection comes back open.
-    func serve(_ descriptor: Int32, _ peer: SocketAddress) -> (Connection, ConnectionEnd) {
+    /// What the server has asked of a connection, by shutting its socket down.
+    enum Request {
+        case finishReceiving, cancel
+    }
+
+    /// From the first byte to the last.  The connection comes back open.  `request` is looked at when the handler has ended.
+    func serve(
+        _ descriptor: Int32, _ peer: SocketAddress, request: () -> Request?
+    ) -> (Connection, ConnectionEnd) {
         let connection = Connection(blocking: descriptor, peer: peer, receiveBufferSize: live.now.bufferSize)
         do throws(NetError) {
             try handler.serve(connection)
+            if request() == .finishReceiving { connection.lingerOffHub(within: StreamServer.grace / 2) }
             return (connection, .done)
         } catch {
+            if request() == .cancel { return (connection, .cancelled) }
             log.connectionFailed(error)
             return (connection, ConnectionEnd(error))
         }

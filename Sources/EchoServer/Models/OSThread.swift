@@ -46,11 +46,8 @@ enum OSThread {
 
     /// A new OS thread begins with its maker's mask.
     private static func withSignalsBlocked(_ body: () -> Int32) -> Int32 {
-        var all = sigset_t()
+        var all = Fork.signalsToBlock
         var before = sigset_t()
-        sigfillset(&all)
-        // Faults are for whoever causes them.
-        for number in [SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGABRT] { sigdelset(&all, number) }
         pthread_sigmask(SIG_BLOCK, &all, &before)
         defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
         return body()

@@ -7,6 +7,7 @@ import GreenNet
 final class ProcessModel: ConnectionModel {
     private let context: BlockingContext
     private var children: [pid_t: Child] = [:]
+    private var isCancelled = false
 
     private struct Child {
         let peer: SocketAddress
@@ -25,12 +26,13 @@ final class ProcessModel: ConnectionModel {
     }
 
     var socketsBlock: Bool { true }
+    var contextCall: NetError.Call { .fork }
 
     func start(_ socket: consuming Accepted, for server: StreamServer) throws {
         let (number, peer) = (socket.descriptor.number, socket.peer)
         let inheritance = Fork.Inheritance(descriptors: [number], signalAtParentsEnd: ServingSignals.finish)
         let pid = try Fork.child(inheritance, prepare: { ServingSignals.install(serving: number) }) { [context] in
-            Int32(context.serve(number, peer).1.rawValue)
+            Int32(context.serve(number, peer, request: { ServingSignals.request }).1.rawValue)
         }
         // The parent's own descriptor is closed when `socket` goes: the client would never see the end otherwise.
         children[pid] = Child(peer: peer, server: server)
@@ -38,12 +40,16 @@ final class ProcessModel: ConnectionModel {
     }
 
     func finishReceiving() { for pid in children.keys { kill(pid, ServingSignals.finish) } }
-    func cancel() { for pid in children.keys { kill(pid, SIGKILL) } }
+    func cancel() {
+        isCancelled = true
+        for pid in children.keys { kill(pid, SIGKILL) }
+    }
 
     private func reap() {
         for (pid, status) in ChildStatus.ended() {
             guard let child = children.removeValue(forKey: pid) else { continue }
-            child.server.connectionEnded(child.peer, status.connectionEnd)
+            let wasCancelled = isCancelled && status.signal == SIGKILL
+            child.server.connectionEnded(child.peer, wasCancelled ? .cancelled : status.connectionEnd)
         }
     }
 }

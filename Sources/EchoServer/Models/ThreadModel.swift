@@ -14,6 +14,7 @@ final class ThreadModel: ConnectionModel {
     }
 
     var socketsBlock: Bool { true }
+    var contextCall: NetError.Call { .threadCreate }
 
     func start(_ socket: consuming Accepted, for server: StreamServer) throws {
         let peer = socket.peer

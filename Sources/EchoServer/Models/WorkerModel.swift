@@ -7,13 +7,16 @@ final class WorkerModel: ConnectionModel {
     init(_ context: BlockingContext) { self.context = context }
 
     var socketsBlock: Bool { true }
+    var contextCall: NetError.Call { .fork }
 
     func start(_ socket: consuming Accepted, for server: StreamServer) {
         if ServingSignals.takeReload() { context.reload() }
         let peer = socket.peer
         let number = socket.releaseDescriptor()
         server.connectionStarted()
-        let (connection, end) = ServingSignals.whileServing(number) { context.serve(number, peer) }
+        let (connection, end) = ServingSignals.whileServing(number) {
+            context.serve(number, peer, request: { ServingSignals.request })
+        }
         connection.close()
         server.connectionEnded(peer, end)
     }

@@ -3,10 +3,12 @@ import GreenNet
 /// One process of a pool: takes one client at a time from the listeners that it shares with the others.  It has no hub, and its sockets block.
 struct PoolWorker {
     private let server: ([ListeningSocket]) -> StreamServer
+    private let counters: CounterRow
 
     init(_ live: LiveSettings, _ shared: SharedState, _ log: ServerLog, row: Int) {
+        let counters = CounterRow(counters: shared.counters, row: row)
+        self.counters = counters
         server = { sockets in
-            let counters = CounterRow(counters: shared.counters, row: row)
             let server = StreamServer(
                 sockets.map { Listener(offHub: $0, shouldStop: { ServingSignals.shouldStop }) },
                 model: WorkerModel(BlockingContext(live, log, counters)),
@@ -20,5 +22,12 @@ struct PoolWorker {
     func run(_ sockets: [ListeningSocket]) throws {
         ServingSignals.beginWork()
         try server(sockets).acceptHere()
+    }
+
+    /// Serves one client, who was accepted by the parent, and returns when that is done.
+    func run(for client: StreamServer.Waiting) {
+        ServingSignals.beginWork()
+        let refusal = server([]).serveHere(client, unless: { ServingSignals.shouldStop })
+        if let refusal { counters.add(to: Counter(refusal)) }
     }
 }

@@ -16,6 +16,8 @@ enum ServingSignals {
     nonisolated(unsafe) private static var shouldReload = false
     nonisolated(unsafe) private static var timeToDrain = itimerval()
     nonisolated(unsafe) private static var isDraining = false
+    /// What was asked of the connection that is being served.
+    nonisolated(unsafe) private(set) static var request: BlockingContext.Request?
 
     /// For a child that has one client, and lets it finish whatever the parent was told.
     static func install(serving descriptor: Int32) {
@@ -91,6 +93,7 @@ enum ServingSignals {
 
     private static let finishHandler: @convention(c) (Int32) -> Void = { _ in
         ServingSignals.shouldStop = true
+        ServingSignals.request = .finishReceiving
         if ServingSignals.serving >= 0 { _ = shutdown(ServingSignals.serving, Int32(SHUT_RD)) }
         alarm(ServingSignals.secondsToFinish)
     }

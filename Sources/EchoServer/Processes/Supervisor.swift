@@ -11,6 +11,9 @@ final class Supervisor {
     private let signals = SignalWatcher(SIGCHLD, SIGTERM, SIGINT, SIGUSR1, SIGHUP)
     private var workers: [Worker]
     private var isStopping = false
+    private var timeIsOver = false
+    /// Whether it has killed those that were left at the end.
+    private(set) var hasKilled = false
 
     /// Told of a worker that has died, by its slot, of one that took its place, and that one could not be forked.
     var onDeath: (Int, pid_t, ChildStatus) -> Void = { _, _, _ in }
@@ -18,6 +21,8 @@ final class Supervisor {
     var onForkFailure: (Errno) -> Void = { _ in }
     var onStateRequest: () -> Void = {}
     var onReloadRequest: () -> Void = {}
+    /// Asked, while it stops, for what is to be done in the place of a worker that has ended: returns the process that does it, or nil.
+    var takePlace: (Int) -> pid_t? = { _ in nil }
 
     private struct Worker {
         var pid: pid_t?
@@ -92,20 +97,34 @@ final class Supervisor {
             if .now - workers[slot].began >= Supervisor.soundLife { workers[slot].backOff.reset() }
             workers[slot].restart = isStopping ? .never : .after(workers[slot].backOff.next())
         }
+        if isStopping { fillPlaces() }
+    }
+
+    private func fillPlaces() {
+        for slot in workers.indices where workers[slot].pid == nil && !timeIsOver {
+            workers[slot].pid = takePlace(slot)
+        }
     }
 
     // MARK: Stopping
 
-    /// Sends TERM, after `time` `finish` where workers understand it, and KILL to those that are still there then.
+    /// Sends TERM, calls `whenTold`, sends after `time` `finish` where workers understand it, and KILL to those that are still there then.
     /// Returns nil when all have ended, or the number of a second TERM or INT.
-    func stop(within time: Duration, finish: Int32?) throws(WaitError) -> Int32? {
+    func stop(within time: Duration, finish: Int32?, whenTold: () -> Void) throws(WaitError) -> Int32? {
         isStopping = true
         let start = Deadline.now
+        // Those that are not told what to do then end by themselves, and have a little more time for it.
+        let grace = StreamServer.grace * (finish == nil ? 2 : 1)
         let steps: [(Int32?, Deadline)] = [
-            (SIGTERM, start + time), (finish, start + time + StreamServer.grace * 2), (SIGKILL, .never),
+            (SIGTERM, start + time), (finish, start + time + grace), (SIGKILL, .never),
         ]
         for (signal, deadline) in steps {
+            (timeIsOver, hasKilled) = (signal != SIGTERM, signal == SIGKILL)
             if let signal { send(signal) }
+            if signal == SIGTERM {
+                whenTold()
+                fillPlaces()
+            }
             while workers.contains(where: { $0.pid != nil }) {
                 guard let received = try nextSignal(until: deadline) else { break }
                 if received == SIGTERM || received == SIGINT { return received }

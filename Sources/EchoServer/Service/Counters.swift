@@ -33,9 +33,9 @@ final class Counters: @unchecked Sendable {
     let rows: Int
     private static let stride = 32  // cells: whole cache lines
 
-    init(rows: Int) {
+    init(rows: Int) throws(StartFailure) {
         self.rows = rows
-        cells = SharedMemory.allocate(Counters.stride * rows, of: Atomic<Int>.self)
+        cells = try SharedMemory.allocate(Counters.stride * rows, of: Atomic<Int>.self)
         for index in 0..<Counters.stride * rows { (cells + index).initialize(to: Atomic(0)) }
     }
 
@@ -59,7 +59,7 @@ final class Counters: @unchecked Sendable {
     var open: Int { (0..<rows).reduce(0) { $0 + open(row: $1) } }
 
     /// The process behind `row` has died: so have its connections.
-    func settleCrash(row: Int) { add(open(row: row), to: .endedCrashed, row: row) }
+    func settleDeath(row: Int, as ending: Counter) { add(open(row: row), to: ending, row: row) }
 }
 
 /// The row that one hub, OS thread or child writes to.
@@ -74,10 +74,15 @@ struct CounterRow: Sendable {
 /// Memory that a forked child shares with its parent.
 enum SharedMemory {
     /// Zeroed, and never freed: it lives as long as the service.
-    static func allocate<T: ~Copyable>(_ count: Int, of type: T.Type) -> UnsafeMutablePointer<T> {
+    static func allocate<T: ~Copyable>(
+        _ count: Int, of type: T.Type
+    ) throws(StartFailure) -> UnsafeMutablePointer<T> {
         let bytes = count * MemoryLayout<T>.stride
         let memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-        guard let memory, memory != MAP_FAILED else { fatalError("no shared memory for \(bytes) bytes") }
+        guard let memory, memory != MAP_FAILED else {
+            throw StartFailure(
+                .system, "no memory: \(bytes) bytes are too many to keep the service's counts and limits in")
+        }
         return memory.bindMemory(to: T.self, capacity: count)
     }
 }

@@ -7,7 +7,7 @@ import GreenNet
 /// has taken is kept apart, so that it can be given back for one that was killed.
 final class SharedAdmission: @unchecked Sendable {
     // Unchecked: all of it is touched under the lock only.
-    private let lock = SharedMemory.allocate(1, of: pthread_mutex_t.self)
+    private let lock: UnsafeMutablePointer<pthread_mutex_t>
     private let taken: UnsafeMutablePointer<Int32>  // by each row
     private let peers: UnsafeMutablePointer<Peer>
     private let peerCounts: UnsafeMutablePointer<Int32>  // peers x rows
@@ -24,15 +24,16 @@ final class SharedAdmission: @unchecked Sendable {
     }
 
     /// `most` is what `places` can become, at most.
-    init(places: Int, most: Int, perPeer placesPerPeer: Int?, rows: Int) {
+    init(places: Int, most: Int, perPeer placesPerPeer: Int?, rows: Int) throws(StartFailure) {
         (self.placesPerPeer, self.rows) = (placesPerPeer, rows)
-        placesNow = SharedMemory.allocate(1, of: Int.self)
+        lock = try SharedMemory.allocate(1, of: pthread_mutex_t.self)
+        placesNow = try SharedMemory.allocate(1, of: Int.self)
         placesNow.pointee = places
-        taken = SharedMemory.allocate(rows, of: Int32.self)
+        taken = try SharedMemory.allocate(rows, of: Int32.self)
         // More than there can be peers with a connection, so that there is always one to reuse.
         peerSlots = placesPerPeer == nil ? 1 : most * 2
-        peers = SharedMemory.allocate(peerSlots, of: Peer.self)
-        peerCounts = SharedMemory.allocate(peerSlots * rows, of: Int32.self)
+        peers = try SharedMemory.allocate(peerSlots, of: Peer.self)
+        peerCounts = try SharedMemory.allocate(peerSlots * rows, of: Int32.self)
         makeLock()
     }
 
@@ -45,7 +46,7 @@ final class SharedAdmission: @unchecked Sendable {
     }
 
     private func locked<Value>(_ body: () -> Value) -> Value {
-        // What a process killed inside has left half done is put right by `settleCrash`, as all else of it.
+        // What a process killed inside has left half done is put right by `settleDeath`, as all else of it.
         if pthread_mutex_lock(lock) == EOWNERDEAD { pthread_mutex_consistent(lock) }
         defer { pthread_mutex_unlock(lock) }
         return body()
@@ -123,10 +124,10 @@ final class SharedAdmission: @unchecked Sendable {
         return (0..<peerSlots).lazy.map { (start + $0) % self.peerSlots }
     }
 
-    // MARK: Crashes
+    // MARK: Deaths
 
     /// The process behind `row` has died: gives back all that it held.
-    func settleCrash(row: Int) {
+    func settleDeath(row: Int) {
         locked {
             taken[row] = 0
             guard placesPerPeer != nil else { return }

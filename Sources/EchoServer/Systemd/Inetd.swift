@@ -41,8 +41,9 @@ struct Inetd {
             throw StartFailure(.configuration, "--inetd: standard input \(error)")
         }
         ServingSignals.installForOnlyClient(STDIN_FILENO, within: live.now.drainTimeout)
-        let counters = CounterRow(counters: Counters(rows: 1), row: 0)
-        let (connection, end) = BlockingContext(live, log, counters).serve(STDIN_FILENO, peer)
+        let counters = CounterRow(counters: try Counters(rows: 1), row: 0)
+        let (connection, end) = BlockingContext(live, log, counters).serve(
+            STDIN_FILENO, peer, request: { ServingSignals.request })
         connection.close()
         if end == .failed { throw StartFailure(.system, "the connection with \(peer) has failed") }
     }

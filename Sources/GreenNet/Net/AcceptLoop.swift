@@ -10,6 +10,10 @@ enum AcceptFailure {
     case stop
 
     init(_ error: NetError) {
+        if [.fork, .mmap, .threadCreate].contains(error.call) {
+            self = .pause
+            return
+        }
         switch error.errno?.code {
         case nil, EBADF, EINVAL, ENOTSOCK, EOPNOTSUPP, EFAULT: self = .stop
         case EMFILE, ENFILE, ENOBUFS, ENOMEM: self = .pause
@@ -147,17 +151,10 @@ struct AcceptLoop {
     private mutating func serve(_ socket: consuming Accepted, _ hasPlace: Bool) throws(NetError) {
         let peer = socket.peer
         guard hasPlace else { return report(.refused(peer, .full)) }
-        guard server.admission.admit(peer) else {
-            server.admission.release()
-            return report(.refused(peer, .peerFull))
-        }
-        do {
-            try server.model.start(socket, for: server)
-        } catch {
-            server.admission.leave(peer)
-            report(.refused(peer, .noContext(error)))
-            throw NetError(.accept, result: -Int(ENOMEM), peer)
-        }
+        guard let refusal = server.serve(socket) else { return }
+        report(.refused(peer, refusal))
+        guard case .noContext(let error) = refusal else { return server.admission.release() }
+        throw NetError(server.model.contextCall, .system(error as? Errno ?? Errno(ENOMEM)), peer)
     }
 
     private func report(_ event: AcceptEvent) { server.onAcceptEvent(event, listener) }

@@ -153,6 +153,19 @@ public final class Connection {
         if result < 0 { throw NetError(.shutdown, result: result, peer) }
     }
 
+    /// For a blocking connection that is shut down for receiving: takes and drops what still comes, until the other side has all that it
+    /// was sent, or for so long.  A close with unread bytes would reset the connection, and take with it what is still on its way.
+    package func lingerOffHub(within length: Duration) {
+        let deadline = Deadline.after(length)
+        while true {
+            let isTaken = SystemCalls.unacknowledgedBytes(socket.pointee.descriptor) <= 0
+            // It is shut down: where nothing is there, that is the end of the stream.
+            while !deadline.hasPassed, (try? receive()) != nil {}
+            if isTaken || deadline.hasPassed { return }
+            SystemCalls.sleep(.milliseconds(1))
+        }
+    }
+
     /// From now on, `receive` returns what has come already and then the end of the stream, without waiting for more.
     public func finishReceiving() {
         guard !socket.pointee.isClosed else { return }

@@ -7,6 +7,8 @@ import Glibc
 package protocol ConnectionModel: AnyObject {
     /// Whether the sockets shall block: outside green threads they do, and waiting is the kernel's.
     var socketsBlock: Bool { get }
+    /// What a context is had from, for the log where it can't be.
+    var contextCall: NetError.Call { get }
     /// Gives `socket` its context, and tells the server with `connectionStarted`.  Throws where the system has none left; the socket is
     /// closed then.
     func start(_ socket: consuming Accepted, for server: StreamServer) throws
@@ -62,6 +64,7 @@ package final class GreenModel: ConnectionModel {
     }
 
     package var socketsBlock: Bool { false }
+    package var contextCall: NetError.Call { .mmap }
 
     package func start(_ socket: consuming Accepted, for server: StreamServer) throws {
         let peer = socket.peer

@@ -8,7 +8,7 @@ package enum Fork {
         package var descriptors: [Int32] = []
         /// The signal that the child gets when its parent ends, however it ends.
         package var signalAtParentsEnd: Int32 = SIGKILL
-        /// All signals stay blocked, until a `SignalWatcher` wants one.
+        /// All signals but faults stay blocked, until a `SignalWatcher` wants one.
         package var keepsSignalsBlocked = false
 
         package init(descriptors: [Int32] = [], signalAtParentsEnd: Int32 = SIGKILL, keepsSignalsBlocked: Bool = false)
@@ -18,18 +18,25 @@ package enum Fork {
         }
     }
 
+    /// All signals but faults, which are for whoever causes them: blocked, they would kill without a word.
+    package static var signalsToBlock: sigset_t {
+        var signals = sigset_t()
+        sigfillset(&signals)
+        for number in [SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGABRT] { sigdelset(&signals, number) }
+        return signals
+    }
+
     /// Runs `body` in a child process and returns its id.  The child ends with what `body` returns, without running any exit handler.
     ///
     /// To be called while the process has one OS thread: no other one would exist in the child, and whatever it held would stay held.
     /// In the child, the parent's hub is as good as gone: its loop shares the kernel's epoll set with the parent's, and a change there would be
     /// felt here.  So its descriptors are closed, unused, and the next call that needs a hub makes one.
-    /// `prepare` runs in the child while all signals are blocked: to install handlers before one can come.
+    /// `prepare` runs in the child while signals are blocked: to install handlers before one can come.
     package static func child(
         _ inheritance: Inheritance, prepare: () -> Void = {}, _ body: () -> Int32
     ) throws(Errno) -> pid_t {
-        var all = sigset_t()
+        var all = Fork.signalsToBlock
         var before = sigset_t()
-        sigfillset(&all)
         // A signal in between would run the parent's handler in the child, and write to what may be somebody else's descriptor by then.
         pthread_sigmask(SIG_BLOCK, &all, &before)
         let parent = getpid()

@@ -49,6 +49,28 @@ package struct ListeningSocket: Sendable {
     }
 }
 
+extension ListeningSocket {
+    /// Takes the connections that the kernel has queued by now, as blocking ones; they are the caller's to close.  What an inherited socket
+    /// has queued is left to whoever accepts there next.
+    package func acceptQueued() -> [StreamServer.Waiting] {
+        var taken: [StreamServer.Waiting] = []
+        if isInherited { return taken }
+        for _ in 0..<(SystemCalls.queuedConnections(descriptor) ?? Listener.defaultBacklog) {
+            var storage = SocketAddress.Storage()
+            let result = withUnsafeMutablePointer(to: &storage) { storage in
+                SystemCalls.accept(descriptor, from: storage, blocking: true)
+            }
+            if result >= 0 { taken.append(.init(descriptor: Int32(result), peer: SocketAddress(storage))) }
+            // Behind a connection that was lost there may be others.
+            if result < 0, AcceptFailure(NetError(.accept, result: result, address)) != .skip || result == -Int(EAGAIN)
+            {
+                break
+            }
+        }
+        return taken
+    }
+}
+
 /// A listening stream socket.  It owns its descriptor, and the path of a unix socket, which it removes when it closes, unless it has
 /// inherited them.
 /// Belongs to the OS thread that made it.

@@ -2,9 +2,12 @@ import Glibc
 
 /// A socket call that did not do what it was asked: which call, how it ended, and with whom.
 public struct NetError: Error, Hashable, Sendable {
-    /// The system call, under the name that strace shows.
+    /// The system call, under the name that strace shows; or what a connection's own context could not be had from: `fork`, `mmap` of a
+    /// stack, `pthread_create`.
     public enum Call: String, Sendable {
         case accept, bind, connect, getsockname, listen, read, recv, send, setsockopt, shutdown, socket, unlink, write
+        case fork, mmap
+        case threadCreate = "pthread_create"
     }
 
     /// Besides success and the end of the stream, which are not errors, a call can end in these ways.
@@ -81,8 +84,8 @@ extension NetError: CustomStringConvertible {
     public var description: String {
         let whom = peer.map { ", \($0)" } ?? ""
         return switch ending {
-        case .wait(let error): "\(call)\(whom): \(error)"
-        case .system(let errno): "\(call)\(whom): \(errno)"
+        case .wait(let error): "\(call.rawValue)\(whom): \(error)"
+        case .system(let errno): "\(call.rawValue)\(whom): \(errno)"
         }
     }
 }

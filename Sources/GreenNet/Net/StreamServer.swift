@@ -24,9 +24,12 @@ public final class StreamServer {
     /// Accepted when the listeners were closed, and not served yet for want of a place.
     var waiting: [Waiting] = []
 
-    struct Waiting {
-        let descriptor: Int32
-        let peer: SocketAddress
+    package struct Waiting {
+        package let descriptor: Int32
+        package let peer: SocketAddress
+
+        /// In this process only: another one may have it too.
+        package func close() { SystemCalls.close(descriptor) }
     }
 
     /// Connections that are being served.
@@ -124,9 +127,12 @@ public final class StreamServer {
         return true
     }
 
+    /// How often it is looked for one off a hub, where nobody can tell.
+    private var placeInterval: Duration { admission.lookInterval ?? .milliseconds(10) }
+
     private func waitForPlace() throws(WaitError) {
         guard let thread = Context.running else {
-            SystemCalls.sleepUnlessSignalled(admission.lookInterval ?? .milliseconds(10))
+            SystemCalls.sleepUnlessSignalled(placeInterval)
             if listeners[0].isAskedToStop { throw .closed }
             return
         }
@@ -136,6 +142,33 @@ public final class StreamServer {
     }
 
     // MARK: Serving
+
+    /// Starts to serve one connection, for which there is a place.  Where it returns a refusal, the connection is closed, and the place is
+    /// the caller's to give back.
+    func serve(_ socket: consuming Accepted) -> Refusal? {
+        let peer = socket.peer
+        guard admission.admit(peer) else { return .peerFull }
+        do {
+            try model.start(socket, for: self)
+            return nil
+        } catch {
+            admission.leave(peer)
+            return .noContext(error)
+        }
+    }
+
+    /// Takes over one connection that was accepted elsewhere, and serves it in the calling context itself as soon as there is a place: on an
+    /// OS thread that has no hub.  Returns why it did not, or nil; what `shouldStop` ends while it waits has found it full.
+    package func serveHere(_ one: Waiting, unless shouldStop: () -> Bool) -> Refusal? {
+        let socket = Accepted(descriptor: OwnedDescriptor(one.descriptor), peer: one.peer)
+        while !admission.reserve() {
+            SystemCalls.sleepUnlessSignalled(placeInterval)
+            if shouldStop() { return .full }
+        }
+        let refusal = serve(socket)
+        if refusal != nil { admission.release() }
+        return refusal
+    }
 
     /// Called by the model when a connection has got its context, before anything can end it.
     package func connectionStarted() {

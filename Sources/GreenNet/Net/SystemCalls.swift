@@ -44,6 +44,13 @@ enum SystemCalls {
         retrying { Int(Glibc.shutdown(descriptor, Int32(SHUT_WR))) }
     }
 
+    /// Sent, and not at the other side yet.
+    static func unacknowledgedBytes(_ descriptor: Int32) -> Int {
+        var count: Int32 = 0
+        let result = retrying { Int(Glibc.ioctl(descriptor, UInt(TIOCOUTQ), &count)) }
+        return result < 0 ? result : Int(count)
+    }
+
     /// Not made again after a signal: Linux has let go of the number by then.
     static func close(_ descriptor: Int32) { _ = Glibc.close(descriptor) }
 

@@ -279,6 +279,7 @@ private final class Collector: ConnectionModel {
     var refusals = 0
 
     var socketsBlock: Bool { false }
+    var contextCall: NetError.Call { .mmap }
 
     func start(_ socket: consuming Accepted, for server: StreamServer) throws {
         let peer = socket.peer

@@ -147,6 +147,7 @@ struct InheritedSocketTests {
         var left: Int
         var taken: [UInt8] = []
         let socketsBlock = true
+        let contextCall = NetError.Call.mmap
 
         init(_ count: Int) { left = count }
 

@@ -1,0 +1,52 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+/// What the server has counted, as a line of its log says.
+struct Counts: Sendable {
+    private let numbers: [String: Int]
+
+    /// From a line of words such as `accepted=7`.
+    init(_ line: String) {
+        let pairs = line.split(separator: " ").compactMap { word -> (String, Int)? in
+            let parts = word.split(separator: "=")
+            return parts.count == 2 ? Int(parts[1]).map { (String(parts[0]), $0) } : nil
+        }
+        numbers = Dictionary(pairs) { $1 }
+    }
+
+    /// What is zero is left out of the line.
+    subscript(name: String) -> Int { numbers[name] ?? 0 }
+
+    /// Connections that have ended, for whatever reason.
+    var ended: Int { numbers.filter { $0.key.hasPrefix("ended_") }.values.reduce(0, +) }
+
+    /// Each connection that was accepted is open, or has ended for one reason.
+    func expectToAddUp(open: Int, sourceLocation: SourceLocation = #_sourceLocation) {
+        #expect(self["open"] == open, "\(numbers)", sourceLocation: sourceLocation)
+        #expect(self["accepted"] == open + ended, "\(numbers)", sourceLocation: sourceLocation)
+    }
+}
+
+extension Server {
+    /// Asks for its counters, while the hub's other green threads go on.
+    func counts() throws -> Counts {
+        let before = program.standardError.lines.count { $0.contains(" state: ") }
+        program.send(SIGUSR1)
+        return Counts(try program.waitOnHub(forLineContaining: " state: ", count: before + 1))
+    }
+
+    /// Those that it has told at its end; nil before.
+    var lastCounts: Counts? { program.standardError.lines.last { $0.contains(" stopped ") }.map { Counts($0) } }
+
+    /// Asks until they are as they should be, for what a client has just done is counted a moment later.
+    func waitForCounts(_ isSo: (Counts) -> Bool) throws -> Counts {
+        var counts = try counts()
+        _ = try eventuallyOnHub {
+            if !isSo(counts) { counts = try self.counts() }
+            return isSo(counts)
+        }
+        return counts
+    }
+}

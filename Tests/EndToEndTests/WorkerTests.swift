@@ -1,0 +1,247 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+extension EndToEnd {
+    /// The processes and OS threads that serve: who serves whom, and what happens where one dies or can't be had.
+    @Suite(.serialized) struct WorkerTests {
+        @Test(arguments: ServerModel.testable(.threadPool, .processPool))
+        func `of six clients of a pool of four, two wait, and have their turn when others leave`(
+            model: ServerModel
+        ) throws {
+            try withServer(model) { server in
+                let clients = try (0..<6).map { _ in try server.connect() }
+                let waiting = clients.enumerated().map { number, client in
+                    spawn { try client.expect("CLIENT \(number)", to: "client \(number)") }
+                }
+                try #expect(eventuallyOnHub { waiting.count { $0.hasEnded } == 4 })
+                try server.expectOnly(clients: 4)
+                let served = clients.indices.filter { waiting[$0].hasEnded }
+                for (count, leaver) in [(5, served[0]), (6, served[1])] {
+                    clients[leaver].close()
+                    try #expect(eventuallyOnHub { waiting.count { $0.hasEnded } == count })
+                    try server.expectOnly(clients: 4)
+                }
+                for client in waiting { try client.value() }
+                for client in clients { client.close() }
+            }
+        }
+
+        @Test(arguments: ServerModel.testable(.processPool))
+        func `each process of a pool serves one client, and then the next`(model: ServerModel) throws {
+            try withServer(model) { server in
+                let workers = try Set(server.program.status().children)
+                #expect(workers.count == 4)
+                for _ in 0..<3 {
+                    let clients = try (0..<4).map { _ in try ServedClient(of: server) }
+                    #expect(Set(clients.map(\.worker)) == workers)
+                    for client in clients { client.connection.close() }
+                    try server.expectOnly(clients: 0)
+                }
+            }
+        }
+
+        // MARK: Death
+
+        /// A crash that is not reported: that takes longer than anything that is waited for here.
+        private static let quietly: @Sendable (inout Program.Launch) -> Void = {
+            $0.environment["SWIFT_BACKTRACE"] = "enable=no"
+        }
+
+        @Test(arguments: ServerModel.supervised, [SIGKILL, SIGSEGV])
+        func `a worker that dies is replaced, and whom others serve notices nothing`(
+            model: ServerModel, signal: Int32
+        ) throws {
+            try withServer(model, adjust: WorkerTests.quietly) { server in
+                let clients = try (0..<ServerModel.fewClients).map { _ in try ServedClient(of: server) }
+                let victim = clients[0].worker
+                kill(victim, signal)
+                for client in clients where client.worker == victim { #expect(client.hasLostItsServer) }
+                // Whoever comes now waits at the most.
+                try inParallel(20) { number in try #expect(server.answer(to: "new \(number)") == "NEW \(number)") }
+                for client in clients where client.worker != victim {
+                    try client.connection.expect("STILL HERE", to: "still here")
+                }
+                for client in clients { client.connection.close() }
+                try server.program.waitOnHub(forLineContaining: "worker \(victim) has died: killed by signal \(signal)")
+                try expectReplaced(victim, in: server)
+                let counts = try server.waitForCounts { $0["open"] == 0 }
+                counts.expectToAddUp(open: 0)
+                #expect(counts["accepted"] == clients.count + 20)
+                #expect(counts["ended_crashed"] == clients.count { $0.worker == victim })
+                #expect(counts["workers_restarted"] == 1)
+            }
+        }
+
+        private func expectReplaced(_ victim: pid_t, in server: Server) throws {
+            let isReplaced = try eventuallyOnHub {
+                let children = try server.program.status().children
+                return children.count == server.model.workers && !children.contains(victim)
+            }
+            #expect(isReplaced)
+            try server.expectOnly(clients: 0)
+        }
+
+        @Test(arguments: ServerModel.supervised)
+        func `workers that die again and again are replaced more and more slowly`(model: ServerModel) throws {
+            try withServer(model, adjust: WorkerTests.quietly) { server in
+                let start = Deadline.now
+                var killed: Set<pid_t> = []
+                while Deadline.now - start < .milliseconds(700) {
+                    for worker in try server.program.status().children where kill(worker, SIGKILL) == 0 {
+                        killed.insert(worker)
+                    }
+                    try Greenlet.sleep(for: .milliseconds(1))
+                }
+                #expect(killed.count > model.workers)
+                #expect(killed.count <= model.workers * mostDeaths(within: .now - start))
+                try #expect(server.answer(to: "anybody?") == "ANYBODY?")
+                try #expect(eventuallyOnHub { try server.program.status().children.count == model.workers })
+            }
+        }
+
+        /// Of one worker, whose replacement waits twice as long each time.
+        private func mostDeaths(within time: Duration) -> Int {
+            var (backOff, moment, deaths) = (BackOff(), Duration.zero, 0)
+            while moment <= time {
+                deaths += 1
+                moment += backOff.next()
+            }
+            return deaths
+        }
+
+        @Test(arguments: ServerModel.testable(.process), [SIGKILL, SIGSEGV])
+        func `a client's own process that dies ends that connection only`(model: ServerModel, signal: Int32) throws {
+            try withServer(model, adjust: WorkerTests.quietly) { server in
+                let (one, other) = (try ServedClient(of: server), try ServedClient(of: server))
+                kill(one.worker, signal)
+                #expect(one.hasLostItsServer)
+                one.connection.close()
+                try other.connection.expect("STILL HERE", to: "still here")
+                try server.expectOnly(clients: 1)
+                let counts = try server.waitForCounts { $0["open"] == 1 }
+                counts.expectToAddUp(open: 1)
+                #expect(counts["ended_crashed"] == 1)
+                other.connection.close()
+            }
+        }
+    }
+}
+
+extension EndToEnd {
+    /// Where the system refuses what a client would need.
+    @Suite(
+        .serialized, .enabled(if: Strace.isUsable, "strace is not here, or may not look at other processes"),
+        .enabled(if: Sanitizer.active == .none, "a sanitizer makes calls of its own"))
+    struct ScarcityTests {
+        /// What makes a context, and how it fails where the system has none left.
+        private static let refusals: [ServerModel: (calls: [String], error: String, told: String)] = [
+            .green: (["mmap"], "ENOMEM", "mmap"), .thread: (["clone", "clone3"], "EAGAIN", "pthread_create"),
+            .process: (["clone"], "EAGAIN", "fork"),
+        ]
+
+        @Test(arguments: ServerModel.testable(.green, .thread, .process))
+        func `where a context can't be had, that client is turned away and counted, and others are served`(
+            model: ServerModel
+        ) throws {
+            let refusal = try #require(ScarcityTests.refusals[model])
+            try withServer(model) { server in
+                let client = try server.connect()
+                try client.expect("HELLO", to: "hello")
+                var served: [Connection] = []
+                try Strace.failing(refusal.calls, with: refusal.error, in: server.program.pid) {
+                    // Green threads have stacks in store.
+                    while let one = try server.connectIfServed() { served.append(one) }
+                    try client.expect("STILL HERE", to: "still here")
+                }
+                try #expect(eventuallyOnHub { (try? server.answer(to: "again?")) == "AGAIN?" })
+                for connection in served + [client] { connection.close() }
+                let counts = try server.waitForCounts { $0["open"] == 0 }
+                counts.expectToAddUp(open: 0)
+                #expect(counts["refused_no_context"] >= 1)
+                let line = try #require(server.log.first { $0.contains(" warning not accepting for now") })
+                #expect(line.contains(" call=\(refusal.told) errno=\(refusal.error) "), "\(line)")
+            }
+        }
+
+        @Test(arguments: ServerModel.testable(.green, .greenWorkers, .thread, .process))
+        func `a server that can't accept any more says so, and ends with status 71`(model: ServerModel) throws {
+            try withServer(model) { server in
+                try Strace.failing(["accept4"], with: "EINVAL", in: server.program.pid) {
+                    try server.connect().close()
+                    try #expect(server.program.waitForExitOnHub() == .status(71))
+                }
+                #expect(server.log.contains { $0.contains("accepting has ended") })
+            }
+        }
+
+        @Test(arguments: ServerModel.supervised)
+        func `a worker that can't accept any more is replaced`(model: ServerModel) throws {
+            try withServer(model) { server in
+                let victim = try #require(server.program.status().children.first)
+                try Strace.failing(["accept4"], with: "EINVAL", in: victim) {
+                    let isGone = try eventuallyOnHub {
+                        try server.connect().close()
+                        return try !server.program.status().children.contains(victim)
+                    }
+                    #expect(isGone)
+                }
+                try server.program.waitOnHub(forLineContaining: "worker \(victim) has died: exited with 71")
+                try #expect(eventuallyOnHub { try server.program.status().children.count == model.workers })
+                try #expect(server.answer(to: "well?") == "WELL?")
+            }
+        }
+
+        @Test(arguments: ServerModel.supervised)
+        func `where a worker can't be forked, the others serve, and it is tried again`(model: ServerModel) throws {
+            try withServer(model) { server in
+                let victim = try #require(server.program.status().children.first)
+                try Strace.failing(["clone"], with: "EAGAIN", in: server.program.pid) {
+                    kill(victim, SIGKILL)
+                    try server.program.waitOnHub(forLineContaining: "can't fork a worker", count: 2)
+                    try #expect(server.program.status().children.count == model.workers - 1)
+                    if model.kind == .process { try #expect(server.answer(to: "well?") == "WELL?") }
+                }
+                try #expect(eventuallyOnHub { try server.program.status().children.count == model.workers })
+                try inParallel(20) { number in try #expect(server.answer(to: "new \(number)") == "NEW \(number)") }
+            }
+        }
+    }
+}
+
+/// A client that knows which of the server's children serves it.
+private struct ServedClient {
+    let connection: Connection
+    let worker: pid_t
+
+    /// The one that has a descriptor more than before.  Nobody else may come or go meanwhile.
+    init(of server: Server) throws {
+        let before = try server.descriptorsOfChildren()
+        connection = try server.connect()
+        try connection.expect("HELLO", to: "hello")
+        let after = try server.descriptorsOfChildren()
+        worker = try #require(after.first { $0.value > before[$0.key] ?? 0 }?.key)
+    }
+
+    var hasLostItsServer: Bool {
+        do throws(NetError) { return try connection.receive() == nil } catch { return error.isPeerGone }
+    }
+}
+
+extension Server {
+    fileprivate func descriptorsOfChildren() throws -> [pid_t: Int] {
+        let children = try program.status().children
+        return Dictionary(uniqueKeysWithValues: children.map { ($0, ProcessStatus($0)?.descriptors ?? 0) })
+    }
+
+    /// Nil for one that is turned away.
+    fileprivate func connectIfServed() throws -> Connection? {
+        let connection = try connect()
+        try connection.sendAll(Array("a".utf8))
+        let answer = try? connection.receive(exactly: 1)
+        if answer == Array("A".utf8) { return connection }
+        connection.close()
+        return nil
+    }
+}
