@@ -85,7 +85,8 @@ struct Options: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "A file of settings, KEY = VALUE, keys as the options' names; read again on HUP. With a - in front, it may be missing.", valueName: "file"))
+            "A file of settings, KEY = VALUE, keys as the options' names; read again on HUP. With a - in front, it may be missing.",
+            valueName: "file"))
     var config: String?
 
     @Flag(help: "Check all settings, and end.")
