@@ -1,3 +1,4 @@
+import Glibc
 import GreenNet
 
 /// Speaks for the whole service, to the log and to the service manager: one for all its hubs and processes, in the process that was started.
@@ -12,6 +13,8 @@ final class Announcer {
     private var sockets: [ListeningSocket] = []
     /// Those of this process, without the one it runs on.
     private var hubs: [HubThread] = []
+    /// What is to be done before the process exits: it leaves no path behind.
+    var tidyUp: () -> Void = {}
 
     enum Stage {
         case starting, accepting, stopping
@@ -56,6 +59,14 @@ final class Announcer {
         sockets = []
         notifier?.stopping(within: live.now.drainTimeout)
         log.draining(shared.counters, signal: signal, within: live.now.drainTimeout)
+    }
+
+    /// After a second signal.  `cancel` ends what serves the clients.
+    func endAtOnce(_ signal: Int32, cancel: () -> Void) -> Never {
+        log.endingAtOnce(signal)
+        cancel()
+        tidyUp()
+        exit(128 + signal)
     }
 
     /// How many connections the kernel holds until they are accepted; nil where it doesn't say.

@@ -34,9 +34,13 @@ struct Server {
     func run() throws {
         let admin = try openAdmin()
         admin?.start()
-        defer { admin?.close() }
+        announcer.tidyUp = { admin?.close() }
+        defer { announcer.tidyUp() }
         let sockets = try openSockets()
-        defer { for socket in sockets[0] { socket.removePath() } }
+        announcer.tidyUp = {
+            for socket in sockets[0] { socket.removePath() }
+            admin?.close()
+        }
         switch (settings.model, settings.processes ?? settings.poolSize) {
         case (.green, let processes?): try superviseHubs(processes, sockets)
         case (.process, let workers?): try superviseWorkers(workers, sockets[0])
@@ -127,10 +131,7 @@ struct Server {
             for socket in sockets.joined() { socket.close() }
         }
         guard let second else { return }
-        log.endingAtOnce(second)
-        supervisor.send(SIGKILL)
-        for socket in sockets[0] { socket.removePath() }
-        exit(128 + second)
+        announcer.endAtOnce(second) { supervisor.send(SIGKILL) }
     }
 
     /// `wasKilled`: by this server, when the time to finish had passed.

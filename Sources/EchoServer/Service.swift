@@ -95,12 +95,9 @@ final class Service {
     private func drain(_ server: StreamServer, after stop: SignalWatcher) throws {
         let first = try stop.wait()
         announcer?.draining(after: first)
-        spawn(name: "end on a second signal") { [log, announcer] in
+        spawn(name: "end on a second signal") { [announcer] in
             let second = try stop.wait()
-            guard announcer != nil else { return }
-            log.endingAtOnce(second)
-            server.model.cancel()
-            exit(128 + second)
+            announcer?.endAtOnce(second) { server.model.cancel() }
         }
         let deadline = Deadline.after(live.now.drainTimeout)
         for hub in hubs { hub.drain(until: deadline) }

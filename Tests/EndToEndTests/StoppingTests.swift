@@ -253,6 +253,24 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
+        func `a second signal leaves no path of a unix socket behind`(model: ServerModel) throws {
+            try withTemporaryDirectory { directory in
+                let (path, adminPath) = ("\(directory)/echo", "\(directory)/admin")
+                try withServer(model, ["--unix-socket", path, "--admin", adminPath]) { server in
+                    let client = try server.connect()
+                    defer { client.close() }
+                    try client.expect("HELLO", to: "hello")
+                    #expect(entries(of: directory) == ["admin", "echo"])
+                    server.program.send(SIGTERM)
+                    try server.program.waitOnHub(forLineContaining: "no longer accepting")
+                    server.program.send(SIGTERM)
+                    #expect(try server.program.waitForExit(within: StoppingTests.promptly) == .status(128 + SIGTERM))
+                    #expect(entries(of: directory) == [])
+                }
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
         func `the port is free again when the server has ended, though it ended the connections`(
             model: ServerModel
         ) throws {
