@@ -171,9 +171,15 @@ extension EndToEnd {
         ) throws {
             try withServer(model, ["--drain-timeout", "0.2"]) { server in
                 let client = try server.connect()
-                defer { client.close() }
-                _ = try client.sendUntilFull(of: .upper)
-                // What the system had no room for is sent again, later each time.
+                let sender = spawn {
+                    let bytes = [UInt8](repeating: 0, count: 65_536)
+                    while (try? client.sendAll(bytes)) != nil {}
+                }
+                defer {
+                    client.close()
+                    try? sender.value()
+                }
+                // Both systems hold what they can, and more comes.
                 try #expect(eventuallyOnHub(within: .seconds(15)) { try server.isStuckInSending() })
                 server.program.send(SIGTERM)
                 let start = Deadline.now
