@@ -78,6 +78,13 @@ format-check: ## complain about Swift sources that are not in the common format
 check-units: ## check the systemd units, and how well they are walled in
 	Scripts/check-units.sh
 
+# Seconds for each target.
+FUZZ_SECONDS ?= 600
+
+.PHONY: fuzz
+fuzz: setup ## throw bytes at what reads bytes from outside, FUZZ_SECONDS for each
+	Scripts/fuzz.sh $(FUZZ_SECONDS)
+
 check: ## do all that CI does
 	Scripts/check.sh
 

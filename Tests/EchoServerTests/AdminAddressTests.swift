@@ -15,6 +15,7 @@ import Testing
 
     @Test(arguments: [
         "", "9090", ":9090", "localhost", "localhost:", "localhost:http", "localhost:65536", "::1:9090", "::1", "[]:",
+        "[]:0", "[@]:9", "[localhost]:9",
         "/", "@", "/" + String(repeating: "x", count: 107),
     ])
     func `anything else is none`(text: String) { #expect(AdminAddress(text) == nil) }

@@ -24,7 +24,7 @@ import Testing
         "GET / HTTP/1.x\r\n", "GET / http/1.0\r\n", "GET / HTTP/11.0\r\n", "GET /\u{0} HTTP/1.0\r\n",
         "GET /\u{7f} HTTP/1.0\r\n", "GET / HTTP/1.0\r\nno field\r\n", "GET / HTTP/1.0\r\n: x\r\n",
         "GET / HTTP/1.0\r\nA b: x\r\n", "GET / HTTP/1.0\r\n folded: x\r\n", "GET / HTTP/1.1\r\nHost: x\r\nHOST: y\r\n",
-        "GET /\rx HTTP/1.0\r\n", "\r\nGET / HTTP/1.0\r\n",
+        "GET /\rx HTTP/1.0\r\n", "GET /\tx HTTP/1.0\r\n", "\r\nGET / HTTP/1.0\r\n",
     ])
     func `what is no request is refused`(text: String) {
         #expect(throws: HTTPFailure.badRequest) { try request(text) }

@@ -21,8 +21,9 @@ enum AdminAddress: Hashable, Sendable {
 
     /// An IPv6 address stands in brackets, or its last group would be taken for the port.
     private static func host(_ text: Substring) -> String? {
-        if text.hasPrefix("["), text.hasSuffix("]") { return String(text.dropFirst().dropLast()) }
-        return text.isEmpty || text.contains(":") ? nil : String(text)
+        let isBracketed = text.hasPrefix("[") && text.hasSuffix("]")
+        let host = isBracketed ? text.dropFirst().dropLast() : text
+        return host.isEmpty || host.contains(":") != isBracketed ? nil : String(host)
     }
 
     /// Looks a name up, on this OS thread.

@@ -21,7 +21,7 @@ struct HTTPRequest: Equatable {
         try HTTPRequest.checkVersion(words[2])
         try HTTPRequest.checkFields(lines, hasHost: words[2] != "HTTP/1.0")
         guard words[0] == "GET" || words[0] == "HEAD" else { throw .methodNotAllowed }
-        guard words[1].hasPrefix("/") else { throw .badRequest }
+        guard words[1].hasPrefix("/"), !words[1].contains("\t") else { throw .badRequest }
         wantsHeadOnly = words[0] == "HEAD"
         path = String(words[1].prefix { $0 != "?" })
     }

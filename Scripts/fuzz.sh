@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Throws bytes at what reads bytes from outside (Fuzz/FuzzTarget.swift), with the toolchain's libFuzzer.
+#
+# Usage: fuzz.sh [SECONDS [TARGET...]]; 600 seconds for each of all targets unless told otherwise.  What makes one fail is left in .build/fuzz, and its
+# name printed; .build/fuzz/fuzz with FUZZ_TARGET set and that file's name runs it again.  What was found worth keeping is in .build/fuzz too.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+seconds=${1:-600}
+shift || true
+targets=("$@")
+((${#targets[@]})) || targets=(request configuration setting activation address log)
+[[ $seconds =~ ^[1-9][0-9]*$ ]] || {
+    echo "fuzz: '$seconds' is not a number of seconds" >&2
+    exit 64
+}
+
+out=.build/fuzz
+mkdir -p "$out"
+swift build
+
+# The server's sources once more, in one module with the targets, and the rest as it was just built.
+built=.build/debug
+package=$(sed -n 's/.*"-module-name","GreenNet",.*"-package-name","\([^"]*\)".*/\1/p' .build/debug.yaml | head -n 1)
+modules=(GreenNet CGreenContext Logging ArgumentParser ArgumentParserToolInfo)
+find Sources/EchoServer -name '*.swift' ! -name EchoServerCommand.swift -print0 |
+    xargs -0 swiftc -Onone -g -sanitize=fuzzer -parse-as-library -swift-version 6 -module-name EchoServer \
+        -package-name "$package" -I "$built/Modules" -I Sources/CLibev -I Sources/CGreenContext/include \
+        -Xcc "-fmodule-map-file=$PWD/$built/CGreenContext.build/module.modulemap" \
+        Fuzz/FuzzTarget.swift $(printf "$built/%s.build/*.o " "${modules[@]}") -lev -o "$out/fuzz"
+
+failed=()
+for target in "${targets[@]}"; do
+    found=$out/$target
+    mkdir -p "$found"
+    if FUZZ_TARGET=$target SWIFT_BACKTRACE=enable=no "$out/fuzz" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=16384 \
+        -artifact_prefix="$out/$target-" -print_final_stats=0 "$found" "Fuzz/Corpus/$target" >"$out/$target.log" 2>&1; then
+        printf 'ok: %s: %s\n' "$target" "$(grep -m 1 '^Done' "$out/$target.log")"
+    else
+        printf 'FAILED: %s\n' "$target"
+        tail -n 30 "$out/$target.log" | sed 's/^/    /'
+        failed+=("$target")
+    fi
+done
+((${#failed[@]} == 0))
