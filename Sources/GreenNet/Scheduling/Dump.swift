@@ -12,8 +12,13 @@ extension HubPointer {
 
 extension GreenThread {
     fileprivate var line: String {
+        "\(title): \(activity)"
+    }
+
+    /// As errors name it.
+    var title: String {
         let name = pointee.name.map { " (\(String(cString: $0)))" } ?? ""
-        return "green thread \(pointee.id)\(name): \(activity)"
+        return "green thread \(pointee.id)\(name)"
     }
 
     private var activity: String {
@@ -36,6 +41,15 @@ extension GreenThread {
         case .lookup: "a name to be looked up"
         case .connections: "the end of all connections"
         case .event, .nothing: "an event"
+        case .several: "the first of several things"
+        case .result: "a result"
+        case .permit: "a permit of a semaphore"
+        case .lock: "a lock that \(lockOwner) holds"
+        case .condition: "a condition to be signalled"
+        case .barrier: "the others at a barrier"
+        case .item: "an item of a queue"
+        case .room: "room in a queue"
+        case .tasks: "the tasks of a queue to be done"
         }
     }
 }

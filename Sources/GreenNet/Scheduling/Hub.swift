@@ -12,6 +12,12 @@ public final class Hub {
     /// error unless replaced.  Called from any green thread of the hub; must not wait.
     public var onUnobservedFailure: (String, any Error) -> Void = reportFailure(of:_:)
 
+    /// Told of every green thread as it is spawned, before it begins; nil: nobody is.  Must not wait.
+    public var onSpawn: ((AnyGreenlet) -> Void)? {
+        get { state.pointee.onSpawn }
+        set { state.pointee.onSpawn = newValue }
+    }
+
     /// A green thread can be outlived by its handle, and the handle by the hub.
     static func report(_ name: String, _ error: any Error) {
         let hub = Context.running?.hub.pointee.owner.takeUnretainedValue()

@@ -34,6 +34,7 @@ struct HubState {
     var passes: UInt64 = 0
     /// Set when a deadlock was found, for the error of whoever is woken by it.
     var deadlock: BlockedForever?
+    var onSpawn: ((AnyGreenlet) -> Void)?
     let owner: Unmanaged<Hub>
 
     static let turnsPerPass = 128

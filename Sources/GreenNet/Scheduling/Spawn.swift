@@ -5,14 +5,29 @@ import Glibc
 /// Never waits.  Where the kernel has no stack to give, the green thread is born failed, with `SpawnError`.
 /// `name` shows in dumps and errors.  Callable from any green thread; the new one belongs to the same OS thread.
 @discardableResult
-public func spawn<Value>(name: String? = nil, _ body: @escaping () throws -> Value) -> Greenlet<Value> {
-    let greenlet = Greenlet(name: name, body)
+public func spawn<Value>(
+    name: String? = nil, fileID: StaticString = #fileID, line: UInt = #line, _ body: @escaping () throws -> Value
+) -> Greenlet<Value> {
+    let greenlet = Greenlet(name: name, at: SpawnSite(fileID: fileID, line: line), body)
     do throws(SpawnError) {
         try Hub.currentThread.hub.start(greenlet)
     } catch {
         greenlet.fail(error)
     }
     return greenlet
+}
+
+/// As `spawn`, but `body` begins after `length`, counted from now.  Killed before, it never begins.
+@discardableResult
+public func spawn<Value>(
+    after length: Duration, name: String? = nil, fileID: StaticString = #fileID, line: UInt = #line,
+    _ body: @escaping () throws -> Value
+) -> Greenlet<Value> {
+    let start = Deadline.after(length)
+    return spawn(name: name, fileID: fileID, line: line) {
+        try Greenlet.sleep(until: start)
+        return try body()
+    }
 }
 
 /// The kernel had no memory, or no mapping left (vm.max_map_count), for one more stack.
@@ -35,11 +50,13 @@ extension HubPointer {
         let thread: GreenThread
         do { thread = try pointee.stacks.take() } catch { throw SpawnError(errno: error) }
         enrol(greenlet, as: thread)
+        greenlet.spawner = Hub.currentThread.pointee.id
         Context.prepare(thread, entry: greenThreadMain)
         pointee.alive += 1
         thread.state = .ready
         pointee.ready.append(thread)
         if pointee.killsNewcomers { greenlet.kill() }
+        pointee.onSpawn?(greenlet)
     }
 
     private func enrol(_ greenlet: AnyGreenlet, as thread: GreenThread) {
@@ -95,6 +112,7 @@ extension HubPointer {
 
     func freeMemory() {
         let main = pointee.main
+        main.greenlet.forgetLocals()
         strikeOff(main)
         main.greenlet.thread = nil
         Unmanaged<AnyGreenlet>.fromOpaque(main.pointee.body).release()
@@ -140,7 +158,9 @@ private func runBody(of thread: GreenThread) {
     let greenlet = Unmanaged<AnyGreenlet>.fromOpaque(thread.pointee.body).takeRetainedValue()
     thread.pointee.started = 1
     greenlet.run()
+    if !greenlet.locals.isEmpty { greenlet.forgetLocals() }
     greenlet.thread = nil
+    greenlet.announce()
 }
 
 private let schedulerMain: Context.Entry = { argument in

@@ -1,4 +1,18 @@
 extension UnsafeMutablePointer<WaitQueue> {
+    /// An empty one, in memory that whoever calls deallocates.
+    static func make() -> Self {
+        let queue = allocate(capacity: 1)
+        queue.initialize(to: WaitQueue())
+        return queue
+    }
+
+    var isEmpty: Bool { pointee.first == nil }
+
+    /// Those that stand in it, counted.
+    var count: Int {
+        sequence(first: pointee.first) { $0?.pointee.next }.prefix { $0 != nil }.reduce(0) { n, _ in n + 1 }
+    }
+
     func append(_ thread: GreenThread) {
         thread.pointee.queue = self
         thread.pointee.next = nil
