@@ -50,6 +50,7 @@ extension GreenThread {
         case .item: "an item of a queue"
         case .room: "room in a queue"
         case .tasks: "the tasks of a queue to be done"
+        case .fiber: "a fiber to switch to it"
         }
     }
 }

@@ -11,7 +11,9 @@ public class AnyGreenlet: Waitable {
     /// As given to `spawn`.
     public final let name: String?
     /// What it was killed with, for good.
-    fileprivate final var killReason: (any Error)?
+    final var killReason: (any Error)?
+    /// What it is among fibers: a core for each type of value that it has exchanged.
+    final var fiberCores: [AnyObject] = []
 
     /// Where it was spawned; nil for the main one.
     public final let spawnSite: SpawnSite?
@@ -25,6 +27,9 @@ public class AnyGreenlet: Waitable {
         spawnSite = site
         super.init()
     }
+
+    /// Its hub closes, and will wait until it has ended.
+    func willClose() {}
 
     /// On its own stack.
     func run() { fatalError("\(Self.self) has no body") }

@@ -106,7 +106,10 @@ public final class Hub {
         precondition(main.pointee.scopes == nil && main.pointee.shields == 0, "Hub.close() in withTimeout or shielded")
         state.pointee.killsNewcomers = true
         state.pointee.remote.refuseSpawns()
-        for greenlet in state.living { greenlet.kill() }
+        for greenlet in state.living {
+            greenlet.willClose()
+            greenlet.kill()
+        }
         do { try run() } catch { fatalError("GreenNet: the hub can't close: \(error)") }
         forgetOSThread()
         state.endScheduler()

@@ -34,6 +34,8 @@ struct HubState {
     var passes: UInt64 = 0
     /// Set when a deadlock was found, for the error of whoever is woken by it.
     var deadlock: BlockedForever?
+    /// A fiber that ends names who runs then: neither parked nor in the ready queue.
+    var successor: GreenThread?
     var onSpawn: ((AnyGreenlet) -> Void)?
     let owner: Unmanaged<Hub>
 
@@ -95,9 +97,10 @@ extension HubPointer {
 }
 
 extension HubPointer {
-    /// Runs the next one in place of `thread`, which has ended.
+    /// Runs the next one in place of `thread`, which has ended; its successor, where it has named one.
     func switchForEver(from thread: GreenThread) -> Never {
-        let next = nextToRun()
+        let next = pointee.successor ?? nextToRun()
+        pointee.successor = nil
         next.state = .running
         Context.switchStackForEver(from: thread, to: next)
     }

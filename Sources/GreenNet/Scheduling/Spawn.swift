@@ -47,16 +47,28 @@ extension HubPointer {
 
     /// Gives `greenlet` a stack and its place at the end of the ready queue.
     func start(_ greenlet: AnyGreenlet) throws(SpawnError) {
+        let thread = try admit(greenlet)
+        thread.state = .ready
+        pointee.ready.append(thread)
+        if pointee.killsNewcomers { greenlet.kill() }
+        pointee.onSpawn?(greenlet)
+    }
+
+    /// Gives `greenlet` a stack, and parks it until somebody hands over to it.
+    func startParked(_ greenlet: AnyGreenlet) throws(SpawnError) {
+        let thread = try admit(greenlet)
+        thread.state = .parked
+        thread.pointee.wait_kind = WaitKind.fiber.rawValue
+    }
+
+    private func admit(_ greenlet: AnyGreenlet) throws(SpawnError) -> GreenThread {
         let thread: GreenThread
         do { thread = try pointee.stacks.take() } catch { throw SpawnError(errno: error) }
         enrol(greenlet, as: thread)
         greenlet.spawner = Hub.currentThread.pointee.id
         Context.prepare(thread, entry: greenThreadMain)
         pointee.alive += 1
-        thread.state = .ready
-        pointee.ready.append(thread)
-        if pointee.killsNewcomers { greenlet.kill() }
-        pointee.onSpawn?(greenlet)
+        return thread
     }
 
     private func enrol(_ greenlet: AnyGreenlet, as thread: GreenThread) {
