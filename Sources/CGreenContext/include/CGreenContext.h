@@ -72,6 +72,12 @@ extern _Thread_local green_thread *green_running_ __attribute__((tls_model("init
 static inline green_thread *green_running(void) { return green_running_; }
 static inline void green_set_running(green_thread *thread) { green_running_ = thread; }
 
+// What this OS thread takes for the time, in nanoseconds, where a hub with a virtual clock runs on it; 0: the clock's.
+extern _Thread_local int64_t green_virtual_time_ __attribute__((tls_model("initial-exec")));
+
+static inline int64_t green_virtual_time(void) { return green_virtual_time_; }
+static inline void green_set_virtual_time(int64_t nanoseconds) { green_virtual_time_ = nanoseconds; }
+
 /// Suspends `from`, which is running, and resumes `to`.  Returns when somebody resumes `from`.
 /// Kept: x86-64 rbx rbp r12-r15, MXCSR, x87 control word; AArch64 x19-x30, d8-d15, FPCR.
 void green_switch(green_thread *from, green_thread *to);

@@ -17,6 +17,12 @@ package enum Context {
 
     static func setRunning(_ thread: GreenThread?) { green_set_running(thread) }
 
+    /// What this OS thread takes for the time, in nanoseconds; 0 where that is the clock's.
+    static var virtualTime: Int64 {
+        get { green_virtual_time() }
+        set { green_set_virtual_time(newValue) }
+    }
+
     /// Leaves `from`, which runs, for `to`.  Comes back when somebody switches to `from`.
     @inline(__always)
     static func switchStack(from: GreenThread, to: GreenThread) {

@@ -123,6 +123,7 @@ extension GreenThread {
     /// alone and looks again when it fires: a deadline that moves on with every message costs nothing so.
     private func limitWait(to limit: Deadline) {
         pointee.deadline = limit.nanoseconds
+        if hub.pointee.rehearsal != nil { return hub.expect(limit) }
         let timer = timer
         if !timer.isActive || timer.pointee.due > limit { timer.start(on: hub.pointee.loop, due: limit) }
     }

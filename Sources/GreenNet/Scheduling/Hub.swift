@@ -94,6 +94,7 @@ public final class Hub {
         guard let hub = Context.running?.hub else { return }
         for event in hub.pointee.signals { event.stop(on: hub.pointee.loop) }
         Context.setRunning(nil)
+        Context.virtualTime = 0
         forgetOSThread()
     }
 
@@ -120,6 +121,7 @@ public final class Hub {
         // The main green thread may have left a timer in the loop.
         state.freeMemory()
         state.pointee.loop.destroy()
+        Context.virtualTime = 0
         Context.unwatchForOverflow(alternateStack)
         Context.setRunning(nil)
         state.pointee.owner.release()

@@ -36,6 +36,8 @@ struct HubState {
     var deadlock: BlockedForever?
     /// A fiber that ends names who runs then: neither parked nor in the ready queue.
     var successor: GreenThread?
+    /// Nil unless time is virtual.
+    var rehearsal: Rehearsal?
     var onSpawn: ((AnyGreenlet) -> Void)?
     let owner: Unmanaged<Hub>
 
@@ -64,12 +66,16 @@ extension HubPointer {
     func schedule() {
         while !pointee.isClosing {
             pointee.turnsLeft = HubState.turnsPerPass
+            if pointee.rehearsal != nil { rehearsePass() }
             runOthers(insteadOf: pointee.scheduler)
             if pointee.stacks.needsTrimming { pointee.stacks.trim() }
             if !pointee.ready.isEmpty || pointee.stacks.needsTrimming {
+                if pointee.rehearsal != nil { tick() }
                 pointee.loop.pollEvents()
             } else if pointee.isClosing {
                 return
+            } else if pointee.rehearsal != nil, jumpAhead() {
+                continue
             } else if canBeWoken {
                 pointee.loop.waitForEvents()
             } else {

@@ -49,6 +49,20 @@ struct ReadyQueue {
         last = thread
     }
 
+    var count: Int { sequence(first: first) { $0?.pointee.next }.prefix { $0 != nil }.reduce(0) { n, _ in n + 1 } }
+
+    /// Lets the one at `index` come first, before those that were before it.
+    mutating func moveToFront(_ index: Int) {
+        guard index > 0 else { return }
+        var previous = first!
+        for _ in 1..<index { previous = previous.pointee.next! }
+        let moved = previous.pointee.next!
+        previous.pointee.next = moved.pointee.next
+        if last == moved { last = previous }
+        moved.pointee.next = first
+        first = moved
+    }
+
     @inline(__always)
     mutating func popFirst() -> GreenThread? {
         guard let thread = first else { return nil }
