@@ -51,6 +51,7 @@ extension GreenThread {
         case .room: "room in a queue"
         case .tasks: "the tasks of a queue to be done"
         case .fiber: "a fiber to switch to it"
+        case .remote: "another OS thread"
         }
     }
 }

@@ -20,12 +20,12 @@ enum Wake: UInt8 {
 /// What a green thread waits for, as dumps name it.
 enum WaitKind: UInt8 {
     case nothing, readable, writable, sleep, end, idle, signal, lookup, connections, event
-    case several, result, permit, lock, condition, barrier, item, room, tasks, fiber
+    case several, result, permit, lock, condition, barrier, item, room, tasks, fiber, remote
 
     /// Whether the world outside the hub can end such a wait, so that a hub in which all others wait is not stuck.
     var comesFromOutside: Bool {
         switch self {
-        case .readable, .writable, .signal, .lookup, .connections: true
+        case .readable, .writable, .signal, .lookup, .connections, .remote: true
         case .nothing, .sleep, .end, .idle, .event, .several, .result, .permit, .lock, .condition, .barrier: false
         case .item, .room, .tasks, .fiber: false
         }

@@ -29,3 +29,5 @@ struct Ring<Item> {
         (slots, first) = (larger, 0)
     }
 }
+
+extension Ring: Sendable where Item: Sendable {}
