@@ -13,6 +13,7 @@
 #define CGREENCONTEXT_H
 
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -125,6 +126,41 @@ void green_stack_discard(void *low, size_t bytes);
 /// for this OS thread, without which nothing could run.  Returns the alternate stack to free later, or null.
 void *green_overflow_watch(void);
 void green_overflow_unwatch(void *alternate_stack);
+
+/// Stores the return addresses of a suspended green thread, innermost first; returns how many.  Called on its hub's OS thread.
+int green_backtrace(const green_thread *thread, void **frames, int limit);
+
+enum { GREEN_SAMPLE_FRAMES = 64 };
+
+/// What an OS thread was doing at one moment: the green thread that ran on it (0: none), and its frames, innermost first.
+typedef struct green_sample {
+    uint64_t id;
+    char name[64];
+    int count;
+    void *frames[GREEN_SAMPLE_FRAMES];
+} green_sample;
+
+/// An OS thread whose frames can be taken.
+typedef struct green_sample_target {
+    pthread_t thread;
+    uintptr_t stack_low, stack_high;
+} green_sample_target;
+
+/// Makes the OS thread that calls one that can be looked at while it lives.
+void green_sample_prepare(green_sample_target *target);
+
+/// Interrupts `target` by a signal (SIGURG) to look at it.  Returns 0 where it doesn't answer within 100 ms.  From any OS thread.
+int green_sample_take(const green_sample_target *target, green_sample *sample);
+
+/// Where an address of the program's code lies: the file, and the function, empty where none is known; how far into that, or else into the file.
+typedef struct green_place {
+    const char *file;  // not to be freed
+    char symbol[1024];
+    long offset;
+} green_place;
+
+/// Returns 0 where the address is in no file.
+int green_place_of(const void *address, green_place *place);
 
 // Calls that Swift doesn't see, since they are GNU's or Linux's and not POSIX's, or take a variable number of arguments.
 

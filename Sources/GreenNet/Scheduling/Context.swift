@@ -63,6 +63,44 @@ package enum Context {
     }
 }
 
+/// Frames of green threads, as return addresses.
+enum Frames {
+    /// Those of a suspended green thread of this OS thread, innermost first.
+    static func of(_ thread: GreenThread) -> [UnsafeMutableRawPointer] {
+        var frames = [UnsafeMutableRawPointer?](repeating: nil, count: 64)
+        let count = green_backtrace(thread, &frames, Int32(frames.count))
+        return frames[..<Int(count)].compactMap { $0 }
+    }
+
+    /// The function that `address` lies in, or else the file, and how far in; nil where it is in none.
+    static func place(of address: UnsafeMutableRawPointer) -> (symbol: String?, file: String, offset: Int)? {
+        var place = green_place()
+        guard green_place_of(address, &place) != 0 else { return nil }
+        let symbol = withUnsafeBytes(of: &place.symbol) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        return (symbol.isEmpty ? nil : symbol, String(cString: place.file), place.offset)
+    }
+
+    /// An OS thread that can be looked at from others, while it lives.
+    struct Target: @unchecked Sendable {  // never changes
+        private var target = green_sample_target()
+
+        /// The one that calls.
+        init() { green_sample_prepare(&target) }
+
+        /// What it does at this moment: the green thread that runs, and its frames.  Nil where it doesn't answer.
+        func look() -> (thread: String, frames: [UnsafeMutableRawPointer])? {
+            var target = target
+            var sample = green_sample()
+            guard green_sample_take(&target, &sample) != 0 else { return nil }
+            let name = withUnsafeBytes(of: &sample.name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            let frames = withUnsafeBytes(of: &sample.frames) { bytes in
+                bytes.bindMemory(to: UnsafeMutableRawPointer?.self).prefix(Int(sample.count)).compactMap { $0 }
+            }
+            return ("green thread \(sample.id)" + (name.isEmpty ? "" : " (\(name))"), frames)
+        }
+    }
+}
+
 /// Address space for stacks.
 enum StackMemory {
     static func map(_ bytes: Int) throws(Errno) -> UnsafeMutableRawPointer {

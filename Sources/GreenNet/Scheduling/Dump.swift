@@ -1,18 +1,43 @@
-extension Hub: CustomStringConvertible {
-    /// Every green thread of the hub, a line each: name, state, what it waits for.
+extension Hub: CustomStringConvertible, CustomDebugStringConvertible {
+    /// Every green thread of the hub, a line each: name, state, what it waits for, where it was spawned.  Under each are those that it has spawned, the oldest
+    /// first; whose spawner has ended, stands by itself.
     public var description: String { state.dump() }
+
+    /// The same with a backtrace of each that is suspended, innermost first.
+    public var debugDescription: String { state.dump(withBacktraces: true) }
 }
 
 extension HubPointer {
-    func dump() -> String {
-        let threads = sequence(first: pointee.first) { $0?.pointee.all_next }.prefix { $0 != nil }
-        return threads.map { "  \($0!.line)" }.reversed().joined(separator: "\n")
+    func dump(withBacktraces: Bool = false) -> String {
+        var children: [UInt64: [GreenThread]] = [:]
+        let threads = sequence(first: pointee.first) { $0?.pointee.all_next }.prefix { $0 != nil }.map { $0! }
+        let living = Set(threads.map(\.pointee.id))
+        for thread in threads.reversed() {
+            let spawner = thread.greenlet.spawner
+            children[living.contains(spawner) ? spawner : 0, default: []].append(thread)
+        }
+        var lines: [String] = []
+        // Not recursive: they may be as deep as there are green threads.
+        var left = children[0, default: []].reversed().map { (thread: $0, indent: "  ") }
+        while let (thread, indent) = left.popLast() {
+            lines.append(indent + thread.line)
+            if withBacktraces { lines += thread.backtrace.map { indent + "    at " + $0 } }
+            left += children[thread.pointee.id, default: []].reversed().map { ($0, indent + "  ") }
+        }
+        return lines.joined(separator: "\n")
     }
 }
 
 extension GreenThread {
     fileprivate var line: String {
-        "\(title): \(activity)"
+        let site = greenlet.spawnSite.map { ", spawned at \($0)" } ?? ""
+        return "\(title): \(activity)\(site)"
+    }
+
+    /// Empty while it runs, and before it begins.
+    fileprivate var backtrace: [String] {
+        let isSuspended = state == .parked || state == .ready
+        return isSuspended && pointee.started != 0 ? Frames.of(self).map(Symbol.name) : []
     }
 
     /// As errors name it.

@@ -112,6 +112,7 @@ public final class Hub {
             greenlet.kill()
         }
         do { try run() } catch { fatalError("GreenNet: the hub can't close: \(error)") }
+        stopWatching()
         forgetOSThread()
         state.endScheduler()
         state.pointee.remote.close()

@@ -36,6 +36,8 @@ struct HubState {
     var deadlock: BlockedForever?
     /// A fiber that ends names who runs then: neither parked nor in the ready queue.
     var successor: GreenThread?
+    /// Nil unless somebody watches over the hub.
+    var pulse: HubWatcher?
     /// Nil unless time is virtual.
     var rehearsal: Rehearsal?
     var onSpawn: ((AnyGreenlet) -> Void)?
@@ -67,6 +69,7 @@ extension HubPointer {
         while !pointee.isClosing {
             pointee.turnsLeft = HubState.turnsPerPass
             if pointee.rehearsal != nil { rehearsePass() }
+            pointee.pulse?.run()
             runOthers(insteadOf: pointee.scheduler)
             if pointee.stacks.needsTrimming { pointee.stacks.trim() }
             if !pointee.ready.isEmpty || pointee.stacks.needsTrimming {
@@ -77,6 +80,7 @@ extension HubPointer {
             } else if pointee.rehearsal != nil, jumpAhead() {
                 continue
             } else if canBeWoken {
+                pointee.pulse?.sleep()
                 pointee.loop.waitForEvents()
             } else {
                 reportDeadlock()

@@ -105,6 +105,7 @@ extension HubPointer {
         let main = pointee.main
         enrol(MainGreenlet(name: "main"), as: main)
         main.state = .running
+        main.pointee.started = 1
         Context.adoptOSThread(main)
         Context.setRunning(main)
     }
