@@ -46,10 +46,4 @@ extension Greenlet {
         isObserved = true
         return Link(self) { [self] in if let failure, !(failure is GreenletExit) { try body(failure) } }
     }
-
-    /// Gives `result` what it ends with, as it ends.  An error counts as asked for.  Never waits.
-    public func link(to result: GreenResult<Value>) {
-        isObserved = true
-        if let outcome { result.give(outcome) } else { _ = observe { [unowned self] in result.give(outcome!) } }
-    }
 }

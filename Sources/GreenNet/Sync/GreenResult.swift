@@ -61,3 +61,11 @@ public final class GreenResult<Value>: Waitable {
         return try result!.get()
     }
 }
+
+extension Greenlet {
+    /// Gives `result` what it ends with, as it ends.  An error counts as asked for.  Never waits.
+    public func link(to result: GreenResult<Value>) {
+        isObserved = true
+        if let outcome { result.give(outcome) } else { _ = observe { [unowned self] in result.give(outcome!) } }
+    }
+}
