@@ -51,7 +51,7 @@ package struct Stuck: Error {
 }
 
 /// Green threads that are about to end (killed, say) may do so first.
-private func expectNoGreenThreads(_ sourceLocation: SourceLocation) {
+func expectNoGreenThreads(_ sourceLocation: SourceLocation) {
     do throws(WaitError) {
         try Hub.current.run(until: .after(.seconds(1)))
     } catch {

@@ -13,6 +13,7 @@
 #define CGREENCONTEXT_H
 
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -72,6 +73,12 @@ extern _Thread_local green_thread *green_running_ __attribute__((tls_model("init
 static inline green_thread *green_running(void) { return green_running_; }
 static inline void green_set_running(green_thread *thread) { green_running_ = thread; }
 
+// What this OS thread takes for the time, in nanoseconds, where a hub with a virtual clock runs on it; 0: the clock's.
+extern _Thread_local int64_t green_virtual_time_ __attribute__((tls_model("initial-exec")));
+
+static inline int64_t green_virtual_time(void) { return green_virtual_time_; }
+static inline void green_set_virtual_time(int64_t nanoseconds) { green_virtual_time_ = nanoseconds; }
+
 /// Suspends `from`, which is running, and resumes `to`.  Returns when somebody resumes `from`.
 /// Kept: x86-64 rbx rbp r12-r15, MXCSR, x87 control word; AArch64 x19-x30, d8-d15, FPCR.
 void green_switch(green_thread *from, green_thread *to);
@@ -119,6 +126,41 @@ void green_stack_discard(void *low, size_t bytes);
 /// for this OS thread, without which nothing could run.  Returns the alternate stack to free later, or null.
 void *green_overflow_watch(void);
 void green_overflow_unwatch(void *alternate_stack);
+
+/// Stores the return addresses of a suspended green thread, innermost first; returns how many.  Called on its hub's OS thread.
+int green_backtrace(const green_thread *thread, void **frames, int limit);
+
+enum { GREEN_SAMPLE_FRAMES = 64 };
+
+/// What an OS thread was doing at one moment: the green thread that ran on it (0: none), and its frames, innermost first.
+typedef struct green_sample {
+    uint64_t id;
+    char name[64];
+    int count;
+    void *frames[GREEN_SAMPLE_FRAMES];
+} green_sample;
+
+/// An OS thread whose frames can be taken.
+typedef struct green_sample_target {
+    pthread_t thread;
+    uintptr_t stack_low, stack_high;
+} green_sample_target;
+
+/// Makes the OS thread that calls one that can be looked at while it lives.
+void green_sample_prepare(green_sample_target *target);
+
+/// Interrupts `target` by a signal (SIGURG) to look at it.  Returns 0 where it doesn't answer within 100 ms.  From any OS thread.
+int green_sample_take(const green_sample_target *target, green_sample *sample);
+
+/// Where an address of the program's code lies: the file, and the function, empty where none is known; how far into that, or else into the file.
+typedef struct green_place {
+    const char *file;  // not to be freed
+    char symbol[1024];
+    long offset;
+} green_place;
+
+/// Returns 0 where the address is in no file.
+int green_place_of(const void *address, green_place *place);
 
 // Calls that Swift doesn't see, since they are GNU's or Linux's and not POSIX's, or take a variable number of arguments.
 

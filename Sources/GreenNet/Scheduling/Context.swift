@@ -17,6 +17,12 @@ package enum Context {
 
     static func setRunning(_ thread: GreenThread?) { green_set_running(thread) }
 
+    /// What this OS thread takes for the time, in nanoseconds; 0 where that is the clock's.
+    static var virtualTime: Int64 {
+        get { green_virtual_time() }
+        set { green_set_virtual_time(newValue) }
+    }
+
     /// Leaves `from`, which runs, for `to`.  Comes back when somebody switches to `from`.
     @inline(__always)
     static func switchStack(from: GreenThread, to: GreenThread) {
@@ -54,6 +60,44 @@ package enum Context {
     static func watchForOverflow() -> UnsafeMutableRawPointer? { green_overflow_watch() }
     static func unwatchForOverflow(_ alternateStack: UnsafeMutableRawPointer?) {
         green_overflow_unwatch(alternateStack)
+    }
+}
+
+/// Frames of green threads, as return addresses.
+enum Frames {
+    /// Those of a suspended green thread of this OS thread, innermost first.
+    static func of(_ thread: GreenThread) -> [UnsafeMutableRawPointer] {
+        var frames = [UnsafeMutableRawPointer?](repeating: nil, count: 64)
+        let count = green_backtrace(thread, &frames, Int32(frames.count))
+        return frames[..<Int(count)].compactMap { $0 }
+    }
+
+    /// The function that `address` lies in, or else the file, and how far in; nil where it is in none.
+    static func place(of address: UnsafeMutableRawPointer) -> (symbol: String?, file: String, offset: Int)? {
+        var place = green_place()
+        guard green_place_of(address, &place) != 0 else { return nil }
+        let symbol = withUnsafeBytes(of: &place.symbol) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        return (symbol.isEmpty ? nil : symbol, String(cString: place.file), place.offset)
+    }
+
+    /// An OS thread that can be looked at from others, while it lives.
+    struct Target: @unchecked Sendable {  // never changes
+        private var target = green_sample_target()
+
+        /// The one that calls.
+        init() { green_sample_prepare(&target) }
+
+        /// What it does at this moment: the green thread that runs, and its frames.  Nil where it doesn't answer.
+        func look() -> (thread: String, frames: [UnsafeMutableRawPointer])? {
+            var target = target
+            var sample = green_sample()
+            guard green_sample_take(&target, &sample) != 0 else { return nil }
+            let name = withUnsafeBytes(of: &sample.name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            let frames = withUnsafeBytes(of: &sample.frames) { bytes in
+                bytes.bindMemory(to: UnsafeMutableRawPointer?.self).prefix(Int(sample.count)).compactMap { $0 }
+            }
+            return ("green thread \(sample.id)" + (name.isEmpty ? "" : " (\(name))"), frames)
+        }
     }
 }
 

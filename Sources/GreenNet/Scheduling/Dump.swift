@@ -1,19 +1,49 @@
-extension Hub: CustomStringConvertible {
-    /// Every green thread of the hub, a line each: name, state, what it waits for.
+extension Hub: CustomStringConvertible, CustomDebugStringConvertible {
+    /// Every green thread of the hub, a line each: name, state, what it waits for, where it was spawned.  Under each are those that it has spawned, the oldest
+    /// first; whose spawner has ended, stands by itself.
     public var description: String { state.dump() }
+
+    /// The same with a backtrace of each that is suspended, innermost first.
+    public var debugDescription: String { state.dump(withBacktraces: true) }
 }
 
 extension HubPointer {
-    func dump() -> String {
-        let threads = sequence(first: pointee.first) { $0?.pointee.all_next }.prefix { $0 != nil }
-        return threads.map { "  \($0!.line)" }.reversed().joined(separator: "\n")
+    func dump(withBacktraces: Bool = false) -> String {
+        var children: [UInt64: [GreenThread]] = [:]
+        let threads = sequence(first: pointee.first) { $0?.pointee.all_next }.prefix { $0 != nil }.map { $0! }
+        let living = Set(threads.map(\.pointee.id))
+        for thread in threads.reversed() {
+            let spawner = thread.greenlet.spawner
+            children[living.contains(spawner) ? spawner : 0, default: []].append(thread)
+        }
+        var lines: [String] = []
+        // Not recursive: they may be as deep as there are green threads.
+        var left = children[0, default: []].reversed().map { (thread: $0, indent: "  ") }
+        while let (thread, indent) = left.popLast() {
+            lines.append(indent + thread.line)
+            if withBacktraces { lines += thread.backtrace.map { indent + "    at " + $0 } }
+            left += children[thread.pointee.id, default: []].reversed().map { ($0, indent + "  ") }
+        }
+        return lines.joined(separator: "\n")
     }
 }
 
 extension GreenThread {
     fileprivate var line: String {
+        let site = greenlet.spawnSite.map { ", spawned at \($0)" } ?? ""
+        return "\(title): \(activity)\(site)"
+    }
+
+    /// Empty while it runs, and before it begins.
+    fileprivate var backtrace: [String] {
+        let isSuspended = state == .parked || state == .ready
+        return isSuspended && pointee.started != 0 ? Frames.of(self).map(Symbol.name) : []
+    }
+
+    /// As errors name it.
+    var title: String {
         let name = pointee.name.map { " (\(String(cString: $0)))" } ?? ""
-        return "green thread \(pointee.id)\(name): \(activity)"
+        return "green thread \(pointee.id)\(name)"
     }
 
     private var activity: String {
@@ -36,6 +66,17 @@ extension GreenThread {
         case .lookup: "a name to be looked up"
         case .connections: "the end of all connections"
         case .event, .nothing: "an event"
+        case .several: "the first of several things"
+        case .result: "a result"
+        case .permit: "a permit of a semaphore"
+        case .lock: "a lock that \(lockOwner) holds"
+        case .condition: "a condition to be signalled"
+        case .barrier: "the others at a barrier"
+        case .item: "an item of a queue"
+        case .room: "room in a queue"
+        case .tasks: "the tasks of a queue to be done"
+        case .fiber: "a fiber to switch to it"
+        case .remote: "another OS thread"
         }
     }
 }

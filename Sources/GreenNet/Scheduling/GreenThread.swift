@@ -20,12 +20,14 @@ enum Wake: UInt8 {
 /// What a green thread waits for, as dumps name it.
 enum WaitKind: UInt8 {
     case nothing, readable, writable, sleep, end, idle, signal, lookup, connections, event
+    case several, result, permit, lock, condition, barrier, item, room, tasks, fiber, remote
 
     /// Whether the world outside the hub can end such a wait, so that a hub in which all others wait is not stuck.
     var comesFromOutside: Bool {
         switch self {
-        case .readable, .writable, .signal, .lookup, .connections: true
-        case .nothing, .sleep, .end, .idle, .event: false
+        case .readable, .writable, .signal, .lookup, .connections, .remote: true
+        case .nothing, .sleep, .end, .idle, .event, .several, .result, .permit, .lock, .condition, .barrier: false
+        case .item, .room, .tasks, .fiber: false
         }
     }
 }
@@ -55,19 +57,42 @@ extension GreenThread {
         in queue: UnsafeMutablePointer<WaitQueue>? = nil
     ) -> Wake {
         if isCancelled { return .cancelled }
+        let hasOutsideHelp = park(for: kind, detail, until: deadline)
+        queue?.append(self)
+        hub.runOthers(insteadOf: self)
+        return unpark(hasOutsideHelp)
+    }
+
+    /// Parks the running green thread as `wait` does, and runs `other` at once in its place, ahead of all that are ready: fibers do so.
+    /// `other` is parked until somebody hands over to it.
+    func handOver(to other: GreenThread) -> Wake {
+        if isCancelled { return .cancelled }
+        let hasOutsideHelp = park(for: .fiber, 0, until: .never)
+        other.pointee.wake = Wake.event.rawValue
+        other.state = .running
+        Context.switchStack(from: self, to: other)
+        return unpark(hasOutsideHelp)
+    }
+
+    /// Returns whether something besides other green threads can end the wait.
+    @inline(__always)
+    private func park(for kind: WaitKind, _ detail: UInt64, until deadline: Deadline) -> Bool {
         let hub = hub
         precondition(self != hub.pointee.scheduler, "a call that waits, in a callback of the hub")
         let limit = Swift.min(deadline.nanoseconds, pointee.scope_deadline)
         let hasOutsideHelp = limit != Int64.max || kind.comesFromOutside
         if limit != Int64.max { limitWait(to: Deadline(nanoseconds: limit)) }
         if hasOutsideHelp { hub.pointee.outsideWaits += 1 }
-        queue?.append(self)
         pointee.wait_kind = kind.rawValue
         pointee.wait_detail = detail
         pointee.turns = 0
         state = .parked
-        hub.runOthers(insteadOf: self)
-        if hasOutsideHelp { hub.pointee.outsideWaits -= 1 }
+        return hasOutsideHelp
+    }
+
+    @inline(__always)
+    private func unpark(_ hadOutsideHelp: Bool) -> Wake {
+        if hadOutsideHelp { hub.pointee.outsideWaits -= 1 }
         pointee.deadline = Int64.max
         return Wake(rawValue: pointee.wake)!
     }
@@ -98,6 +123,7 @@ extension GreenThread {
     /// alone and looks again when it fires: a deadline that moves on with every message costs nothing so.
     private func limitWait(to limit: Deadline) {
         pointee.deadline = limit.nanoseconds
+        if hub.pointee.rehearsal != nil { return hub.expect(limit) }
         let timer = timer
         if !timer.isActive || timer.pointee.due > limit { timer.start(on: hub.pointee.loop, due: limit) }
     }

@@ -1,23 +1,38 @@
 /// A green thread, whatever it gives: its name, its state, its end.
 ///
 /// Belongs to the OS thread that spawned it.
-public class AnyGreenlet {
+public class AnyGreenlet: Waitable {
     /// Nil once it has ended.
     final var thread: GreenThread?
+    /// The variables of which it has one of its own.
+    final var locals: [WeakLocal] = []
     /// Counts up from 1 within its hub, where the main green thread is the first.
     public internal(set) final var id: UInt64 = 0
     /// As given to `spawn`.
     public final let name: String?
     /// What it was killed with, for good.
-    fileprivate final var killReason: (any Error)?
+    final var killReason: (any Error)?
+    /// What it is among fibers: a core for each type of value that it has exchanged.
+    final var fiberCores: [AnyObject] = []
 
-    init(name: String?) { self.name = name }
+    /// Where it was spawned; nil for the main one.
+    public final let spawnSite: SpawnSite?
+    /// The `id` of the green thread that spawned it, which may have ended since; 0 for the main one.
+    public internal(set) final var spawner: UInt64 = 0
+    /// Somebody has asked how it ended.
+    final var isObserved = false
+
+    init(name: String?, at site: SpawnSite? = nil) {
+        self.name = name
+        spawnSite = site
+        super.init()
+    }
+
+    /// Its hub closes, and will wait until it has ended.
+    func willClose() {}
 
     /// On its own stack.
     func run() { fatalError("\(Self.self) has no body") }
-
-    /// How it ended; nil while it lives.
-    fileprivate var failure: (any Error)? { nil }
 
     /// Where a green thread stands between its spawn and its end.
     public enum State: Hashable, Sendable {
@@ -59,6 +74,8 @@ public class AnyGreenlet {
     /// Whether its body has returned or thrown, or will never begin.
     public final var hasEnded: Bool { thread == nil }
 
+    override final var isReady: Bool { hasEnded }
+
     /// Waits until it has ended, or until `deadline`.  Returns whether it has ended; never throws what its body threw.
     @discardableResult
     public final func join(until deadline: Deadline = .never) throws(WaitError) -> Bool {
@@ -92,18 +109,14 @@ public class AnyGreenlet {
     package final var title: String { name.map { "green thread \(id) (\($0))" } ?? "green thread \(id)" }
 }
 
-@available(*, unavailable)
-extension AnyGreenlet: Sendable {}
-
 /// A green thread that gives a `Value`.
 public final class Greenlet<Value>: AnyGreenlet {
     private var body: (() throws -> Value)?
-    private var outcome: Result<Value, any Error>?
-    private var isObserved = false
+    private(set) var outcome: Result<Value, any Error>?
 
-    init(name: String?, _ body: @escaping () throws -> Value) {
+    init(name: String?, at site: SpawnSite, _ body: @escaping () throws -> Value) {
         self.body = body
-        super.init(name: name)
+        super.init(name: name, at: site)
     }
 
     deinit {
@@ -128,7 +141,7 @@ public final class Greenlet<Value>: AnyGreenlet {
         outcome = .failure(error)
     }
 
-    override fileprivate var failure: (any Error)? {
+    override var failure: (any Error)? {
         if case .failure(let error) = outcome { error } else { nil }
     }
 
@@ -180,7 +193,7 @@ extension GreenThread {
     /// For calls that did not have to wait: a killed green thread, or one whose time is over, must not run on for ever.
     func throwIfInterrupted() throws(WaitError) {
         if isCancelled { throw .cancelled }
-        if pointee.scope_deadline != Int64.max, let limit = expiredLimit { throw .timedOut(limit) }
+        if pointee.scope_deadline != Int64.max, let expiry { throw expiry }
     }
 }
 

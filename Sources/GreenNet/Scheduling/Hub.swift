@@ -12,6 +12,12 @@ public final class Hub {
     /// error unless replaced.  Called from any green thread of the hub; must not wait.
     public var onUnobservedFailure: (String, any Error) -> Void = reportFailure(of:_:)
 
+    /// Told of every green thread as it is spawned, before it begins; nil: nobody is.  Must not wait.
+    public var onSpawn: ((AnyGreenlet) -> Void)? {
+        get { state.pointee.onSpawn }
+        set { state.pointee.onSpawn = newValue }
+    }
+
     /// A green thread can be outlived by its handle, and the handle by the hub.
     static func report(_ name: String, _ error: any Error) {
         let hub = Context.running?.hub.pointee.owner.takeUnretainedValue()
@@ -88,6 +94,7 @@ public final class Hub {
         guard let hub = Context.running?.hub else { return }
         for event in hub.pointee.signals { event.stop(on: hub.pointee.loop) }
         Context.setRunning(nil)
+        Context.virtualTime = 0
         forgetOSThread()
     }
 
@@ -100,8 +107,12 @@ public final class Hub {
         precondition(main.pointee.scopes == nil && main.pointee.shields == 0, "Hub.close() in withTimeout or shielded")
         state.pointee.killsNewcomers = true
         state.pointee.remote.refuseSpawns()
-        for greenlet in state.living { greenlet.kill() }
+        for greenlet in state.living {
+            greenlet.willClose()
+            greenlet.kill()
+        }
         do { try run() } catch { fatalError("GreenNet: the hub can't close: \(error)") }
+        stopWatching()
         forgetOSThread()
         state.endScheduler()
         state.pointee.remote.close()
@@ -111,6 +122,7 @@ public final class Hub {
         // The main green thread may have left a timer in the loop.
         state.freeMemory()
         state.pointee.loop.destroy()
+        Context.virtualTime = 0
         Context.unwatchForOverflow(alternateStack)
         Context.setRunning(nil)
         state.pointee.owner.release()

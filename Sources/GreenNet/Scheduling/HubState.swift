@@ -34,6 +34,13 @@ struct HubState {
     var passes: UInt64 = 0
     /// Set when a deadlock was found, for the error of whoever is woken by it.
     var deadlock: BlockedForever?
+    /// A fiber that ends names who runs then: neither parked nor in the ready queue.
+    var successor: GreenThread?
+    /// Nil unless somebody watches over the hub.
+    var pulse: HubWatcher?
+    /// Nil unless time is virtual.
+    var rehearsal: Rehearsal?
+    var onSpawn: ((AnyGreenlet) -> Void)?
     let owner: Unmanaged<Hub>
 
     static let turnsPerPass = 128
@@ -61,13 +68,19 @@ extension HubPointer {
     func schedule() {
         while !pointee.isClosing {
             pointee.turnsLeft = HubState.turnsPerPass
+            if pointee.rehearsal != nil { rehearsePass() }
+            pointee.pulse?.run()
             runOthers(insteadOf: pointee.scheduler)
             if pointee.stacks.needsTrimming { pointee.stacks.trim() }
             if !pointee.ready.isEmpty || pointee.stacks.needsTrimming {
+                if pointee.rehearsal != nil { tick() }
                 pointee.loop.pollEvents()
             } else if pointee.isClosing {
                 return
+            } else if pointee.rehearsal != nil, jumpAhead() {
+                continue
             } else if canBeWoken {
+                pointee.pulse?.sleep()
                 pointee.loop.waitForEvents()
             } else {
                 reportDeadlock()
@@ -94,9 +107,10 @@ extension HubPointer {
 }
 
 extension HubPointer {
-    /// Runs the next one in place of `thread`, which has ended.
+    /// Runs the next one in place of `thread`, which has ended; its successor, where it has named one.
     func switchForEver(from thread: GreenThread) -> Never {
-        let next = nextToRun()
+        let next = pointee.successor ?? nextToRun()
+        pointee.successor = nil
         next.state = .running
         Context.switchStackForEver(from: thread, to: next)
     }

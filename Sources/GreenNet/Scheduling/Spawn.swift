@@ -5,14 +5,29 @@ import Glibc
 /// Never waits.  Where the kernel has no stack to give, the green thread is born failed, with `SpawnError`.
 /// `name` shows in dumps and errors.  Callable from any green thread; the new one belongs to the same OS thread.
 @discardableResult
-public func spawn<Value>(name: String? = nil, _ body: @escaping () throws -> Value) -> Greenlet<Value> {
-    let greenlet = Greenlet(name: name, body)
+public func spawn<Value>(
+    name: String? = nil, fileID: StaticString = #fileID, line: UInt = #line, _ body: @escaping () throws -> Value
+) -> Greenlet<Value> {
+    let greenlet = Greenlet(name: name, at: SpawnSite(fileID: fileID, line: line), body)
     do throws(SpawnError) {
         try Hub.currentThread.hub.start(greenlet)
     } catch {
         greenlet.fail(error)
     }
     return greenlet
+}
+
+/// As `spawn`, but `body` begins after `length`, counted from now.  Killed before, it never begins.
+@discardableResult
+public func spawn<Value>(
+    after length: Duration, name: String? = nil, fileID: StaticString = #fileID, line: UInt = #line,
+    _ body: @escaping () throws -> Value
+) -> Greenlet<Value> {
+    let start = Deadline.after(length)
+    return spawn(name: name, fileID: fileID, line: line) {
+        try Greenlet.sleep(until: start)
+        return try body()
+    }
 }
 
 /// The kernel had no memory, or no mapping left (vm.max_map_count), for one more stack.
@@ -32,14 +47,28 @@ extension HubPointer {
 
     /// Gives `greenlet` a stack and its place at the end of the ready queue.
     func start(_ greenlet: AnyGreenlet) throws(SpawnError) {
-        let thread: GreenThread
-        do { thread = try pointee.stacks.take() } catch { throw SpawnError(errno: error) }
-        enrol(greenlet, as: thread)
-        Context.prepare(thread, entry: greenThreadMain)
-        pointee.alive += 1
+        let thread = try admit(greenlet)
         thread.state = .ready
         pointee.ready.append(thread)
         if pointee.killsNewcomers { greenlet.kill() }
+        pointee.onSpawn?(greenlet)
+    }
+
+    /// Gives `greenlet` a stack, and parks it until somebody hands over to it.
+    func startParked(_ greenlet: AnyGreenlet) throws(SpawnError) {
+        let thread = try admit(greenlet)
+        thread.state = .parked
+        thread.pointee.wait_kind = WaitKind.fiber.rawValue
+    }
+
+    private func admit(_ greenlet: AnyGreenlet) throws(SpawnError) -> GreenThread {
+        let thread: GreenThread
+        do { thread = try pointee.stacks.take() } catch { throw SpawnError(errno: error) }
+        enrol(greenlet, as: thread)
+        greenlet.spawner = Hub.currentThread.pointee.id
+        Context.prepare(thread, entry: greenThreadMain)
+        pointee.alive += 1
+        return thread
     }
 
     private func enrol(_ greenlet: AnyGreenlet, as thread: GreenThread) {
@@ -76,6 +105,7 @@ extension HubPointer {
         let main = pointee.main
         enrol(MainGreenlet(name: "main"), as: main)
         main.state = .running
+        main.pointee.started = 1
         Context.adoptOSThread(main)
         Context.setRunning(main)
     }
@@ -95,6 +125,7 @@ extension HubPointer {
 
     func freeMemory() {
         let main = pointee.main
+        main.greenlet.forgetLocals()
         strikeOff(main)
         main.greenlet.thread = nil
         Unmanaged<AnyGreenlet>.fromOpaque(main.pointee.body).release()
@@ -140,7 +171,9 @@ private func runBody(of thread: GreenThread) {
     let greenlet = Unmanaged<AnyGreenlet>.fromOpaque(thread.pointee.body).takeRetainedValue()
     thread.pointee.started = 1
     greenlet.run()
+    if !greenlet.locals.isEmpty { greenlet.forgetLocals() }
     greenlet.thread = nil
+    greenlet.announce()
 }
 
 private let schedulerMain: Context.Entry = { argument in

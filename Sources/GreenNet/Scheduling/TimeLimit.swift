@@ -22,12 +22,14 @@ public struct TimedOut: Error, Hashable, Sendable, CustomStringConvertible {
 /// Callable from any green thread.
 public func withTimeout<Value>(_ length: Duration, _ body: () throws -> Value) throws -> Value {
     let thread = Hub.currentThread
-    let scope = thread.openScope(length)
+    let limit = TimeLimit(number: thread.hub.nextID(), length: length)
+    let scope = thread.openScope(
+        TimeoutScope(limit: limit, deadline: .after(length), outer: thread.innermostScope))
     defer { thread.closeScope(scope) }
     do {
         return try body()
-    } catch let error as any WaitEnding where error.waitError == .timedOut(scope.pointee.limit) {
-        throw TimedOut(limit: scope.pointee.limit)
+    } catch let error as any WaitEnding where error.waitError == .timedOut(limit) {
+        throw TimedOut(limit: limit)
     }
 }
 
@@ -35,58 +37,71 @@ public func withTimeout<Value>(_ length: Duration, _ body: () throws -> Value) t
 /// A `withTimeout` inside counts as usual.
 public func shielded<Value, Failure: Error>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
     let thread = Hub.currentThread
-    let (scopes, deadline) = (thread.pointee.scopes, thread.pointee.scope_deadline)
+    let scopes = thread.pointee.scopes
     thread.pointee.shields += 1
     thread.pointee.scopes = nil
     thread.pointee.scope_deadline = Int64.max
     defer {
         thread.pointee.shields -= 1
         thread.pointee.scopes = scopes
-        thread.pointee.scope_deadline = deadline
+        // Anew: one of them may have been ended meanwhile.
+        thread.pointee.scope_deadline = thread.nearestScopeDeadline
     }
     return try body()
 }
 
-/// A `withTimeout` under way.  Raw memory, since parked waits refer to it.
+/// A `withTimeout` or a `withGreenGroup` under way.  Raw memory, since parked waits refer to it.
 struct TimeoutScope {
-    let limit: TimeLimit
-    let deadline: Deadline
+    /// Nil for a group's, which has no time limit; it is over when a member has failed.
+    let limit: TimeLimit?
+    var deadline: Deadline
     let outer: UnsafeMutablePointer<TimeoutScope>?
-    let outerDeadline: Int64
 }
 
 extension GreenThread {
-    fileprivate func openScope(_ length: Duration) -> UnsafeMutablePointer<TimeoutScope> {
-        let deadline = Deadline.after(length)
-        let scope = UnsafeMutablePointer<TimeoutScope>.allocate(capacity: 1)
-        scope.initialize(
-            to: TimeoutScope(
-                limit: TimeLimit(number: hub.nextID(), length: length),
-                deadline: deadline, outer: innermostScope, outerDeadline: pointee.scope_deadline))
-        pointee.scopes = UnsafeMutableRawPointer(scope)
-        pointee.scope_deadline = Swift.min(pointee.scope_deadline, deadline.nanoseconds)
-        return scope
+    func openScope(_ scope: TimeoutScope) -> UnsafeMutablePointer<TimeoutScope> {
+        let memory = UnsafeMutablePointer<TimeoutScope>.allocate(capacity: 1)
+        memory.initialize(to: scope)
+        pointee.scopes = UnsafeMutableRawPointer(memory)
+        pointee.scope_deadline = Swift.min(pointee.scope_deadline, scope.deadline.nanoseconds)
+        return memory
     }
 
-    fileprivate func closeScope(_ scope: UnsafeMutablePointer<TimeoutScope>) {
+    func closeScope(_ scope: UnsafeMutablePointer<TimeoutScope>) {
         pointee.scopes = scope.pointee.outer.map { UnsafeMutableRawPointer($0) }
-        pointee.scope_deadline = scope.pointee.outerDeadline
+        pointee.scope_deadline = nearestScopeDeadline
         scope.deallocate()
     }
 
-    private var innermostScope: UnsafeMutablePointer<TimeoutScope>? {
+    /// Its time is over now: the wait under way and every later one inside throws.  Not inside `shielded`, until that is left.
+    func expire(_ scope: UnsafeMutablePointer<TimeoutScope>) {
+        scope.pointee.deadline = Deadline(nanoseconds: .min)
+        guard scopes.contains(where: { $0 == scope }) else { return }
+        pointee.scope_deadline = .min
+        wake(.deadline)
+    }
+
+    var innermostScope: UnsafeMutablePointer<TimeoutScope>? {
         pointee.scopes?.assumingMemoryBound(to: TimeoutScope.self)
     }
 
-    /// The outermost of the enclosing limits whose time is over: it must unwind all that is inside.
-    var expiredLimit: TimeLimit? {
+    /// From the innermost to the outermost.
+    private var scopes: some Sequence<UnsafeMutablePointer<TimeoutScope>> {
+        sequence(state: innermostScope) { scope in
+            defer { scope = scope?.pointee.outer }
+            return scope
+        }
+    }
+
+    fileprivate var nearestScopeDeadline: Int64 { scopes.map(\.pointee.deadline.nanoseconds).min() ?? Int64.max }
+
+    /// What a wait throws where the time of an enclosing limit is over: it names the outermost one, for all that is inside must unwind.
+    var expiry: WaitError? {
         let now = Deadline.now
         guard pointee.scope_deadline <= now.nanoseconds else { return nil }
-        var (scope, expired) = (innermostScope, TimeLimit?.none)
-        while let current = scope {
-            if current.pointee.deadline <= now { expired = current.pointee.limit }
-            scope = current.pointee.outer
+        return scopes.reduce(nil) { error, scope in
+            guard scope.pointee.deadline <= now else { return error }
+            return scope.pointee.limit.map { .timedOut($0) } ?? .cancelled
         }
-        return expired
     }
 }

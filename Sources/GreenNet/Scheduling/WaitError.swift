@@ -8,12 +8,15 @@ public enum WaitError: Error, Hashable, Sendable {
     /// Its case and the last one are indirect, so that an error is one word: it has its place in the frame of every call that can throw it,
     /// and the frames of parked green threads are what a server with many clients reads from memory all the time.
     indirect case timedOut(TimeLimit)
-    /// The green thread was killed.  Every further wait throws this too, until the body has ended.
+    /// The green thread was killed.  Every further wait throws this too, until the body has ended.  Or it is inside a `withGreenGroup` of which
+    /// a member has failed; then every further wait throws this until that has ended.
     case cancelled
     /// What was waited on was closed meanwhile.
     case closed
     /// Nothing was left that could have woken anybody.  Thrown in the OS thread's main green thread.
     indirect case blockedForever(BlockedForever)
+    /// Waiting for the lock would have closed a ring of green threads that wait for each other's locks for ever.
+    indirect case deadlock(LockCycle)
 }
 
 /// Every green thread of the hub waits, and nothing that any of them waits for can come: no timer, no descriptor, no signal.
@@ -45,7 +48,7 @@ extension GreenThread {
     func error(after wake: Wake) -> WaitError? {
         switch wake {
         case .event: nil
-        case .deadline: expiredLimit.map { .timedOut($0) } ?? .deadlinePassed
+        case .deadline: expiry ?? .deadlinePassed
         case .cancelled: .cancelled
         case .closed: .closed
         case .blockedForever: .blockedForever(hub.pointee.deadlock!)

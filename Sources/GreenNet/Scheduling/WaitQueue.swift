@@ -1,4 +1,18 @@
 extension UnsafeMutablePointer<WaitQueue> {
+    /// An empty one, in memory that whoever calls deallocates.
+    static func make() -> Self {
+        let queue = allocate(capacity: 1)
+        queue.initialize(to: WaitQueue())
+        return queue
+    }
+
+    var isEmpty: Bool { pointee.first == nil }
+
+    /// Those that stand in it, counted.
+    var count: Int {
+        sequence(first: pointee.first) { $0?.pointee.next }.prefix { $0 != nil }.reduce(0) { n, _ in n + 1 }
+    }
+
     func append(_ thread: GreenThread) {
         thread.pointee.queue = self
         thread.pointee.next = nil
@@ -33,6 +47,20 @@ struct ReadyQueue {
         thread.pointee.next = nil
         if let last { last.pointee.next = thread } else { first = thread }
         last = thread
+    }
+
+    var count: Int { sequence(first: first) { $0?.pointee.next }.prefix { $0 != nil }.reduce(0) { n, _ in n + 1 } }
+
+    /// Lets the one at `index` come first, before those that were before it.
+    mutating func moveToFront(_ index: Int) {
+        guard index > 0 else { return }
+        var previous = first!
+        for _ in 1..<index { previous = previous.pointee.next! }
+        let moved = previous.pointee.next!
+        previous.pointee.next = moved.pointee.next
+        if last == moved { last = previous }
+        moved.pointee.next = first
+        first = moved
     }
 
     @inline(__always)

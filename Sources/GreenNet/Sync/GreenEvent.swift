@@ -2,22 +2,25 @@
 ///
 /// Once set it stays set, until `clear()`.  All that wait when it is set are woken, also where it is cleared again before they run.
 /// Belongs to its OS thread.
-public final class GreenEvent {
+public final class GreenEvent: Waitable {
     // Raw memory: green threads stand in it while they wait.
-    private let waiting = UnsafeMutablePointer<WaitQueue>.allocate(capacity: 1)
+    private let waiting = UnsafeMutablePointer<WaitQueue>.make()
 
     /// Whether it has happened.
     public private(set) var isSet = false
 
     /// An event that has not happened yet.
-    public init() { waiting.initialize(to: WaitQueue()) }
+    override public init() {}
 
     deinit { waiting.deallocate() }
+
+    override var isReady: Bool { isSet }
 
     /// It has happened.  Never waits.
     public func set() {
         isSet = true
         waiting.wakeAll()
+        announce()
     }
 
     /// It has not happened, after all.  Never waits.
@@ -35,6 +38,3 @@ public final class GreenEvent {
         }
     }
 }
-
-@available(*, unavailable)
-extension GreenEvent: Sendable {}

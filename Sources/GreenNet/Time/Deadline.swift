@@ -12,8 +12,10 @@ public struct Deadline: Comparable, Hashable, Sendable {
     /// The moment that does not come.
     public static var never: Deadline { Deadline(nanoseconds: .max) }
 
-    /// This moment, read from the clock at each call.
+    /// This moment, read from the clock at each call; on a hub with a virtual clock, from that.
     public static var now: Deadline {
+        let virtual = Context.virtualTime
+        if virtual != 0 { return Deadline(nanoseconds: virtual) }
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return Deadline(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))

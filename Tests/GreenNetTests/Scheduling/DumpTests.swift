@@ -4,8 +4,10 @@ import Testing
 @testable import GreenNet
 
 struct DumpTests {
-    @Test func `a hub describes each of its green threads, the oldest first`() throws {
+    @Test func `a hub describes each of its green threads, under the one that has spawned it, the oldest first`() throws
+    {
         try onHub {
+            let line = #line
             let sleeper = spawn(name: "sleeper") { try Greenlet.sleep(for: .seconds(60)) }
             let joiner = spawn { try sleeper.join() }
             let runner = spawn(name: "runner") { try Hub.current.run() }
@@ -15,11 +17,11 @@ struct DumpTests {
             #expect(
                 Hub.current.description == """
                       green thread 1 (main): running
-                      green thread 2 (sleeper): waits for its time to sleep to be over
-                      green thread 3: waits for the end of green thread 2
-                      green thread 4 (runner): waits for the end of all green threads
-                      green thread 5 (ready): ready
-                      green thread 6 (newcomer): not begun
+                        green thread 2 (sleeper): waits for its time to sleep to be over, spawned at \(file):\(line + 1)
+                        green thread 3: waits for the end of green thread 2, spawned at \(file):\(line + 2)
+                        green thread 4 (runner): waits for the end of all green threads, spawned at \(file):\(line + 3)
+                        green thread 5 (ready): ready, spawned at \(file):\(line + 4)
+                        green thread 6 (newcomer): not begun, spawned at \(file):\(line + 6)
                     """)
             for greenlet in [sleeper, joiner, runner, ready, newcomer] as [AnyGreenlet] { greenlet.kill() }
             try Hub.current.run()
@@ -29,11 +31,12 @@ struct DumpTests {
 
     @Test func `whoever asks is the one that runs`() throws {
         try onHub {
+            let line = #line + 1
             let dump = try spawn(name: "asks") { Hub.current.description }.value()
             #expect(
                 dump == """
                       green thread 1 (main): waits for the end of green thread 2
-                      green thread 2 (asks): running
+                        green thread 2 (asks): running, spawned at \(file):\(line)
                     """)
         }
     }
@@ -53,4 +56,51 @@ struct DumpTests {
             greenlets[3].kill()
         }
     }
+
+    @Test func `whose spawner has ended stands by itself, with those that it has spawned under it`() throws {
+        try onHub {
+            let event = GreenEvent()
+            spawn(name: "short") {
+                spawn(name: "orphan") {
+                    spawn(name: "child") { try event.wait() }
+                    try event.wait()
+                }
+            }
+            for _ in 0..<3 { try Greenlet.yield() }
+            let starts = Hub.current.description.split(separator: "\n").map { $0.prefix { $0 != ":" } }
+            #expect(starts == ["  green thread 1 (main)", "  green thread 3 (orphan)", "    green thread 4 (child)"])
+            event.set()
+        }
+    }
+
+    @Test func `debugDescription adds where each suspended one is, innermost first`() throws {
+        try onHub {
+            let event = GreenEvent()
+            spawn(name: "waits") { try waitDeepInside(event) }
+            let unbegun = spawn(name: "unbegun") {}
+            #expect(!Hub.current.debugDescription.contains("    at "))
+            try Greenlet.yield()
+            try unbegun.join()
+            let frames = framesUnder("(waits)", in: Hub.current.debugDescription)
+            let own = try #require(frames.firstIndex { $0.contains("waitDeepInside") })
+            #expect(frames[..<own].contains { $0.contains("GreenEvent.wait") })
+            #expect(!Hub.current.description.contains("    at "))
+            event.set()
+        }
+    }
+}
+
+private let file = "GreenNetTests/DumpTests.swift"
+
+@inline(never)
+private func waitDeepInside(_ event: GreenEvent) throws {
+    try event.wait()
+    // Not a tail call, which would leave no frame.
+    try Greenlet.yield()
+}
+
+/// The lines of the backtrace of the green thread that `title` stands for.
+private func framesUnder(_ title: String, in dump: String) -> [String] {
+    let lines = dump.split(separator: "\n").map(String.init)
+    return Array(lines.drop { !$0.contains(title) }.dropFirst().prefix { $0.hasPrefix("        at ") })
 }

@@ -79,6 +79,7 @@ struct HubTests {
     @Test func `a cycle of joins is reported with who waits on what`() throws {
         try onHub {
             var greenlets: [AnyGreenlet] = []
+            let (site, line) = ("GreenNetTests/HubTests.swift", #line)
             greenlets.append(spawn(name: "egg") { try greenlets[1].join() })
             greenlets.append(spawn(name: "hen") { try greenlets[0].join() })
             let length = elapsed {
@@ -87,8 +88,8 @@ struct HubTests {
                 #expect(
                     report.waiting == """
                           green thread 1 (main): waits for the end of green thread 2
-                          green thread 2 (egg): waits for the end of green thread 3
-                          green thread 3 (hen): waits for the end of green thread 2
+                            green thread 2 (egg): waits for the end of green thread 3, spawned at \(site):\(line + 1)
+                            green thread 3 (hen): waits for the end of green thread 2, spawned at \(site):\(line + 2)
                         """)
                 #expect(report.description.hasPrefix("blocked forever: "))
                 #expect(report.description.hasSuffix(report.waiting))

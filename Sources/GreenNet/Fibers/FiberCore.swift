@@ -1,0 +1,152 @@
+/// What is behind a `Fiber`, and outlives it while its stack has to unwind.
+final class FiberCore<Value> {
+    weak var handle: Fiber<Value>?
+    var parent: Fiber<Value>?
+    private let name: String?
+    private var body: ((Value) throws -> Value)?
+    /// What the next switch to it delivers.
+    private var inbox: Result<Value, any Error>?
+    /// On whose stack it runs; nil before it begins.  A green thread that is a fiber by the way holds its core, and not the other way round.
+    private weak var greenlet: AnyGreenlet?
+    private(set) var isStarted = false
+    private var isFinished = false
+
+    init(name: String?, parent: Fiber<Value>?, _ body: @escaping (Value) throws -> Value) {
+        (self.name, self.parent, self.body) = (name, parent, body)
+    }
+
+    private init(of greenlet: AnyGreenlet) {
+        (name, isStarted) = (greenlet.name, true)
+        self.greenlet = greenlet
+        greenlet.fiberCores.append(self)
+    }
+
+    static var current: FiberCore {
+        let greenlet = Hub.currentThread.greenlet
+        for case let core as FiberCore in greenlet.fiberCores { return core }
+        return FiberCore(of: greenlet)
+    }
+
+    var isDead: Bool { isFinished || isStarted && thread == nil }
+
+    private var thread: GreenThread? { greenlet?.thread }
+
+    /// Parked until somebody switches to it.
+    private var isSuspended: Bool {
+        guard let thread else { return false }
+        return thread.state == .parked && thread.waitKind == .fiber
+    }
+
+    /// Itself, or the nearest ancestor that is not dead.
+    private var living: FiberCore? {
+        var core: FiberCore? = self
+        while let current = core, current.isDead { core = current.parent?.core }
+        return core
+    }
+
+    // MARK: Switching
+
+    /// Leaves the current fiber for this one.
+    func take(_ message: Result<Value, any Error>) throws -> Value { try FiberCore.leave(for: self, with: message) }
+
+    /// In the fiber that switches.
+    static func leave(for other: FiberCore, with message: Result<Value, any Error>) throws -> Value {
+        let (me, thread) = (current, Hub.currentThread)
+        guard let target = try other.receiver(of: message) else { throw FiberError.dead }
+        if target === me { return try message.get() }
+        guard target.isSuspended, let next = target.thread else { throw FiberError.busy }
+        precondition(next.hub == thread.hub, "a fiber is switched to on its own OS thread")
+        target.inbox = message
+        if let error = thread.error(after: thread.handOver(to: next)) { throw error }
+        return try me.takeMessage().get()
+    }
+
+    /// Itself or an ancestor, ready to be switched to.  An error is too much for one that has not begun: it dies of it.
+    private func receiver(of message: Result<Value, any Error>) throws(SpawnError) -> FiberCore? {
+        while let core = living, !core.isStarted {
+            if case .success = message { try core.start() } else { core.isFinished = true }
+        }
+        return living
+    }
+
+    private func takeMessage() -> Result<Value, any Error> {
+        defer { inbox = nil }
+        return inbox!
+    }
+
+    private func start() throws(SpawnError) {
+        let greenlet = FiberGreenlet(name: name ?? "fiber") { [self] in run() }
+        try Hub.currentThread.hub.startFiber(greenlet)
+        greenlet.fiberCores.append(self)
+        self.greenlet = greenlet
+        isStarted = true
+    }
+
+    // MARK: Running and ending
+
+    /// On its own stack, with the first value in the inbox, unless it was killed before.
+    private func run() {
+        let body = body!
+        self.body = nil
+        let isKilled = Hub.currentThread.isCancelled
+        let result = isKilled ? nil : Result { try body(takeMessage().get()) }
+        isFinished = true
+        if let result { tellParent(result) }
+    }
+
+    /// Names the parent as the one that runs next.  One that was dropped, or whose hub closes, tells nobody.
+    private func tellParent(_ result: Result<Value, any Error>) {
+        if greenlet?.isKilled ?? true { return }
+        let parent = try? self.parent?.core.receiver(of: result)
+        guard let parent, parent.isSuspended, let next = parent.thread else {
+            if case .failure(let error) = result { Hub.report(name ?? "a fiber", error) }
+            return
+        }
+        parent.inbox = result
+        next.pointee.wake = Wake.event.rawValue
+        next.state = .ready
+        next.hub.pointee.successor = next
+    }
+
+    /// Nobody can switch to it any more.
+    func drop() {
+        if isSuspended, let greenlet, greenlet is FiberGreenlet { greenlet.kill() }
+    }
+
+    /// Ends it where it waits, whatever for.
+    func kill() { greenlet?.kill() }
+}
+
+/// The stack of a fiber.
+final class FiberGreenlet: AnyGreenlet {
+    private let body: () -> Void
+    /// The hub does not wait for fibers, unless it closes.
+    private var isCounted = false
+
+    init(name: String, _ body: @escaping () -> Void) {
+        self.body = body
+        super.init(name: name)
+    }
+
+    override func run() {
+        body()
+        fiberCores = []
+        if !isCounted { thread!.hub.pointee.alive += 1 }
+    }
+
+    override func willClose() {
+        isCounted = true
+        thread!.hub.pointee.alive += 1
+    }
+}
+
+extension HubPointer {
+    fileprivate func startFiber(_ greenlet: FiberGreenlet) throws(SpawnError) {
+        try startParked(greenlet)
+        pointee.alive -= 1
+        if pointee.killsNewcomers {
+            greenlet.willClose()
+            greenlet.kill()
+        }
+    }
+}

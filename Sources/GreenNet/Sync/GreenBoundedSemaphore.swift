@@ -1,0 +1,17 @@
+/// A semaphore that never has more permits than at the beginning: to give back one that was not taken stops the program.
+public final class GreenBoundedSemaphore: GreenSemaphore {
+    /// How many permits there are, taken or not.
+    public let limit: Int
+
+    /// Begins with so many permits.
+    override public init(_ permits: Int = 1) {
+        limit = permits
+        super.init(permits)
+    }
+
+    /// Gives a permit back.  Never waits.
+    override public func release() {
+        precondition(available < limit, "a permit was given back that nobody had: all \(limit) are there")
+        super.release()
+    }
+}

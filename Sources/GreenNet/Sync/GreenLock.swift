@@ -1,0 +1,113 @@
+/// One green thread at a time has it, as often as it likes; the others wait.
+///
+/// First come, first served: given back, it goes to whoever has waited longest, and belongs to that one from then on.
+/// Where waiting would close a ring of green threads that wait for each other's locks with no deadline, `acquire` throws
+/// `WaitError.deadlock`, which names them, instead of hanging.  Belongs to its OS thread.
+public final class GreenLock {
+    // Raw memory: green threads stand in it while they wait, and are followed from lock to owner to lock.
+    private let state = UnsafeMutablePointer<LockState>.allocate(capacity: 1)
+
+    /// A lock that nobody has.
+    public init() { state.initialize(to: LockState()) }
+
+    deinit { state.deallocate() }
+
+    /// Whether anybody has it.
+    public var isLocked: Bool { state.pointee.depth > 0 }
+
+    /// Whether the green thread that asks has it.
+    public var isHeld: Bool { state.isOwned(by: Hub.currentThread) }
+
+    /// Takes it, where nobody else has it: without waiting.
+    public func tryAcquire() -> Bool {
+        let thread = Hub.currentThread
+        guard !isLocked || state.isOwned(by: thread) else { return false }
+        if !isLocked { state.handOver(to: thread) }
+        state.pointee.depth += 1
+        return true
+    }
+
+    /// Takes it, and waits while another has it.  Throws when killed, when an enclosing time limit is over, or where the wait could never
+    /// end; the lock was not taken then.
+    public func acquire() throws(WaitError) {
+        // Only a deadline of its own makes it return false.
+        _ = try acquire(until: .never)
+    }
+
+    /// Takes it, and waits until `deadline` while another has it.  Returns whether it was taken.  Throws when killed, when an enclosing time limit is
+    /// over, or where the wait could never end; the lock was not taken then.
+    public func acquire(until deadline: Deadline) throws(WaitError) -> Bool {
+        if tryAcquire() { return true }
+        let thread = Hub.currentThread
+        if let cycle = state.cycle(closedBy: thread, until: deadline) { throw .deadlock(cycle) }
+        do throws(WaitError) { try wait(until: deadline) } catch {
+            guard error == .deadlinePassed else { throw error }
+            return false
+        }
+        return true
+    }
+
+    /// While another has it.  Returns once the lock was handed over.
+    private func wait(until deadline: Deadline) throws(WaitError) {
+        let thread = Hub.currentThread
+        let wake = thread.wait(for: .lock, UInt64(UInt(bitPattern: state)), until: deadline, in: state.waiting)
+        if let error = thread.error(after: wake) { throw error }
+    }
+
+    /// Gives it back, or undoes one `acquire` of several.  The green thread that has it must do so.  Never waits.
+    public func release() {
+        precondition(isHeld, "a lock is released by the green thread that has it")
+        state.pointee.depth -= 1
+        if state.pointee.depth == 0 { passOn() }
+    }
+
+    private func passOn() {
+        guard let next = state.waiting.pointee.first else { return }
+        state.handOver(to: next)
+        state.pointee.depth = 1
+        next.wake(.event)
+    }
+
+    /// Runs `body` with the lock, which it gives back however `body` ends.
+    @discardableResult
+    public func withLock<Value>(_ body: () throws -> Value) throws -> Value {
+        try acquire()
+        // Not where a condition inside could not take it again.
+        defer { if isHeld { release() } }
+        return try body()
+    }
+
+    // MARK: For conditions
+
+    /// Gives it back wholly, and returns what `takeAgain` needs.
+    func releaseAll() -> Int {
+        precondition(isHeld, "one waits for a condition with its lock")
+        defer { passOn() }
+        defer { state.pointee.depth = 0 }
+        return state.pointee.depth
+    }
+
+    /// Whatever happens meanwhile: only where nothing is left that could give it back, it throws `WaitError.blockedForever`.
+    func takeAgain(_ depth: Int) throws(WaitError) {
+        try shielded { () throws(WaitError) in
+            if !tryAcquire() { try wait(until: .never) }
+        }
+        state.pointee.depth = depth
+    }
+}
+
+@available(*, unavailable)
+extension GreenLock: Sendable {}
+
+/// Runs `body` with all of `locks`, which are taken in an order that is the same wherever they are, so that two who want some of the same
+/// don't wait for each other.  Throws as `GreenLock.acquire` does; none is held then.
+@discardableResult
+public func withLocks<Value>(_ locks: GreenLock..., body: () throws -> Value) throws -> Value {
+    let sorted = locks.sorted { ObjectIdentifier($0) < ObjectIdentifier($1) }
+    return try withAll(sorted[...], body)
+}
+
+private func withAll<Value>(_ locks: ArraySlice<GreenLock>, _ body: () throws -> Value) throws -> Value {
+    guard let first = locks.first else { return try body() }
+    return try first.withLock { try withAll(locks.dropFirst(), body) }
+}

@@ -1,0 +1,213 @@
+/// Items on their way from green threads that put them to green threads that take them.
+///
+/// `GreenQueue()` gives the oldest first, `.lifo()` the youngest, `.priority()` the least.  With a limit, whoever puts into a full queue waits.
+/// Both sides are served first come, first served.  An item goes from hand to hand: it belongs to the one that waits for it from the
+/// moment it was put, so that a kill or a deadline that comes after that loses nothing.  Belongs to its OS thread.
+public class GreenQueue<Item>: Waitable {
+    private final let store: Store<Item>
+    // Raw memory: green threads stand in these while they wait.  `Places` says when.
+    private final let places = UnsafeMutablePointer<Places>.allocate(capacity: 1)
+    private final var unfinished = 0
+
+    /// How many items fit; nil: as many as there is memory for.  It may change at any time: those who wait for room come in as far as there
+    /// is some, and what is too much stays.
+    public final var limit: Int? {
+        didSet {
+            precondition(limit.map { $0 >= 0 } ?? true, "a queue for \(limit!) items")
+            admitPutters()
+        }
+    }
+
+    /// Nothing can be put any more.
+    public private(set) final var isShutDown = false
+
+    /// A queue that gives the oldest item first.
+    public convenience init(limit: Int? = nil) { self.init(limit: limit, FIFOStore()) }
+
+    init(limit: Int?, _ store: Store<Item>) {
+        precondition(limit.map { $0 >= 0 } ?? true, "a queue for \(limit!) items")
+        (self.limit, self.store) = (limit, store)
+        places.initialize(to: Places())
+    }
+
+    deinit { places.deallocate() }
+
+    /// A queue that gives the youngest item first.
+    public static func lifo(limit: Int? = nil) -> GreenQueue { GreenQueue(limit: limit, LIFOStore()) }
+
+    /// A queue that gives first what comes before the others; of several that are equal, the oldest.  `comesBefore` must not wait, nor use the queue.
+    public static func priority(
+        limit: Int? = nil, by comesBefore: @escaping (Item, Item) -> Bool
+    ) -> GreenQueue {
+        GreenQueue(limit: limit, PriorityStore(comesBefore))
+    }
+
+    /// How many items could be taken without a wait, those aside that others hold out.
+    public final var count: Int { store.count }
+
+    /// Whether nothing is in it.
+    public final var isEmpty: Bool { store.count == 0 }
+
+    /// Whether one more does not fit.
+    public final var isFull: Bool { limit.map { store.count >= $0 } ?? false }
+
+    /// How many wait to put, less those who wait to take.
+    public final var balance: Int { places.putters.count - places.takers.count }
+
+    override final var isReady: Bool { !isEmpty || !places.putters.isEmpty || isShutDown }
+
+    // MARK: Putting
+
+    /// Puts `item` in, and waits for room until `deadline` where there is none.
+    ///
+    /// Throws `WaitError.closed` where the queue was shut down, `.deadlinePassed` where there was no room by `deadline`, and when killed or when an
+    /// enclosing time limit is over; `item` was not put then.
+    public func put(_ item: Item, until deadline: Deadline = .never) throws(WaitError) {
+        if try putNow(item) { return }
+        let thread = Hub.currentThread
+        var held: Item? = item
+        let wake = withUnsafeMutablePointer(to: &held) { held in
+            // Whoever looks out for the queue can take from this one's hand.
+            announce()
+            return thread.wait(for: .room, UInt64(UInt(bitPattern: held)), until: deadline, in: places.putters)
+        }
+        if let error = thread.error(after: wake) { throw error }
+    }
+
+    /// Puts `item` in, where there is room or somebody waits for it: without waiting.  Throws `WaitError.closed` where the queue was shut down.
+    public final func tryPut(_ item: Item) throws(WaitError) -> Bool { try putNow(item) }
+
+    private final func putNow(_ item: Item) throws(WaitError) -> Bool {
+        if isShutDown { throw .closed }
+        show(item)
+        if let taker = places.takers.pointee.first {
+            unfinished += 1
+            taker.hold(item)
+            taker.wake(.event)
+            return true
+        }
+        guard !isFull else { return false }
+        keep(item)
+        return true
+    }
+
+    private final func keep(_ item: Item) {
+        unfinished += 1
+        store.push(item)
+        announce()
+    }
+
+    // MARK: Taking
+
+    /// Takes the next item, and waits for one until `deadline` where there is none.
+    ///
+    /// Throws `WaitError.closed` where the queue was shut down and nothing is left, `.deadlinePassed` where nothing came by `deadline`, and when killed
+    /// or when an enclosing time limit is over; nothing was taken then.
+    public final func take(until deadline: Deadline = .never) throws(WaitError) -> Item {
+        if let item = tryTake() { return item }
+        if isShutDown { throw .closed }
+        return try wait(for: .item, until: deadline, in: places.takers)
+    }
+
+    /// Takes the next item, where there is one: without waiting.
+    public final func tryTake() -> Item? {
+        let item = store.pop()
+        // The room is for whoever has waited longest, who may be the only one that has anything.
+        admitPutters()
+        return item ?? takeFromHand()
+    }
+
+    /// With no room in the queue, straight from whoever waits to put.
+    private final func takeFromHand() -> Item? {
+        guard let putter = places.putters.pointee.first else { return nil }
+        unfinished += 1
+        let item: Item = putter.letGo()
+        putter.wake(.event)
+        return item
+    }
+
+    /// The next item, which stays where it is; waits for one until `deadline` where there is none.  Throws as `take` does.
+    public final func peek(until deadline: Deadline = .never) throws(WaitError) -> Item {
+        if let item = tryPeek() { return item }
+        if isShutDown { throw .closed }
+        return try wait(for: .item, until: deadline, in: places.peekers)
+    }
+
+    /// The next item, which stays where it is; nil where there is none.
+    public final func tryPeek() -> Item? { store.peek ?? places.putters.pointee.first?.held() }
+
+    /// Returns what was put into the hand of the one that waits.
+    private final func wait(
+        for kind: WaitKind, until deadline: Deadline, in queue: UnsafeMutablePointer<WaitQueue>
+    ) throws(WaitError) -> Item {
+        let thread = Hub.currentThread
+        var held: Item?
+        let wake = withUnsafeMutablePointer(to: &held) { held in
+            thread.wait(for: kind, UInt64(UInt(bitPattern: held)), until: deadline, in: queue)
+        }
+        if let error = thread.error(after: wake) { throw error }
+        return held!
+    }
+
+    // MARK: Others
+
+    private final func admitPutters() {
+        while !isFull, let putter = places.putters.pointee.first {
+            keep(putter.letGo())
+            putter.wake(.event)
+        }
+    }
+
+    /// To all who wait to see one.
+    private final func show(_ item: Item) {
+        while let peeker = places.peekers.pointee.first {
+            peeker.hold(item)
+            peeker.wake(.event)
+        }
+    }
+
+    // MARK: Tasks
+
+    /// Items that were put and for which nobody has called `taskDone` yet.
+    public final var unfinishedTasks: Int { unfinished }
+
+    /// Says that what was to be done with an item is done.  Once for each item; more stop the program.  Never waits.
+    public final func taskDone() {
+        precondition(unfinished > 0, "taskDone() was called for more items than were put")
+        unfinished -= 1
+        if unfinished == 0 { places.joiners.wakeAll() }
+    }
+
+    /// Waits until `taskDone` was called for every item, at most until `deadline`.  Returns whether it was.  Throws when killed or when an enclosing
+    /// time limit is over.
+    @discardableResult
+    public final func joinTasks(until deadline: Deadline = .never) throws(WaitError) -> Bool {
+        if unfinished == 0 { return true }
+        let thread = Hub.currentThread
+        switch thread.error(after: thread.wait(for: .tasks, until: deadline, in: places.joiners)) {
+        case nil: return true
+        case .deadlinePassed: return false
+        case let error?: throw error
+        }
+    }
+
+    // MARK: The end
+
+    /// Nothing can be put any more; whoever waits to do so is thrown `WaitError.closed`.  What is in the queue can still be taken, unless it is dropped
+    /// `atOnce`; after that, to take throws it too.  Never waits.
+    public final func shutDown(atOnce: Bool = false) {
+        isShutDown = true
+        places.putters.wakeAll(.closed)
+        if atOnce { drop() }
+        // Those wait for something in an empty queue.
+        places.takers.wakeAll(.closed)
+        places.peekers.wakeAll(.closed)
+        announce()
+    }
+
+    /// What was taken before is still to be done.
+    private final func drop() {
+        while store.pop() != nil { unfinished -= 1 }
+        if unfinished == 0 { places.joiners.wakeAll() }
+    }
+}

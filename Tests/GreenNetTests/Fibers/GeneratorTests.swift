@@ -1,0 +1,226 @@
+import TestSupport
+import Testing
+
+@testable import GreenNet
+
+struct GeneratorTests {
+    private func counter(to end: Int) -> Generator<Int, Void> {
+        Generator { for number in 0..<end { try $0.yield(number) } }
+    }
+
+    @Test func `a loop over a generator takes its values as they are made`() throws {
+        try onHub {
+            var made = 0
+            let squares = Generator<Int, Void> { me in
+                for number in 0... {
+                    made += 1
+                    try me.yield(number * number)
+                }
+            }
+            var seen: [Int] = []
+            for square in squares {
+                seen.append(square)
+                #expect(made == seen.count)
+                if square > 20 { break }
+            }
+            #expect(seen == [0, 1, 4, 9, 16, 25])
+            #expect(!squares.isDone)
+            try squares.close()
+            #expect(squares.isDone)
+        }
+    }
+
+    @Test func `next gives nil at the end, again and again`() throws {
+        try onHub {
+            let generator = counter(to: 2)
+            try #expect(generator.next() == 0)
+            try #expect(generator.next() == 1)
+            for _ in 0..<3 { try #expect(generator.next() == nil) }
+            #expect(Array(counter(to: 5)) == [0, 1, 2, 3, 4])
+        }
+    }
+
+    @Test func `what is sent is what yield returns`() throws {
+        try onHub {
+            let average = Generator<Double, Double> { me in
+                var (sum, count) = (0.0, 0.0)
+                while true {
+                    guard let number = try me.yield(count == 0 ? 0 : sum / count) else { continue }
+                    sum += number
+                    count += 1
+                }
+            }
+            try #expect(average.next() == 0)
+            try #expect(average.send(10) == 10)
+            try #expect(average.send(20) == 15)
+            try #expect(average.next() == 15)
+            try #expect(average.send(30) == 20)
+        }
+    }
+
+    @Test func `to send before the first next stops the program`() async throws {
+        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            let generator = Generator<Int, Int> { try $0.yield(1) }
+            try generator.send(1)
+        }
+        if let result { expectPrecondition("send before the first next()", in: result) }
+    }
+
+    // MARK: Errors
+
+    @Test func `an error of the body comes out of next, and ends it`() throws {
+        try onHub {
+            let generator = Generator<Int, Void> { me in
+                try me.yield(1)
+                throw Failure(1)
+            }
+            try #expect(generator.next() == 1)
+            #expect(throws: Failure(1)) { try generator.next() }
+            #expect(generator.isDone)
+            try #expect(generator.next() == nil)
+        }
+    }
+
+    @Test func `a loop ends with an error, which is asked for afterwards or reported`() throws {
+        try onHub {
+            var reports: [String] = []
+            Hub.current.onUnobservedFailure = { name, error in reports.append("\(name): \(error)") }
+            func failing() -> Generator<Int, Void> {
+                Generator { me in
+                    try me.yield(1)
+                    throw Failure(2)
+                }
+            }
+            let asked = failing()
+            #expect(Array(asked) == [1])
+            #expect(asked.failure as? Failure == Failure(2))
+            #expect(Array(failing()) == [1])
+            #expect(reports == ["a generator: Failure(2)"])
+        }
+    }
+
+    @Test func `what is thrown into it can be caught at the yield`() throws {
+        try onHub {
+            let generator = Generator<Int, Void> { me in
+                do { try me.yield(1) } catch let error as Failure { try me.yield(error.number) }
+                try me.yield(3)
+            }
+            try #expect(generator.next() == 1)
+            try #expect(generator.throwInto(Failure(2)) == 2)
+            try #expect(generator.next() == 3)
+            #expect(throws: Failure(4)) { try generator.throwInto(Failure(4)) }
+            let unstarted = counter(to: 1)
+            #expect(throws: Failure(5)) { try unstarted.throwInto(Failure(5)) }
+            #expect(unstarted.isDone)
+        }
+    }
+
+    // MARK: Its end before its end
+
+    @Test func `closed or dropped, it unwinds`() throws {
+        try onHub {
+            var unwound = 0
+            func generator() -> Generator<Int, Void> {
+                Generator { me in
+                    defer { unwound += 1 }
+                    for number in 0... { try me.yield(number) }
+                }
+            }
+            let closed = generator()
+            try #expect(closed.next() == 0)
+            try closed.close()
+            try closed.close()
+            #expect(unwound == 1)
+            _ = try generator().next()
+            try Greenlet.yield()
+            #expect(unwound == 2)
+            try generator().close()
+            #expect(unwound == 2)
+        }
+    }
+
+    @Test func `one that waits makes who asks wait, and is ended with it`() throws {
+        try onHub {
+            var unwound = 0
+            let slow = Generator<Int, Void> { me in
+                defer { unwound += 1 }
+                try Greenlet.sleep(for: .milliseconds(2))
+                try me.yield(1)
+                try Greenlet.sleep(until: .never)
+            }
+            try #expect(slow.next() == 1)
+            #expect(throws: TimedOut.self) { try withTimeout(.milliseconds(2)) { _ = try slow.next() } }
+            try Greenlet.yield()
+            #expect(slow.isDone && unwound == 1)
+            try #expect(slow.next() == nil)
+        }
+    }
+
+    @Test func `whoever asks next may be another than the last`() throws {
+        try onHub {
+            let generator = counter(to: 10)
+            let askers = (0..<5).map { _ in
+                spawn {
+                    let first = try generator.next()!
+                    try Greenlet.yield()
+                    return [first, try generator.next()!]
+                }
+            }
+            let all = try askers.flatMap { try $0.value() }
+            #expect(all.sorted() == Array(0..<10))
+            #expect(all == [0, 5, 1, 6, 2, 7, 3, 8, 4, 9])
+        }
+    }
+
+    // MARK: One in another
+
+    @Test func `yield from gives another's values and passes on what is sent and thrown`() throws {
+        try onHub {
+            var sent: [Int?] = []
+            let inner = ReturningGenerator<Int, Int, String> { me in
+                sent.append(try me.yield(1))
+                do { sent.append(try me.yield(2)) } catch is Failure { try me.yield(20) }
+                return "inner is done"
+            }
+            let outer = Generator<Int, Int> { me in
+                try me.yield(0)
+                #expect(try me.yield(from: inner) == "inner is done")
+                try me.yield(from: [3, 4])
+            }
+            try #expect(outer.next() == 0)
+            try #expect(outer.send(7) == 1)
+            try #expect(outer.send(8) == 2)
+            try #expect(outer.throwInto(Failure(1)) == 20)
+            try #expect(outer.next() == 3)
+            #expect(Array(outer) == [4])
+            #expect(sent == [8])
+            #expect(inner.returned == "inner is done")
+        }
+    }
+
+    @Test func `a pipeline of generators works on one value at a time`() throws {
+        try onHub {
+            let numbers = Generator<Int, Void> { for number in 1... { try $0.yield(number) } }
+            let even = Generator<Int, Void> { me in
+                for number in numbers where number.isMultiple(of: 2) { try me.yield(number) }
+            }
+            let texts = Generator<String, Void> { me in for number in even { try me.yield("<\(number)>") } }
+            #expect(Array(texts.prefix(3)) == ["<2>", "<4>", "<6>"])
+        }
+    }
+
+    @Test func `dropped, a pipeline unwinds from end to end`() throws {
+        try onHub {
+            var unwound = 0
+            func stage(_ source: Generator<Int, Void>?) -> Generator<Int, Void> {
+                Generator { me in
+                    defer { unwound += 1 }
+                    if let source { try me.yield(from: source) } else { for number in 0... { try me.yield(number) } }
+                }
+            }
+            _ = try stage(stage(stage(nil))).next()
+            for _ in 0..<5 { try Greenlet.yield() }
+            #expect(unwound == 3)
+        }
+    }
+}

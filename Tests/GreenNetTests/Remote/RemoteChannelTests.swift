@@ -1,0 +1,142 @@
+import TestSupport
+import Testing
+
+@testable import GreenNet
+
+struct RemoteChannelTests {
+    @Test(arguments: [nil, 0, 1, 100])
+    func `items pass between hubs, each once, each giver's in its order`(limit: Int?) throws {
+        try onHub(.seconds(60)) {
+            let channel = RemoteChannel<(giver: Int, number: Int)>(limit: limit)
+            let count = Sanitizer.scaled(2000, address: 500, thread: 300)
+            let givers = (0..<3).map { giver in
+                OSThread {
+                    defer { Hub.current.close() }
+                    for number in 0..<count { try channel.put((giver, number)) }
+                }
+            }
+            var seen = Array(repeating: [Int](), count: 3)
+            for _ in 0..<3 * count {
+                let item = try channel.take()
+                seen[item.giver].append(item.number)
+            }
+            for giver in givers { try giver.value() }
+            #expect(seen == Array(repeating: Array(0..<count), count: 3))
+            #expect(channel.count == 0)
+        }
+    }
+
+    @Test func `several hubs take from one channel until it is closed`() throws {
+        try onHub(.seconds(60)) {
+            let channel = RemoteChannel<Int>(limit: 4)
+            let takers = (0..<3).map { _ in
+                OSThread {
+                    defer { Hub.current.close() }
+                    var taken: [Int] = []
+                    while let item = try channel.next() { taken.append(item) }
+                    return taken
+                }
+            }
+            for number in 0..<1000 { try channel.put(number) }
+            channel.close()
+            let taken = try takers.flatMap { try $0.value() }
+            #expect(taken.sorted() == Array(0..<1000))
+            #expect(throws: WaitError.closed) { try channel.put(1) }
+            #expect(throws: WaitError.closed) { try channel.take() }
+        }
+    }
+
+    @Test func `closed, it still gives what is in it, and tells those who wait in vain`() throws {
+        try onHub {
+            let channel = RemoteChannel<Int>(limit: 1)
+            try channel.put(1)
+            let putter = spawn { try channel.put(2) }
+            try Greenlet.yield()
+            channel.close()
+            #expect(throws: WaitError.closed) { try putter.value() }
+            try #expect(channel.take() == 1)
+            let empty = RemoteChannel<Int>()
+            let taker = spawn { try empty.take() }
+            try Greenlet.yield()
+            empty.close()
+            #expect(throws: WaitError.closed) { try taker.value() }
+            #expect(throws: WaitError.closed) { try empty.tryPut(1) }
+        }
+    }
+
+    @Test func `without a wait, from an OS thread that has no hub`() throws {
+        try onHub {
+            let channel = RemoteChannel<Int>(limit: 1)
+            let other = OSThread {
+                (try channel.tryPut(1), try channel.tryPut(2), channel.tryTake(), channel.tryTake())
+            }
+            let (first, second, taken, none) = try other.value()
+            #expect(first && !second && taken == 1 && none == nil)
+            let taker = spawn { try channel.take() }
+            try Greenlet.yield()
+            let putter = OSThread { try channel.tryPut(3) }
+            try #expect(taker.value() == 3)
+            try #expect(putter.value())
+        }
+    }
+
+    @Test func `one who gave up leaves no trace`() throws {
+        try onHub {
+            let channel = RemoteChannel<Int>(limit: 0)
+            #expect(throws: WaitError.deadlinePassed) { try channel.take(until: .after(.milliseconds(2))) }
+            #expect(throws: WaitError.deadlinePassed) { try channel.put(1, until: .now) }
+            #expect(throws: TimedOut.self) { try withTimeout(.milliseconds(2)) { try channel.put(2) } }
+            let killed = spawn { try channel.put(3) }
+            try Greenlet.yield()
+            killed.kill()
+            #expect(throws: GreenletExit()) { try killed.value() }
+            #expect(channel.tryTake() == nil)
+            try #expect(!channel.tryPut(4))
+        }
+    }
+
+    @Test func `in the same pass as a kill, no item is lost`() throws {
+        try onHub {
+            let channel = RemoteChannel<Int>(limit: 0)
+            let taker = spawn { try channel.take() }
+            try Greenlet.yield()
+            try #expect(channel.tryPut(1))
+            taker.kill()
+            try #expect(taker.value() == 1)
+            let putter = spawn { try channel.put(2) }
+            try Greenlet.yield()
+            #expect(channel.tryTake() == 2)
+            putter.kill()
+            try putter.value()
+            let killed = spawn { try channel.take() }
+            try Greenlet.yield()
+            killed.kill()
+            // Killed and not yet run: what is put now is its, for its wait has not ended.
+            let wasPut = try channel.tryPut(3)
+            try killed.join()
+            #expect(wasPut == (killed.state == .finished))
+        }
+    }
+
+    @Test func `those killed at any moment take along what they had and no more`() throws {
+        try onHub(.seconds(60)) {
+            let channel = RemoteChannel<Int>(limit: 2)
+            let count = Sanitizer.scaled(2000, address: 500, thread: 300)
+            let giver = OSThread {
+                defer { Hub.current.close() }
+                for number in 0..<count { try channel.put(number) }
+                channel.close()
+            }
+            var (random, taken) = (SeededRandom(seed: 3), [Int]())
+            while taken.count < count {
+                let taker = spawn { try channel.take(until: .after(.milliseconds(1))) }
+                for _ in 0..<Int.random(in: 0..<3, using: &random) { try Greenlet.yield() }
+                taker.kill()
+                try taker.join()
+                if case .success(let item) = taker.result { taken.append(item) }
+            }
+            try giver.value()
+            #expect(taken == Array(0..<count))
+        }
+    }
+}

@@ -1,0 +1,334 @@
+import TestSupport
+import Testing
+
+@testable import GreenNet
+
+struct GreenQueueTests {
+    // MARK: Order
+
+    @Test func `the oldest comes first, the youngest, or the least`() throws {
+        try onHub {
+            func drained(_ queue: GreenQueue<Int>) throws -> [Int] {
+                for number in [3, 1, 2, 5, 4, 1] { try queue.put(number) }
+                #expect(queue.count == 6)
+                return (0..<6).map { _ in queue.tryTake()! }
+            }
+            try #expect(drained(GreenQueue()) == [3, 1, 2, 5, 4, 1])
+            try #expect(drained(.lifo()) == [1, 4, 5, 2, 1, 3])
+            try #expect(drained(.priority(by: <)) == [1, 1, 2, 3, 4, 5])
+        }
+    }
+
+    @Test func `of items with the same priority the oldest comes first`() throws {
+        try onHub {
+            let queue = GreenQueue<(Int, Int)>.priority { $0.0 < $1.0 }
+            var random = SeededRandom(seed: 1)
+            for number in 0..<1000 { try queue.put((Int.random(in: 0..<10, using: &random), number)) }
+            var last = (-1, -1)
+            while let item = queue.tryTake() {
+                #expect(last < item)
+                last = item
+            }
+        }
+    }
+
+    @Test func `the ring keeps the order while it grows and turns`() {
+        var ring = Ring<Int>()
+        var (put, taken) = (0, 0)
+        var random = SeededRandom(seed: 2)
+        for _ in 0..<2000 {
+            if Bool.random(using: &random) || put - taken < 3 {
+                ring.append(put)
+                put += 1
+            } else {
+                #expect(ring.peek == taken)
+                #expect(ring.popFirst() == taken)
+                taken += 1
+            }
+            #expect(ring.count == put - taken)
+        }
+        while ring.popFirst() != nil {}
+        #expect(ring.popFirst() == nil && ring.peek == nil)
+    }
+
+    @Test func `what was taken is not held any more`() throws {
+        try onHub {
+            for queue in [GreenQueue<FailureObject>(), .lifo(), .priority { _, _ in false }] {
+                weak var item: FailureObject?
+                try {
+                    let object = FailureObject()
+                    item = object
+                    try queue.put(object)
+                }()
+                #expect(item != nil)
+                _ = queue.tryTake()
+                #expect(item == nil)
+            }
+        }
+    }
+
+    // MARK: Waiting
+
+    @Test func `take waits for an item, first come first served`() throws {
+        try onHub {
+            let queue = GreenQueue<Int>()
+            let takers = (0..<3).map { _ in spawn { try queue.take() } }
+            try Greenlet.yield()
+            #expect(queue.balance == -3)
+            for number in 0..<3 { try queue.put(number) }
+            #expect(queue.isEmpty)
+            // Handed over: one that just comes along finds nothing.
+            #expect(queue.tryTake() == nil)
+            for (number, taker) in takers.enumerated() { try #expect(taker.value() == number) }
+        }
+    }
+
+    @Test func `put waits for room, first come first served`() throws {
+        try onHub {
+            let queue = GreenQueue<Int>(limit: 2)
+            let putters = (0..<5).map { number in spawn { try queue.put(number) } }
+            try Greenlet.yield()
+            #expect(queue.isFull && queue.count == 2 && queue.balance == 3)
+            try #expect(!queue.tryPut(9))
+            for number in 0..<5 { try #expect(queue.take() == number) }
+            for putter in putters { try putter.value() }
+        }
+    }
+
+    @Test func `with a deadline, take and put throw when it has passed`() throws {
+        try onHub {
+            let queue = GreenQueue<Int>(limit: 1)
+            #expect(throws: WaitError.deadlinePassed) { try queue.take(until: .now) }
+            #expect(throws: WaitError.deadlinePassed) { try queue.peek(until: .after(.milliseconds(2))) }
+            try queue.put(1)
+            #expect(throws: WaitError.deadlinePassed) { try queue.put(2, until: .now) }
+            #expect(throws: WaitError.deadlinePassed) { try queue.put(2, until: .after(.milliseconds(2))) }
+            try #expect(queue.take() == 1)
+            #expect(queue.isEmpty)
+        }
+    }
+
+    @Test func `one who gave up leaves no trace`() throws {
+        try onHub {
+            let queue = GreenQueue<Int>(limit: 1)
+            let killed = spawn { try queue.take() }
+            let limited = spawn { try withTimeout(.milliseconds(1)) { try queue.take() } }
+            try Greenlet.yield()
+            killed.kill()
+            #expect(throws: TimedOut.self) { try limited.value() }
+            try queue.put(1)
+            let killedPutter = spawn { try queue.put(2) }
+            let next = spawn { try queue.put(3) }
+            try Greenlet.yield()
+            killedPutter.kill()
+            try killedPutter.join()
+            try #expect(queue.take() == 1)
+            try next.value()
+            try #expect(queue.take() == 3)
+            #expect(killed.state == .killed && killedPutter.state == .killed)
+        }
+    }
+
+    @Test func `in the same pass as a kill, no item is lost`() throws {
+        try onHub {
+            let queue = GreenQueue<Int>(limit: 1)
+            let taker = spawn { try queue.take() }
+            try Greenlet.yield()
+            // Put, then killed: it has the item.
+            try queue.put(1)
+            taker.kill()
+            try #expect(taker.value() == 1)
+            // Killed, then put: it stays.
+            let other = spawn { try queue.take() }
+            try Greenlet.yield()
+            other.kill()
+            try queue.put(2)
+            try other.join()
+            #expect(queue.count == 1)
+            // Taken in, then killed: it was put, once.
+            let putter = spawn { try queue.put(3) }
+            try Greenlet.yield()
+            try #expect(queue.take() == 2)
+            putter.kill()
+            try putter.value()
+            try #expect(queue.take() == 3)
+            #expect(queue.isEmpty)
+        }
+    }
+
+    @Test func `a larger limit lets in those who wait, a smaller one throws nothing out`() throws {
+        try onHub {
+            let queue = GreenQueue<Int>(limit: 1)
+            let putters = (0..<4).map { number in spawn { try queue.put(number) } }
+            try Greenlet.yield()
+            queue.limit = 3
+            #expect(queue.count == 3)
+            queue.limit = 1
+            #expect(queue.count == 3 && queue.isFull)
+            queue.limit = nil
+            for putter in putters { try putter.value() }
+            #expect(queue.count == 4)
+        }
+    }
+
+    @Test func `peek waits for an item and leaves it`() throws {
+        try onHub {
+            let queue = GreenQueue<Int>()
+            let peekers = (0..<2).map { _ in spawn { try queue.peek() } }
+            let taker = spawn { try queue.take() }
+            try Greenlet.yield()
+            try queue.put(1)
+            for peeker in peekers { try #expect(peeker.value() == 1) }
+            try #expect(taker.value() == 1)
+            try queue.put(2)
+            try #expect(queue.peek() == 2)
+            #expect(queue.tryPeek() == 2 && queue.count == 1)
+        }
+    }
+
+    @Test func `with nothing else alive, a wait is reported`() throws {
+        try onHub {
+            let queue = GreenQueue<Int>()
+            let error = #expect(throws: WaitError.self) { try queue.peek() }
+            guard case .blockedForever(let list) = error else {
+                Issue.record("\(String(describing: error))")
+                return
+            }
+            #expect(list.waiting.contains("green thread 1 (main): waits for an item of a queue"))
+        }
+    }
+
+    @Test func `what a job of the loop puts wakes who waits, and what it takes makes room`() throws {
+        try onHub {
+            let queue = Confined(GreenQueue<Int>(limit: 1))
+            let remote = Hub.current.remote
+            let taker = spawn { try queue.value.take() }
+            try Greenlet.yield()
+            _ = remote.callInHub {
+                #expect((try? queue.value.tryPut(1)) == true)
+                #expect((try? queue.value.tryPut(2)) == true)
+                #expect((try? queue.value.tryPut(3)) == false)
+            }
+            try #expect(taker.value() == 1)
+            let putter = spawn { try queue.value.put(4) }
+            try Greenlet.yield()
+            _ = remote.callInHub { #expect(queue.value.tryTake() == 2) }
+            try putter.value()
+            try #expect(queue.value.take() == 4)
+        }
+    }
+
+    @Test func `waitAny sees a queue that has something`() throws {
+        try onHub {
+            let (queue, other) = (GreenQueue<Int>(), GreenQueue<Int>())
+            try #expect(waitAny([queue, other], until: .now) == nil)
+            let waiter = spawn { try waitAny([queue, other]) === other }
+            try Greenlet.yield()
+            try other.put(1)
+            try #expect(waiter.value())
+            #expect(other.count == 1)
+            queue.shutDown()
+            try #expect(waitAny([queue, other]) === queue)
+        }
+    }
+
+    // MARK: Tasks
+
+    @Test func `joinTasks waits until everything that was put is done`() throws {
+        try onHub {
+            let queue = GreenQueue<Int>()
+            try #expect(queue.joinTasks(until: .now))
+            for number in 0..<10 { try queue.put(number) }
+            try #expect(!queue.joinTasks(until: .now))
+            var done = 0
+            let workers = (0..<3).map { _ in
+                spawn {
+                    for _ in queue {
+                        try Greenlet.yield()
+                        done += 1
+                        queue.taskDone()
+                    }
+                }
+            }
+            try #expect(queue.joinTasks())
+            #expect(done == 10 && queue.unfinishedTasks == 0)
+            queue.shutDown()
+            for worker in workers { try worker.value() }
+        }
+    }
+
+    @Test func `taskDone for more than was put stops the program`() async throws {
+        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            GreenQueue<Int>().taskDone()
+        }
+        if let result { expectPrecondition("taskDone() was called for more items than were put", in: result) }
+    }
+
+    // MARK: The end
+
+    @Test func `shut down, it gives what is left and takes nothing any more`() throws {
+        try onHub {
+            let queue = GreenQueue<Int>(limit: 2)
+            try queue.put(1)
+            try queue.put(2)
+            let putter = spawn { try queue.put(3) }
+            try Greenlet.yield()
+            queue.shutDown()
+            #expect(throws: WaitError.closed) { try putter.value() }
+            #expect(throws: WaitError.closed) { try queue.put(4) }
+            #expect(throws: WaitError.closed) { try queue.tryPut(4) }
+            #expect(Array(queue) == [1, 2])
+            #expect(throws: WaitError.closed) { try queue.take() }
+            #expect(throws: WaitError.closed) { try queue.peek() }
+            try #expect(queue.next() == nil)
+        }
+    }
+
+    @Test func `shut down at once, it drops what is left, and those tasks count as done`() throws {
+        try onHub {
+            let queue = GreenQueue<Int>()
+            for number in 0..<3 { try queue.put(number) }
+            try #expect(queue.take() == 0)
+            let joiner = spawn { try queue.joinTasks() }
+            try Greenlet.yield()
+            queue.shutDown(atOnce: true)
+            #expect(queue.isEmpty && queue.unfinishedTasks == 1)
+            queue.taskDone()
+            try #expect(joiner.value())
+            #expect(throws: WaitError.closed) { try queue.take() }
+        }
+    }
+
+    @Test func `those who wait when it is shut down are told`() throws {
+        try onHub {
+            let queue = GreenQueue<Int>()
+            let taker = spawn { try queue.take() }
+            let peeker = spawn { try queue.peek() }
+            let loop = spawn { Array(queue) }
+            try Greenlet.yield()
+            queue.shutDown()
+            #expect(throws: WaitError.closed) { try taker.value() }
+            #expect(throws: WaitError.closed) { try peeker.value() }
+            try #expect(loop.value().isEmpty)
+        }
+    }
+
+    @Test func `a loop over a queue ends with a kill, which is felt at the next wait`() throws {
+        try onHub {
+            let queue = GreenQueue<Int>()
+            let loop = spawn {
+                for _ in queue {}
+                try Greenlet.yield()
+            }
+            try Greenlet.yield()
+            loop.kill()
+            #expect(throws: GreenletExit()) { try loop.value() }
+        }
+    }
+}
+
+/// For a job that runs on the OS thread where it was made.
+private struct Confined<Value>: @unchecked Sendable {
+    let value: Value
+    init(_ value: Value) { self.value = value }
+}

@@ -1,0 +1,42 @@
+import GreenNet
+import Testing
+
+/// As `onHub`, with a virtual clock: sleeps of hours take no time.
+@discardableResult
+package func onVirtualHub<R: Sendable>(
+    seed: UInt64? = nil, _ limit: Duration = .seconds(30), sourceLocation: SourceLocation = #_sourceLocation,
+    _ body: @escaping @Sendable () throws -> R
+) throws -> R {
+    try onOSThread(limit, sourceLocation: sourceLocation) {
+        try withVirtualHub(seed: seed, sourceLocation, body)
+    }
+}
+
+/// Runs `body` on a fresh hub for each of so many seeds, each of which draws another order of those that are ready.
+package func onEverySeed(
+    _ count: Int = Sanitizer.scaled(1000, address: 300, thread: 100), _ limit: Duration = .seconds(120),
+    sourceLocation: SourceLocation = #_sourceLocation, _ body: @escaping @Sendable (UInt64) throws -> Void
+) throws {
+    try onOSThread(limit, sourceLocation: sourceLocation) {
+        for seed in 0..<UInt64(count) {
+            do {
+                try withVirtualHub(seed: seed, sourceLocation) { try body(seed) }
+            } catch {
+                Issue.record("seed \(seed): \(error)", sourceLocation: sourceLocation)
+                return
+            }
+        }
+    }
+}
+
+/// On an OS thread that has no hub.
+private func withVirtualHub<R>(seed: UInt64?, _ sourceLocation: SourceLocation, _ body: () throws -> R) throws -> R {
+    Hub.startVirtual(seed: seed)
+    defer { Hub.current.close() }
+    Hub.current.onUnobservedFailure = { name, error in
+        Issue.record("\(name) failed, and nobody asked: \(error), seed \(seed ?? 0)", sourceLocation: sourceLocation)
+    }
+    let result = try body()
+    expectNoGreenThreads(sourceLocation)
+    return result
+}
