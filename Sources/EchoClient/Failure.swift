@@ -12,6 +12,9 @@ enum Failure: Error, Equatable {
     case wrongAnswer(SocketAddress)
     case input(Errno)
     case output(Errno)
+    case notStarted(String, Errno)
+    case noPipe
+    case loadProcessEnded
 }
 
 extension Failure: CustomStringConvertible {
@@ -26,6 +29,9 @@ extension Failure: CustomStringConvertible {
         case .wrongAnswer(let peer): "\(peer) answered with something else than it was sent"
         case .input(let errno): "standard input: \(errno)"
         case .output(let errno): "standard output: \(errno)"
+        case .notStarted(let program, let errno): "\(program) can't be started: \(errno)"
+        case .noPipe: "no descriptor is left for a pipe"
+        case .loadProcessEnded: "a process of the load has ended before its time"
         }
     }
 }
