@@ -62,8 +62,9 @@ extension LoadHub {
     @inline(__always)
     private func converse(_ line: LinePointer, _ connection: Connection, _ send: (Int) throws -> Void) throws {
         let (size, depth) = (plan.size, plan.depth)
-        let times = UnsafeMutablePointer<Int64>.allocate(capacity: depth)
-        defer { times.deallocate() }
+        // When each message in flight was asked, in a ring.  Of a single one, it is since when the line waits.
+        let times = depth > 1 ? UnsafeMutablePointer<Int64>.allocate(capacity: depth) : waitsSince(line)
+        defer { if depth > 1 { times.deallocate() } }
         var oldest = 0
         var due = min(depth, line.pointee.quota)
         let now = Deadline.now.nanoseconds
@@ -75,7 +76,7 @@ extension LoadHub {
             if due > 0 { try send(due * size) }
             due = 0
             let now = try receive(line, connection)
-            line.pointee.waitsSince = now
+            if depth > 1 { line.pointee.waitsSince = now }
             var finished = 0
             while line.pointee.partial >= size {
                 line.pointee.partial -= size
@@ -93,6 +94,10 @@ extension LoadHub {
             tally.add(finished * size, to: .bytes)
         }
         line.pointee.waitsSince = .max
+    }
+
+    private func waitsSince(_ line: LinePointer) -> UnsafeMutablePointer<Int64> {
+        withUnsafeMutablePointer(to: &line.pointee.waitsSince) { $0 }
     }
 
     /// One message, answered in full.
@@ -151,7 +156,7 @@ extension LoadHub {
 
     func churnAll() throws {
         let churners = lines.indices.map { index in
-            spawn(name: "churner \(index)") { [self] in try churn(lines.baseAddress! + index, index) }
+            spawn(name: "churner \(index)") { [self] in try churn(lines[index], index) }
         }
         for churner in churners { try churner.value() }
     }

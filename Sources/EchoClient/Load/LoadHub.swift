@@ -7,7 +7,7 @@ final class LoadHub {
     let plan: LoadPlan
     let tally: Tally
     let text: LoadText
-    let lines: UnsafeMutableBufferPointer<Line>
+    let lines: Lines
     /// Nil where there is none, or no more.
     var connections: [Connection?]
     /// Raw memory, as all that changes with every message.
@@ -28,10 +28,7 @@ final class LoadHub {
     init(_ plan: LoadPlan, _ tally: Tally) {
         (self.plan, self.tally) = (plan, tally)
         text = LoadText(plan.transform)
-        lines = .allocate(capacity: plan.own.count)
-        for (index, number) in plan.own.enumerated() {
-            lines.initializeElement(at: index, to: Line(number: number, quota: plan.quota(of: number)))
-        }
+        lines = Lines(plan)
         connections = Array(repeating: nil, count: plan.own.count)
         latencies.initialize(to: Latencies())
         longest.initialize(to: .init(wait: 0, connection: 0, message: 0, asked: 0))
@@ -60,7 +57,7 @@ final class LoadHub {
     }
 
     private func openInTurn(_ index: Int, _ begin: Deadline) throws {
-        let line = lines.baseAddress! + index
+        let line = lines[index]
         let turn = plan.ramp / plan.connections * line.pointee.number
         while (begin + turn) > .now, tally.stop == .max {
             try Greenlet.sleep(for: min(.milliseconds(50), begin + turn - .now))
@@ -122,8 +119,8 @@ final class LoadHub {
     /// Runs `body` for each open connection, on a green thread of its own, and waits until all have ended.
     func eachLine(_ body: @escaping (LinePointer, Connection) throws -> Void) throws {
         let servers = lines.indices.compactMap { index -> Greenlet<Void>? in
-            guard let connection = connections[index], !lines[index].isOver else { return nil }
-            let line = lines.baseAddress! + index
+            guard let connection = connections[index], !lines[index].pointee.isOver else { return nil }
+            let line = lines[index]
             return spawn { [self] in try attempt(line) { try body(line, connection) } }
         }
         for server in servers { try server.value() }
@@ -153,9 +150,13 @@ final class LoadHub {
         line.pointee.isOver = true
         failures.add(error as? LoadFailure ?? failure(line, error))
         tally.add(1, to: .failures)
-        let index = line - lines.baseAddress!
+        let index = index(of: line)
         connections[index]?.close()
         connections[index] = nil
+    }
+
+    func index(of line: LinePointer) -> Int {
+        (line.pointee.number - plan.own.lowerBound) % plan.connections
     }
 
     private func failure(_ line: LinePointer, _ error: any Error) -> LoadFailure {
@@ -185,8 +186,8 @@ final class LoadHub {
             while true {
                 try Greenlet.sleep(for: min(.milliseconds(100), plan.timeout / 4))
                 let limit = Deadline.now.nanoseconds - plan.timeout.nanoseconds
-                for index in lines.indices where lines[index].waitsSince < limit && !lines[index].isOver {
-                    lines[index].isTimedOut = true
+                for index in lines.indices where lines[index].pointee.waitsSince < limit && !lines[index].pointee.isOver {
+                    lines[index].pointee.isTimedOut = true
                     connections[index]?.close()
                 }
             }

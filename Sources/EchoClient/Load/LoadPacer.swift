@@ -9,13 +9,13 @@ extension LoadHub {
     func loadAtRate() throws {
         let receivers = lines.indices.compactMap { index -> Greenlet<Void>? in
             guard let connection = connections[index] else { return nil }
-            let line = lines.baseAddress! + index
+            let line = lines[index]
             return spawn { [self] in try attempt(line) { try receiveAll(line, connection) } }
         }
         try pace()
         isPaced = true
         // Those who wait for nothing any more are told so.
-        for index in lines.indices where lines[index].answered == lines[index].asked {
+        for index in lines.indices where lines[index].pointee.answered == lines[index].pointee.asked {
             connections[index]?.finishReceiving()
         }
         for receiver in receivers { try receiver.value() }
@@ -24,15 +24,23 @@ extension LoadHub {
     /// When the `count`th message of a connection is to be sent, in nanoseconds of the monotonic clock.
     @inline(__always)
     private func intended(_ line: LinePointer, _ count: Int) -> Int64 {
-        start + Int64(Double(count * plan.connections + line.pointee.number) * (1e9 / plan.rate!))
+        let exact = Int64(Double(count * plan.connections + line.pointee.number) * nanosecondsPerMessage)
+        return start + (isBeating ? (exact + LoadHub.beat - 1) / LoadHub.beat * LoadHub.beat : exact)
     }
+
+    /// At higher rates, the messages of so many nanoseconds are meant to be sent at once: to wake up for each of them would make the client
+    /// dearer than the service.
+    private static let beat: Int64 = 200_000
+    private var nanosecondsPerMessage: Double { 1e9 / plan.rate! }
+    private var isBeating: Bool { nanosecondsPerMessage < Double(LoadHub.beat) }
 
     private func pace() throws {
         guard lines.count > 0 else { return }
         let timer = try PreciseTimer()
         var (round, now) = (0, start)
         while hasOpenLine {
-            for line in lines.baseAddress!..<lines.baseAddress! + lines.count where round < line.pointee.quota {
+            for index in lines.indices where round < lines[index].pointee.quota {
+                let line = lines[index]
                 let moment = intended(line, round)
                 while moment > now {
                     if min(moment, Deadline.now.nanoseconds) >= tally.stop { return }
@@ -45,18 +53,18 @@ extension LoadHub {
                 try attempt(line) { try ask(line, moment) }
             }
             round += 1
-            if plan.messages != nil, !lines.contains(where: { round < $0.quota }) { return }
+            if plan.messages != nil, !lines.indices.contains(where: { round < lines[$0].pointee.quota }) { return }
         }
     }
 
-    private var hasOpenLine: Bool { lines.contains { !$0.isOver } }
+    private var hasOpenLine: Bool { lines.indices.contains { !lines[$0].pointee.isOver } }
 
     /// Never waits for the other side: what does not fit in at once is sent by another green thread.
     private func ask(_ line: LinePointer, _ moment: Int64) throws {
         line.pointee.asked += 1
         if line.pointee.waitsSince == .max { line.pointee.waitsSince = moment }
         if line.pointee.isCatchingUp { return }
-        let connection = connections[line - lines.baseAddress!]!
+        let connection = connections[index(of: line)]!
         let piece = text.piece(at: line.pointee.place + line.pointee.sent, plan.size)
         line.pointee.sent += piece.count
         let taken = try sendNow(piece, connection)
