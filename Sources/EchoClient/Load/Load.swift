@@ -53,7 +53,9 @@ struct Load: ParsableCommand {
         let report = LoadReport(plan, processes: run.processes, result, isInterrupted: signal != nil)
         try StandardStreams.write(json ? "\(report.json)\n" : csv ? report.csv : report.text)
         // What does not belong into the numbers' stream must be seen all the same.
-        if json || csv { for failure in result.failures.first { StandardStreams.complain("echo-client: \(failure.text)") } }
+        if json || csv {
+            for failure in result.failures.first { StandardStreams.complain("echo-client: \(failure.text)") }
+        }
         if result.failures.total > 0 || result.messages == 0 && signal == nil { throw ExitCode(1) }
         if let signal { throw ExitCode(128 + signal) }
     }
@@ -64,7 +66,8 @@ struct LoadOptions: ParsableArguments {
     @Option(name: [.short, .long], help: ArgumentHelp("Connections at once.", valueName: "n"))
     var connections = 50
 
-    @Option(name: [.short, .long], help: ArgumentHelp("Bytes of a message (default: 64; bulk: 65536).", valueName: "bytes"))
+    @Option(
+        name: [.short, .long], help: ArgumentHelp("Bytes of a message (default: 64; bulk: 65536).", valueName: "bytes"))
     var size: Int?
 
     @Option(help: ArgumentHelp("Messages in flight on each connection (default: 1).", valueName: "n"))
@@ -72,10 +75,12 @@ struct LoadOptions: ParsableArguments {
 
     @Option(
         name: [.short, .long],
-        help: ArgumentHelp("How long to measure, fractions allowed (default: 10, unless --messages).", valueName: "seconds"))
+        help: ArgumentHelp(
+            "How long to measure, fractions allowed (default: 10, unless --messages).", valueName: "seconds"))
     var duration: Seconds?
 
-    @Option(name: [.short, .long], help: ArgumentHelp("How many messages, of all connections together.", valueName: "n"))
+    @Option(
+        name: [.short, .long], help: ArgumentHelp("How many messages, of all connections together.", valueName: "n"))
     var messages: Int?
 
     @Option(

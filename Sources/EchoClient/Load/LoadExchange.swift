@@ -208,7 +208,9 @@ extension LoadHub {
     private func surplus(_ line: LinePointer) -> LoadFailure {
         LoadFailure(
             kind: .tooManyBytes,
-            text: "connection \(line.pointee.number): \(line.pointee.received) bytes came, \(line.pointee.sent) were sent")
+            text:
+                "connection \(line.pointee.number): \(line.pointee.received) bytes came, \(line.pointee.sent) were sent"
+        )
     }
 
     @inline(never)

@@ -186,7 +186,8 @@ final class LoadHub {
             while true {
                 try Greenlet.sleep(for: min(.milliseconds(100), plan.timeout / 4))
                 let limit = Deadline.now.nanoseconds - plan.timeout.nanoseconds
-                for index in lines.indices where lines[index].pointee.waitsSince < limit && !lines[index].pointee.isOver {
+                for index in lines.indices where lines[index].pointee.waitsSince < limit && !lines[index].pointee.isOver
+                {
                     lines[index].pointee.isTimedOut = true
                     connections[index]?.close()
                 }

@@ -128,7 +128,9 @@ extension LoadPlan {
 
     private static func address(_ text: String) -> SocketAddress? {
         if text.hasPrefix("unix:") { return .unix(path: String(text.dropFirst(5))) }
-        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else { return nil }
+        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
+            return nil
+        }
         return SocketAddress(ip: text[..<colon].filter { $0 != "[" && $0 != "]" }, port: port)
     }
 }

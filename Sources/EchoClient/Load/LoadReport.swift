@@ -26,7 +26,8 @@ struct LoadReport {
             lines.append("connecting  " + LoadReport.summary(of: result.connecting, [50, 99]))
         }
         if result.lateness.count > 0 {
-            lines.append("sent late by  " + LoadReport.summary(of: result.lateness, [50, 99]) + " (the client's own share)")
+            lines.append(
+                "sent late by  " + LoadReport.summary(of: result.lateness, [50, 99]) + " (the client's own share)")
         }
         if let time = result.processorTimePerMessage {
             lines.append("client: \(processesText), \((time * 1e6).fixed(2)) us of processor time a message")
@@ -41,7 +42,9 @@ struct LoadReport {
 
     private var latencyLines: [String] {
         let latencies = result.latencies
-        let from = plan.rate != nil ? " from the intended moment" : plan.mode == .churn ? " of connect, message and answer" : ""
+        let from =
+            plan.rate != nil
+            ? " from the intended moment" : plan.mode == .churn ? " of connect, message and answer" : ""
         let head = "latency\(from): mean \(shortTime(latencies.mean)), deviation \(shortTime(latencies.deviation))"
         let rows = Latencies.percentiles.map { share in
             "  \(LoadReport.name(of: share).rightPadded(to: 8))\(shortTime(latencies.percentile(share)).leftPadded(to: 10))"
@@ -84,10 +87,12 @@ struct LoadReport {
             ("connections", .integer(plan.connections)), ("size", .integer(plan.size)), ("depth", .integer(plan.depth)),
             ("rate", .optional(plan.rate)), ("threads", .integer(plan.threads)), ("processes", .integer(processes)),
             ("interrupted", .bool(isInterrupted)), ("seconds", .number(result.elapsed.inSeconds)),
-            ("opened", .integer(result.opened)), ("messages", .integer(result.messages)), ("bytes", .integer(result.bytes)),
+            ("opened", .integer(result.opened)), ("messages", .integer(result.messages)),
+            ("bytes", .integer(result.bytes)),
             ("messages_per_second", .number(result.messagesPerSecond)),
             ("mebibytes_per_second", .number(result.mebibytesPerSecond)),
-            ("latency_us", LoadReport.json(of: result.latencies)), ("connect_us", LoadReport.json(of: result.connecting)),
+            ("latency_us", LoadReport.json(of: result.latencies)),
+            ("connect_us", LoadReport.json(of: result.connecting)),
             ("lateness_us", LoadReport.json(of: result.lateness)), ("longest_wait", longestJSON),
             ("client_cpu_us_per_message", .optional(result.processorTimePerMessage.map { $0 * 1e6 })),
             ("failures", failuresJSON),
@@ -98,8 +103,10 @@ struct LoadReport {
         guard latencies.count > 0 else { return .null }
         let percentiles = Latencies.percentiles.map { (name(of: $0), JSON.number(latencies.percentile($0) / 1e3)) }
         return .object(
-            [("mean", .number(latencies.mean / 1e3)), ("deviation", .number(latencies.deviation / 1e3)),
-                ("min", .number(latencies.least / 1e3))]
+            [
+                ("mean", .number(latencies.mean / 1e3)), ("deviation", .number(latencies.deviation / 1e3)),
+                ("min", .number(latencies.least / 1e3)),
+            ]
                 + percentiles + [("max", .number(latencies.greatest / 1e3))])
     }
 
@@ -127,7 +134,8 @@ struct LoadReport {
         var columns = [
             ("mode", plan.mode.rawValue), ("connections", "\(plan.connections)"), ("size", "\(plan.size)"),
             ("depth", "\(plan.depth)"), ("rate", plan.rate.map { "\($0)" } ?? ""),
-            ("seconds", result.elapsed.inSeconds.fixed(3)), ("messages", "\(result.messages)"), ("bytes", "\(result.bytes)"),
+            ("seconds", result.elapsed.inSeconds.fixed(3)), ("messages", "\(result.messages)"),
+            ("bytes", "\(result.bytes)"),
             ("messages_per_second", result.messagesPerSecond.fixed(1)), ("mean_us", (latencies.mean / 1e3).fixed(1)),
         ]
         columns += Latencies.percentiles.map { share in

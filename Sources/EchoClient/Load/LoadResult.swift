@@ -98,7 +98,9 @@ extension LoadResult {
 
     private mutating func readCount(_ text: String) {
         let parts = text.split(separator: " ", maxSplits: 1).map(String.init)
-        guard parts.count == 2, let count = Int(parts[0]), let kind = LoadFailure.Kind(rawValue: parts[1]) else { return }
+        guard parts.count == 2, let count = Int(parts[0]), let kind = LoadFailure.Kind(rawValue: parts[1]) else {
+            return
+        }
         failures.add(count, of: kind)
     }
 
