@@ -11,6 +11,7 @@ struct EchoClient: ParsableCommand {
             echo-client [<host>] [<port>] [--unix-socket <path>] [--timeout <seconds>]
             echo-client ping [<host>] [<port>] [--unix-socket <path>] [--timeout <seconds>] [--transform <transform>]
             echo-client load [<host>] [<port>] [<options>]
+            echo-client compare [<options>]
             """,
         discussion: """
             Without a subcommand it talks: line by line at a terminal; elsewhere as a filter, from standard input to standard output, \
@@ -23,6 +24,7 @@ struct EchoClient: ParsableCommand {
               echo-client <file >answer         a filter
               echo-client ping --timeout 0.5    healthy or not?
               echo-client load --duration 5     how fast, and every byte right?
+              echo-client compare               what each model of echo-server costs here
               echo-client help load             all options of load
 
             EXIT STATUS
@@ -31,7 +33,7 @@ struct EchoClient: ParsableCommand {
               64  bad option
             """,
         version: Version.text,
-        subcommands: [Talk.self, Ping.self, Load.self, LoadWorker.self],
+        subcommands: [Talk.self, Ping.self, Load.self, Compare.self, LoadWorker.self],
         defaultSubcommand: Talk.self
     )
 
