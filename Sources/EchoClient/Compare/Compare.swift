@@ -40,7 +40,9 @@ struct Compare: ParsableCommand {
     @Option(help: ArgumentHelp("OS threads, or processes, in the pools.", valueName: "n"))
     var poolSize = 64
 
-    @Option(help: ArgumentHelp("Workers of the green model with workers (default: one a processor, 2 at least).", valueName: "n"))
+    @Option(
+        help: ArgumentHelp(
+            "Workers of the green model with workers (default: one a processor, 2 at least).", valueName: "n"))
     var workers: Int?
 
     @Option(help: ArgumentHelp("The echo-server to start (default: the one beside this program).", valueName: "path"))
@@ -48,7 +50,8 @@ struct Compare: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Another echo server; its command for the shell has {port} where it is to listen.", valueName: "name=command"))
+            "Another echo server; its command for the shell has {port} where it is to listen.",
+            valueName: "name=command"))
     var against: [String] = []
 
     @Option(help: ArgumentHelp("Only these, with commas between; as the table names them.", valueName: "names"))
@@ -66,7 +69,9 @@ struct Compare: ParsableCommand {
     private var counts: [Int] { connections.split(separator: ",").compactMap { Int($0) } }
 
     func validate() throws {
-        if counts.isEmpty || counts.count != connections.split(separator: ",").count || counts.contains(where: { $0 < 1 }) {
+        if counts.isEmpty || counts.count != connections.split(separator: ",").count
+            || counts.contains(where: { $0 < 1 })
+        {
             throw ValidationError("--connections are numbers above 0 with commas between.")
         }
         if [rounds, size, depth, poolSize, workers ?? 1].contains(where: { $0 < 1 }) {
@@ -81,7 +86,8 @@ struct Compare: ParsableCommand {
 
     private var contenders: [Contender] {
         let workers = workers ?? max(2, Machine.processors)
-        let all = Contender.models(server ?? OwnProgram.sibling("echo-server"), workers: workers, pool: poolSize)
+        let all =
+            Contender.models(server ?? OwnProgram.sibling("echo-server"), workers: workers, pool: poolSize)
             + against.compactMap { Contender.other($0) }
         guard let only else { return all }
         // A name may have a comma in it.

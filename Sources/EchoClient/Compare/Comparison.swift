@@ -107,7 +107,8 @@ final class Comparison {
         guard LoadProgress.isSeen else { return }
         LoadProgress.clear()
         let seconds = (Deadline.now - start).inSeconds.fixed(0)
-        StandardStreams.show("round \(round + 1) of \(rounds), \(count.grouped) connections: \(contender.name) (\(seconds) s)")
+        StandardStreams.show(
+            "round \(round + 1) of \(rounds), \(count.grouped) connections: \(contender.name) (\(seconds) s)")
     }
 }
 

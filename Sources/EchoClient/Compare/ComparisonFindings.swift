@@ -4,7 +4,18 @@ struct ComparisonFindings {
 
     init(_ comparison: Comparison) { self.comparison = comparison }
 
-    var sentences: [String] { [fastest, cheapest, smallest, limits].compactMap { $0 } }
+    var sentences: [String] {
+        let columns = Set([commonColumn, greatestColumn].compactMap { $0 }).sorted()
+        return columns.compactMap { fastest($0) } + [cheapest, smallest, limits].compactMap { $0 }
+    }
+
+    /// The greatest number of connections that all have served.
+    private var commonColumn: Int? {
+        comparison.connections.indices.filter {
+            medians($0).count == comparison.contenders.count && medians($0).count > 1
+        }
+        .max { comparison.connections[$0] < comparison.connections[$1] }
+    }
 
     /// The greatest number of connections that at least two have served.
     private var greatestColumn: Int? {
@@ -34,16 +45,19 @@ struct ComparisonFindings {
         return "With \(count.grouped) \(count == 1 ? "connection" : "connections")"
     }
 
-    private var fastest: String? {
-        guard let column = greatestColumn, let found = extremes(column, .rate), found.worstValue > 0 else { return nil }
+    private func fastest(_ column: Int) -> String? {
+        guard let found = extremes(column, .rate), found.worstValue > 0 else { return nil }
+        let all = column == commonColumn && column != greatestColumn ? ", the most that all can serve here" : ""
         return """
-            \(circumstances(column)), \(found.best) answers most: \(Figure.rate.text(found.bestValue)) messages a second, \
+            \(circumstances(column))\(all), \(found.best) answers most: \(Figure.rate.text(found.bestValue)) messages a second, \
             \((found.bestValue / found.worstValue).short) times as many as \(found.worst).
             """
     }
 
     private var cheapest: String? {
-        guard let column = greatestColumn, let found = extremes(column, .serverTime), found.bestValue > 0 else { return nil }
+        guard let column = greatestColumn, let found = extremes(column, .serverTime), found.bestValue > 0 else {
+            return nil
+        }
         return """
             \(circumstances(column)), a message costs least processor time with \(found.best), \
             \(found.bestValue.short) millionths of a second, and most with \(found.worst), \(found.worstValue.short).
@@ -51,7 +65,8 @@ struct ComparisonFindings {
     }
 
     private var smallest: String? {
-        guard let column = greatestColumn, let found = extremes(column, .memoryPerConnection), found.bestValue > 0 else {
+        guard let column = greatestColumn, let found = extremes(column, .memoryPerConnection), found.bestValue > 0
+        else {
             return nil
         }
         return """
@@ -61,12 +76,16 @@ struct ComparisonFindings {
     }
 
     private var limits: String? {
-        guard let column = comparison.connections.indices.max(by: { comparison.connections[$0] < comparison.connections[$1] })
+        guard
+            let column = comparison.connections.indices.max(by: {
+                comparison.connections[$0] < comparison.connections[$1]
+            })
         else { return nil }
         let names = comparison.contenders.indices.filter { comparison.cell($0, column).reason != nil }
             .map { comparison.contenders[$0].name }
         guard !names.isEmpty else { return nil }
         let count = comparison.connections[column].grouped
-        return "Not able to serve \(count) connections at once, as they were started here: \(names.joined(separator: "; "))."
+        return
+            "Not able to serve \(count) connections at once, as they were started here: \(names.joined(separator: "; "))."
     }
 }

@@ -85,16 +85,18 @@ struct ComparisonPage {
     private func plot(_ figure: Figure) -> String {
         let series = comparison.contenders.indices.compactMap { row -> Plot.Series? in
             let points = comparison.connections.indices.compactMap { point(figure, row, $0) }
-            return points.isEmpty ? nil : Plot.Series(name: comparison.contenders[row].name, number: row, points: points)
+            return points.isEmpty
+                ? nil : Plot.Series(name: comparison.contenders[row].name, number: row, points: points)
         }
         let plot = Plot(
             title: "\(figure.title) against the number of connections", series: series,
-            xs: comparison.connections.map(Double.init), isLogarithmic: figure.isLogarithmic, text: figure.text)
+            xs: comparison.connections.map(Double.init), logarithmicUnit: figure.logarithmicUnit,
+            text: figure.text, tick: figure.tick)
         let direction = figure.isBetterHigh ? "more is better" : "less is better"
         return """
             <figure>
-            <figcaption><b>\(figure.title)</b> <span>\(direction)\(figure.isLogarithmic ? ", each line ten times the one below" : "")</span>\
-            <br>\(HTML.escaped(figure.explanation))</figcaption>
+            <figcaption><b>\(figure.title)</b> <span>\(direction)</span><br>\
+            \(HTML.escaped(figure.explanation))\(figure.logarithmicUnit == nil ? "" : " The scale grows tenfold from line to line.")</figcaption>
             \(plot.svg)
             </figure>
             """
@@ -113,7 +115,7 @@ struct ComparisonPage {
         let best = Figure.columns.map { figure in
             let values = comparison.contenders.indices.compactMap { row in
                 comparison.cell(row, column).median.map { figure.value($0, count) }
-            }
+            }.filter { !$0.isNaN }
             return figure.isBetterHigh ? values.max() : values.min()
         }
         let head = Figure.columns.map { "<th title=\"\(HTML.escaped($0.explanation))\">\(HTML.escaped($0.short))</th>" }
@@ -129,11 +131,13 @@ struct ComparisonPage {
         let name = "<th scope=\"row\" class=\"s\(row)\"><i></i>\(HTML.escaped(comparison.contenders[row].name))</th>"
         let cell = comparison.cell(row, column)
         guard let median = cell.median else {
-            return "<tr>\(name)<td class=\"reason\" colspan=\"\(Figure.columns.count)\">\(HTML.escaped(cell.reason!))</td></tr>"
+            return
+                "<tr>\(name)<td class=\"reason\" colspan=\"\(Figure.columns.count)\">\(HTML.escaped(cell.reason!))</td></tr>"
         }
         let values = zip(Figure.columns, best).map { figure, best in
             let value = figure.value(median, comparison.connections[column])
-            return "<td\(figure.marksBest && value == best ? " class=\"best\"" : "")>\(HTML.escaped(figure.text(value)))</td>"
+            return
+                "<td\(figure.marksBest && value == best ? " class=\"best\"" : "")>\(HTML.escaped(figure.text(value)))</td>"
         }
         return "<tr>\(name)\(values.joined())</tr>"
     }

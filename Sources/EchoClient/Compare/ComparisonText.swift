@@ -31,7 +31,9 @@ extension Comparison {
 
     private func reasons(_ column: Int, bullet: String = "  ") -> String {
         contenders.indices.compactMap { row in
-            cell(row, column).reason.map { "\(bullet)\(contenders[row].name) can't: \($0)" + (bullet == "  " ? "\n" : "") }
+            cell(row, column).reason.map {
+                "\(bullet)\(contenders[row].name) can't: \($0)" + (bullet == "  " ? "\n" : "")
+            }
         }.joined()
     }
 

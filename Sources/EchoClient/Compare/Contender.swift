@@ -18,9 +18,12 @@ struct Contender: Equatable, Sendable {
             Contender(name: name, meaning: meaning, command: [server] + options, places: places)
         }
         return [
-            model("green", "a green thread: a stack of its own, but all on one OS thread, which runs whoever has something to do"),
             model(
-                "green, \(workers) workers", "a green thread on one of \(workers) OS threads", "--workers", "\(workers)"),
+                "green",
+                "a green thread: a stack of its own, but all on one OS thread, which runs whoever has something to do"),
+            model(
+                "green, \(workers) workers", "a green thread on one of \(workers) OS threads", "--workers", "\(workers)"
+            ),
             model("thread", "an OS thread of its own, which the kernel schedules", "--model", "thread"),
             model(
                 "thread pool", "one of \(pool) OS threads, which serve one client after the other", places: pool,
@@ -56,7 +59,8 @@ final class RunningContender {
         let port = contender.isOther ? try RunningContender.freePort() : 0
         process = try RunningContender.launch(contender, port)
         do {
-            address = try contender.isOther
+            address =
+                try contender.isOther
                 ? RunningContender.waitUntilItAnswers(contender, process, port)
                 : RunningContender.readAddress(contender, process)
         } catch {
@@ -85,9 +89,12 @@ final class RunningContender {
     }
 
     private static func launch(_ contender: Contender, _ port: UInt16) throws -> ChildProcess {
-        let words = contender.isOther
+        let words =
+            contender.isOther
             ? contender.command.map { $0.replacing("{port}", with: "\(port)") }
-            : contender.command + ["--host", "127.0.0.1", "--port", "0", "--log-format", "text", "--log-level", "notice"]
+            : contender.command + [
+                "--host", "127.0.0.1", "--port", "0", "--log-format", "text", "--log-level", "notice",
+            ]
         return try ChildProcess(words, environment: ["PORT": "\(port)"], capturing: [.standardOutput, .standardError])
     }
 

@@ -19,8 +19,10 @@ struct Plot {
     let series: [Series]
     /// Where points lie.
     let xs: [Double]
-    let isLogarithmic: Bool
+    /// Nil where the values begin at 0; else they are in powers of ten, times this.
+    let logarithmicUnit: Double?
     let text: (Double) -> String
+    let tick: (Double) -> String
 
     private static let (width, height) = (520.0, 300.0)
     private static let (left, right, top, bottom) = (78.0, 14.0, 14.0, 44.0)
@@ -36,17 +38,25 @@ struct Plot {
 
     // MARK: Places
 
-    private var ticks: [Double] {
+    /// Where the axis begins and ends, and its ticks.
+    private var scale: (low: Double, high: Double, ticks: [Double]) {
         let points = series.flatMap(\.points)
         let values = points.flatMap { [$0.range.lowerBound, $0.range.upperBound] }.filter { $0 > 0 }
-        guard let least = values.min(), let greatest = values.max() else { return isLogarithmic ? [1, 10] : [0, 1] }
-        return isLogarithmic ? Plot.decades(least, greatest) : Plot.steps(greatest)
+        guard let least = values.min(), let greatest = values.max() else { return (0.1, 1, [0.1, 1]) }
+        if let unit = logarithmicUnit { return Plot.decades(least, greatest, unit) }
+        let ticks = Plot.steps(greatest)
+        return (0, ticks.last!, ticks)
     }
 
-    /// Powers of ten around all, and their halves where there are few.
-    private static func decades(_ least: Double, _ greatest: Double) -> [Double] {
-        let (low, high) = (Int(floor(log10(least))), Int(ceil(log10(greatest))))
-        return (low...max(low + 1, high)).map { pow(10, Double($0)) }
+    /// From one round number to another, with a tick at each power of ten; at each round number, where that would be too few.
+    private static func decades(_ least: Double, _ greatest: Double, _ unit: Double) -> (Double, Double, [Double]) {
+        let (first, last) = (Int(floor(log10(least / unit))), Int(ceil(log10(greatest / unit))))
+        let round = (first...last).flatMap { power in [1, 2, 5].map { $0 * pow(10, Double(power)) * unit } }
+        let low = round.last { $0 <= least } ?? round[0]
+        let high = round.first { $0 >= greatest && $0 > low } ?? round.last!
+        let inside = round.filter { (low...high).contains($0) }
+        let powers = inside.filter { abs(log10($0 / unit) - log10($0 / unit).rounded()) < 0.01 }
+        return (low, high, powers.count > 1 ? powers : inside)
     }
 
     /// Round numbers from 0 to above `greatest`.
@@ -65,21 +75,22 @@ struct Plot {
     }
 
     private func y(_ value: Double) -> Double {
-        let ticks = ticks
-        let (low, high) = isLogarithmic ? (log10(ticks.first!), log10(ticks.last!)) : (ticks.first!, ticks.last!)
-        let place = isLogarithmic ? log10(max(value, ticks.first!)) : value
-        return Plot.height - Plot.bottom - (place - low) / (high - low) * (Plot.height - Plot.top - Plot.bottom)
+        let scale = scale
+        let share =
+            logarithmicUnit == nil
+            ? value / scale.high : log10(max(value, scale.low) / scale.low) / log10(scale.high / scale.low)
+        return Plot.height - Plot.bottom - share * (Plot.height - Plot.top - Plot.bottom)
     }
 
     // MARK: Lines
 
     private var gridLines: String {
-        ticks.map { tick in
-            let height = y(tick).fixed(1)
+        scale.ticks.map { value in
+            let height = y(value).fixed(1)
             return """
                 <line class="grid" x1="\(Plot.left.fixed(0))" x2="\((Plot.width - Plot.right).fixed(0))" y1="\(height)" y2="\(height)"/>\
-                <text class="tick" x="\((Plot.left - 8).fixed(0))" y="\((y(tick) + 4).fixed(1))" text-anchor="end">\
-                \(HTML.escaped(text(tick)))</text>
+                <text class="tick" x="\((Plot.left - 8).fixed(0))" y="\((y(value) + 4).fixed(1))" text-anchor="end">\
+                \(HTML.escaped(tick(value)))</text>
                 """
         }.joined(separator: "\n")
     }
@@ -87,7 +98,8 @@ struct Plot {
     private var xAxis: String {
         let labels = xs.map { value in
             let below = (Plot.height - Plot.bottom + 18).fixed(1)
-            return "<text class=\"tick\" x=\"\(x(value).fixed(1))\" y=\"\(below)\" text-anchor=\"middle\">\(Int(value).grouped)</text>"
+            return
+                "<text class=\"tick\" x=\"\(x(value).fixed(1))\" y=\"\(below)\" text-anchor=\"middle\">\(Int(value).grouped)</text>"
         }
         let middle = ((Plot.left + Plot.width - Plot.right) / 2).fixed(1)
         return labels.joined(separator: "\n")
@@ -103,7 +115,8 @@ struct Plot {
                 y2="\(y(point.range.upperBound).fixed(1))"/>
                 """
             let label = "\(series.name), \(Int(point.x).grouped) connections: \(text(point.y))"
-            return "\(whisker)<g class=\"mark\">\(Plot.mark(series.number, across, up))<title>\(HTML.escaped(label))</title></g>"
+            return
+                "\(whisker)<g class=\"mark\">\(Plot.mark(series.number, across, up))<title>\(HTML.escaped(label))</title></g>"
         }
         return "<g class=\"s\(series.number)\"><polyline points=\"\(places)\"/>\(marks.joined())</g>"
     }

@@ -42,7 +42,9 @@ struct ProcessTree {
     /// In bytes: resident pages, those that several processes share divided among them, and page tables.
     var memory: Int {
         processes.reduce(0) { sum, pid in
-            let resident = SystemFile.contents(of: "/proc/\(pid)/smaps_rollup").flatMap { SystemFile.field("Pss", of: $0) }
+            let resident = SystemFile.contents(of: "/proc/\(pid)/smaps_rollup").flatMap {
+                SystemFile.field("Pss", of: $0)
+            }
             let tables = SystemFile.contents(of: "/proc/\(pid)/status").flatMap { SystemFile.field("VmPTE", of: $0) }
             return sum + ((resident ?? 0) + (tables ?? 0)) << 10
         }

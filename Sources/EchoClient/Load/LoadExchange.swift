@@ -158,6 +158,7 @@ extension LoadHub {
         let churners = lines.indices.map { index in
             spawn(name: "churner \(index)") { [self] in try churn(lines[index], index) }
         }
+        begin()
         for churner in churners { try churner.value() }
     }
 

@@ -91,8 +91,6 @@ final class LoadHub {
 
     /// Loads all until the time is over or all messages are answered.
     func measure() throws {
-        start = Deadline.now.nanoseconds
-        if let duration = plan.duration { tally.stop(at: Deadline(nanoseconds: start) + duration) }
         let watchdog = startWatchdog()
         defer { watchdog.kill() }
         switch plan.mode {
@@ -102,6 +100,12 @@ final class LoadHub {
         case .hold: try hold()
         case .bulk: try eachLine { [self] line, connection in try stream(line, connection) }
         }
+    }
+
+    /// The measurement begins: after the green threads were made, which takes its time where there are many, and before any of them runs.
+    func begin() {
+        start = Deadline.now.nanoseconds
+        if let duration = plan.duration { tally.stop(at: Deadline(nanoseconds: start) + duration) }
     }
 
     var result: LoadResult {
@@ -123,10 +127,12 @@ final class LoadHub {
             let line = lines[index]
             return spawn { [self] in try attempt(line) { try body(line, connection) } }
         }
+        if start == 0 { begin() }
         for server in servers { try server.value() }
     }
 
     private func hold() throws {
+        begin()
         while Deadline.now.nanoseconds < tally.stop { try Greenlet.sleep(for: .milliseconds(20)) }
         try eachLine { [self] line, connection in try finishHolding(line, connection) }
     }

@@ -12,6 +12,7 @@ extension LoadHub {
             let line = lines[index]
             return spawn { [self] in try attempt(line) { try receiveAll(line, connection) } }
         }
+        begin()
         try pace()
         isPaced = true
         // Those who wait for nothing any more are told so.
