@@ -15,6 +15,7 @@ enum Failure: Error, Equatable {
     case notStarted(String, Errno)
     case noPipe
     case loadProcessEnded
+    case taskFailed
     case notWritten(String)
     case notListening(String, String)
 }
@@ -34,6 +35,7 @@ extension Failure: CustomStringConvertible {
         case .notStarted(let program, let errno): "\(program) can't be started: \(errno)"
         case .noPipe: "no descriptor is left for a pipe"
         case .loadProcessEnded: "a process of the load has ended before its time"
+        case .taskFailed: "a task of the workload has failed"
         case .notWritten(let path): "\(path) can't be written"
         case .notListening(let name, let why): "\(name) does not begin to listen: \(why)"
         }

@@ -127,7 +127,7 @@ final class ChildProcess {
     }
 }
 
-private struct Pipe {
+struct Pipe {
     let reading: Int32
     let writing: Int32
 
@@ -136,6 +136,18 @@ private struct Pipe {
         guard pipe(&ends) == 0 else { throw Failure.noPipe }
         (reading, writing) = (ends[0], ends[1])
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    }
+
+    /// In one piece with nothing else in between.
+    func writeNumber(_ number: Double) -> Bool {
+        withUnsafeBytes(of: number) { write(writing, $0.baseAddress, $0.count) == $0.count }
+    }
+
+    /// Blocks until there is one.
+    func readNumber() -> Double? {
+        var number = 0.0
+        return withUnsafeMutableBytes(of: &number) { read(reading, $0.baseAddress, $0.count) == $0.count }
+            ? number : nil
     }
 }
 
