@@ -63,7 +63,7 @@ struct Compare: ParsableCommand {
     @Flag(help: "The report as one line of JSON.")
     var json = false
 
-    @Flag(help: "The table as Markdown.")
+    @Flag(help: "A shorter table, as Markdown.")
     var markdown = false
 
     private var counts: [Int] { connections.split(separator: ",").compactMap { Int($0) } }
@@ -103,9 +103,9 @@ struct Compare: ParsableCommand {
         let command = CommandLine.command
         if let html { try SystemFile.write(ComparisonPage(comparison, command: command).html, to: html) }
         if json { return try StandardStreams.write("\(comparison.json)\n") }
-        let table = markdown ? comparison.markdown : comparison.table
+        if markdown { return try StandardStreams.write(comparison.markdown(command: command)) }
         let foot = "\(Machine.description); medians of \(rounds) \(rounds == 1 ? "round" : "rounds"): \(command)"
-        try StandardStreams.write(markdown ? "\(table)\n" : "\(table)\n\(foot)\n")
+        try StandardStreams.write("\(comparison.table)\n\(foot)\n")
     }
 }
 

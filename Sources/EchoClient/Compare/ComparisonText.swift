@@ -8,11 +8,36 @@ extension Comparison {
         }.joined(separator: "\n")
     }
 
-    /// The same for a README.
-    var markdown: String {
-        connections.indices.map { column in
-            "**\(title(column))**\n\n" + TextTable.markdown(rows(column)) + reasons(column, bullet: "\n- ")
-        }.joined(separator: "\n\n")
+    /// For a README: a table for each of the figures that matter most, with a column for each number of connections.
+    func markdown(command: String) -> String {
+        let source =
+            "`\(command)`, medians of \(rounds) \(rounds == 1 ? "round" : "rounds"), on \(Machine.description):\n"
+        let figures = [Figure.rate, .p99, .serverTime, .memoryPerConnection].map { figure in
+            "\(figure.title) (\(figure.isBetterHigh ? "more" : "less") is better). \(figure.explanation)\n\n"
+                + TextTable.markdown(rows(figure))
+        }
+        return ([source] + figures + [markdownReasons]).filter { !$0.isEmpty }.joined(separator: "\n")
+    }
+
+    private func rows(_ figure: Figure) -> [[String]] {
+        let head = ["connections"] + connections.map(\.grouped)
+        return [head]
+            + contenders.indices.map { row in
+                [contenders[row].name]
+                    + connections.indices.map { column in
+                        cell(row, column).median.map { figure.text(figure.value($0, connections[column])) } ?? "can't"
+                    }
+            }
+    }
+
+    private var markdownReasons: String {
+        contenders.indices.flatMap { row -> [String] in
+            let reasons = connections.indices.map { cell(row, $0).reason }
+            return Set(reasons.compactMap { $0 }).sorted().map { reason in
+                let counts = connections.indices.filter { reasons[$0] == reason }.map { connections[$0].grouped }
+                return "- \(contenders[row].name) with \(counts.joined(separator: "; ")) connections: \(reason)\n"
+            }
+        }.joined()
     }
 
     private func title(_ column: Int) -> String {
@@ -29,11 +54,9 @@ extension Comparison {
             }
     }
 
-    private func reasons(_ column: Int, bullet: String = "  ") -> String {
+    private func reasons(_ column: Int) -> String {
         contenders.indices.compactMap { row in
-            cell(row, column).reason.map {
-                "\(bullet)\(contenders[row].name) can't: \($0)" + (bullet == "  " ? "\n" : "")
-            }
+            cell(row, column).reason.map { "  \(contenders[row].name) can't: \($0)\n" }
         }.joined()
     }
 

@@ -114,7 +114,9 @@ final class ChildProcess {
             variables.append(String(cString: variable))
             next += 1
         }
-        return variables.filter { variable in !added.keys.contains { variable.hasPrefix("\($0)=") } }
+        // What is set for a service of this machine is not for those that are measured.
+        let replaced = added.keys.map { "\($0)=" } + ["ECHO_SERVER_"]
+        return variables.filter { variable in !replaced.contains { variable.hasPrefix($0) } }
             + added.map { "\($0)=\($1)" }
     }
 
