@@ -91,6 +91,14 @@ check: ## do all that CI does
 clean: ## remove everything that was built
 	rm -rf .build
 
+# The options of echo-client compare for `make bench`.
+COMPARE ?= --rounds 3 --duration 1
+
+.PHONY: bench
+bench: setup ## compare the models, with the options in COMPARE, and write what README shows of it
+	swift build -c release
+	Scripts/bench.sh $(COMPARE)
+
 # The options of Benchmarks/models.sh for `make bench-models`.
 BENCH ?=
 

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -35,6 +36,13 @@ void green_close_all_but(int lowest, const int *kept, size_t count) {
 }
 
 int green_wait(struct pollfd *wanted, size_t count, const sigset_t *mask) { return ppoll(wanted, count, NULL, mask); }
+
+int green_timer_open(void) { return timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC); }
+
+int green_timer_set(int descriptor, int64_t nanoseconds) {
+    struct itimerspec time = {.it_value = {nanoseconds / 1000000000, nanoseconds % 1000000000}};
+    return timerfd_settime(descriptor, TFD_TIMER_ABSTIME, &time, NULL);
+}
 
 ssize_t green_write_now(int descriptor, const void *bytes, size_t count) {
     struct iovec part = {.iov_base = (void *)bytes, .iov_len = count};

@@ -6,10 +6,13 @@ import GreenNet
 struct EchoClient: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "echo-client",
-        abstract: "Talks to an echo service, and finds out whether one is well.",
+        abstract: "Talks to an echo service, finds out whether one is well, and measures it.",
         usage: """
             echo-client [<host>] [<port>] [--unix-socket <path>] [--timeout <seconds>]
             echo-client ping [<host>] [<port>] [--unix-socket <path>] [--timeout <seconds>] [--transform <transform>]
+            echo-client load [<host>] [<port>] [<options>]
+            echo-client compare [<options>]
+            echo-client workload [<options>]
             """,
         discussion: """
             Without a subcommand it talks: line by line at a terminal; elsewhere as a filter, from standard input to standard output, \
@@ -21,7 +24,10 @@ struct EchoClient: ParsableCommand {
               echo-client --unix-socket /run/echo.sock
               echo-client <file >answer         a filter
               echo-client ping --timeout 0.5    healthy or not?
-              echo-client help ping             all options of ping
+              echo-client load --duration 5     how fast, and every byte right?
+              echo-client compare               what each model of echo-server costs here
+              echo-client workload              threads, processes and green threads at different work
+              echo-client help load             all options of load
 
             EXIT STATUS
               0   all went well
@@ -29,7 +35,10 @@ struct EchoClient: ParsableCommand {
               64  bad option
             """,
         version: Version.text,
-        subcommands: [Talk.self, Ping.self],
+        subcommands: [
+            Talk.self, Ping.self, Load.self, Compare.self, Workload.self, LoadWorker.self, WorkRun.self,
+            WorkServer.self,
+        ],
         defaultSubcommand: Talk.self
     )
 

@@ -15,5 +15,5 @@ enum ExpectedTransform: String, ExpressibleByArgument, CaseIterable {
 
 extension UInt8 {
     /// Only ASCII letters have another case.
-    fileprivate var uppercased: UInt8 { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(self) ? self - 32 : self }
+    var uppercased: UInt8 { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(self) ? self - 32 : self }
 }

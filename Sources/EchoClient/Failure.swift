@@ -12,6 +12,12 @@ enum Failure: Error, Equatable {
     case wrongAnswer(SocketAddress)
     case input(Errno)
     case output(Errno)
+    case notStarted(String, Errno)
+    case noPipe
+    case loadProcessEnded
+    case taskFailed
+    case notWritten(String)
+    case notListening(String, String)
 }
 
 extension Failure: CustomStringConvertible {
@@ -26,6 +32,12 @@ extension Failure: CustomStringConvertible {
         case .wrongAnswer(let peer): "\(peer) answered with something else than it was sent"
         case .input(let errno): "standard input: \(errno)"
         case .output(let errno): "standard output: \(errno)"
+        case .notStarted(let program, let errno): "\(program) can't be started: \(errno)"
+        case .noPipe: "no descriptor is left for a pipe"
+        case .loadProcessEnded: "a process of the load has ended before its time"
+        case .taskFailed: "a task of the workload has failed"
+        case .notWritten(let path): "\(path) can't be written"
+        case .notListening(let name, let why): "\(name) does not begin to listen: \(why)"
         }
     }
 }

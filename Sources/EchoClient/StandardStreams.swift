@@ -46,6 +46,12 @@ enum StandardStreams {
         }
     }
 
+    /// Part of a line on standard error.
+    static func show(_ text: String) {
+        var text = text
+        text.withUTF8 { bytes in try? BorrowedDescriptor.standardError.writeAll(UnsafeRawBufferPointer(bytes)) }
+    }
+
     /// A line on standard error.
     static func complain(_ line: String) {
         var line = line + "\n"

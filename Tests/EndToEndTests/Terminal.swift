@@ -33,12 +33,17 @@ final class Terminal {
         }
     }
 
+    /// Takes in what has appeared.
+    func collect() {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let count = read(keyboard, &buffer, buffer.count)
+        if count > 0 { screen += buffer[..<count] }
+    }
+
     /// Waits until all that has appeared is `text`; what is typed appears too.  A new line begins with a carriage return here.
     func waitForScreen(_ text: String) throws {
         let isThere = eventually {
-            var buffer = [UInt8](repeating: 0, count: 4096)
-            let count = read(keyboard, &buffer, buffer.count)
-            if count > 0 { screen += buffer[..<count] }
+            collect()
             return screen == Array(text.utf8)
         }
         if !isThere {

@@ -179,6 +179,12 @@ void green_close_all_but(int lowest, const int *kept, size_t count);
 /// ppoll for ever, with `mask` as the signal mask meanwhile.  -1 with errno set.
 int green_wait(struct pollfd *wanted, size_t count, const sigset_t *mask);
 
+/// timerfd_create on the monotonic clock, non-blocking and closed on exec.  -1 with errno set.
+int green_timer_open(void);
+
+/// timerfd_settime: readable from that moment on, and not before, whatever it was set to last.
+int green_timer_set(int descriptor, int64_t nanoseconds);
+
 /// pwritev2(RWF_NOWAIT): what a blocking descriptor takes at once, without making it non-blocking for all who share it.
 /// -1 with errno set; EOPNOTSUPP where this kind of file can't say.
 ssize_t green_write_now(int descriptor, const void *bytes, size_t count);

@@ -212,6 +212,11 @@ enum SystemCalls {
         retrying { Int(Glibc.fcntl(descriptor, F_SETFD, FD_CLOEXEC)) }
     }
 
+    static func timer() -> Int { retrying { Int(GNU.timer()) } }
+
+    /// Readable from `moment` on, in nanoseconds of the monotonic clock.
+    static func setTimer(_ descriptor: Int32, to moment: Int64) { _ = GNU.setTimer(descriptor, moment) }
+
     static func duplicate(_ descriptor: Int32) -> Int { retrying { Int(Glibc.fcntl(descriptor, F_DUPFD_CLOEXEC, 3)) } }
 
     static func fork() -> Int { retrying { Int(Glibc.fork()) } }

@@ -169,6 +169,10 @@ enum GNU {
         green_sealed_file(bytes.baseAddress, bytes.count)
     }
 
+    static func timer() -> Int32 { green_timer_open() }
+
+    static func setTimer(_ descriptor: Int32, _ moment: Int64) -> Int32 { green_timer_set(descriptor, moment) }
+
     static func sendFile(
         _ file: Int32, from descriptor: Int32, to address: UnsafePointer<sockaddr>, _ length: socklen_t
     ) -> Int {

@@ -1,0 +1,173 @@
+import ArgumentParser
+import Glibc
+import GreenNet
+
+/// `echo-client load`: many connections at once, every byte of every answer checked, and how long each took.
+struct Load: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Load a service, check every byte it answers, and measure.",
+        discussion: """
+            Opens all connections, has a few bytes answered on each, and then measures. What is sent is random bytes, the same in every \
+            run, in which each connection begins at another place.
+
+            MODES
+              steady  each connection keeps --depth messages in flight, or all together send --rate messages a second
+              churn   connect, one message, close, and again; a latency is that of all three
+              hold    the connections stay open, and have one message answered at the end
+              bulk    each connection sends as fast as the service takes it
+
+            With --rate, a latency counts from the moment at which the message should have been sent: a service that stalls for a second \
+            is charged for all who would have come in that second.
+
+            EXAMPLES
+              echo-client load
+              echo-client load ::1 7777 --connections 1000 --size 100 --duration 30
+              echo-client load --rate 20000 --connections 100
+              echo-client load --mode churn --connections 20 --json
+
+            EXIT STATUS
+              0    all answers were right
+              1    a byte was wrong, a connection failed, or nothing was answered
+              64   bad option
+              130  interrupted by Ctrl-C, after a report of what was measured by then (143: by TERM)
+            """
+    )
+
+    @OptionGroup var target: Target
+    @OptionGroup var options: LoadOptions
+
+    @Flag(help: "The report as one line of JSON.")
+    var json = false
+
+    @Flag(help: "The report as two lines of CSV.")
+    var csv = false
+
+    func validate() throws {
+        if json && csv { throw ValidationError("--json and --csv exclude each other.") }
+    }
+
+    func run() throws {
+        let plan = try options.plan(for: try target.address(within: options.timeout.duration))
+        let run = try LoadRun(plan, processes: options.processes)
+        let (result, signal) = try run.run()
+        let report = LoadReport(plan, processes: run.processes, result, isInterrupted: signal != nil)
+        try StandardStreams.write(json ? "\(report.json)\n" : csv ? report.csv : report.text)
+        // What does not belong into the numbers' stream must be seen all the same.
+        if json || csv {
+            for failure in result.failures.first { StandardStreams.complain("echo-client: \(failure.text)") }
+        }
+        if result.failures.total > 0 || result.messages == 0 && signal == nil { throw ExitCode(1) }
+        if let signal { throw ExitCode(128 + signal) }
+    }
+}
+
+/// What `load` does; other subcommands load too.
+struct LoadOptions: ParsableArguments {
+    @Option(name: [.short, .long], help: ArgumentHelp("Connections at once.", valueName: "n"))
+    var connections = 50
+
+    @Option(
+        name: [.short, .long], help: ArgumentHelp("Bytes of a message (default: 64; bulk: 65536).", valueName: "bytes"))
+    var size: Int?
+
+    @Option(help: ArgumentHelp("Messages in flight on each connection (default: 1).", valueName: "n"))
+    var depth: Int?
+
+    @Option(
+        name: [.short, .long],
+        help: ArgumentHelp(
+            "How long to measure, fractions allowed (default: 10, unless --messages).", valueName: "seconds"))
+    var duration: Seconds?
+
+    @Option(
+        name: [.short, .long], help: ArgumentHelp("How many messages, of all connections together.", valueName: "n"))
+    var messages: Int?
+
+    @Option(
+        name: [.short, .long],
+        help: ArgumentHelp("Messages a second, of all connections together, answered or not.", valueName: "n"))
+    var rate: Double?
+
+    @Option(help: ArgumentHelp("Open the connections over so long a time (default: at once).", valueName: "seconds"))
+    var ramp: Seconds?
+
+    @Option(help: "What the connections do: steady, churn, hold or bulk.")
+    var mode = LoadMode.steady
+
+    @Option(
+        help: ArgumentHelp(
+            "Addresses to connect from, with commas between; each has some 28,000 ports (default: the system's choice; for "
+                + "127.0.0.0/8, several of it).", valueName: "addresses"))
+    var source: String?
+
+    @Option(help: ArgumentHelp("OS threads of each process.", valueName: "n"))
+    var threads = 1
+
+    @Option(help: ArgumentHelp("Processes (default: as many as have descriptors for all).", valueName: "n"))
+    var processes: Int?
+
+    @Option(help: ArgumentHelp("Longest time for a connect, or for an answer.", valueName: "seconds"))
+    var timeout = Seconds(argument: "5")!
+
+    @Option(help: "What the service does with the text: upper, echo or any of both.")
+    var transform = ExpectedTransform.any
+
+    func validate() throws {
+        try check("--connections", connections, 1...10_000_000)
+        try check("--size", size, 1...1 << 30)
+        try check("--depth", depth, 1...100_000)
+        try check("--messages", messages, 1...Int.max)
+        try check("--threads", threads, 1...1024)
+        try check("--processes", processes, 1...1024)
+        if let rate, !(rate > 0 && rate <= 1e9) { throw ValidationError("--rate is a number above 0.") }
+        if rate != nil && mode != .steady { throw ValidationError("--rate goes with --mode steady.") }
+        if rate != nil && depth != nil {
+            throw ValidationError("--rate sends whatever is in flight: it excludes --depth.")
+        }
+        if depth != nil && mode != .steady { throw ValidationError("--depth goes with --mode steady.") }
+        if messages != nil && mode == .hold { throw ValidationError("--mode hold ends by --duration.") }
+        if let source { _ = try LoadOptions.addresses(source) }
+    }
+
+    private func check(_ name: String, _ value: Int?, _ range: ClosedRange<Int>) throws {
+        guard let value, !range.contains(value) else { return }
+        throw ValidationError("\(name) is a number from \(range.lowerBound) to \(range.upperBound).")
+    }
+
+    private static func addresses(_ text: String) throws -> [SocketAddress] {
+        try text.split(separator: ",").map { part in
+            guard let address = SocketAddress(ip: String(part), port: 0) else {
+                throw ValidationError("--source: '\(part)' is no numeric address.")
+            }
+            return address
+        }
+    }
+
+    func plan(for address: SocketAddress) throws -> LoadPlan {
+        var plan = LoadPlan(target: address)
+        (plan.mode, plan.connections, plan.own) = (mode, connections, 0..<connections)
+        (plan.size, plan.depth) = (size ?? (mode == .bulk ? 65_536 : 64), depth ?? 1)
+        plan.duration = duration?.duration ?? (messages == nil ? .seconds(10) : nil)
+        (plan.messages, plan.rate, plan.ramp) = (messages, rate, ramp?.duration ?? .zero)
+        plan.sources = try source.map { try LoadOptions.addresses($0) } ?? []
+        (plan.threads, plan.timeout, plan.transform) = (threads, timeout.duration, transform)
+        return plan
+    }
+}
+
+extension LoadMode: ExpressibleByArgument {}
+
+extension Target {
+    /// A name's first address at which somebody answers.
+    func address(within limit: Duration) throws -> SocketAddress {
+        switch place {
+        case .unix(let path): return .unix(path: path)
+        case .host(let name, let port):
+            let addresses = try Resolver.resolve(name, port: port, until: .after(limit))
+            if addresses.count == 1 { return addresses[0] }
+            let connection = try connect(within: limit)
+            defer { connection.close() }
+            return connection.peer
+        }
+    }
+}

@@ -1,0 +1,203 @@
+import GreenNet
+
+/// The connections of one OS thread: opens them, loads them, checks what they answer, and measures.
+///
+/// Belongs to the hub on which it was made.
+final class LoadHub {
+    let plan: LoadPlan
+    let tally: Tally
+    let text: LoadText
+    let lines: Lines
+    /// Nil where there is none, or no more.
+    var connections: [Connection?]
+    /// Raw memory, as all that changes with every message.
+    let latencies = UnsafeMutablePointer<Latencies>.allocate(capacity: 1)
+    let longest = UnsafeMutablePointer<LoadResult.LongestWait>.allocate(capacity: 1)
+    private(set) var connecting = Latencies()
+    var lateness = Latencies()
+    private var failures = LoadFailures()
+    private var openedCount = 0
+    /// When the measurement began, in nanoseconds of the monotonic clock.
+    private(set) var start: Int64 = 0
+    /// With a rate: all that shall be asked has been.
+    var isPaced = false
+
+    /// Fewer than any service's backlog: a connect that the kernel drops takes a second.
+    private static let openedAtOnce = 64
+
+    init(_ plan: LoadPlan, _ tally: Tally) {
+        (self.plan, self.tally) = (plan, tally)
+        text = LoadText(plan.transform)
+        lines = Lines(plan)
+        connections = Array(repeating: nil, count: plan.own.count)
+        latencies.initialize(to: Latencies())
+        longest.initialize(to: .init(wait: 0, connection: 0, message: 0, asked: 0))
+    }
+
+    // MARK: Opening
+
+    /// Opens all, with some at once, and has a few bytes answered on each: then the service has really accepted it.
+    func openAll() throws {
+        guard plan.mode != .churn else { return }
+        let begin = Deadline.now
+        let next = UnsafeMutablePointer<Int>.allocate(capacity: 1)
+        next.initialize(to: 0)
+        defer { next.deallocate() }
+        let openers = (0..<min(LoadHub.openedAtOnce, lines.count)).map { number in
+            spawn(name: "opener \(number)") { [self] in
+                while next.pointee < lines.count, tally.stop == .max {
+                    next.pointee += 1
+                    try openInTurn(next.pointee - 1, begin)
+                }
+            }
+        }
+        let watchdog = startWatchdog()
+        defer { watchdog.kill() }
+        for opener in openers { try opener.value() }
+    }
+
+    private func openInTurn(_ index: Int, _ begin: Deadline) throws {
+        let line = lines[index]
+        let turn = plan.ramp / plan.connections * line.pointee.number
+        while (begin + turn) > .now, tally.stop == .max {
+            try Greenlet.sleep(for: min(.milliseconds(50), begin + turn - .now))
+        }
+        try attempt(line) {
+            let connection = try connect(line, plan.source(line.pointee.number))
+            connections[index] = connection
+            try greet(line, connection)
+            tally.add(1, to: .opened)
+        }
+    }
+
+    func connect(_ line: LinePointer, _ source: SocketAddress?) throws -> Connection {
+        let begin = Deadline.now
+        let connection = try Connection.connect(to: plan.target, from: source, until: begin + plan.timeout)
+        connecting.record((Deadline.now - begin).nanoseconds)
+        openedCount += 1
+        return connection
+    }
+
+    private func greet(_ line: LinePointer, _ connection: Connection) throws {
+        let greeting = text.piece(at: line.pointee.place, min(plan.size, 64))
+        line.pointee.waitsSince = Deadline.now.nanoseconds
+        try connection.sendAll(greeting)
+        line.pointee.sent = greeting.count
+        while line.pointee.received < greeting.count { _ = try receive(line, connection) }
+        line.pointee.waitsSince = .max
+    }
+
+    // MARK: Measuring
+
+    /// Loads all until the time is over or all messages are answered.
+    func measure() throws {
+        let watchdog = startWatchdog()
+        defer { watchdog.kill() }
+        switch plan.mode {
+        case .steady where plan.rate != nil: try loadAtRate()
+        case .steady: try eachLine { [self] line, connection in try converse(line, connection) }
+        case .churn: try churnAll()
+        case .hold: try hold()
+        case .bulk: try eachLine { [self] line, connection in try stream(line, connection) }
+        }
+    }
+
+    /// The measurement begins: after the green threads were made, which takes its time where there are many, and before any of them runs.
+    func begin() {
+        start = Deadline.now.nanoseconds
+        if let duration = plan.duration { tally.stop(at: Deadline(nanoseconds: start) + duration) }
+    }
+
+    var result: LoadResult {
+        var result = LoadResult()
+        result.opened = openedCount
+        result.messages = tally.value(of: .messages)
+        result.bytes = tally.value(of: .bytes)
+        result.elapsed = Deadline.now - Deadline(nanoseconds: start)
+        (result.latencies, result.connecting, result.lateness) = (latencies.pointee, connecting, lateness)
+        if longest.pointee.wait > 0 { result.note(longest.pointee) }
+        result.failures = failures
+        return result
+    }
+
+    /// Runs `body` for each open connection, on a green thread of its own, and waits until all have ended.
+    func eachLine(_ body: @escaping (LinePointer, Connection) throws -> Void) throws {
+        let servers = lines.indices.compactMap { index -> Greenlet<Void>? in
+            guard let connection = connections[index], !lines[index].pointee.isOver else { return nil }
+            let line = lines[index]
+            return spawn { [self] in try attempt(line) { try body(line, connection) } }
+        }
+        if start == 0 { begin() }
+        for server in servers { try server.value() }
+    }
+
+    private func hold() throws {
+        begin()
+        while Deadline.now.nanoseconds < tally.stop { try Greenlet.sleep(for: .milliseconds(20)) }
+        try eachLine { [self] line, connection in try finishHolding(line, connection) }
+    }
+
+    // MARK: Failures
+
+    /// A failure ends the connection, and is noted.  Throws only what ends the green thread.
+    func attempt(_ line: LinePointer, _ body: () throws -> Void) throws {
+        do {
+            try body()
+        } catch WaitError.cancelled {
+            throw WaitError.cancelled
+        } catch {
+            note(line, error)
+        }
+    }
+
+    private func note(_ line: LinePointer, _ error: any Error) {
+        // Sender and receiver of one may both fail.
+        if line.pointee.isOver { return }
+        line.pointee.isOver = true
+        failures.add(error as? LoadFailure ?? failure(line, error))
+        tally.add(1, to: .failures)
+        let index = index(of: line)
+        connections[index]?.close()
+        connections[index] = nil
+    }
+
+    func index(of line: LinePointer) -> Int {
+        (line.pointee.number - plan.own.lowerBound) % plan.connections
+    }
+
+    private func failure(_ line: LinePointer, _ error: any Error) -> LoadFailure {
+        let whose = "connection \(line.pointee.number)"
+        if line.pointee.isTimedOut {
+            return LoadFailure(kind: .noAnswer, text: "\(whose): nothing came for \(plan.timeout), \(debt(of: line))")
+        }
+        guard let error = error as? NetError else { return LoadFailure(kind: .other, text: "\(whose): \(error)") }
+        switch error.call {
+        case .connect, .socket, .bind:
+            return LoadFailure(kind: .notConnected, text: "\(whose): \(error)")
+        default:
+            return LoadFailure(kind: error.isPeerGone ? .reset : .other, text: "\(whose): \(error), \(debt(of: line))")
+        }
+    }
+
+    /// As in `after 130 of 192 bytes, in message 2`.
+    func debt(of line: LinePointer) -> String {
+        "after \(line.pointee.received) of \(line.pointee.sent) bytes, in message \(line.pointee.answered)"
+    }
+
+    // MARK: The watchdog
+
+    /// Closes the connections that have waited for too long, and so ends whatever waits there: a deadline for each message would cost more.
+    private func startWatchdog() -> Greenlet<Void> {
+        spawn(name: "watchdog") { [self] in
+            while true {
+                try Greenlet.sleep(for: min(.milliseconds(100), plan.timeout / 4))
+                let limit = Deadline.now.nanoseconds - plan.timeout.nanoseconds
+                for index in lines.indices where lines[index].pointee.waitsSince < limit && !lines[index].pointee.isOver
+                {
+                    lines[index].pointee.isTimedOut = true
+                    connections[index]?.close()
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+import ArgumentParser
+import Glibc
+import GreenNet
+
+/// `echo-client load-worker`: one process of a load.  It opens its connections, says so, and waits to be told to begin.
+///
+/// It speaks in lines.  It hears `go`, `stop` (ask for nothing new) and `end`, which the end of its input stands for too.  It says
+/// `at OPENED MESSAGES BYTES FAILURES` ten times a second, `connected`, then the lines of its result, and `done`; its connections stay open
+/// until the end.
+struct LoadWorker: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "load-worker", abstract: "One process of a load; started by load.", shouldDisplay: false)
+
+    @Argument var words: [String]
+
+    func run() throws {
+        guard let plan = LoadPlan(words: words) else { throw ValidationError("This is no plan.") }
+        DescriptorLimit.raise()
+        try LoadWorkerProcess(plan).run()
+    }
+}
+
+/// What runs on the process's main OS thread: nothing of the load.
+private final class LoadWorkerProcess {
+    private let plan: LoadPlan
+    private let tallies: [Tally]
+    private var hubs: [LoadThread] = []
+    private var processorTime = Duration.zero
+    private let goes = GreenEvent()
+
+    init(_ plan: LoadPlan) {
+        self.plan = plan
+        tallies = (0..<plan.threads).map { _ in Tally() }
+    }
+
+    func run() throws {
+        hubs = try tallies.enumerated().map { number, tally in
+            try LoadThread(plan.share(number, of: plan.threads), tally)
+        }
+        spawn(name: "orders") { [self] in try obey() }
+        spawn(name: "progress") { [self] in try tellProgress() }
+        for hub in hubs { try hub.isConnected.wait() }
+        try say("connected")
+        try goes.wait()
+        processorTime = ProcessorTime.own
+        for hub in hubs { hub.go() }
+        for hub in hubs { try hub.isDone.wait() }
+        try tellResult()
+        // The connections are open until then.
+        try Hub.current.run()
+    }
+
+    private func obey() throws {
+        let orders = LineReader(STDIN_FILENO)
+        while let order = try orders.next(), order != "end" {
+            if order == "stop" { for tally in tallies { tally.stop(at: .now) } }
+            if order == "go" { goes.set() }
+        }
+        // The kernel closes everything, at once.
+        _exit(0)
+    }
+
+    private func tellProgress() throws {
+        while true {
+            try Greenlet.sleep(for: .milliseconds(100))
+            let totals = Tally.Counter.allCases.map { counter in
+                tallies.reduce(0) { $0 + $1.value(of: counter) }
+            }
+            try say("at " + totals.map { "\($0)" }.joined(separator: " "))
+        }
+    }
+
+    private func tellResult() throws {
+        var result = LoadResult()
+        for hub in hubs { result.add(hub.result!) }
+        result.processorTime = ProcessorTime.own - processorTime
+        for line in result.lines { try say(line) }
+        try say("done")
+    }
+
+    private func say(_ line: String) throws { try StandardStreams.write(line + "\n") }
+}
+
+/// An OS thread with a hub that loads its share.  Belongs to the main hub, on which its events are set.
+private final class LoadThread {
+    let isConnected = GreenEvent()
+    let isDone = GreenEvent()
+    private(set) var result: LoadResult?
+    private var order: Order?
+
+    /// What belongs to the other OS thread.
+    private struct Order: @unchecked Sendable {
+        // Unchecked: the event is touched on its own hub only.
+        let hub: RemoteHub
+        let goes: GreenEvent
+    }
+
+    private struct Owner: @unchecked Sendable {
+        // Unchecked: the handle is touched on its maker's hub only.
+        let hub: RemoteHub
+        let handle: LoadThread
+
+        func tell(_ news: @escaping @Sendable (LoadThread) -> Void) { _ = hub.callInHub { news(handle) } }
+    }
+
+    init(_ plan: LoadPlan, _ tally: Tally) throws {
+        let owner = Owner(hub: Hub.current.remote, handle: self)
+        try OSThread.start {
+            do {
+                let goes = GreenEvent()
+                let order = Order(hub: Hub.current.remote, goes: goes)
+                let load = LoadHub(plan, tally)
+                try load.openAll()
+                owner.tell { thread in
+                    thread.order = order
+                    thread.isConnected.set()
+                }
+                try goes.wait()
+                try load.measure()
+                let result = load.result
+                owner.tell { thread in
+                    thread.result = result
+                    thread.isDone.set()
+                }
+                // The connections stay open until the process ends.
+                goes.clear()
+                try withExtendedLifetime(load) { _ = try goes.wait() }
+            } catch {
+                StandardStreams.complain("echo-client: \(error)")
+                _exit(1)
+            }
+        }
+    }
+
+    func go() {
+        let order = order!
+        _ = order.hub.callInHub { order.goes.set() }
+    }
+}

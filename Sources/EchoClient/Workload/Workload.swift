@@ -1,0 +1,129 @@
+import ArgumentParser
+import Glibc
+import GreenNet
+
+/// `echo-client workload`: the classic comparison of threads, processes and green threads over kinds of work.
+struct Workload: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Do the same tasks on one thread, many threads, many processes and green threads.",
+        discussion: """
+            Green threads take turns on one OS thread: they wait at the same time, but don't compute at the same time. So the kind of work \
+            decides, and this shows how: pure computation, disk, network (a server of its own on this machine) and sleep. Below each row \
+            stands why it came out so, from what was measured.
+
+            EXAMPLES
+              echo-client workload
+              echo-client workload --work network,sleep --tasks 100
+
+            EXIT STATUS
+              0   all tasks were done
+              1   one was not
+              64  bad option
+            """
+    )
+
+    @Option(help: ArgumentHelp("Tasks of each kind.", valueName: "n"))
+    var tasks = 10
+
+    @Option(help: ArgumentHelp("Kinds of work, with commas between.", valueName: "kinds"))
+    var work = Work.allCases.map(\.rawValue).joined(separator: ",")
+
+    @Option(help: ArgumentHelp("Where the files are written (default: TMPDIR, or /tmp).", valueName: "directory"))
+    var directory: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "How often each way is measured, in turn with the others; the median counts.", valueName: "n"))
+    var rounds = 3
+
+    @Flag(help: "The report as one line of JSON.")
+    var json = false
+
+    private var kinds: [Work] { work.split(separator: ",").compactMap { Work(rawValue: String($0)) } }
+
+    func validate() throws {
+        if !(1...1000).contains(tasks) { throw ValidationError("--tasks is a number from 1 to 1000.") }
+        if !(1...100).contains(rounds) { throw ValidationError("--rounds is a number from 1 to 100.") }
+        if kinds.isEmpty || kinds.count != work.split(separator: ",").count {
+            throw ValidationError(
+                "--work has of \(Work.allCases.map(\.rawValue).joined(separator: ", ")), with commas between.")
+        }
+    }
+
+    func run() throws {
+        var facts = WorkFacts()
+        facts.rounds = ComputingTask.calibratedRounds()
+        facts.directory = directory ?? getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        let server = try ChildProcess([ChildProcess.ownPath, "workload-server"], capturing: [.standardOutput])
+        defer { server.end() }
+        guard let port = try server.readLine(.standardOutput).flatMap({ UInt16($0) }) else { throw Failure.taskFailed }
+        facts.port = port
+        var reports: [JSON] = []
+        for kind in kinds {
+            let report = WorkReport(
+                work: kind, tasks: tasks, times: try measure(kind, facts))
+            if json { reports.append(report.json) } else { try StandardStreams.write(report.text) }
+        }
+        if json { try StandardStreams.write("\(JSON.array(reports))\n") }
+    }
+
+    /// In the order of `Way.allCases`; of each, the round whose wall time is in the middle.
+    private func measure(_ work: Work, _ facts: WorkFacts) throws -> [WorkTimes] {
+        let all = try (0..<rounds).map { _ in try Way.allCases.map { try measure($0, work, facts) } }
+        return Way.allCases.indices.map { index in all.map { $0[index] }.sorted { $0.wall < $1.wall }[rounds / 2] }
+    }
+
+    private func measure(_ way: Way, _ work: Work, _ facts: WorkFacts) throws -> WorkTimes {
+        let words = [ChildProcess.ownPath, "workload-run", way.rawValue, work.rawValue, "\(tasks)"] + facts.words
+        let process = try ChildProcess(words, capturing: [.standardOutput])
+        defer { process.end() }
+        let times = try process.readLine(.standardOutput).flatMap { WorkTimes($0) }
+        guard let times, try process.waitForEnd(until: .after(.seconds(10))), process.status == 0 else {
+            throw Failure.taskFailed
+        }
+        return times
+    }
+}
+
+/// One kind of work, done in all ways.
+struct WorkReport {
+    let work: Work
+    let tasks: Int
+    /// In the order of `Way.allCases`.
+    let times: [WorkTimes]
+
+    private func sentence(_ index: Int) -> String {
+        WorkSentence(way: Way.allCases[index], times: times[index], base: times[0], tasks: tasks).text
+    }
+
+    private func speedup(_ index: Int) -> Double { times[0].wall / times[index].wall }
+
+    var text: String {
+        let rows = times.indices.map { index in
+            [
+                Way.allCases[index].rawValue, shortTime(times[index].wall * 1e9), speedup(index).fixed(2),
+                shortTime(times[index].processor * 1e9),
+            ]
+        }
+        let lines = TextTable.aligned([["", "wall time", "speed-up", "CPU time"]] + rows)
+        let body = times.indices.flatMap { ["  " + lines[$0 + 1], "      " + sentence($0)] }
+        let head = "\(work.rawValue): \(tasks) \(tasks == 1 ? "task" : "tasks"), each \(work.meaning)"
+        return ([head, "  " + lines[0]] + body + [""]).map { $0 + "\n" }.joined()
+    }
+
+    var json: JSON {
+        let ways = times.indices.map { index in
+            JSON.object([
+                ("way", .string(Way.allCases[index].rawValue)), ("wall_seconds", .number(times[index].wall)),
+                ("speedup", .number(speedup(index))), ("cpu_seconds", .number(times[index].processor)),
+                ("tasks_at_once", .number(times[index].overlap)), ("processors", .number(times[index].processors)),
+                ("queued_seconds", .number(times[index].queued)),
+                ("why", .string(sentence(index))),
+            ])
+        }
+        return .object([
+            ("work", .string(work.rawValue)), ("meaning", .string(work.meaning)), ("tasks", .integer(tasks)),
+            ("ways", .array(ways)),
+        ])
+    }
+}

@@ -1,0 +1,354 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+extension EndToEnd {
+    /// `echo-client load` against the server.
+    @Suite(.serialized) struct LoadTests {
+        private static func load(_ server: Server, _ arguments: String...) throws -> Load {
+            try Load(["127.0.0.1", "\(server.port)"] + arguments)
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `a healthy server has all its bytes checked and is counted exactly`(model: ServerModel) throws {
+            try withServer(model) { server in
+                let load = try LoadTests.load(
+                    server, "-c", "\(ServerModel.fewClients)", "--messages", "1003", "--depth", "3", "--size", "100")
+                load.expectHealthy()
+                #expect(load.number("messages") == 1003)
+                #expect(load.number("bytes") == 100_300)
+                #expect(load.number("opened") == Double(ServerModel.fewClients))
+            }
+        }
+
+        @Test(arguments: [
+            ["--size", "300000", "--depth", "3", "--messages", "30"],
+            ["--mode", "bulk", "--messages", "50"],
+            ["--mode", "churn", "--messages", "100"],
+            ["--mode", "churn", "--messages", "10", "--size", "200000"],
+            ["--rate", "2000", "--messages", "300"],
+            ["--rate", "200", "--messages", "20", "--size", "300000"],
+            ["--messages", "333", "--threads", "2", "--processes", "2"],
+            ["--messages", "7", "-c", "20"],
+        ])
+        func `every mode sends what it is told, and has it answered`(options: [String]) throws {
+            try withServer { server in
+                let load = try Load(["127.0.0.1", "\(server.port)", "-c", "4"] + options)
+                load.expectHealthy()
+                #expect(
+                    load.number("messages").map { "\(Int($0))" } == options[options.firstIndex(of: "--messages")! + 1])
+            }
+        }
+
+        @Test func `connections that are held stay open, and answer at the end`() throws {
+            try withServer { server in
+                let load = try LoadTests.load(
+                    server, "-c", "20", "--mode", "hold", "--duration", "0.2", "--ramp", "0.1")
+                load.expectHealthy()
+                #expect(load.number("messages") == 20)
+            }
+        }
+
+        @Test func `it loads a unix socket too, and either transform`() throws {
+            try withTemporaryPath("socket") { path in
+                try withServer(.green, ["--unix-socket", path, "--transform", "echo"]) { _ in
+                    try Load(["--unix-socket", path, "--messages", "50"]).expectHealthy()
+                    let load = try Load(["--unix-socket", path, "--messages", "50", "--transform", "upper"])
+                    #expect(load.exit == .status(1))
+                    #expect(load.error.contains("it was not transformed"))
+                }
+            }
+        }
+
+        @Test func `in a pipe it says nothing before its report`() throws {
+            try withServer { server in
+                var launch = try Program.built(
+                    "echo-client", ["load", "127.0.0.1", "\(server.port)", "--duration", "0.5"])
+                let text = try Program.run(launch)
+                #expect(text.exit == .status(0))
+                #expect(text.error == "")
+                #expect(text.output.contains("  p99.99  "))
+                #expect(text.output.contains("every byte checked"))
+                launch.arguments += ["--csv"]
+                let lines = try Program.run(launch).output.split(separator: "\n")
+                #expect(lines.count == 2)
+                let columns = lines.map { $0.split(separator: ",", omittingEmptySubsequences: false).count }
+                #expect(columns.allSatisfy { $0 == columns[0] && $0 > 10 })
+            }
+        }
+
+        @Test(arguments: [(SIGINT, 130), (SIGTERM, 143)] as [(Int32, Int32)])
+        func `an interrupted run reports what it has measured`(signal: Int32, status: Int32) throws {
+            try withServer { server in
+                let program = try Program(
+                    Program.built("echo-client", ["load", "127.0.0.1", "\(server.port)", "--duration", "60"]))
+                defer { program.end() }
+                // It has ten messages a second answered on one connection at least: it is at work.
+                let isAtWork = try eventually {
+                    try server.program.status().descriptors >= server.idle.descriptors + 50
+                }
+                #expect(isAtWork)
+                program.send(signal)
+                #expect(try program.waitForExit() == .status(status))
+                let report = program.standardOutput.textToEnd()
+                #expect(report.contains("interrupted"))
+                #expect(report.contains("messages in"))
+            }
+        }
+
+        @Test func `nobody there is said at once`() throws {
+            try onHub {
+                let load = try Load(["127.0.0.1", FakeService.unusedPort(), "-c", "3"])
+                #expect(load.exit == .status(1))
+                #expect(load.error.contains("connection 0: connect, 127.0.0.1:"))
+                #expect(load.error.contains("ECONNREFUSED"))
+            }
+        }
+
+        @Test(.enabled(if: (try? Terminal())?.close() != nil, "no terminals here"))
+        func `at a terminal it shows how far it is`() throws {
+            try withServer { server in
+                let terminal = try Terminal()
+                defer { terminal.close() }
+                var launch = try Program.built(
+                    "echo-client", ["load", "127.0.0.1", "\(server.port)", "--duration", "1"])
+                launch.terminal = terminal.descriptor
+                let program = try Program(launch)
+                defer { program.end() }
+                try terminal.waitForScreen(containing: " messages/s, ")
+                try terminal.waitForScreen(containing: " s left")
+                try terminal.waitForScreen(containing: "every byte checked")
+                #expect(try program.waitForExit() == .status(0))
+            }
+        }
+
+        @Test(.enabled(if: isLongRun)) func `fifty thousand connections are held by one command`() throws {
+            try withServer(.green, ["--processes", "3"], limit: .seconds(120)) { server in
+                let arguments = ["127.0.0.1", "\(try server.port)", "-c", "50000", "--mode", "hold", "--duration", "1"]
+                let load = try Load(arguments, within: .seconds(100))
+                load.expectHealthy()
+                #expect(load.number("messages") == 50_000)
+            }
+        }
+    }
+
+    /// `echo-client load` against services that are not well.
+    @Suite(.serialized) struct FaultTests {
+        /// Runs a load with `arguments` against a service that does `serve` with each connection.
+        private func load(_ arguments: String..., serve: @escaping @Sendable (Connection) throws -> Void) throws -> Load
+        {
+            try onHub { try FakeService.with(serve) { port in try Load(onHub: ["127.0.0.1", port] + arguments) } }
+        }
+
+        @Test func `a flipped bit is found, with connection, offset and bytes`() throws {
+            let load = try load("-c", "1", "--messages", "100", "--transform", "echo") { connection in
+                try connection.echo { bytes, offset in
+                    if (offset..<offset + bytes.count).contains(1000) { bytes[1000 - offset] ^= 0x10 }
+                }
+            }
+            #expect(load.exit == .status(1))
+            #expect(load.failure?.hasPrefix("connection 0, offset 1000: expected 0x") == true)
+            #expect(load.failure?.hasSuffix("(one bit is flipped)") == true)
+        }
+
+        @Test func `a byte that is dropped is found, and where`() throws {
+            let load = try load("-c", "1", "--messages", "100", "--depth", "8", "--transform", "echo") { connection in
+                var position = 0
+                while let bytes = try connection.receive() {
+                    let range = position..<position + bytes.count
+                    position = range.upperBound
+                    guard range.contains(1000) else {
+                        try connection.sendAll(bytes)
+                        continue
+                    }
+                    var rest = Array(bytes)
+                    rest.remove(at: 1000 - range.lowerBound)
+                    try connection.sendAll(rest)
+                }
+            }
+            #expect(load.exit == .status(1))
+            #expect(load.failure?.hasPrefix("connection 0, offset 100") == true)
+            #expect(load.failure?.contains("(1 byte is missing)") == true)
+        }
+
+        @Test func `a last byte that never comes is missed in the end`() throws {
+            let load = try load("-c", "1", "--messages", "1", "--timeout", "0.3", "--mode", "churn") { connection in
+                guard let bytes = try connection.receive() else { return }
+                try connection.sendAll(UnsafeMutableRawBufferPointer(rebasing: bytes[..<(bytes.count - 1)]))
+                _ = try connection.receive()
+            }
+            #expect(load.exit == .status(1))
+            #expect(load.failure == "connection 0: nothing came for 0.3 seconds, after 63 of 64 bytes, in message 0")
+        }
+
+        @Test func `a stall of two seconds is found, with the message that waited`() throws {
+            let load = try load("-c", "1", "--messages", "100", "--transform", "echo") { connection in
+                try connection.echo { bytes, offset in
+                    if (offset..<offset + bytes.count).contains(64 * 50 + 10) { try Greenlet.sleep(for: .seconds(2)) }
+                }
+            }
+            load.expectHealthy()
+            #expect(load.number("us") ?? 0 >= 2_000_000)
+            #expect(load.number("max") ?? 0 >= 2_000_000)
+            #expect(load.output.contains(#""connection":0,"message":49,"#))
+        }
+
+        @Test func `a stall longer than the time limit is a failure`() throws {
+            let load = try load("-c", "1", "--messages", "10", "--timeout", "0.3", "--transform", "echo") {
+                connection in
+                try connection.echo { _, offset in if offset > 200 { try Greenlet.sleep(for: .seconds(2)) } }
+            }
+            #expect(load.exit == .status(1))
+            #expect(load.failure?.contains("nothing came for 0.3 seconds") == true)
+        }
+
+        @Test func `a reset in the middle is told from an end`() throws {
+            let reset = try load("-c", "1", "--messages", "100", "--depth", "50", "--transform", "echo") { connection in
+                try connection.sendAll(connection.receive(exactly: 64))
+                // What lies there unread makes the kernel reset it.
+                _ = try connection.receive(exactly: 10)
+            }
+            #expect(reset.exit == .status(1))
+            #expect(reset.failure?.contains("ECONNRESET") == true || reset.failure?.contains("EPIPE") == true)
+            let ended = try load("-c", "1", "--messages", "100", "--transform", "echo") { connection in
+                guard let bytes = try connection.receive() else { return }
+                try connection.sendAll(bytes)
+                _ = try connection.receive()
+            }
+            #expect(ended.exit == .status(1))
+            #expect(
+                ended.failure == "connection 0: the service has ended the stream after 64 of 128 bytes, in message 0")
+        }
+
+        @Test func `bytes that nobody asked for are too many`() throws {
+            let load = try load("-c", "1", "--messages", "10", "--transform", "echo") { connection in
+                while let bytes = try connection.receive() {
+                    let answer = Array(bytes)
+                    try connection.sendAll(answer + answer)
+                }
+            }
+            #expect(load.exit == .status(1))
+            #expect(load.failure?.hasPrefix("connection 0") == true)
+        }
+
+        @Test func `a pause of a second shows in the percentiles of a rate`() throws {
+            let load = try load("-c", "1", "--rate", "200", "--duration", "2", "--transform", "echo") { connection in
+                let pause = Deadline.after(.seconds(1))
+                var hasPaused = false
+                try connection.echo { _, _ in
+                    guard !hasPaused, pause.hasPassed else { return }
+                    hasPaused = true
+                    try Greenlet.sleep(for: .seconds(1))
+                }
+            }
+            load.expectHealthy()
+            // Two hundred would have come in that second, half of them more than half a second before its end.
+            #expect(load.number("p99") ?? 0 >= 500_000)
+            #expect(load.number("p75") ?? 0 >= 200_000)
+        }
+
+        @Test func `one bad connection does not end the others`() throws {
+            let load = try onHub {
+                let listener = try Listener(on: SocketAddress(ip: "127.0.0.1", port: 0)!)
+                defer { listener.close() }
+                let acceptor = spawn {
+                    var count = 0
+                    while true {
+                        let connection = try listener.accept()
+                        count += 1
+                        let isBad = count == 2
+                        spawn {
+                            try? connection.echo { bytes, offset in if isBad && offset > 100 { bytes[0] ^= 1 } }
+                            connection.close()
+                        }
+                    }
+                }
+                defer { acceptor.kill() }
+                let port = "\(listener.address.port!)"
+                return try Load(onHub: ["127.0.0.1", port, "-c", "4", "--messages", "400", "--transform", "echo"])
+            }
+            #expect(load.exit == .status(1))
+            #expect(load.number("total") == 1)
+            #expect(load.number("messages") ?? 0 >= 300)
+        }
+    }
+}
+
+/// A run of `echo-client load --json`, and what it has said.
+private struct Load {
+    let exit: Program.Exit
+    let output: String
+    let error: String
+
+    init(_ arguments: [String], within limit: Duration = .seconds(20)) throws {
+        let program = try Load.start(arguments)
+        defer { program.end() }
+        let exit = try program.waitForExit(within: limit)
+        self.init(program, exit)
+    }
+
+    /// While the hub's other green threads, which are the service, go on.
+    init(onHub arguments: [String]) throws {
+        let program = try Load.start(arguments)
+        defer { program.end() }
+        let exit = try program.waitForExitOnHub(within: .seconds(20))
+        self.init(program, exit)
+    }
+
+    private init(_ program: Program, _ exit: Program.Exit) {
+        self.exit = exit
+        (output, error) = (program.standardOutput.textToEnd(), program.standardError.textToEnd())
+    }
+
+    private static func start(_ arguments: [String]) throws -> Program {
+        try Program(Program.built("echo-client", ["load", "--json"] + arguments))
+    }
+
+    func expectHealthy(sourceLocation: SourceLocation = #_sourceLocation) {
+        #expect(exit == .status(0), "\(output)", sourceLocation: sourceLocation)
+        #expect(error == "", sourceLocation: sourceLocation)
+        #expect(number("total") == 0, sourceLocation: sourceLocation)
+    }
+
+    /// The first number that JSON has under `name`.
+    func number(_ name: String) -> Double? {
+        let key = Array("\"\(name)\":".utf8)
+        let bytes = Array(output.utf8)
+        guard let start = bytes.indices.first(where: { bytes[$0...].starts(with: key) }) else { return nil }
+        let digits = bytes[(start + key.count)...].prefix { !",}".utf8.contains($0) }
+        return Double(String(decoding: digits, as: UTF8.self))
+    }
+
+    /// The first of them.
+    var failure: String? {
+        error.split(separator: "\n").first.map { String($0.dropFirst("echo-client: ".count)) }
+    }
+}
+
+extension Connection {
+    /// Sends back what comes, after `change` has had it, with its offset in the stream.
+    fileprivate func echo(_ change: (UnsafeMutableRawBufferPointer, Int) throws -> Void) throws {
+        var position = 0
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
+        defer { buffer.deallocate() }
+        while true {
+            let count = try receive(into: buffer)
+            if count == 0 { return }
+            let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
+            try change(bytes, position)
+            position += count
+            try sendAll(bytes)
+        }
+    }
+}
+
+extension Terminal {
+    fileprivate func waitForScreen(containing text: String) throws {
+        let isThere = eventually(within: .seconds(10)) {
+            collect()
+            return String(decoding: screen, as: UTF8.self).contains(text)
+        }
+        if !isThere { throw Unexpected("no '\(text)' in \(String(decoding: screen, as: UTF8.self).debugDescription)") }
+    }
+}

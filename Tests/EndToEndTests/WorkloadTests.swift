@@ -1,0 +1,48 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+extension EndToEnd {
+    /// `echo-client workload`.  It forks, of which ThreadSanitizer makes too much.
+    @Suite(.serialized, .enabled(if: Sanitizer.active == .none)) struct WorkloadTests {
+        private static func run(_ arguments: String...) throws -> (exit: Program.Exit, output: String, error: String) {
+            try Program.run(
+                Program.built("echo-client", ["workload", "--rounds", "1", "--tasks", "2"] + arguments),
+                within: .seconds(60))
+        }
+
+        @Test func `each kind of work is done in each way, and explained`() throws {
+            let result = try WorkloadTests.run()
+            #expect(result.exit == .status(0))
+            #expect(result.error == "")
+            for kind in ["computation", "disk", "network", "sleep"] {
+                #expect(result.output.contains("\(kind): 2 tasks, each "))
+            }
+            for way in ["one thread ", "many threads ", "many processes ", "green threads "] {
+                #expect(result.output.ranges(of: "\n  \(way)").count == 4)
+            }
+            #expect(result.output.ranges(of: "      On average ").count == 12)
+        }
+
+        @Test func `as JSON it has what the table has`() throws {
+            let result = try WorkloadTests.run("--work", "sleep", "--json")
+            #expect(result.exit == .status(0))
+            #expect(result.output.hasPrefix("[{\"work\":\"sleep\","))
+            #expect(result.output.ranges(of: "\"why\":\"").count == 4)
+        }
+
+        @Test func `a directory that can't be written to is a failure`() throws {
+            let result = try WorkloadTests.run("--work", "disk", "--directory", "/proc")
+            #expect(result.exit == .status(1))
+            #expect(result.error.contains("/proc can't be written"))
+            #expect(result.error.hasSuffix("echo-client: a task of the workload has failed\n"))
+        }
+
+        @Test(arguments: [["--work", "gardening"], ["--tasks", "0"], ["--rounds", "0"]])
+        func `options that make no sense are refused`(options: [String]) throws {
+            let result = try Program.run(Program.built("echo-client", ["workload"] + options))
+            #expect(result.exit == .status(64))
+        }
+    }
+}
