@@ -19,7 +19,8 @@ final class ActivatedServer: Sendable {
         let script =
             "exec 2>>\"$LOG\" </dev/null >/dev/null && export \(variables) && unset LOG N && exec \"$0\" \"$@\""
         let words = ["/bin/sh", "-c", script, program.path] + program.arguments
-        pid = try ActivatedServer.spawn(words, ["LOG=\(log)", "N=\(sockets.count)"], sockets)
+        pid = try ActivatedServer.spawn(
+            words, ["LOG=\(log)", "N=\(sockets.count)"] + Sanitizer.programOptions.map { "\($0)=\($1)" }, sockets)
         self.log = log
     }
 

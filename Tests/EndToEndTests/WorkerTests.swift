@@ -49,7 +49,10 @@ extension EndToEnd {
             $0.environment["SWIFT_BACKTRACE"] = "enable=no"
         }
 
-        @Test(arguments: ServerModel.supervised, [SIGKILL, SIGSEGV])
+        /// AddressSanitizer makes a report and an exit of a fault.
+        private static let deadlySignals = Sanitizer.active == .address ? [SIGKILL] : [SIGKILL, SIGSEGV]
+
+        @Test(arguments: ServerModel.supervised, deadlySignals)
         func `a worker that dies is replaced, and whom others serve notices nothing`(
             model: ServerModel, signal: Int32
         ) throws {
@@ -111,7 +114,7 @@ extension EndToEnd {
             return deaths
         }
 
-        @Test(arguments: ServerModel.testable(.process), [SIGKILL, SIGSEGV])
+        @Test(arguments: ServerModel.testable(.process), deadlySignals)
         func `a client's own process that dies ends that connection only`(model: ServerModel, signal: Int32) throws {
             try withServer(model, adjust: WorkerTests.quietly) { server in
                 let (one, other) = (try ServedClient(of: server), try ServedClient(of: server))

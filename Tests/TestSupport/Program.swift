@@ -185,9 +185,7 @@ extension Program.Launch {
             if parts.count < 2 || name.hasPrefix("ECHO_SERVER_") || name.hasPrefix("LIBEV_") { continue }
             variables[name] = String(parts[1])
         }
-        // A server ends with green threads parked, on whose stacks the leak checker does not look for references.  And
-        // ThreadSanitizer would sleep for a second before each end.
-        for (name, option) in [("ASAN_OPTIONS", "detect_leaks=0"), ("TSAN_OPTIONS", "atexit_sleep_ms=0")] {
+        for (name, option) in Sanitizer.programOptions {
             variables[name] = [variables[name], option].compactMap { $0 }.joined(separator: ":")
         }
         for (name, value) in environment { variables[name] = value }

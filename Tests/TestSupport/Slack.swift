@@ -21,6 +21,12 @@ extension Sanitizer {
     /// How many times as long things may take.
     package static var slowness: Int { active == .none ? 1 : 4 }
 
+    /// For the programs that tests start.  A server ends with green threads parked, on whose stacks the leak checker does not look for
+    /// references.  And ThreadSanitizer would sleep for a second before each end.
+    package static var programOptions: KeyValuePairs<String, String> {
+        ["ASAN_OPTIONS": "detect_leaks=0", "TSAN_OPTIONS": "atexit_sleep_ms=0"]
+    }
+
     /// `count` where the code runs at full speed, else so many fewer that a test takes about as long.
     package static func scaled(_ count: Int, address: Int, thread: Int) -> Int {
         switch active {

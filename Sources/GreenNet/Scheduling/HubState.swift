@@ -67,7 +67,7 @@ extension HubPointer {
     /// The hub's own loop: run what is ready, then ask the kernel what else is.  Returns when the hub closes.
     func schedule() {
         while !pointee.isClosing {
-            pointee.turnsLeft = HubState.turnsPerPass
+            pointee.turnsLeft = Swift.max(HubState.turnsPerPass, pointee.ready.count)
             if pointee.rehearsal != nil { rehearsePass() }
             pointee.pulse?.run()
             runOthers(insteadOf: pointee.scheduler)

@@ -39,6 +39,7 @@ extension UnsafeMutablePointer<WaitQueue> {
 struct ReadyQueue {
     private var first: GreenThread?
     private var last: GreenThread?
+    private(set) var count = 0
 
     var isEmpty: Bool { first == nil }
 
@@ -47,9 +48,9 @@ struct ReadyQueue {
         thread.pointee.next = nil
         if let last { last.pointee.next = thread } else { first = thread }
         last = thread
+        count += 1
     }
 
-    var count: Int { sequence(first: first) { $0?.pointee.next }.prefix { $0 != nil }.reduce(0) { n, _ in n + 1 } }
 
     /// Lets the one at `index` come first, before those that were before it.
     mutating func moveToFront(_ index: Int) {
@@ -66,6 +67,7 @@ struct ReadyQueue {
     @inline(__always)
     mutating func popFirst() -> GreenThread? {
         guard let thread = first else { return nil }
+        count -= 1
         first = thread.pointee.next
         if first == nil { last = nil }
         return thread
