@@ -51,7 +51,6 @@ struct ReadyQueue {
         count += 1
     }
 
-
     /// Lets the one at `index` come first, before those that were before it.
     mutating func moveToFront(_ index: Int) {
         guard index > 0 else { return }
