@@ -48,11 +48,13 @@ extension EndToEnd {
             let server = try Server.start()
             defer { server.program.end() }
             try atTerminal(server) { terminal, program in
-                try terminal.waitForScreen(">>: ")
+                // Answered, it has been accepted: else the end would be a reset.
+                try terminal.type("x\n")
+                try terminal.waitForScreen(">>: x\r\nX\r\n>>: ")
                 server.program.send(SIGKILL)
                 try #expect(program.waitForExit() == .status(1))
                 try terminal.waitForScreen(
-                    ">>: \r\necho-client: \(server.address) ended the stream before the end of the input\r\n")
+                    ">>: x\r\nX\r\n>>: \r\necho-client: \(server.address) ended the stream before the end of the input\r\n")
             }
         }
     }
