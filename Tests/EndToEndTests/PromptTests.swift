@@ -48,6 +48,7 @@ extension EndToEnd {
             let server = try Server.start()
             defer { server.program.end() }
             try atTerminal(server) { terminal, program in
+                try terminal.waitForScreen(">>: ")
                 // Answered, it has been accepted: else the end would be a reset.
                 try terminal.type("x\n")
                 try terminal.waitForScreen(">>: x\r\nX\r\n>>: ")
