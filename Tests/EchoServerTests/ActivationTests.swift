@@ -54,7 +54,7 @@ import Testing
         #expect(message == "LISTEN_PID: '\(text)' is not a process id")
     }
 
-    @Test(arguments: ["", "x", "-1", "1e3", "2147483645", "99999999999999999999"])
+    @Test(arguments: ["", "x", "-1", "1e3", "1048577", "2147483644", "99999999999999999999"])
     func `a number of descriptors that is none is refused`(text: String) throws {
         let message = try complaint(about: ["LISTEN_PID": "4711", "LISTEN_FDS": text])
         #expect(message == "LISTEN_FDS: '\(text)' is not a number of descriptors")

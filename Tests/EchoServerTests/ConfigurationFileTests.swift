@@ -1,3 +1,4 @@
+import Glibc
 import TestSupport
 import Testing
 
@@ -49,6 +50,20 @@ import Testing
                 #expect(failure?.status == .configuration)
                 #expect(failure?.message.hasPrefix("\(path): ") == true)
                 #expect(failure?.message.contains(reason) == true)
+            }
+        }
+    }
+
+    @Test func `a pipe is refused, whether or not anybody writes to it`() throws {
+        try withTemporaryPath("pipe") { path in
+            #expect(mkfifo(path, 0o600) == 0)
+            // Both ends of it: nothing waits for the other one to be opened, whatever the reader does.
+            let descriptor = open(path, O_RDWR | O_CLOEXEC)
+            #expect(Glibc.write(descriptor, "port = 7\n", 9) == 9)
+            for number in [descriptor, -1] {
+                if number < 0 { close(descriptor) }
+                let failure = #expect(throws: StartFailure.self) { try ConfigurationFile(path: path) }
+                #expect(failure?.message == "\(path): ESPIPE")
             }
         }
     }

@@ -119,6 +119,9 @@ extension EndToEnd {
             ("GET /nothing HTTP/1.0\r\n\r\n", 404), ("GET /../etc/passwd HTTP/1.0\r\n\r\n", 404),
             ("POST / HTTP/1.0\r\nContent-Length: 3\r\n\r\nabc", 405), ("GET / HTTP/2.0\r\n\r\n", 505),
             ("GET /" + String(repeating: "x", count: 10_000) + " HTTP/1.0\r\n\r\n", 431),
+            // 8 KiB, and one byte more.
+            ("GET /" + String(repeating: "x", count: 8192 - 18) + " HTTP/1.0\r\n\r\n", 404),
+            ("GET /" + String(repeating: "x", count: 8193 - 18) + " HTTP/1.0\r\n\r\n", 431),
             ("GET / HTTP/1.0\r\nX: " + String(repeating: "x", count: 100_000), 431),
         ])
         func `a bad request gets its answer and a close`(text: String, status: Int) throws {

@@ -68,6 +68,18 @@ extension EndToEnd {
             }
         }
 
+        @Test func `a file that has become a pipe is a mistake, for which nobody waits`() throws {
+            try withTemporaryPath("settings") { path in
+                try write("transform = echo", to: path)
+                try withServer(.green, ["--config", path]) { server in
+                    #expect(unlink(path) == 0 && mkfifo(path, 0o600) == 0)
+                    server.program.send(SIGHUP)
+                    _ = try server.program.waitForLine(containing: "not reloaded")
+                    try #expect(server.answer(to: "still") == "still")
+                }
+            }
+        }
+
         @Test func `what only a restart can change is named`() throws {
             try withConfiguredServer(.green, "backlog = 16") { server, rewrite in
                 try rewrite("backlog = 32")

@@ -57,9 +57,9 @@ final class AdminServer {
                 throw .badRequest
             }
             let searched = max(0, head.count - 2)
-            head += bytes.prefix(HTTPRequest.longest + 1 - head.count)
+            head += bytes.prefix(HTTPRequest.longest - head.count)
             if let end = endOfHead(in: head, from: searched) { return Array(head[..<end]) }
-            if head.count > HTTPRequest.longest { throw .headTooLong }
+            if head.count == HTTPRequest.longest { throw .headTooLong }
         }
     }
 

@@ -1,13 +1,16 @@
 import Glibc
 import GreenNet
 
-/// Reads files whole.
+/// Reads files whole.  Never waits for anybody: a hub may call it.
 enum SmallFile {
-    /// Throws where the kernel refuses, and EFBIG where there is more than `limit`.
+    /// Throws where the kernel refuses, EFBIG where there is more than `limit`, and ESPIPE for a pipe or a terminal: that would have to be
+    /// waited for, and has nothing more to say when it is read again.
     static func read(_ path: String, upTo limit: Int) throws(Errno) -> [UInt8] {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        // Even to open a pipe waits, for somebody who writes.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         if descriptor < 0 { throw Errno(errno) }
         defer { close(descriptor) }
+        if lseek(descriptor, 0, SEEK_CUR) < 0 { throw Errno(errno) }
         var bytes: [UInt8] = []
         var part = [UInt8](repeating: 0, count: 4096)
         while true {

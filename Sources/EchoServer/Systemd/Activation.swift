@@ -13,6 +13,8 @@ enum Activation {
 
     /// What the first one has for a number.
     static let firstDescriptor: Int32 = 3
+    /// More than a process can have, unless the kernel was told otherwise (fs.nr_open).
+    private static let most: Int32 = 1 << 20
     /// How the manager calls one that has no name.
     private static let noName = "unknown"
 
@@ -20,7 +22,7 @@ enum Activation {
     /// Throws where they make no sense.
     static func passed(_ variables: ManagerVariables, to pid: pid_t) throws(StartFailure) -> [Passed] {
         guard try variables.names(pid, in: "LISTEN_PID"), let text = variables["LISTEN_FDS"] else { return [] }
-        guard let count = Int32(text), (0...Int32.max - firstDescriptor).contains(count) else {
+        guard let count = Int32(text), (0...most).contains(count) else {
             throw StartFailure(.configuration, "LISTEN_FDS: '\(text)' is not a number of descriptors")
         }
         guard let list = variables["LISTEN_FDNAMES"] else {
