@@ -50,7 +50,7 @@ struct EchoServerCommand: ParsableCommand {
             if options.inetd { Inetd.keepStandardErrorFromClient() }
             let configuration = Configuration(options)
             if options.printConfig { return print(try configuration.listing()) }
-            let settings = LiveSettings(try configuration.read(), configuration)
+            let settings = try LiveSettings(configuration.read(), configuration)
             if options.checkConfig { return }
             if options.inetd { try Inetd(settings).run() } else { try Server(settings).run() }
         } catch let failure as StartFailure {

@@ -85,8 +85,8 @@ struct Server {
         try run(supervisor, sockets, finish: nil)
     }
 
-    /// A Ctrl-C reaches all of a terminal's processes; the parent says what it means.
-    private static func leaveSignalsToTheParent() { signal(SIGINT, SIG_IGN) }
+    /// A Ctrl-C, say, reaches all of a terminal's processes; the parent says what it means.
+    private static func leaveSignalsToTheParent() { for number in [SIGINT, SIGHUP] { signal(number, SIG_IGN) } }
 
     /// Processes that serve one client at a time.
     private func superviseWorkers(_ workers: Int, _ sockets: [ListeningSocket]) throws {
@@ -120,10 +120,7 @@ struct Server {
             announcer.state()
             if settings.model == .green { supervisor.send(SIGUSR1) }
         }
-        supervisor.onReloadRequest = {
-            announcer.reload()
-            supervisor.send(SIGHUP)
-        }
+        supervisor.onReloadRequest = { announcer.reload() }
         let signal = try supervisor.run { announcer.serving(on: sockets) }
         announcer.draining(after: signal)
         let second = try supervisor.stop(within: live.now.drainTimeout, finish: finish) {

@@ -28,7 +28,7 @@ final class Service {
         // supervises them, perhaps more than once.
         let stop = announcer == nil ? SignalWatcher(SIGTERM) : SignalWatcher(SIGTERM, SIGINT)
         let stateRequests = SignalWatcher(SIGUSR1)
-        let reloadRequests = SignalWatcher(SIGHUP)
+        let reloads = announcer.map { (announcer: $0, requests: SignalWatcher(SIGHUP)) }
         let server = try Service.makeServer(live, shared, log, sockets: sockets[0], row: firstRow)
         hubs = try sockets.indices.dropFirst().map { index in
             try HubThread(measure: { [shared, firstRow] in shared.measure(hub: firstRow + index) }) {
@@ -41,7 +41,9 @@ final class Service {
         for hub in hubs { try hub.isUp.wait() }
         announcer?.serving(on: sockets, hubs)
         spawn(name: "state on USR1") { [unowned self] in try tellState(onEach: stateRequests) }
-        spawn(name: "reload on HUP") { [unowned self] in try reload(onEach: reloadRequests) }
+        if let reloads {
+            spawn(name: "reload on HUP") { [unowned self] in try reload(reloads.announcer, onEach: reloads.requests) }
+        }
         try drain(server, after: stop)
     }
 
@@ -82,11 +84,10 @@ final class Service {
         }
     }
 
-    private func reload(onEach request: SignalWatcher) throws {
+    private func reload(_ announcer: Announcer, onEach request: SignalWatcher) throws {
         while true {
             _ = try request.wait()
-            // Where another process speaks for the service, it has told everybody else to reread, and of any mistake.
-            if let announcer { announcer.reload() } else { _ = try? live.reload() }
+            announcer.reload()
         }
     }
 

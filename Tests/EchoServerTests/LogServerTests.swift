@@ -162,7 +162,7 @@ import Testing
         try onHub {
             let listener = try Listener(on: SocketAddress(ip: "127.0.0.1", port: 0)!)
             let counters = CounterRow(counters: try Counters(rows: 1), row: 0)
-            let live = LiveSettings(Settings(), Configuration(try Options.parse([])))
+            let live = try LiveSettings(Settings(), Configuration(try Options.parse([])))
             let handler = BlockingContext(live, log, counters).handler
             let server = StreamServer(listener) { try handler.serve($0) }
             server.start()

@@ -1,5 +1,4 @@
 import GreenNet
-import Synchronization
 
 /// The settings, and how to read them again.
 struct Configuration: Sendable {
@@ -39,33 +38,37 @@ struct Configuration: Sendable {
 extension Settings {
     /// These settings with what a running server can take over from `new`, and the names of what it can't.
     func reloaded(_ new: Settings) -> (settings: Settings, changed: [String], needRestart: [String]) {
-        let changed = Settings.all.filter { $0.show(self) != $0.show(new) }
         var result = self
-        for setting in changed where setting.isLive { setting.copy(&result, new) }
-        return (result, changed.filter(\.isLive).map(\.name), changed.filter { !$0.isLive }.map(\.name))
+        result.live = new.live
+        let others = Settings.all.filter { $0.show(self) != $0.show(new) }
+        let changed = others.filter { $0.show(result) == $0.show(new) }.map(\.name)
+        return (result, changed, others.map(\.name).filter { !changed.contains($0) })
     }
 }
 
-/// The settings of this process, as they are now.
+/// The settings as they are now, in all processes of the service: what one of them has read again counts in those that it has forked.
 final class LiveSettings: Sendable {
-    private let settings: Mutex<Settings>
+    private let started: Settings
+    private let live: SharedValue<Settings.Live>
     private let configuration: Configuration
 
-    init(_ settings: Settings, _ configuration: Configuration) {
-        self.settings = Mutex(settings)
-        self.configuration = configuration
+    /// Throws where there is no memory.
+    init(_ settings: Settings, _ configuration: Configuration) throws(StartFailure) {
+        (started, self.configuration) = (settings, configuration)
+        live = try SharedValue(settings.live)
     }
 
-    var now: Settings { settings.withLock { $0 } }
+    var now: Settings {
+        var settings = started
+        settings.live = live.value
+        return settings
+    }
 
     /// Reads the configuration again and takes over what can be; the old settings stay where something is wrong.
     /// Returns the names of what has changed, and of what only a restart would change.
     func reload() throws(StartFailure) -> (changed: [String], needRestart: [String]) {
-        let new = try configuration.read()
-        return settings.withLock { settings in
-            let result = settings.reloaded(new)
-            settings = result.settings
-            return (result.changed, result.needRestart)
-        }
+        let result = now.reloaded(try configuration.read())
+        live.value = result.settings.live
+        return (result.changed, result.needRestart)
     }
 }

@@ -8,6 +8,7 @@ enum Model: String, Sendable {
 }
 
 /// What the server was told, each value checked.
+@dynamicMemberLookup
 struct Settings: Sendable {
     var host = "127.0.0.1"
     var port: UInt16 = 8080
@@ -15,23 +16,33 @@ struct Settings: Sendable {
     /// Any of the above was given.
     private(set) var namesAddress = false
     var model = Model.green
-    var transform = Transform.upper
     var workers = 1
     var processes: Int?
     var poolSize: Int?
     var bufferSize = 64 << 10
     var backlog = Listener.defaultBacklog
-    var maxConnections: Int?
     var maxConnectionsPerIP: Int?
     var overflow = StreamServer.Overflow.defer
-    var idleTimeout: Duration?
-    var writeTimeout: Duration?
-    var drainTimeout = Duration.seconds(10)
     var logLevel = Logger.Level.info
     var logFormat = LogFormat.auto
     var admin: AdminAddress?
+    var live = Live()
+
+    /// What a running server can take new values for.  Plain bits: they lie in memory that forked children share.
+    struct Live: BitwiseCopyable, Sendable {
+        var transform = Transform.upper
+        var maxConnections: Int?
+        var idleTimeout: Duration?
+        var writeTimeout: Duration?
+        var drainTimeout = Duration.seconds(10)
+    }
 
     init() {}
+
+    subscript<Value>(dynamicMember path: WritableKeyPath<Live, Value>) -> Value {
+        get { live[keyPath: path] }
+        set { live[keyPath: path] = newValue }
+    }
 
     /// Throws `StartFailure`, which names the setting, where it was given, its value and what was expected.
     init(_ sources: SettingSources) throws(StartFailure) {
@@ -50,7 +61,7 @@ struct Settings: Sendable {
 
     /// In a pool of processes, who turns a client away is one of them: somebody must be left for it.
     private func checkOverflow(_ sources: SettingSources) throws(StartFailure) {
-        guard model == .process, overflow == .reject, let poolSize, maxConnections ?? poolSize >= poolSize,
+        guard model == .process, overflow == .reject, let poolSize, live.maxConnections ?? poolSize >= poolSize,
             let (text, origin) = sources.pick("overflow")
         else { return }
         throw origin.failure("'\(text)' goes with a pool of \(poolSize) processes only where max-connections is less")
@@ -63,26 +74,21 @@ struct Settings: Sendable {
 struct Setting: Sendable {
     let name: String
     let rule: String
-    /// A running server can take a new value.
-    let isLive: Bool
     /// False where the text is not such a value.
     let set: @Sendable (inout Settings, String) -> Bool
     let show: @Sendable (Settings) -> String
-    /// Takes the value over from another `Settings`.
-    let copy: @Sendable (inout Settings, Settings) -> Void
 
     init<Value>(
-        _ name: String, _ path: WritableKeyPath<Settings, Value> & Sendable, _ rule: String, isLive: Bool = false,
+        _ name: String, _ path: WritableKeyPath<Settings, Value> & Sendable, _ rule: String,
         parse: @escaping @Sendable (String) -> Value?, show: @escaping @Sendable (Value) -> String = { "\($0)" }
     ) {
-        (self.name, self.rule, self.isLive) = (name, rule, isLive)
+        (self.name, self.rule) = (name, rule)
         set = { settings, text in
             guard let value = parse(text) else { return false }
             settings[keyPath: path] = value
             return true
         }
         self.show = { show($0[keyPath: path]) }
-        copy = { $0[keyPath: path] = $1[keyPath: path] }
     }
 }
 
@@ -97,7 +103,7 @@ extension Settings {
             parse: { (1...SocketAddress.longestUnixPath).contains($0.utf8.count) ? $0 : Optional<String?>.none },
             show: { $0 ?? "none" }),
         Setting("model", \.model, "green, thread or process", parse: { Model(rawValue: $0) }),
-        Setting("transform", \.transform, "upper or echo", isLive: true, parse: { Transform(rawValue: $0) }),
+        Setting("transform", \.live.transform, "upper or echo", parse: { Transform(rawValue: $0) }),
         Setting(
             "workers", \.workers, "auto or a number from 1 to \(mostWorkers)",
             parse: { $0 == "auto" ? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) : number(1...mostWorkers)($0) }),
@@ -106,12 +112,12 @@ extension Settings {
         Setting(
             "buffer-size", \.bufferSize, "a number from 1 to \(largestBuffer)", parse: number(1...largestBuffer)),
         Setting("backlog", \.backlog, "a number from 1 to \(Int32.max)", parse: number(1...Int(Int32.max))),
-        optional("max-connections", \.maxConnections, 1...mostConnections, isLive: true),
+        optional("max-connections", \.live.maxConnections, 1...mostConnections),
         optional("max-connections-per-ip", \.maxConnectionsPerIP, 1...mostConnections),
         Setting("overflow", \.overflow, "defer or reject", parse: { .init(rawValue: $0) }),
-        timeout("idle-timeout", \.idleTimeout),
-        timeout("write-timeout", \.writeTimeout),
-        Setting("drain-timeout", \.drainTimeout, secondsRule, isLive: true, parse: seconds, show: showSeconds),
+        timeout("idle-timeout", \.live.idleTimeout),
+        timeout("write-timeout", \.live.writeTimeout),
+        Setting("drain-timeout", \.live.drainTimeout, secondsRule, parse: seconds, show: showSeconds),
         Setting("log-level", \.logLevel, "a level, trace to critical", parse: { Logger.Level(rawValue: $0) }),
         Setting("log-format", \.logFormat, "auto, text, json or journal", parse: { LogFormat(rawValue: $0) }),
         Setting(
@@ -130,11 +136,10 @@ extension Settings {
     }
 
     private static func optional(
-        _ name: String, _ path: WritableKeyPath<Settings, Int?> & Sendable, _ range: ClosedRange<Int>,
-        isLive: Bool = false
+        _ name: String, _ path: WritableKeyPath<Settings, Int?> & Sendable, _ range: ClosedRange<Int>
     ) -> Setting {
         Setting(
-            name, path, "a number from \(range.lowerBound) to \(range.upperBound)", isLive: isLive,
+            name, path, "a number from \(range.lowerBound) to \(range.upperBound)",
             parse: { text in number(range)(text).map { .some($0) } ?? .none },
             show: { $0.map { "\($0)" } ?? "none" })
     }
@@ -142,7 +147,7 @@ extension Settings {
     /// 0 stands for none.
     private static func timeout(_ name: String, _ path: WritableKeyPath<Settings, Duration?> & Sendable) -> Setting {
         Setting(
-            name, path, secondsRule, isLive: true, parse: { seconds($0).map { $0 == .zero ? .none : .some($0) } },
+            name, path, secondsRule, parse: { seconds($0).map { $0 == .zero ? .none : .some($0) } },
             show: { showSeconds($0 ?? .zero) })
     }
 

@@ -38,7 +38,4 @@ struct BlockingContext: Sendable {
             return (connection, ConnectionEnd(error))
         }
     }
-
-    /// In a process that serves one after the other and has been told to.
-    func reload() { _ = try? live.reload() }
 }

@@ -10,7 +10,6 @@ final class WorkerModel: ConnectionModel {
     var contextCall: NetError.Call { .fork }
 
     func start(_ socket: consuming Accepted, for server: StreamServer) {
-        if ServingSignals.takeReload() { context.reload() }
         let peer = socket.peer
         let number = socket.releaseDescriptor()
         server.connectionStarted()

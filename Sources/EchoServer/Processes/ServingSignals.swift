@@ -13,7 +13,6 @@ enum ServingSignals {
     nonisolated(unsafe) static var serving: Int32 = -1
     nonisolated(unsafe) private static var listening = UnsafeMutableBufferPointer<Int32>(start: nil, count: 0)
     nonisolated(unsafe) private(set) static var shouldStop = false
-    nonisolated(unsafe) private static var shouldReload = false
     nonisolated(unsafe) private static var timeToDrain = itimerval()
     nonisolated(unsafe) private static var isDraining = false
     /// What was asked of the connection that is being served.
@@ -54,13 +53,6 @@ enum ServingSignals {
         handle(finish, finishHandler)
         handle(SIGTERM, stopHandler)
         leaveTheRestToTheParent()
-        handle(SIGHUP) { _ in ServingSignals.shouldReload = true }
-    }
-
-    /// Whether a worker was told to read its settings again, since it asked last.
-    static func takeReload() -> Bool {
-        defer { shouldReload = false }
-        return shouldReload
     }
 
     /// Before it waits for its first client.

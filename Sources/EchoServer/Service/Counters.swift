@@ -70,19 +70,3 @@ struct CounterRow: Sendable {
     @inline(__always)
     func add(_ amount: Int = 1, to counter: Counter) { counters.add(amount, to: counter, row: row) }
 }
-
-/// Memory that a forked child shares with its parent.
-enum SharedMemory {
-    /// Zeroed, and never freed: it lives as long as the service.
-    static func allocate<T: ~Copyable>(
-        _ count: Int, of type: T.Type
-    ) throws(StartFailure) -> UnsafeMutablePointer<T> {
-        let bytes = count * MemoryLayout<T>.stride
-        let memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-        guard let memory, memory != MAP_FAILED else {
-            throw StartFailure(
-                .system, "no memory: \(bytes) bytes are too many to keep the service's counts and limits in")
-        }
-        return memory.bindMemory(to: T.self, capacity: count)
-    }
-}

@@ -1,4 +1,3 @@
-import Glibc
 import GreenNet
 
 /// The limits of the whole service: how many connections there are, and how many of one peer, over all its hubs and processes.
@@ -7,7 +6,7 @@ import GreenNet
 /// has taken is kept apart, so that it can be given back for one that was killed.
 final class SharedAdmission: @unchecked Sendable {
     // Unchecked: all of it is touched under the lock only.
-    private let lock: UnsafeMutablePointer<pthread_mutex_t>
+    private let lock: SharedLock
     private let taken: UnsafeMutablePointer<Int32>  // by each row
     private let peers: UnsafeMutablePointer<Peer>
     private let peerCounts: UnsafeMutablePointer<Int32>  // peers x rows
@@ -26,7 +25,7 @@ final class SharedAdmission: @unchecked Sendable {
     /// `most` is what `places` can become, at most.
     init(places: Int, most: Int, perPeer placesPerPeer: Int?, rows: Int) throws(StartFailure) {
         (self.placesPerPeer, self.rows) = (placesPerPeer, rows)
-        lock = try SharedMemory.allocate(1, of: pthread_mutex_t.self)
+        lock = try SharedLock()
         placesNow = try SharedMemory.allocate(1, of: Int.self)
         placesNow.pointee = places
         taken = try SharedMemory.allocate(rows, of: Int32.self)
@@ -34,23 +33,10 @@ final class SharedAdmission: @unchecked Sendable {
         peerSlots = placesPerPeer == nil ? 1 : most * 2
         peers = try SharedMemory.allocate(peerSlots, of: Peer.self)
         peerCounts = try SharedMemory.allocate(peerSlots * rows, of: Int32.self)
-        makeLock()
     }
 
-    private func makeLock() {
-        var attributes = pthread_mutexattr_t()
-        pthread_mutexattr_init(&attributes)
-        pthread_mutexattr_setpshared(&attributes, Int32(PTHREAD_PROCESS_SHARED))
-        pthread_mutexattr_setrobust(&attributes, Int32(PTHREAD_MUTEX_ROBUST))
-        pthread_mutex_init(lock, &attributes)
-    }
-
-    private func locked<Value>(_ body: () -> Value) -> Value {
-        // What a process killed inside has left half done is put right by `settleDeath`, as all else of it.
-        if pthread_mutex_lock(lock) == EOWNERDEAD { pthread_mutex_consistent(lock) }
-        defer { pthread_mutex_unlock(lock) }
-        return body()
-    }
+    /// What a process killed inside has left half done is put right by `settleDeath`, as all else of it.
+    private func locked<Value>(_ body: () -> Value) -> Value { lock.locked(body) }
 
     // MARK: Places
 
