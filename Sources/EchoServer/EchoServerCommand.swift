@@ -47,6 +47,7 @@ struct EchoServerCommand: ParsableCommand {
 
     func run() throws {
         do {
+            Server.ignoreRequests()
             if options.inetd { Inetd.keepStandardErrorFromClient() }
             let configuration = Configuration(options)
             if options.printConfig { return print(try configuration.listing()) }

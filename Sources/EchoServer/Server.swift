@@ -23,12 +23,15 @@ struct Server {
         self.live = live
         settings = live.now
         log = ServerLog(level: settings.logLevel, format: settings.logFormat)
-        shared = try SharedState(settings, descriptorLimit: limit)
+        shared = try SharedState(
+            settings, descriptorLimit: limit, isWatched: Watchdog.interval(variables, of: getpid()) != nil)
         announcer = Announcer(live, shared, log, variables)
         // A log that goes into a closed pipe must not end the service.
         signal(SIGPIPE, SIG_IGN)
-        signal(SIGHUP, SIG_IGN)
     }
+
+    /// Until there is somebody to hear them, they must not end the process.  To be called before anything else.
+    static func ignoreRequests() { for number in [SIGHUP, SIGUSR1] { signal(number, SIG_IGN) } }
 
     /// Returns when a signal has ended the service and the clients are done.
     func run() throws {
@@ -223,7 +226,7 @@ struct SharedState {
     /// Descriptors that are not connections: standard ones, loops, listeners, the log.
     private static let reserve = 64
 
-    init(_ settings: Settings, descriptorLimit: Int) throws(StartFailure) {
+    init(_ settings: Settings, descriptorLimit: Int, isWatched: Bool = false) throws(StartFailure) {
         try SharedState.check(descriptorLimit, settings)
         let processes = settings.processes ?? 1
         rows = settings.model == .process ? settings.poolSize ?? 1 : settings.workers * processes
@@ -233,7 +236,8 @@ struct SharedState {
         mostPlaces = settings.poolSize ?? max(1, free) * processes
         let places = min(settings.maxConnections ?? mostPlaces, mostPlaces)
         counters = try Counters(rows: rows)
-        gauges = settings.admin == nil ? nil : try HubGauges(hubs: settings.model == .green ? rows : 1)
+        let isAsked = settings.admin != nil || isWatched && settings.processes != nil
+        gauges = isAsked ? try HubGauges(hubs: settings.model == .green ? rows : 1) : nil
         admission = try SharedAdmission(
             places: places, most: mostPlaces, perPeer: settings.maxConnectionsPerIP, rows: rows)
     }

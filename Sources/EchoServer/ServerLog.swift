@@ -39,7 +39,8 @@ struct ServerLog: Sendable {
     }
 
     func administered(at address: SocketAddress) {
-        logger.notice("admin on http://\(address)", metadata: ["admin_address": "\(address)"])
+        let scheme = if case .unix = address { "" } else { "http://" }
+        logger.notice("admin on \(scheme)\(address)", metadata: ["admin_address": "\(address)"])
     }
 
     private func tellLimits(_ settings: Settings, _ shared: SharedState) {

@@ -45,6 +45,7 @@ final class Service {
             spawn(name: "reload on HUP") { [unowned self] in try reload(reloads.announcer, onEach: reloads.requests) }
         }
         try drain(server, after: stop)
+        shared.gauges?.end(hub: firstRow)
     }
 
     // MARK: Serving
@@ -55,7 +56,7 @@ final class Service {
     ) throws -> StreamServer {
         let settings = live.now
         Hub.current.receiveBufferSize = settings.bufferSize
-        let counters = CounterRow(counters: shared.counters, row: row)
+        let counters = CounterRow(counters: shared.counters, row: row, isOwn: settings.model == .green)
         let server = StreamServer(
             sockets.map { Listener($0, ownsPath: false) }, model: try makeModel(live, log, counters),
             admission: AdmissionRow(shared.admission, row: row, of: shared.rows), overflow: settings.overflow)

@@ -80,13 +80,49 @@ import Testing
         try withNotifier { notifier, status, manager in
             let sender = try #require(ManagerChannel(to: manager.name))
             notifier.ready()
-            while sender.send([.status("noise")], waits: false) {}
+            while sender.send([.status("noise")]) == .taken {}
             status.text = "better"
             try Greenlet.sleep(for: .milliseconds(1100))
             var heard: [String] = []
             while let datagram = manager.next() { heard.append(datagram) }
             #expect(!heard.contains("STATUS=better\n"))
             try #expect(manager.wait() == "STATUS=better\n")
+        }
+    }
+
+    @Test func `changes of state wait for a manager that is slow, in their order, and hold nobody up`() throws {
+        try withNotifier { notifier, _, manager in
+            let sender = try #require(ManagerChannel(to: manager.name))
+            while sender.send([.watchdog]) == .taken {}
+            var turns = 0
+            let other = spawn {
+                while true {
+                    turns += 1
+                    try Greenlet.yield()
+                }
+            }
+            defer { other.kill() }
+            notifier.ready()
+            notifier.reloading {}
+            notifier.stopping(within: .zero)
+            #expect(turns == 0, "it has waited")
+            var heard: [String] = []
+            while !heard.contains("STOPPING=1") {
+                heard += try manager.wait().split(separator: "\n").map(String.init)
+            }
+            #expect(
+                heard.filter { ["READY=1", "RELOADING=1", "STOPPING=1"].contains($0) } == [
+                    "READY=1", "RELOADING=1", "READY=1", "STOPPING=1",
+                ])
+        }
+    }
+
+    @Test func `a manager that has gone is not waited for`() throws {
+        try onHub {
+            let variables = ManagerVariables(["NOTIFY_SOCKET": "@nobody-\(Deadline.now.nanoseconds)"])
+            let notifier = try #require(Notifier(variables) { "fine" })
+            notifier.reloading {}
+            #expect(!Hub.current.description.contains("tell the service manager"))
         }
     }
 

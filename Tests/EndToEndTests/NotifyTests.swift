@@ -21,6 +21,24 @@ extension EndToEnd {
             }
         }
 
+        @Test(arguments: ServerModel.testable(ServerModel(.green, "--processes", "2")))
+        func `a hub of another process that is stuck keeps the watchdog from being fed`(model: ServerModel) throws {
+            try withManagedServer(model, watchdog: "200000") { server, manager in
+                let child = try #require(server.program.status().children.first)
+                kill(child, SIGSTOP)
+                defer { kill(child, SIGCONT) }
+                let isHungry = try eventuallyOnHub(within: .seconds(15)) {
+                    while manager.next() != nil {}
+                    try Greenlet.sleep(for: .milliseconds(500))
+                    return manager.next() == nil
+                }
+                #expect(isHungry)
+                kill(child, SIGCONT)
+                let isFed = try eventuallyOnHub { manager.next() == "WATCHDOG=1\n" }
+                #expect(isFed)
+            }
+        }
+
         private static func status(_ model: ServerModel, _ connections: String, accepted: Int) -> String {
             "\(connections), \(accepted) accepted, limit [0-9]+, model \(model.kind)"
         }

@@ -55,7 +55,8 @@ extension EndToEnd {
                 server.program.send(SIGKILL)
                 try #expect(program.waitForExit() == .status(1))
                 try terminal.waitForScreen(
-                    ">>: x\r\nX\r\n>>: \r\necho-client: \(server.address) ended the stream before the end of the input\r\n")
+                    ">>: x\r\nX\r\n>>: \r\necho-client: \(server.address) ended the stream before the end of the input\r\n"
+                )
             }
         }
     }

@@ -49,6 +49,7 @@ final class HubGauges: @unchecked Sendable {
     /// Measures the current hub for as long as it lives, on a green thread.
     func measure(hub: Int) -> Greenlet<Void> {
         spawn(name: "measure") { [self] in
+            defer { end(hub: hub) }
             var (peak, earlierPeak, turn) = (Duration.zero, Duration.zero, Deadline.after(HubGauges.memory))
             while true {
                 let due = Deadline.after(HubGauges.interval)
@@ -60,6 +61,9 @@ final class HubGauges: @unchecked Sendable {
             }
         }
     }
+
+    /// A hub that has ended is not stuck.
+    func end(hub: Int) { set(.time, hub: hub, to: .max) }
 
     private func note(_ hub: Int, _ now: Deadline, lag: Duration, peak: Duration) {
         let statistics = Hub.current.statistics

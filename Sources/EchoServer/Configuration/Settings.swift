@@ -100,7 +100,9 @@ extension Settings {
         Setting("port", \.port, "a port, 0 to 65535", parse: { UInt16($0) }),
         Setting(
             "unix-socket", \.unixSocket, "the path of a unix socket, 1 to \(SocketAddress.longestUnixPath) bytes",
-            parse: { (1...SocketAddress.longestUnixPath).contains($0.utf8.count) ? $0 : Optional<String?>.none },
+            parse: {
+                (1...SocketAddress.longestUnixPath).contains($0.utf8.count) && $0 != "@" ? $0 : Optional<String?>.none
+            },
             show: { $0 ?? "none" }),
         Setting("model", \.model, "green, thread or process", parse: { Model(rawValue: $0) }),
         Setting("transform", \.live.transform, "upper or echo", parse: { Transform(rawValue: $0) }),

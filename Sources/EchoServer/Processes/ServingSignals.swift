@@ -105,6 +105,9 @@ enum ServingSignals {
     private static let stopHandler: @convention(c) (Int32) -> Void = { _ in
         ServingSignals.shouldStop = true
         // Busy with a client, it would go on listening until that one is done.
-        if ServingSignals.serving >= 0 { for descriptor in ServingSignals.listening { _ = close(descriptor) } }
+        guard ServingSignals.serving >= 0 else { return }
+        for descriptor in ServingSignals.listening { _ = close(descriptor) }
+        // The numbers may be others' by the time it comes again.
+        ServingSignals.listening = UnsafeMutableBufferPointer(start: nil, count: 0)
     }
 }

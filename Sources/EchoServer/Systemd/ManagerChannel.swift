@@ -1,3 +1,4 @@
+import Glibc
 import GreenNet
 
 /// The way to the service manager's notification socket, which answers nothing.
@@ -13,13 +14,24 @@ final class ManagerChannel {
 
     deinit { socket.close() }
 
-    /// Sends one datagram, and returns whether it was taken.  Where the manager is behind with its reading, `waits` blocks the OS thread
-    /// for up to a second; without it, nothing is sent then.
+    enum Outcome {
+        case taken
+        /// The manager is behind with its reading: nothing was sent.
+        case busy
+        case gone
+    }
+
+    /// Sends one datagram.  Never waits.
     @discardableResult
-    func send(_ notifications: [Notification], waits: Bool) -> Bool {
+    func send(_ notifications: [Notification]) -> Outcome {
         var text = Notification.datagram(notifications)
         return text.withUTF8 { bytes in
-            (try? socket.send(UnsafeRawBufferPointer(bytes), to: manager, waits: waits)) != nil
+            do throws(Errno) {
+                try socket.send(UnsafeRawBufferPointer(bytes), to: manager)
+                return .taken
+            } catch {
+                return error.code == EAGAIN || error.code == ENOBUFS ? .busy : .gone
+            }
         }
     }
 }

@@ -7,26 +7,33 @@ import GreenNet
 final class Notifier {
     private let manager: ManagerChannel
     private let watchdogInterval: Duration?
+    /// Of the hubs of other processes; nil where there are none.
+    private let gauges: HubGauges?
     /// How the service stands, in one line.
     private let status: () -> String
     private var pace = StatusPace()
     private var isReady = false
     private var isStopping = false
+    /// Changes of state that the manager has not taken yet, in their order.
+    private var untold: [Notification] = []
 
+    private static let retryInterval = Duration.milliseconds(10)
     /// The manager's patience is stretched so often, and by so much, while the clients finish.
     static let extensionInterval = Duration.seconds(5)
     static let `extension` = Duration.seconds(15)
 
     /// Nil where no manager wants to be told: then nothing of this exists, and nothing is done.
-    init?(_ variables: ManagerVariables, pid: pid_t = getpid(), status: @escaping () -> String) {
+    init?(
+        _ variables: ManagerVariables, pid: pid_t = getpid(), gauges: HubGauges? = nil, status: @escaping () -> String
+    ) {
         guard let name = variables["NOTIFY_SOCKET"], let manager = ManagerChannel(to: name) else { return nil }
-        (self.manager, self.status) = (manager, status)
+        (self.manager, self.gauges, self.status) = (manager, gauges, status)
         watchdogInterval = Watchdog.interval(variables, of: pid)
     }
 
     // MARK: States
 
-    /// Connections are accepted.  From now on it tells the status, and that this hub and `hubs` turn.
+    /// Connections are accepted.  From now on it tells the status, and that this hub, `hubs` and those of other processes turn.
     func ready(_ hubs: [HubThread] = []) {
         tell(.ready)
         guard !isReady else { return }
@@ -34,10 +41,10 @@ final class Notifier {
         spawn(name: "status") { [self] in
             while true {
                 try Greenlet.sleep(for: StatusPace.interval)
-                tellStatus()
+                send([])
             }
         }
-        if let watchdogInterval { feed(Watchdog(hubs), every: watchdogInterval) }
+        if let watchdogInterval { feed(Watchdog(hubs, gauges), every: watchdogInterval) }
     }
 
     /// Around whatever is done to reread what can be reread, well or badly.
@@ -54,7 +61,7 @@ final class Notifier {
         let end = Deadline.after(time + StreamServer.grace * 3)
         spawn(name: "ask for patience") { [self] in
             while !end.hasPassed {
-                manager.send([.extendTimeout(by: Notifier.extension)], waits: false)
+                manager.send([.extendTimeout(by: Notifier.extension)])
                 try Greenlet.sleep(for: Notifier.extensionInterval)
             }
         }
@@ -62,25 +69,42 @@ final class Notifier {
 
     // MARK: Telling
 
-    /// A change of state must get through, even if the manager is slow.
-    private func tell(_ change: Notification) { send([change], waits: true) }
+    /// A change of state must get through, even if the manager is slow.  Nobody but a green thread waits for that.
+    private func tell(_ change: Notification) {
+        untold.append(change)
+        // Those before it are being told.
+        guard untold.count == 1 else { return }
+        tellUntold()
+        guard !untold.isEmpty else { return }
+        spawn(name: "tell the service manager") { [self] in
+            while !untold.isEmpty {
+                try Greenlet.sleep(for: Notifier.retryInterval)
+                tellUntold()
+            }
+        }
+    }
 
-    private func tellStatus() { send([], waits: false) }
+    private func tellUntold() {
+        while let change = untold.first, send([change]) != .busy { untold.removeFirst() }
+    }
 
-    /// Adds the status where it is due.
-    private func send(_ notifications: [Notification], waits: Bool) {
+    /// With the status, where that is due.
+    @discardableResult
+    private func send(_ notifications: [Notification]) -> ManagerChannel.Outcome {
         let (status, now) = ((isStopping ? "stopping, " : "") + status(), Deadline.now)
         let isDue = pace.isDue(status, at: now)
         let all = notifications + (isDue ? [.status(status)] : [])
-        guard !all.isEmpty, manager.send(all, waits: waits), isDue else { return }
-        pace.told(status, at: now)
+        if all.isEmpty { return .taken }
+        let outcome = manager.send(all)
+        if isDue, outcome == .taken { pace.told(status, at: now) }
+        return outcome
     }
 
     /// On a green thread: a hub that is stuck says nothing.
     private func feed(_ watchdog: Watchdog, every interval: Duration) {
         spawn(name: "watchdog") { [self] in
             while true {
-                if watchdog.allTurn() { manager.send([.watchdog], waits: false) }
+                if watchdog.allTurn() { manager.send([.watchdog]) }
                 try Greenlet.sleep(for: interval)
             }
         }

@@ -2,9 +2,10 @@ import Glibc
 import GreenNet
 import Synchronization
 
-/// Finds out whether all hubs of the process turn.
+/// Finds out whether all hubs of the service turn.
 ///
-/// The one that asks does, or it could not ask.  Each of the others has from one question to the next to answer.
+/// The one that asks does, or it could not ask.  Each of the process' others has from one question to the next to answer; those of other
+/// processes have gauges.
 struct Watchdog {
     private let hubs: [(hub: HubThread, answer: Answer)]
 
@@ -13,7 +14,12 @@ struct Watchdog {
         let isGiven = Atomic(true)
     }
 
-    init(_ hubs: [HubThread]) { self.hubs = hubs.map { ($0, Answer()) } }
+    private let gauges: HubGauges?
+
+    init(_ hubs: [HubThread], _ gauges: HubGauges? = nil) {
+        self.hubs = hubs.map { ($0, Answer()) }
+        self.gauges = gauges
+    }
 
     /// How often process `pid` is to say that it is alive: twice in the time after which it is taken for stuck.  Nil where nobody waits for it.
     static func interval(_ variables: ManagerVariables, of pid: pid_t) -> Duration? {
@@ -28,6 +34,7 @@ struct Watchdog {
         guard hubs.allSatisfy({ $0.answer.isGiven.load(ordering: .relaxed) || $0.hub.ended.isSet }) else {
             return false
         }
+        guard gauges?.stuckHubs.isEmpty ?? true else { return false }
         for (hub, answer) in hubs {
             answer.isGiven.store(false, ordering: .relaxed)
             hub.perform { _ in answer.isGiven.store(true, ordering: .relaxed) }

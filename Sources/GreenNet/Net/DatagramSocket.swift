@@ -1,20 +1,16 @@
 import Glibc
 
-/// Sends datagrams to unix sockets, such as those of the system's services.  Any OS thread may send.
+/// Sends datagrams to unix sockets, such as those of the system's services.  Never waits.  Any OS thread may send.
 ///
 /// Not connected: whoever reads there may go and come again meanwhile.
 package struct DatagramSocket: Sendable {
     package let descriptor: Int32
-
-    /// How long a datagram waits that may.
-    private static let patience = Duration.seconds(1)
 
     /// Throws where the process or the system has no descriptor left.
     package init() throws(Errno) {
         let result = SystemCalls.datagramSocket(family: AF_UNIX)
         if result < 0 { throw Errno(Int32(-result)) }
         descriptor = Int32(result)
-        _ = SystemCalls.setTimeLimit(descriptor, SO_SNDTIMEO, nanoseconds: DatagramSocket.patience.nanoseconds)
     }
 
     /// One that was made before.
@@ -23,12 +19,9 @@ package struct DatagramSocket: Sendable {
     package func close() { SystemCalls.close(descriptor) }
 
     /// Throws what the kernel says: EAGAIN where the receiver is slow, EMSGSIZE where it is too much for a datagram.
-    /// Where the receiver is slow, `waits` blocks the OS thread for up to a second before that.
-    package func send(
-        _ bytes: UnsafeRawBufferPointer, to address: SocketAddress, waits: Bool = false
-    ) throws(Errno) {
+    package func send(_ bytes: UnsafeRawBufferPointer, to address: SocketAddress) throws(Errno) {
         var storage = try DatagramSocket.storage(address)
-        try DatagramSocket.check(SystemCalls.send(descriptor, bytes, to: &storage, waits: waits))
+        try DatagramSocket.check(SystemCalls.send(descriptor, bytes, to: &storage))
     }
 
     /// For any size: the receiver gets an empty datagram, and with it a descriptor of a file in memory that nobody can change.

@@ -123,9 +123,9 @@ enum SystemCalls {
 
     /// A whole datagram, or nothing of it.
     static func send(
-        _ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, to storage: inout SocketAddress.Storage, waits: Bool
+        _ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, to storage: inout SocketAddress.Storage
     ) -> Int {
-        let flags = Int32(MSG_NOSIGNAL) | (waits ? 0 : Int32(MSG_DONTWAIT))
+        let flags = Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
         return withUnsafeMutablePointer(to: &storage) { storage in
             retrying {
                 Glibc.sendto(
