@@ -49,3 +49,15 @@ let package = Package(
         ),
     ]
 )
+
+// Small programs to read first; their tests run them.  Nobody who depends on the package builds them.
+let examples = [
+    "ChatServer", "PortForwarder", "ImageDownloads", "ProducersAndConsumers", "PingPong", "GeneratorPipeline",
+]
+package.targets += examples.map { name in
+    .executableTarget(name: name, dependencies: ["GreenNet"], path: "Examples/\(name)", swiftSettings: strict)
+}
+package.targets.append(
+    .testTarget(
+        name: "ExamplesTests", dependencies: ["GreenNet", "TestSupport"] + examples.map { .byName(name: $0) },
+        swiftSettings: strict))

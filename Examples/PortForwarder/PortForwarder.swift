@@ -1,0 +1,38 @@
+// A port forwarder: whoever connects here talks to a service elsewhere.
+//
+// Shows both directions of a connection at once, in a group that ends as a whole: where one side breaks off, the other is closed too, and nothing
+// is left behind.
+//
+//     swift run PortForwarder 7000 example.org 80          # and in another terminal: nc 127.0.0.1 7000
+
+import Glibc
+import GreenNet
+
+@main struct PortForwarder {
+    static func main() throws {
+        let words = CommandLine.arguments
+        guard words.count == 4, let port = UInt16(words[1]), let targetPort = UInt16(words[3]) else {
+            print("usage: PortForwarder PORT TARGET-HOST TARGET-PORT")
+            exit(64)
+        }
+        let listener = try Listener(on: SocketAddress(ip: "127.0.0.1", port: port)!)
+        let server = StreamServer(listener, onFailure: { print("\($0.peer): \($1)") }) { client in
+            let target = try Connection.connect(toHost: words[2], port: targetPort, until: .after(.seconds(5)))
+            try withGreenGroup { group in
+                group.spawn { try forward(from: client, to: target) }
+                group.spawn { try forward(from: target, to: client) }
+            }
+        }
+        server.start()
+        print("\(listener.address) leads to \(words[2]):\(targetPort)")
+        fflush(nil)
+        _ = try SignalWatcher(SIGINT, SIGTERM).wait()
+        try server.drain(until: .after(.seconds(2)))
+    }
+
+    /// One direction, up to the end of its stream, which is passed on like everything before it.
+    private static func forward(from source: Connection, to sink: Connection) throws {
+        while let bytes = try source.receive() { try sink.sendAll(bytes) }
+        try sink.shutdownSending()
+    }
+}

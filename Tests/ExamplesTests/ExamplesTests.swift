@@ -1,0 +1,131 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+/// The programs that a newcomer reads first, run as a newcomer would.
+@Suite(.serialized) struct ExamplesTests {
+    /// Runs one that ends by itself, and returns what it has printed.
+    private func lines(of name: String) throws -> [String] {
+        let result = try Program.run(Program.built(name), within: .seconds(30))
+        #expect(result.exit == .status(0))
+        #expect(result.error == "")
+        return result.output.split(separator: "\n").map(String.init)
+    }
+
+    /// Runs a server while `body` uses the port that its first line tells; then ends it with TERM.
+    private func whileServing(
+        _ name: String, _ arguments: [String], _ body: @escaping (UInt16) throws -> Void
+    ) throws {
+        let server = try Program(Program.built(name, arguments))
+        defer { server.end() }
+        let line = server.standardOutput.waitForLine(containing: "127.0.0.1:", within: .seconds(20))
+        let address = try #require(line?.split(separator: " ").first { $0.hasPrefix("127.0.0.1:") })
+        try body(#require(UInt16(address.dropFirst("127.0.0.1:".count))))
+        server.send(SIGTERM)
+        try #expect(server.waitForExit() == .status(0))
+        #expect(server.standardError.textToEnd() == "")
+    }
+
+    // MARK: Those that end by themselves
+
+    @Test func `ping and pong strike in turn, and the last stroke ends the game`() throws {
+        try #expect(
+            lines(of: "PingPong")
+                == ["ping 0", "  pong 1", "ping 2", "  pong 3", "ping 4", "  pong 5", "6 strokes"])
+    }
+
+    @Test func `the pipeline of generators gives the first prime twins`() throws {
+        let twins = [3, 5, 11, 17, 29, 41, 59, 71].map { "\($0) and \($0 + 2)" }
+        try #expect(lines(of: "GeneratorPipeline") == twins)
+    }
+
+    @Test func `each loaf of the producers is bought by one consumer`() throws {
+        let lines = try lines(of: "ProducersAndConsumers")
+        let loaves = ["rye", "wheat", "spelt"].flatMap { name in (1...4).map { "\(name) \($0)" } }
+        let bought = lines.dropLast().compactMap { line in line.split(separator: " buys ").last.map(String.init) }
+        #expect(bought.sorted() == loaves.sorted())
+        for customer in ["Ann", "Ben"] { #expect(lines.contains { $0.hasPrefix("\(customer) buys ") }) }
+        #expect(lines.last == "sold: 12")
+    }
+
+    @Test func `all images are there in their order, and no more than three came at a time`() throws {
+        let names = ["ash", "beech", "cedar", "elm", "fir", "hazel", "larch", "oak", "pine", "yew"]
+        let expected = names.map { name in
+            let side = 10 * (name.count + "/.pgm".count)
+            return "\(name).pgm: \("P5 \(side) \(side) 255\n".count + side * side) bytes"
+        }
+        try #expect(lines(of: "ImageDownloads") == expected + ["at most 3 at a time"])
+    }
+
+    // MARK: Servers
+
+    @Test func `the forwarder passes on both directions, and the end of each`() throws {
+        try onHub {
+            let text = [UInt8]((0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 / 251) })
+            let echo = StreamServer(try Listener(on: SocketAddress(ip: "127.0.0.1", port: 0)!)) { connection in
+                while let bytes = try connection.receive() { try connection.sendAll(bytes) }
+                try connection.sendAll(Array("the end".utf8))
+            }
+            echo.start()
+            let port = echo.listeners[0].address.port!
+            try whileServing("PortForwarder", ["0", "localhost", "\(port)"]) { forwarder in
+                let connection = try client(of: forwarder)
+                try withGreenGroup { group in
+                    group.spawn {
+                        try connection.sendAll(text)
+                        try connection.shutdownSending()
+                    }
+                    try #expect(connection.receive(exactly: text.count, until: .after(.seconds(10))) == text)
+                }
+                try #expect(connection.receive(exactly: 100, until: .after(.seconds(10))) == Array("the end".utf8))
+            }
+            try echo.stop()
+        }
+    }
+
+    @Test func `what a guest of the chat writes, the others read`() throws {
+        try whileServing("ChatServer", ["0"]) { port in
+            try onHub {
+                let ann = try Guest("Ann", port)
+                let ben = try Guest("Ben", port)
+                try ann.expect("Ben is here")
+                try ann.say("hello")
+                try ben.expect("Ann: hello")
+                try ben.say("hello yourself")
+                // Not what she has said herself.
+                try ann.expect("Ben: hello yourself")
+                ben.connection.close()
+                try ann.expect("Ben is gone")
+                let other = try client(of: port)
+                try other.sendAll(Array("Ann\n".utf8))
+                let answer = try other.receive(exactly: 1000, until: .after(.seconds(10)))
+                #expect(String(decoding: answer, as: UTF8.self) == "What is your name?\nThat one is here already.\n")
+            }
+        }
+    }
+}
+
+private func client(of port: UInt16) throws -> Connection {
+    try Connection.connect(to: SocketAddress(ip: "127.0.0.1", port: port)!, until: .after(.seconds(10)))
+}
+
+/// One who chats.
+private struct Guest {
+    let connection: Connection
+
+    init(_ name: String, _ port: UInt16) throws {
+        connection = try client(of: port)
+        try expect("What is your name?")
+        try say(name)
+        try expect("\(name) is here")
+    }
+
+    func say(_ line: String) throws { try connection.sendAll(Array("\(line)\n".utf8)) }
+
+    /// This comes next, and nothing before it.
+    func expect(_ line: String) throws {
+        let bytes = try connection.receive(exactly: line.utf8.count + 1, until: .after(.seconds(10)))
+        #expect(String(decoding: bytes, as: UTF8.self) == "\(line)\n")
+    }
+}
