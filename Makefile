@@ -85,6 +85,10 @@ FUZZ_SECONDS ?= 600
 fuzz: setup ## throw bytes at what reads bytes from outside, FUZZ_SECONDS for each
 	Scripts/fuzz.sh $(FUZZ_SECONDS)
 
+.PHONY: docs
+docs: setup ## build GreenNet's documentation into .build/docs, warnings being errors
+	Scripts/docs.sh
+
 check: ## do all that CI does
 	Scripts/check.sh
 

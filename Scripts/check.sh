@@ -13,6 +13,7 @@ step() {
 step make format-check
 step make check-units
 step make --keep-going test
+step make docs
 step make fuzz FUZZ_SECONDS=5
 step Scripts/check-man.sh
 

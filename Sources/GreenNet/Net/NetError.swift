@@ -5,8 +5,11 @@ public struct NetError: Error, Hashable, Sendable {
     /// The system call, under the name that strace shows; or what a connection's own context could not be had from: `fork`, `mmap` of a
     /// stack, `pthread_create`.
     public enum Call: String, Sendable {
+        /// The system call of that name.
         case accept, bind, connect, getsockname, listen, read, recv, send, setsockopt, shutdown, socket, unlink, write
+        /// A connection's own context, a process or a stack, could not be had from this system call.
         case fork, mmap
+        /// A connection's own context, an OS thread, could not be had.
         case threadCreate = "pthread_create"
     }
 

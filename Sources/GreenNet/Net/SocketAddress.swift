@@ -2,7 +2,9 @@ import Glibc
 
 /// Where a socket is reached: `127.0.0.1:8080`, `[::1]:8080`, or the path of a unix socket.
 public enum SocketAddress: Hashable, Sendable {
+    /// An IPv4 address and a port.
     case ipv4(IPv4, port: UInt16)
+    /// An IPv6 address and a port.
     case ipv6(IPv6, port: UInt16)
     /// A path, an abstract name with `@` in front, or nothing for a client that has no name of its own.
     case unix(path: String)

@@ -40,6 +40,7 @@ public class AnyGreenlet: Waitable {
         case starting
         /// Waits for its turn.
         case ready
+        /// It is the one that asks.
         case running
         /// Parked in a call that waits.
         case waiting

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Builds GreenNet's documentation into .build/docs/GreenNet.doccarchive.  A warning, a public declaration without a comment and an example that
+# doesn't compile are errors.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+catalogue=Sources/GreenNet/GreenNet.docc
+output=.build/docs
+symbols=$output/symbols
+archive=$output/GreenNet.doccarchive
+
+fail() {
+    printf 'docs: %s\n' "$*" >&2
+    exit 1
+}
+
+swift build --target GreenNet
+products=$(swift build --show-bin-path)
+target=$(swift -print-target-info | sed -n 's/.*"unversionedTriple": "\(.*\)".*/\1/p')
+# What it takes to import GreenNet.
+modules=(
+    -I "$products/Modules" -Xcc "-fmodule-map-file=$products/CGreenContext.build/module.modulemap"
+    -Xcc -fmodule-map-file=Sources/CLibev/module.modulemap
+)
+
+extract_symbols() {
+    swift-symbolgraph-extract -module-name GreenNet "${modules[@]}" -target "$target" \
+        -minimum-access-level public -skip-synthesized-members -pretty-print -output-dir "$symbols"
+}
+
+# A symbol's own lines are indented by six in the printed form; its path stands behind its comment, where it has one.
+check_comments() {
+    local bare
+    bare=$(awk '
+        /^    \{/ { path = ""; documented = 0 }
+        /^      "docComment"/ { documented = 1 }
+        /^      "pathComponents"/ { inside = 1; next }
+        inside && /\]/ { inside = 0 }
+        inside { gsub(/[ ",]/, ""); path = path "." $0 }
+        /^    \}/ && path != "" && !documented { print "  " substr(path, 2) }
+    ' "$symbols/GreenNet.symbols.json")
+    [[ -z $bare ]] || fail $'public, and without a comment:\n'"$bare"
+}
+
+# Each block marked as Swift in the articles is a whole program.
+check_examples() {
+    local article example
+    rm -rf "$output/examples"
+    for article in "$catalogue"/*.md; do
+        mkdir -p "$output/examples/$(basename "$article" .md)"
+        awk -v directory="$output/examples/$(basename "$article" .md)" '
+            /^```swift$/ { file = sprintf("%s/%d.swift", directory, ++count); next }
+            /^```$/ { file = "" }
+            file { print > file }
+        ' "$article"
+    done
+    for example in "$output"/examples/*/*.swift; do
+        swiftc -typecheck -swift-version 6 -warnings-as-errors "${modules[@]}" "$example" || fail "$example does not compile"
+    done
+}
+
+rm -rf "$output"
+mkdir -p "$symbols"
+extract_symbols
+check_comments
+check_examples
+docc convert "$catalogue" --additional-symbol-graph-dir "$symbols" --output-path "$archive" --warnings-as-errors \
+    --fallback-display-name GreenNet --fallback-bundle-identifier GreenNet
+printf 'The documentation is in %s; `docc preview %s --additional-symbol-graph-dir %s` shows it.\n' \
+    "$archive" "$catalogue" "$symbols"
