@@ -90,6 +90,15 @@ public final class StreamServer {
         }
     }
 
+    /// Accepts nobody from when it returns until the next `start()`; whoever connects meanwhile waits in the kernel's queue.  Open connections go on.
+    /// Throws when killed or when an enclosing time limit is over.
+    public func pauseAccepting() throws(WaitError) {
+        // The listener is free for others once they have ended.
+        let ending = acceptors
+        _ = try killAll(ending)
+        acceptors = []
+    }
+
     /// Accepts in the calling context itself, until a listener is closed or asked to stop: on an OS thread that has no hub.  One
     /// connection from each listener in turn, since it may be served on the spot, and the clients of the others wait meanwhile.
     package func acceptHere() throws(WaitError) {

@@ -89,6 +89,29 @@ public final class GreenPool {
         return outputs
     }
 
+    /// What `transform` ends with for each item, value or error, in the order of the items, each as it is asked for.
+    ///
+    /// An error ends its own item only.  At most `limit` calls are begun whose ends were not taken yet, so that whoever takes them slowly bounds what is
+    /// begun.  Dropped or closed before the end, it kills those that run.  Not for members of the pool.
+    public func iterate<Item, Output>(
+        _ items: some Sequence<Item>, _ transform: @escaping (Item) throws -> Output
+    ) -> Generator<Result<Output, any Error>, Void> {
+        Generator { out in
+            var begun = Ring<Greenlet<Output>>()
+            defer { while let greenlet = begun.popFirst() { greenlet.kill() } }
+            func giveFirst() throws {
+                // It stays in the ring while it runs, to be killed with the others.
+                try begun.peek!.join()
+                try out.yield(begun.popFirst()!.result!)
+            }
+            for item in items {
+                if begun.count > 0, begun.count == self.limit { try giveFirst() }
+                begun.append(try self.spawn { try transform(item) })
+            }
+            while begun.count > 0 { try giveFirst() }
+        }
+    }
+
     /// Calls `body` with each item, in green threads of the pool, and returns when all calls have.  Errors are as `map` has them.
     public func forEach<Item>(_ items: some Sequence<Item>, _ body: @escaping (Item) throws -> Void) throws {
         if members[ObjectIdentifier(Greenlet.current)] != nil {

@@ -51,6 +51,29 @@ struct StreamServerTests {
         }
     }
 
+    @Test func `paused, it serves those who are there and nobody else, until it is started again`() throws {
+        try onHub {
+            let server = StreamServer(try Listener(on: loopback)) { try echo($0) }
+            server.start()
+            let first = try Peer(connectedTo: server.listeners[0].address)
+            first.write(pattern(10))
+            #expect(try first.read(exactly: 10) == pattern(10))
+            var latecomers: [Peer] = []
+            for round in 1...2 {
+                try server.pauseAccepting()
+                let late = try Peer(connectedTo: server.listeners[0].address)
+                latecomers.append(late)
+                late.write(pattern(10))
+                first.write(pattern(20))
+                #expect(try first.read(exactly: 20) == pattern(20))
+                #expect(server.openConnections == round)
+                server.start()
+                #expect(try late.read(exactly: 10) == pattern(10))
+            }
+            try server.stop()
+        }
+    }
+
     @Test func `a server that was started and that nobody holds goes on`() throws {
         try onHub {
             let listener = try Listener(on: loopback)

@@ -45,6 +45,58 @@ struct GreenPoolTests {
         }
     }
 
+    @Test func `iterate gives the end of each call in the order of the items, and goes on after an error`() throws {
+        try onHub {
+            let pool = GreenPool(limit: 3)
+            let ends = pool.iterate([3, 0, 2, 1]) { number in
+                for _ in 0..<number { try Greenlet.yield() }
+                if number == 0 { throw Failure(0) }
+                return 1.0 / Double(number)
+            }
+            try #expect(ends.next()?.get() == 1.0 / 3)
+            let failed = try #require(try ends.next())
+            #expect(throws: Failure(0)) { try failed.get() }
+            try #expect(ends.next()?.get() == 1.0 / 2)
+            try #expect(ends.next()?.get() == 1.0)
+            try #expect(ends.next() == nil)
+            #expect(pool.free == 3)
+        }
+    }
+
+    @Test(arguments: [1, 2, 5])
+    func `iterate begins no more than the limit ahead of whoever takes`(limit: Int) throws {
+        try onHub {
+            let pool = GreenPool(limit: limit)
+            var (begun, taken) = (0, 0)
+            for end in pool.iterate(0..<20, { number in (begun += 1, number).1 }) {
+                try #expect(end.get() == taken)
+                taken += 1
+                for _ in 0..<10 { try Greenlet.yield() }
+                #expect(begun <= taken + limit)
+            }
+            #expect(taken == 20 && begun == 20)
+        }
+    }
+
+    @Test func `iterate left before its end kills those that run`() throws {
+        try onHub {
+            let pool = GreenPool(limit: 2)
+            let never = GreenEvent()
+            do {
+                let ends = pool.iterate(0..<10) { number in
+                    if number > 0 { try never.wait() }
+                }
+                _ = try ends.next()
+                #expect(pool.count > 0)
+            }
+            try #expect(pool.join(until: .after(.seconds(10))))
+            // Killed while it waits for one of them, too.
+            let ends = pool.iterate(0..<10) { _ in try never.wait() }
+            #expect(throws: TimedOut.self) { try withTimeout(.milliseconds(2)) { _ = try ends.next() } }
+            try #expect(pool.join(until: .after(.seconds(10))))
+        }
+    }
+
     @Test func `a pool of none is always full`() throws {
         try onHub {
             let pool = GreenPool(limit: 0)
