@@ -50,6 +50,10 @@ public final class RemoteResult<Value: Sendable>: Sendable {
     /// From a green thread of any hub.  Throws when killed or when an enclosing time limit is over, unless something was given before.
     @discardableResult
     public func wait(until deadline: Deadline = .never) throws(WaitError) -> Bool {
+        try wait(for: .remote, until: deadline)
+    }
+
+    func wait(for kind: WaitKind, until deadline: Deadline) throws(WaitError) -> Bool {
         if isSet { return true }
         let waiter = RemoteWaiter()
         withState { $0.waiters.append(waiter) }
@@ -58,7 +62,7 @@ public final class RemoteResult<Value: Sendable>: Sendable {
             withState { $0.waiters.removeAll { $0 === waiter } }
         }
         while !isSet {
-            guard let error = waiter.park(until: deadline), !isSet else { continue }
+            guard let error = waiter.park(for: kind, until: deadline), !isSet else { continue }
             if error == .deadlinePassed { return false }
             throw error
         }

@@ -13,9 +13,9 @@ class RemoteWaiter: @unchecked Sendable {
     }
 
     /// Parks whoever waits, the running green thread, until somebody wakes it, which may be for nothing.
-    final func park(until deadline: Deadline) -> WaitError? {
+    final func park(for kind: WaitKind = .remote, until deadline: Deadline) -> WaitError? {
         let thread = thread!
-        return thread.error(after: thread.wait(for: .remote, until: deadline))
+        return thread.error(after: thread.wait(for: kind, until: deadline))
     }
 
     /// Once nothing is waited for any more.

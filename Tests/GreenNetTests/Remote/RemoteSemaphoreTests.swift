@@ -1,0 +1,79 @@
+import TestSupport
+import Testing
+
+@testable import GreenNet
+
+struct RemoteSemaphoreTests {
+    @Test func `so many permits are there for all hubs together, and no more`() throws {
+        try onHub {
+            let semaphore = RemoteSemaphore(2)
+            try semaphore.acquire()
+            #expect(semaphore.tryAcquire())
+            #expect(semaphore.available == 0)
+            let other = OSThread {
+                defer { Hub.current.close() }
+                #expect(!semaphore.tryAcquire())
+                try #expect(!semaphore.acquire(until: .now))
+                try #expect(!semaphore.acquire(until: .after(.milliseconds(2))))
+            }
+            try other.value()
+            semaphore.release()
+            try #expect(semaphore.acquire(until: .now))
+        }
+    }
+
+    @Test func `an OS thread that waits gets it soon after the release`() throws {
+        try onHub {
+            let semaphore = RemoteSemaphore()
+            let waits = RemoteResult<Void>()
+            try semaphore.acquire()
+            let other = OSThread {
+                defer { Hub.current.close() }
+                waits.set(())
+                try #expect(semaphore.acquire(until: .after(.seconds(60))))
+            }
+            try waits.value()
+            let length = try elapsed {
+                semaphore.release()
+                try other.value()
+            }
+            #expect(length < slack)
+            #expect(semaphore.available == 0)
+        }
+    }
+
+    @Test func `one that was late or killed leaves no trace`() throws {
+        try onHub {
+            let semaphore = RemoteSemaphore(0)
+            try #expect(!semaphore.acquire(until: .after(.milliseconds(2))))
+            #expect(throws: TimedOut.self) { try withTimeout(.milliseconds(2)) { try semaphore.acquire() } }
+            let killed = spawn { try semaphore.acquire() }
+            try Greenlet.yield()
+            killed.kill()
+            #expect(throws: GreenletExit()) { try killed.value() }
+            semaphore.release()
+            #expect(semaphore.available == 1)
+        }
+    }
+
+    @Test func `OS threads that contend for one permit all finish, and never two have it`() throws {
+        try onHub(.seconds(60)) {
+            let semaphore = RemoteSemaphore()
+            let count = Unguarded()
+            let rounds = Sanitizer.active == .none ? 10_000 : 500
+            let threads = (0..<2).map { _ in
+                OSThread {
+                    defer { Hub.current.close() }
+                    for _ in 0..<rounds { try semaphore.withPermit { count.value += 1 } }
+                }
+            }
+            for thread in threads { try thread.value() }
+            #expect(count.value == 2 * rounds)
+        }
+    }
+}
+
+/// Guarded by the semaphore of the test that uses it.
+private final class Unguarded: @unchecked Sendable {
+    var value = 0
+}
