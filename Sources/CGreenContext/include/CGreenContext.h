@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -178,6 +179,15 @@ void green_close_all_but(int lowest, const int *kept, size_t count);
 
 /// ppoll for ever, with `mask` as the signal mask meanwhile.  -1 with errno set.
 int green_wait(struct pollfd *wanted, size_t count, const sigset_t *mask);
+
+/// pidfd_open: readable once the process has ended, and closed on exec.  -1 with errno set; ENOSYS before Linux 5.3.
+int green_process_handle(pid_t process);
+
+/// Whatever else is open from `lowest` on, the program that is started doesn't get.
+int green_spawn_closing_from(posix_spawn_file_actions_t *actions, int lowest);
+
+/// `environ`, which Swift can't see without a race.
+char **green_environment(void);
 
 /// timerfd_create on the monotonic clock, non-blocking and closed on exec.  -1 with errno set.
 int green_timer_open(void);

@@ -286,6 +286,29 @@ enum SystemCalls {
     }
 
     static func sealedFile(_ bytes: UnsafeRawBufferPointer) -> Int { retrying { Int(GNU.sealedFile(bytes)) } }
+
+    // MARK: Child processes
+
+    /// Two ends, closed on exec; this process's own does not block.
+    static func socketPair() throws(Errno) -> (own: Int32, child: Int32) {
+        var ends: [Int32] = [-1, -1]
+        let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+        let result = retrying { Int(Glibc.socketpair(AF_UNIX, kind, 0, &ends)) }
+        if result < 0 { throw Errno(Int32(-result)) }
+        _ = Glibc.fcntl(ends[0], F_SETFL, O_NONBLOCK)
+        return (ends[0], ends[1])
+    }
+
+    /// A descriptor that is readable once the child has ended.
+    static func processHandle(_ pid: pid_t) -> Int { retrying { Int(GNU.processHandle(pid)) } }
+
+    static func signal(_ pid: pid_t, _ number: Int32) { _ = Glibc.kill(pid, number) }
+
+    /// The status of a child that has ended; nil where somebody else has it.
+    static func collectChild(_ pid: pid_t) -> Int32? {
+        var status: Int32 = 0
+        return retrying { Int(Glibc.waitpid(pid, &status, 0)) } == Int(pid) ? status : nil
+    }
 }
 
 extension timespec {

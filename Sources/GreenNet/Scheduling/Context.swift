@@ -169,6 +169,14 @@ enum GNU {
         green_sealed_file(bytes.baseAddress, bytes.count)
     }
 
+    static func processHandle(_ pid: pid_t) -> Int32 { green_process_handle(pid) }
+
+    static func close(from lowest: Int32, in actions: inout posix_spawn_file_actions_t) {
+        _ = green_spawn_closing_from(&actions, lowest)
+    }
+
+    static var environment: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? { green_environment() }
+
     static func timer() -> Int32 { green_timer_open() }
 
     static func setTimer(_ descriptor: Int32, _ moment: Int64) -> Int32 { green_timer_set(descriptor, moment) }

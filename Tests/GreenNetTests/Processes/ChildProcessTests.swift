@@ -1,0 +1,146 @@
+import Glibc
+import TestSupport
+import Testing
+
+@testable import GreenNet
+
+// That no descriptor is left after any of these, `onHub` sees to.
+struct ChildProcessTests {
+    private func shell(_ script: String, _ body: (ChildProcess) throws -> Void) throws {
+        try withChild("sh", ["-c", script], body)
+    }
+
+    @Test func `a program's end is told by its number or its signal`() throws {
+        try onHub {
+            try shell("exit 0") { child in try #expect(child.wait() == .status(0)) }
+            try shell("exit 7") { child in
+                try #expect(child.wait() == .status(7))
+                try #expect(child.wait(until: .now) == .status(7))
+            }
+            try shell("kill -TERM $$") { child in try #expect(child.wait() == .signal(SIGTERM)) }
+        }
+    }
+
+    @Test func `a program that isn't there is an error, each time, and leaves nothing open`() throws {
+        try onHub {
+            for _ in 0..<7 {
+                let error = #expect(throws: ChildError.self) { try withChild("/no/such/program") { _ in } }
+                #expect(error == ChildError(program: "/no/such/program", errno: Errno(ENOENT)))
+                #expect(error?.description == "/no/such/program: ENOENT")
+            }
+            #expect(throws: ChildError.self) { try withChild("no-such-program-in-path") { _ in } }
+            #expect(throws: ChildError.self) { try withChild("true\0") { _ in } }
+        }
+    }
+
+    @Test func `it reads, answers and complains on three streams`() throws {
+        try onHub {
+            try shell("read word; echo got $word; echo complains >&2; read rest || echo the end") { child in
+                try child.input.sendAll(Array("one\n".utf8))
+                try #expect(text(child.output, "got one\n".count) == "got one\n")
+                try #expect(text(child.errorOutput, "complains\n".count) == "complains\n")
+                try child.input.shutdownSending()
+                try #expect(text(child.output, 100) == "the end\n")
+                try #expect(child.wait() == .status(0))
+            }
+        }
+    }
+
+    @Test func `run gives it what to read, and returns all that it writes`() throws {
+        try onHub {
+            let bytes = (0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 / 253) }
+            let result = try ChildProcess.run("sh", ["-c", "cat; echo done >&2; exit 4"], input: bytes)
+            #expect(result.exit == .status(4))
+            #expect(result.output == bytes)
+            #expect(result.errorOutput == Array("done\n".utf8))
+        }
+    }
+
+    @Test func `a program need not read what it is given`() throws {
+        try onHub {
+            let result = try ChildProcess.run("true", input: [UInt8](repeating: 1, count: 4 << 20))
+            #expect(result.exit == .status(0))
+        }
+    }
+
+    @Test func `much that is read late comes as it was written, and the hub goes on meanwhile`() throws {
+        try onHub {
+            try shell("head -c 1000000 /dev/zero") { child in
+                #expect(throws: WaitError.deadlinePassed) { try child.wait(until: .after(.milliseconds(20))) }
+                let all = try child.output.receive(exactly: 2_000_000)
+                #expect(all == [UInt8](repeating: 0, count: 1_000_000))
+                try #expect(child.wait() == .status(0))
+            }
+        }
+    }
+
+    @Test func `one that still runs when the body ends is killed and collected`() throws {
+        try onHub {
+            var pid: pid_t = 0
+            try shell("exec sleep 1000") { pid = $0.pid }
+            #expect(kill(pid, 0) < 0)
+            #expect(throws: Failure(1)) {
+                try shell("exec sleep 1000") { child in
+                    pid = child.pid
+                    throw Failure(1)
+                }
+            }
+            #expect(kill(pid, 0) < 0)
+        }
+    }
+
+    @Test func `a kill or a limit of who waits ends the child too`() throws {
+        try onHub {
+            var pids: [pid_t] = []
+            let wait = { (child: ChildProcess) in
+                pids.append(child.pid)
+                _ = try child.wait()
+            }
+            #expect(throws: TimedOut.self) {
+                try withTimeout(.milliseconds(5)) { try shell("exec sleep 1000", wait) }
+            }
+            let killed = spawn { try shell("exec sleep 1000", wait) }
+            while pids.count < 2 { try Greenlet.yield() }
+            killed.kill()
+            #expect(throws: GreenletExit()) { try killed.value() }
+            for pid in pids { #expect(kill(pid, 0) < 0) }
+        }
+    }
+
+    @Test func `several may wait for one, and a signal ends it for all`() throws {
+        try onHub {
+            try shell("exec sleep 1000") { child in
+                let waiters = (0..<3).map { _ in spawn { try child.wait() } }
+                try Greenlet.yield()
+                child.send(SIGINT)
+                for waiter in waiters { try #expect(waiter.value() == .signal(SIGINT)) }
+                // Its number may be somebody else's by now.
+                child.send(SIGKILL)
+            }
+        }
+    }
+
+    @Test func `it gets no descriptors but three, and the environment that it is given`() throws {
+        try onHub {
+            let numbers = try ChildProcess.run("sh", ["-c", "ls /proc/$$/fd"])
+            #expect(String(decoding: numbers.output, as: UTF8.self) == "0\n1\n2\n")
+            let given = try ChildProcess.run("/usr/bin/env", environment: ["A": "b c"])
+            #expect(String(decoding: given.output, as: UTF8.self) == "A=b c\n")
+            let inherited = try ChildProcess.run("sh", ["-c", "echo $PATH"])
+            #expect(inherited.output != Array("\n".utf8))
+        }
+    }
+
+    @Test func `a hundred at once`() throws {
+        try onHub {
+            let exits = try GreenPool(limit: 20).map(0..<100) { number in
+                try ChildProcess.run("sh", ["-c", "exit \(number)"]).exit
+            }
+            #expect(exits == (0..<100).map { .status($0) })
+        }
+    }
+
+    private func text(_ connection: Connection, _ count: Int) throws -> String {
+        String(decoding: try connection.receive(exactly: count, until: .after(.seconds(10))), as: UTF8.self)
+    }
+}
