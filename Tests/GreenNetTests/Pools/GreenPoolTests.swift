@@ -68,7 +68,11 @@ struct GreenPoolTests {
         try onHub {
             let pool = GreenPool(limit: limit)
             var (begun, taken) = (0, 0)
-            for end in pool.iterate(0..<20, { number in (begun += 1, number).1 }) {
+            let ends = pool.iterate(0..<20) { number in
+                begun += 1
+                return number
+            }
+            for end in ends {
                 try #expect(end.get() == taken)
                 taken += 1
                 for _ in 0..<10 { try Greenlet.yield() }
