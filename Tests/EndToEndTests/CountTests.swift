@@ -27,7 +27,9 @@ extension EndToEnd {
                     try #expect(client.receive() == nil)
                     client.close()
                 }
-                let full = try server.waitForCounts { $0["open"] == 3 && $0["refused_peer_full"] == 5 }
+                let full = try server.waitForCounts {
+                    $0["open"] == 3 && $0["refused_peer_full"] == 5 && $0["bytes_out"] == $0["bytes_in"]
+                }
                 full.expectToAddUp(open: 3)
                 #expect(full["accepted"] == 23)
                 #expect(full["refused_peer_full"] == 5)
