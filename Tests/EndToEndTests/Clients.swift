@@ -12,7 +12,8 @@ extension Server {
             try Connection.connect(to: address).close()
             return true
         } catch {
-            if error.errno == Errno(ECONNREFUSED) { return false }
+            // Whoever comes in the very moment in which it closes is reset.
+            if [ECONNREFUSED, ECONNRESET].contains(error.errno?.code) { return false }
             throw error
         }
     }

@@ -226,7 +226,10 @@ extension EndToEnd {
                 let echoServer = try Program.built("echo-server")
                 let program = try Program(
                     Program.Launch(
-                        SystemdTests.activator, ["--listen=\(path)", "--fdname=echo", echoServer.path]))
+                        SystemdTests.activator,
+                        // It hands nothing else on.
+                        Sanitizer.programOptions.map { "--setenv=\($0)=\($1)" }
+                            + ["--listen=\(path)", "--fdname=echo", echoServer.path]))
                 defer { program.end() }
                 try program.waitForLine(containing: "Listening on")
                 try onHub {
