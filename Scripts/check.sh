@@ -1,13 +1,22 @@
 #!/usr/bin/env bash
 # What CI runs.  A failed step does not keep the others from running: one run shows all that is wrong.
+# The end says again what went wrong in which step, for whoever sees only the end.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 failed=()
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
 
 step() {
     printf '\n==> %s\n' "$*"
-    "$@" </dev/null || failed+=("$*")
+    "$@" </dev/null 2>&1 | tee "$logs/${*//\//-}" || failed+=("$*")
+}
+
+# What the tools write before a finding: swift-testing, compilers and make, the sanitizers, our scripts.
+findings() {
+    grep -aE '✘|error:|warning:|Error [0-9]+$|Sanitizer|Fatal|^not ok|^FAIL|were stopped' "$1" | grep -av 'known issue' |
+        cut -c 1-400 | awk '!seen[$0]++' | tail -n 40
 }
 
 step make format-check
@@ -17,9 +26,9 @@ step make docs
 step make fuzz FUZZ_SECONDS=5
 step Scripts/check-man.sh
 
-if ((${#failed[@]})); then
-    printf '\n'
-    printf 'FAILED: %s\n' "${failed[@]}"
-    exit 1
-fi
+for step in "${failed[@]}"; do
+    printf '\nFAILED: %s\n' "$step"
+    findings "$logs/${step//\//-}" || tail -n 40 "$logs/${step//\//-}"
+done
+if ((${#failed[@]})); then exit 1; fi
 printf '\nAll checks passed.\n'
