@@ -28,7 +28,7 @@ static _Thread_local green_thread *left;
 __attribute__((no_sanitize("address"))) static void resumed(green_thread *self) {
     const void *bottom = NULL;
     size_t size = 0;
-    __sanitizer_finish_switch_fiber(self->asan_fake_stack, &bottom, &size);
+    __sanitizer_finish_switch_fiber(self->sanitizer, &bottom, &size);
     if (left && !left->stack_low) {  // an OS thread's own stack: only the sanitizer knows where it lies
         left->stack_low = (void *)bottom;
         left->stack_high = (char *)bottom + size;
@@ -37,7 +37,7 @@ __attribute__((no_sanitize("address"))) static void resumed(green_thread *self) 
 
 __attribute__((no_sanitize("address"))) void green_switch(green_thread *from, green_thread *to) {
     left = from;
-    __sanitizer_start_switch_fiber(&from->asan_fake_stack, to->stack_low, (char *)to->stack_high - (char *)to->stack_low);
+    __sanitizer_start_switch_fiber(&from->sanitizer, to->stack_low, (char *)to->stack_high - (char *)to->stack_low);
     green_switch_registers(from, to);
     resumed(from);
 }
@@ -85,12 +85,12 @@ void __tsan_release(void *address);
 #define UNINSTRUMENTED __attribute__((disable_sanitizer_instrumentation))
 
 UNINSTRUMENTED void green_switch(green_thread *from, green_thread *to) {
-    __tsan_switch_to_fiber(to->tsan_fiber, 0);
+    __tsan_switch_to_fiber(to->sanitizer, 0);
     green_switch_registers(from, to);
 }
 
 _Noreturn UNINSTRUMENTED void green_switch_last(green_thread *from, green_thread *to) {
-    __tsan_switch_to_fiber(to->tsan_fiber, 0);
+    __tsan_switch_to_fiber(to->sanitizer, 0);
     green_switch_registers(from, to);
     __builtin_trap();
 }
@@ -100,12 +100,12 @@ green_entry green_sanitizer_entry(green_thread *thread, green_entry entry) {
     return entry;
 }
 void green_sanitizer_made(green_thread *thread) {
-    thread->tsan_fiber = __tsan_create_fiber(0);
+    thread->sanitizer = __tsan_create_fiber(0);
 }
-void green_sanitizer_main(green_thread *thread) { thread->tsan_fiber = __tsan_get_current_fiber(); }
+void green_sanitizer_main(green_thread *thread) { thread->sanitizer = __tsan_get_current_fiber(); }
 void green_sanitizer_freed(green_thread *thread) {
-    if (thread->tsan_fiber) __tsan_destroy_fiber(thread->tsan_fiber);
-    thread->tsan_fiber = NULL;
+    if (thread->sanitizer) __tsan_destroy_fiber(thread->sanitizer);
+    thread->sanitizer = NULL;
 }
 void green_sanitizer_locked(void *lock) { __tsan_acquire(lock); }
 void green_sanitizer_unlocking(void *lock) { __tsan_release(lock); }

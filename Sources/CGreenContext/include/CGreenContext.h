@@ -35,7 +35,7 @@ typedef struct green_thread {
     struct green_thread *next;   // in the ready queue or in `queue`; a thread is never in both
     void *hub;                   // HubState
     green_wait_queue *queue;     // it stands in, or null
-    int64_t deadline;            // of the wait under way, ns on the monotonic clock; INT64_MAX: none
+    int64_t waiting_since;       // the beginning of the loop's pass in which the wait under way began, ns
     int64_t scope_deadline;      // the nearest of the enclosing time limits; INT64_MAX: none
     uint8_t state;               // GreenState
     uint8_t wake;                // Wake: why the last wait ended
@@ -46,23 +46,23 @@ typedef struct green_thread {
     uint8_t started;             // the body has begun
     uint64_t wait_detail;        // descriptor, signal or id that `wait_kind` speaks of
 
-    // Line 1: spawning, waiting in a queue, joining.
+    // Line 1: spawning, waiting in a queue or with a deadline, joining.
+    int64_t deadline;               // of the wait under way, ns on the monotonic clock; INT64_MAX: none
     struct green_thread *previous;  // in `queue` only
     void *body;                     // AnyGreenlet, retained until the end; null: the hub's own
     void *timer;                    // TimerWatcher, made at the first wait with a deadline
     void *scopes;                   // innermost TimeoutScope
     green_wait_queue joiners;       // those who wait for the end
     struct green_thread *all_next;  // every living green thread of the hub, for dumps
-    struct green_thread *all_previous;
 
     // Line 2: cold.
+    struct green_thread *all_previous;
     uint64_t id;
     char *name;         // owned, from strdup; null: only the id
     void *slot;         // where the guard begins; null: an OS thread's own stack
     void *stack_low;    // lowest usable address
     void *stack_high;   // one past the highest usable address
-    void *asan_fake_stack;
-    void *tsan_fiber;
+    void *sanitizer;    // AddressSanitizer's fake stack or ThreadSanitizer's fiber
     void (*entry)(void *);  // AddressSanitizer's builds only
 } green_thread;
 

@@ -1,5 +1,6 @@
 extension Hub: CustomStringConvertible, CustomDebugStringConvertible {
-    /// Every green thread of the hub, a line each: name, state, what it waits for, where it was spawned.  Under each are those that it has spawned, the oldest
+    /// Every green thread of the hub, a line each: name, state, what it waits for and how long already (give or take the pass of the loop in which the wait
+    /// began), where it was spawned.  Under each are those that it has spawned, the oldest
     /// first; whose spawner has ended, stands by itself.
     public var description: String { state.dump() }
 
@@ -51,9 +52,11 @@ extension GreenThread {
         case .running: "running"
         case .ready: pointee.started == 0 ? "not begun" : "ready"
         case .ended: "ended"
-        case .parked: "waits for \(wish)"
+        case .parked: "waits for \(wish) since \(waited.inTenths) ago"
         }
     }
+
+    private var waited: Duration { Swift.max(.zero, .nowCoarse - Deadline(nanoseconds: pointee.waiting_since)) }
 
     private var wish: String {
         switch waitKind {
@@ -78,5 +81,13 @@ extension GreenThread {
         case .fiber: "a fiber to switch to it"
         case .remote: "another OS thread"
         }
+    }
+}
+
+extension Duration {
+    /// In seconds, as `12.3 s`.
+    fileprivate var inTenths: String {
+        let tenths = nanoseconds / 100_000_000
+        return "\(tenths / 10).\(tenths % 10) s"
     }
 }

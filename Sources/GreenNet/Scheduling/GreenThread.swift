@@ -32,6 +32,14 @@ enum WaitKind: UInt8 {
     }
 }
 
+/// What can end a wait besides other green threads.
+private struct WaitBounds {
+    let hasLimit: Bool
+    let comesFromOutside: Bool
+
+    var hasOutsideHelp: Bool { hasLimit || comesFromOutside }
+}
+
 extension GreenThread {
     var hub: HubPointer {
         @inline(__always) get { pointee.hub.assumingMemoryBound(to: HubState.self) }
@@ -57,43 +65,43 @@ extension GreenThread {
         in queue: UnsafeMutablePointer<WaitQueue>? = nil
     ) -> Wake {
         if isCancelled { return .cancelled }
-        let hasOutsideHelp = park(for: kind, detail, until: deadline)
+        let bounds = park(for: kind, detail, until: deadline)
         queue?.append(self)
         hub.runOthers(insteadOf: self)
-        return unpark(hasOutsideHelp)
+        return unpark(bounds)
     }
 
     /// Parks the running green thread as `wait` does, and runs `other` at once in its place, ahead of all that are ready: fibers do so.
     /// `other` is parked until somebody hands over to it.
     func handOver(to other: GreenThread) -> Wake {
         if isCancelled { return .cancelled }
-        let hasOutsideHelp = park(for: .fiber, 0, until: .never)
+        let bounds = park(for: .fiber, 0, until: .never)
         other.pointee.wake = Wake.event.rawValue
         other.state = .running
         Context.switchStack(from: self, to: other)
-        return unpark(hasOutsideHelp)
+        return unpark(bounds)
     }
 
-    /// Returns whether something besides other green threads can end the wait.
     @inline(__always)
-    private func park(for kind: WaitKind, _ detail: UInt64, until deadline: Deadline) -> Bool {
+    private func park(for kind: WaitKind, _ detail: UInt64, until deadline: Deadline) -> WaitBounds {
         let hub = hub
         precondition(self != hub.pointee.scheduler, "a call that waits, in a callback of the hub")
         let limit = Swift.min(deadline.nanoseconds, pointee.scope_deadline)
-        let hasOutsideHelp = limit != Int64.max || kind.comesFromOutside
-        if limit != Int64.max { limitWait(to: Deadline(nanoseconds: limit)) }
-        if hasOutsideHelp { hub.pointee.outsideWaits += 1 }
+        let bounds = WaitBounds(hasLimit: limit != Int64.max, comesFromOutside: kind.comesFromOutside)
+        if bounds.hasLimit { limitWait(to: Deadline(nanoseconds: limit)) }
+        if bounds.hasOutsideHelp { hub.pointee.outsideWaits += 1 }
         pointee.wait_kind = kind.rawValue
         pointee.wait_detail = detail
+        pointee.waiting_since = hub.pointee.passBegan.nanoseconds
         pointee.turns = 0
         state = .parked
-        return hasOutsideHelp
+        return bounds
     }
 
     @inline(__always)
-    private func unpark(_ hadOutsideHelp: Bool) -> Wake {
-        if hadOutsideHelp { hub.pointee.outsideWaits -= 1 }
-        pointee.deadline = Int64.max
+    private func unpark(_ bounds: WaitBounds) -> Wake {
+        if bounds.hasOutsideHelp { hub.pointee.outsideWaits -= 1 }
+        if bounds.hasLimit { pointee.deadline = Int64.max }
         return Wake(rawValue: pointee.wake)!
     }
 

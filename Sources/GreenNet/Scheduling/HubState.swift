@@ -12,6 +12,8 @@ struct HubState {
     let scheduler: GreenThread
     /// Switches left until the loop must be looked at, lest timers and other descriptors starve.
     var turnsLeft = 0
+    /// When that was done last, for those who ask how long a green thread has waited.  Not read at each wait: it would cost as much as a switch.
+    var passBegan = Deadline.nowCoarse
     /// Parked green threads that the world outside or a timer can wake.
     var outsideWaits = 0
     /// Green threads spawned and not ended.
@@ -68,6 +70,7 @@ extension HubPointer {
     func schedule() {
         while !pointee.isClosing {
             pointee.turnsLeft = Swift.max(HubState.turnsPerPass, pointee.ready.count)
+            pointee.passBegan = .nowCoarse
             if pointee.rehearsal != nil { rehearsePass() }
             pointee.pulse?.run()
             runOthers(insteadOf: pointee.scheduler)

@@ -34,6 +34,7 @@ extension Hub {
         precondition(Context.running == nil, "Hub.startVirtual() on an OS thread that has a hub")
         current.state.pointee.rehearsal = Rehearsal(random: seed.map { SplitMix(state: $0) })
         Context.virtualTime = Rehearsal.start
+        current.state.pointee.passBegan = .nowCoarse
     }
 }
 

@@ -59,6 +59,7 @@ extension HubPointer {
         let thread = try admit(greenlet)
         thread.state = .parked
         thread.pointee.wait_kind = WaitKind.fiber.rawValue
+        thread.pointee.waiting_since = pointee.passBegan.nanoseconds
     }
 
     private func admit(_ greenlet: AnyGreenlet) throws(SpawnError) -> GreenThread {

@@ -15,10 +15,19 @@ public struct Deadline: Comparable, Hashable, Sendable {
     /// This moment, read from the clock at each call; on a hub with a virtual clock, from that.
     public static var now: Deadline {
         let virtual = Context.virtualTime
-        if virtual != 0 { return Deadline(nanoseconds: virtual) }
+        return virtual != 0 ? Deadline(nanoseconds: virtual) : Deadline(clock: CLOCK_MONOTONIC)
+    }
+
+    /// `now` or some milliseconds before: the time of the kernel's last tick, which takes a fifth as long to read.
+    static var nowCoarse: Deadline {
+        let virtual = Context.virtualTime
+        return virtual != 0 ? Deadline(nanoseconds: virtual) : Deadline(clock: CLOCK_MONOTONIC_COARSE)
+    }
+
+    private init(clock: clockid_t) {
         var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Deadline(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
+        clock_gettime(clock, &time)
+        nanoseconds = Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 
     /// The moment that lies `length` from now.

@@ -86,7 +86,7 @@ struct HubTests {
                 let error = #expect(throws: WaitError.self) { try greenlets[0].join() }
                 guard case .blockedForever(let report)? = error else { return }
                 #expect(
-                    report.waiting == """
+                    report.waiting.withoutAges == """
                           green thread 1 (main): waits for the end of green thread 2
                             green thread 2 (egg): waits for the end of green thread 3, spawned at \(site):\(line + 1)
                             green thread 3 (hen): waits for the end of green thread 2, spawned at \(site):\(line + 2)
