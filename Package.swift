@@ -20,9 +20,11 @@ let package = Package(
         .systemLibrary(name: "CLibev", providers: [.apt(["libev-dev"])]),
         .target(name: "CGreenContext"),
         .target(name: "GreenNet", dependencies: ["CGreenContext", "CLibev"], swiftSettings: strict),
+        .target(name: "CUppercase"),
         .executableTarget(
             name: "EchoServer",
             dependencies: [
+                "CUppercase",
                 "GreenNet",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),

@@ -1,3 +1,5 @@
+import CUppercase
+
 /// What happens to the bytes between receiving and sending, in place.
 enum Transform: String, Sendable {
     case upper
@@ -13,13 +15,8 @@ enum Transform: String, Sendable {
 }
 
 /// ASCII a to z become A to Z; every other byte stays, whatever encoding it belongs to.
-///
-/// No branch in the loop, so that the compiler makes vectors of it.
+@inline(__always)
 func uppercase(_ bytes: UnsafeMutableRawBufferPointer) {
-    let text = bytes.assumingMemoryBound(to: UInt8.self)
-    for index in text.indices {
-        let byte = text[index]
-        let isLower: UInt8 = byte &- UInt8(ascii: "a") < 26 ? 0x20 : 0
-        text[index] = byte ^ isLower
-    }
+    guard let start = bytes.baseAddress else { return }
+    ascii_uppercase(start.assumingMemoryBound(to: UInt8.self), bytes.count)
 }
