@@ -110,7 +110,7 @@ func inParallel<R>(_ count: Int, _ body: @escaping (Int) throws -> R) throws -> 
 }
 
 /// As `eventually`, while the hub's other green threads go on.
-func eventuallyOnHub(within limit: Duration = .seconds(5), _ condition: () throws -> Bool) throws -> Bool {
+func eventuallyOnHub(within limit: Duration = .seconds(10), _ condition: () throws -> Bool) throws -> Bool {
     let deadline = Deadline.after(limit * Sanitizer.slowness)
     while try !condition() {
         if deadline.hasPassed { return false }
@@ -134,7 +134,7 @@ extension Program {
     /// As `waitForLine`, while the hub's other green threads go on.
     @discardableResult
     func waitOnHub(
-        forLineContaining text: String, count: Int = 1, within limit: Duration = .seconds(5)
+        forLineContaining text: String, count: Int = 1, within limit: Duration = .seconds(10)
     ) throws -> String {
         var lines: [String] = []
         let isThere = try eventuallyOnHub(within: limit) {

@@ -129,7 +129,7 @@ struct Server: Sendable {
 /// must end it with status 0.  Nothing of it is left, whatever happens.
 func withServer(
     _ model: ServerModel = .green, _ arguments: [String] = [],
-    limit: Duration = .seconds(30),
+    limit: Duration = .seconds(60),
     adjust: (inout Program.Launch) -> Void = { _ in },
     sourceLocation: SourceLocation = #_sourceLocation,
     _ body: @escaping @Sendable (Server) throws -> Void

@@ -76,7 +76,7 @@ struct Belongings {
 
 /// Looks at `condition` until it is true, for as long as `limit`; returns whether it became so.  Blocks the OS thread between two
 /// looks, so it is not for a hub that shall go on running.
-package func eventually(within limit: Duration = .seconds(2), _ condition: () throws -> Bool) rethrows -> Bool {
+package func eventually(within limit: Duration = .seconds(10), _ condition: () throws -> Bool) rethrows -> Bool {
     let deadline = Deadline.after(limit * Sanitizer.slowness)
     while true {
         if try condition() { return true }

@@ -39,7 +39,7 @@ package final class ManagerSocket: Sendable {
     }
 
     /// Waits for the next datagram, while the hub's other green threads go on.
-    package func wait(within limit: Duration = .seconds(5)) throws -> String {
+    package func wait(within limit: Duration = .seconds(10)) throws -> String {
         let deadline = Deadline.after(limit * Sanitizer.slowness)
         while true {
             if let datagram = next() { return datagram }

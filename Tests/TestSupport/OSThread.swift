@@ -23,7 +23,7 @@ package final class OSThread<R: Sendable>: Sendable {
     }
 
     /// Waits for its end, that of thread-specific values included.  Nil where it is still running after `limit`.
-    package func result(within limit: Duration = .seconds(30)) -> Result<R, any Error>? {
+    package func result(within limit: Duration = .seconds(60)) -> Result<R, any Error>? {
         guard let result = outcome.take(within: limit) else {
             release { pthread_detach($0) }
             return nil
@@ -34,7 +34,7 @@ package final class OSThread<R: Sendable>: Sendable {
 
     /// Waits for its end, and returns or throws as `body` did.
     @discardableResult
-    package func value(within limit: Duration = .seconds(30)) throws -> R {
+    package func value(within limit: Duration = .seconds(60)) throws -> R {
         guard let result = result(within: limit) else { throw Stuck() }
         return try result.get()
     }
@@ -113,7 +113,7 @@ package final class Handoff<Value: Sendable>: @unchecked Sendable {
     }
 
     /// Waits for the value; nil where none has come after `limit`.
-    package func take(within limit: Duration = .seconds(30)) -> Value? {
+    package func take(within limit: Duration = .seconds(60)) -> Value? {
         let end = Deadline.after(limit).nanoseconds
         var moment = timespec(tv_sec: Int(end / 1_000_000_000), tv_nsec: Int(end % 1_000_000_000))
         pthread_mutex_lock(lock)

@@ -9,7 +9,7 @@ import Testing
 /// After `limit` it prints the green threads of the stuck hub, records an issue and throws `Stuck`, so that a hang is a failed test.
 @discardableResult
 package func onHub<R: Sendable>(
-    _ limit: Duration = .seconds(30),
+    _ limit: Duration = .seconds(60),
     sourceLocation: SourceLocation = #_sourceLocation,
     _ body: @escaping @Sendable () throws -> R
 ) throws -> R {
@@ -30,7 +30,7 @@ package func onHub<R: Sendable>(
 /// behind when it ends is looked for all the same.
 @discardableResult
 package func onOSThread<R: Sendable>(
-    _ limit: Duration = .seconds(30),
+    _ limit: Duration = .seconds(60),
     whenStuck dump: @escaping @Sendable () -> String = { "" },
     sourceLocation: SourceLocation = #_sourceLocation,
     _ body: @escaping @Sendable () throws -> R
@@ -53,7 +53,7 @@ package struct Stuck: Error {
 /// Green threads that are about to end (killed, say) may do so first.
 func expectNoGreenThreads(_ sourceLocation: SourceLocation) {
     do throws(WaitError) {
-        try Hub.current.run(until: .after(.seconds(1)))
+        try Hub.current.run(until: .after(.seconds(2)))
     } catch {
         Issue.record("the test left green threads behind:\n\(Hub.current.description)", sourceLocation: sourceLocation)
     }

@@ -4,7 +4,7 @@ import Testing
 /// As `onHub`, with a virtual clock: sleeps of hours take no time.
 @discardableResult
 package func onVirtualHub<R: Sendable>(
-    seed: UInt64? = nil, _ limit: Duration = .seconds(30), sourceLocation: SourceLocation = #_sourceLocation,
+    seed: UInt64? = nil, _ limit: Duration = .seconds(60), sourceLocation: SourceLocation = #_sourceLocation,
     _ body: @escaping @Sendable () throws -> R
 ) throws -> R {
     try onOSThread(limit, sourceLocation: sourceLocation) {

@@ -74,7 +74,7 @@ package final class Program: Sendable {
 
     /// Runs it to its end.
     package static func run(
-        _ launch: Launch, within limit: Duration = .seconds(10)
+        _ launch: Launch, within limit: Duration = .seconds(20)
     ) throws -> (exit: Exit, output: String, error: String) {
         let program = try Program(launch)
         defer { program.end() }
@@ -90,7 +90,7 @@ package final class Program: Sendable {
 
     /// Throws, with all it has written on standard error, where it still runs after `limit`.
     @discardableResult
-    package func waitForExit(within limit: Duration = .seconds(10)) throws -> Exit {
+    package func waitForExit(within limit: Duration = .seconds(20)) throws -> Exit {
         let hasEnded = eventually(within: limit) {
             // It may have more to say than a pipe holds.
             standardOutput.collect()
@@ -134,7 +134,7 @@ package final class Program: Sendable {
 
     /// Waits for a whole line on standard error, and returns it.
     @discardableResult
-    package func waitForLine(containing text: String, within limit: Duration = .seconds(10)) throws -> String {
+    package func waitForLine(containing text: String, within limit: Duration = .seconds(20)) throws -> String {
         guard let line = standardError.waitForLine(containing: text, within: limit) else {
             throw failure("no line with '\(text)' within \(limit)")
         }

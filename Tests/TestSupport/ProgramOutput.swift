@@ -47,7 +47,7 @@ package final class ProgramOutput: Sendable {
     }
 
     /// All that was written by the program, which has ended, and by those who have inherited the pipe of it.
-    package func bytesToEnd(within limit: Duration = .seconds(2)) -> [UInt8] {
+    package func bytesToEnd(within limit: Duration = .seconds(10)) -> [UInt8] {
         _ = eventually(within: limit) {
             state.withLock { state in
                 ProgramOutput.collect(&state)
@@ -57,7 +57,7 @@ package final class ProgramOutput: Sendable {
         return bytes
     }
 
-    package func textToEnd(within limit: Duration = .seconds(2)) -> String {
+    package func textToEnd(within limit: Duration = .seconds(10)) -> String {
         String(decoding: bytesToEnd(within: limit), as: UTF8.self)
     }
 

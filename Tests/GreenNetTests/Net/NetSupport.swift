@@ -169,7 +169,7 @@ func option(_ descriptor: Int32, level: Int32, _ name: Int32) -> Int32 {
 
 /// Looks at `condition` until it holds, and lets the other green threads run between two looks.
 func waitUntil(
-    within limit: Duration = .seconds(5), sourceLocation: SourceLocation = #_sourceLocation,
+    within limit: Duration = .seconds(10), sourceLocation: SourceLocation = #_sourceLocation,
     _ condition: () throws -> Bool
 ) throws {
     let deadline = Deadline.after(limit * Sanitizer.slowness)
