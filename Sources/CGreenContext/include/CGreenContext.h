@@ -44,7 +44,7 @@ typedef struct green_thread {
     uint16_t turns;              // operations done since the last wait (fairness)
     uint8_t wait_kind;           // WaitKind of the wait under way or of the last one
     uint8_t started;             // the body has begun
-    uint64_t wait_detail;        // descriptor, signal or id that `wait_kind` speaks of
+    uint64_t wait_detail;        // what `wait_kind` speaks of: an id, or the address of a descriptor, a lock or an item
 
     // Line 1: spawning, waiting in a queue or with a deadline, joining.
     int64_t deadline;               // of the wait under way, ns on the monotonic clock; INT64_MAX: none
@@ -83,6 +83,16 @@ static inline void green_set_virtual_time(int64_t nanoseconds) { green_virtual_t
 /// Suspends `from`, which is running, and resumes `to`.  Returns when somebody resumes `from`.
 /// Kept: x86-64 rbx rbp r12-r15, MXCSR, x87 control word; AArch64 x19-x30, d8-d15, FPCR.
 void green_switch(green_thread *from, green_thread *to);
+
+/// Has the processor fetch the record, and nothing else.
+static inline void green_prefetch_record(const green_thread *thread) { __builtin_prefetch(thread, 1); }
+
+/// Has it fetch what goes on where `thread`, whose record is near already, goes on: the frames of a shallow wait, which lie below the
+/// record, and what was waited for.  A prefetch never faults, whatever the address.
+static inline void green_prefetch_work(const green_thread *thread) {
+    for (int line = 1; line <= 8; line++) __builtin_prefetch((const char *)thread - 64 * line, 1);
+    __builtin_prefetch((const void *)thread->wait_detail, 1);
+}
 
 /// Leaves `from` for ever.  Its stack may be reused as soon as another green thread runs.
 _Noreturn void green_switch_last(green_thread *from, green_thread *to);

@@ -6,8 +6,7 @@ import Glibc
 /// Only this file knows what waiting means.  On a hub the socket doesn't block: the green thread is parked, and the hub's loop wakes it.
 /// Elsewhere, on a plain OS thread or in a child process, it does: the kernel waits, inside `recv` and `send`.
 struct SocketState {
-    fileprivate var readable = IOWatcher()
-    fileprivate var reader: GreenThread?
+    /// First, for whoever waits is known by the address of this.
     let descriptor: Int32
     /// A `recv` may find something: nothing was read yet, the last read filled its buffer, or the loop has said so while nobody
     /// waited.  A read that didn't fill its buffer has emptied the socket; another would only say EAGAIN.
@@ -15,6 +14,10 @@ struct SocketState {
     /// Once the socket is empty, that counts as the end of the stream.
     var endsWhenEmpty = false
     var isClosed = false
+    /// There is no hub: calls wait in the kernel.
+    let blocks: Bool
+    fileprivate var readable = IOWatcher()
+    fileprivate var reader: GreenThread?
 
     fileprivate var writable = IOWatcher()
     fileprivate var writer: GreenThread?
@@ -38,7 +41,7 @@ extension Socket {
     /// `priority` orders the events of one pass of the loop: listeners come after the connections that are being served.
     static func make(_ descriptor: Int32, priority: Int32 = 0) -> Socket {
         let socket = allocate(MemoryLayout<SocketState>.size)
-        socket.initialize(to: SocketState(descriptor: descriptor, hub: Hub.currentThread.hub))
+        socket.initialize(to: SocketState(descriptor: descriptor, blocks: false, hub: Hub.currentThread.hub))
         socket.reading.set(.readable, of: descriptor, context: socket, priority: priority, callback: becameReadable)
         socket.writing.set(.writable, of: descriptor, context: socket, callback: becameWritable)
         return socket
@@ -46,7 +49,7 @@ extension Socket {
 
     static func makeBlocking(_ descriptor: Int32, receiveBufferSize: Int) -> Socket {
         let socket = allocate(MemoryLayout<SocketState>.size + MemoryLayout<BlockingState>.size)
-        socket.initialize(to: SocketState(descriptor: descriptor, mayReceive: false, hub: nil))
+        socket.initialize(to: SocketState(descriptor: descriptor, mayReceive: false, blocks: true, hub: nil))
         socket.blocking.initialize(to: BlockingState(receiveBufferSize: receiveBufferSize))
         return socket
     }
@@ -65,7 +68,7 @@ extension Socket {
     func letGo() {
         // Once closed, nothing is watched any more, and the hub may have gone before.
         if !pointee.isClosed { stopWatching() }
-        if pointee.hub == nil { blocking.pointee.receiveBuffer.deallocate() }
+        if pointee.blocks { blocking.pointee.receiveBuffer.deallocate() }
         UnsafeMutableRawPointer(self).deallocate()
     }
 
@@ -89,7 +92,9 @@ extension Socket {
     private var reading: UnsafeMutablePointer<IOWatcher> { withUnsafeMutablePointer(to: &pointee.readable) { $0 } }
     private var writing: UnsafeMutablePointer<IOWatcher> { withUnsafeMutablePointer(to: &pointee.writable) { $0 } }
 
-    /// Only where `hub` is nil.
+    private var address: UInt64 { UInt64(UInt(bitPattern: self)) }
+
+    /// Only where `blocks`.
     var blocking: UnsafeMutablePointer<BlockingState> {
         UnsafeMutableRawPointer(self + 1).assumingMemoryBound(to: BlockingState.self)
     }
@@ -102,8 +107,8 @@ extension Socket {
     /// Whoever doesn't have to wait gives way now and then all the same, and sees whether it was killed.
     @inline(__always)
     func takeTurn() throws(WaitError) {
-        guard let hub = pointee.hub, let thread = Context.running else { return }
-        assert(thread.hub == hub, "a socket is used on the OS thread that made it")
+        guard !pointee.blocks, let thread = Context.running else { return }
+        assert(thread.hub == pointee.hub, "a socket is used on the OS thread that made it")
         thread.pointee.turns += 1
         guard thread.pointee.turns >= Socket.turnsInARow || thread.isCancelled else { return }
         thread.giveWay(after: Socket.turnsInARow)
@@ -115,16 +120,18 @@ extension Socket {
     /// On a hub the watcher stays started when the wait is over: while data is read as fast as it comes, no system call is made for it.
     func waitUntilReadable(until deadline: Deadline) -> WaitError? {
         if pointee.isClosed { return .closed }
-        guard let hub = pointee.hub else {
+        if pointee.blocks {
             let error = limitCall(SO_RCVTIMEO, &blocking.pointee.receiveLimit, until: deadline)
             pointee.mayReceive = error == nil
             return error
         }
         precondition(pointee.reader == nil, "two green threads receive from descriptor \(pointee.descriptor)")
         let thread = Context.running!
+        let hub = thread.hub
         if !reading.isActive { reading.start(on: hub.pointee.loop) }
         pointee.reader = thread
-        let wake = thread.wait(for: .readable, UInt64(pointee.descriptor), until: deadline)
+        hub.pointee.ready.prefetch()
+        let wake = thread.wait(for: .readable, address, until: deadline)
         pointee.reader = nil
         guard wake == .event else { return thread.error(after: wake) }
         pointee.mayReceive = true
@@ -136,12 +143,13 @@ extension Socket {
     /// A socket that can be written to always says so: the watcher is stopped when the wait is over.
     func waitUntilWritable(until deadline: Deadline) -> WaitError? {
         if pointee.isClosed { return .closed }
-        guard let hub = pointee.hub else { return limitCall(SO_SNDTIMEO, &blocking.pointee.sendLimit, until: deadline) }
+        if pointee.blocks { return limitCall(SO_SNDTIMEO, &blocking.pointee.sendLimit, until: deadline) }
         precondition(pointee.writer == nil, "two green threads send to descriptor \(pointee.descriptor)")
         let thread = Context.running!
+        let hub = thread.hub
         writing.start(on: hub.pointee.loop)
         pointee.writer = thread
-        let wake = thread.wait(for: .writable, UInt64(pointee.descriptor), until: deadline)
+        let wake = thread.wait(for: .writable, address, until: deadline)
         pointee.writer = nil
         if !pointee.isClosed { writing.stop(on: hub.pointee.loop) }
         return thread.error(after: wake)
@@ -150,7 +158,7 @@ extension Socket {
     /// What is to be done before a `send` that is tried without waiting for room first: a blocking one must know its limit.
     @inline(__always)
     func prepareToSend(until deadline: Deadline) -> WaitError? {
-        pointee.hub == nil ? limitCall(SO_SNDTIMEO, &blocking.pointee.sendLimit, until: deadline) : nil
+        pointee.blocks ? limitCall(SO_SNDTIMEO, &blocking.pointee.sendLimit, until: deadline) : nil
     }
 
     /// Tells the kernel how long a blocking call may take.  A length of time that hardly differs from the last one is not told again: with

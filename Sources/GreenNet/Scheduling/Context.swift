@@ -30,6 +30,14 @@ package enum Context {
         green_switch(from, to)
     }
 
+    /// Has the processor fetch the record of `thread` into its cache, while something else is done.
+    @inline(__always)
+    static func prefetchRecord(of thread: GreenThread) { green_prefetch_record(thread) }
+
+    /// Has it fetch what `thread`, whose record is there, will touch when it goes on.
+    @inline(__always)
+    static func prefetchWork(of thread: GreenThread) { green_prefetch_work(thread) }
+
     /// Leaves `from` for ever.
     static func switchStackForEver(from: GreenThread, to: GreenThread) -> Never {
         green_set_running(to)

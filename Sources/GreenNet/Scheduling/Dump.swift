@@ -56,12 +56,15 @@ extension GreenThread {
         }
     }
 
+    /// That it waits for.
+    private var descriptor: Int32 { UnsafePointer<Int32>(bitPattern: UInt(pointee.wait_detail))!.pointee }
+
     private var waited: Duration { Swift.max(.zero, .nowCoarse - Deadline(nanoseconds: pointee.waiting_since)) }
 
     private var wish: String {
         switch waitKind {
-        case .readable: "descriptor \(pointee.wait_detail) to be readable"
-        case .writable: "descriptor \(pointee.wait_detail) to be writable"
+        case .readable: "descriptor \(descriptor) to be readable"
+        case .writable: "descriptor \(descriptor) to be writable"
         case .sleep: "its time to sleep to be over"
         case .end: "the end of green thread \(pointee.wait_detail)"
         case .idle: "the end of all green threads"

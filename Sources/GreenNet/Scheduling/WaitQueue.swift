@@ -63,6 +63,15 @@ struct ReadyQueue {
         first = moved
     }
 
+    /// Fetches what those who come after the first will touch, while the first runs.  With a thousand connections nothing of it is in the
+    /// processor's caches any more; to wait for each line in turn would cost a tenth of a message.
+    @inline(__always)
+    func prefetch() {
+        guard let second = first?.pointee.next else { return }
+        Context.prefetchWork(of: second)
+        if let third = second.pointee.next { Context.prefetchRecord(of: third) }
+    }
+
     @inline(__always)
     mutating func popFirst() -> GreenThread? {
         guard let thread = first else { return nil }
