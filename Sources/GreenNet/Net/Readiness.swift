@@ -121,7 +121,7 @@ extension Socket {
     func waitUntilReadable(until deadline: Deadline) -> WaitError? {
         if pointee.isClosed { return .closed }
         if pointee.blocks {
-            let error = limitCall(SO_RCVTIMEO, &blocking.pointee.receiveLimit, until: deadline)
+            let error = limitCall(.readable, &blocking.pointee.receiveLimit, until: deadline)
             pointee.mayReceive = error == nil
             return error
         }
@@ -133,7 +133,7 @@ extension Socket {
         hub.pointee.ready.prefetch()
         let wake = thread.wait(for: .readable, address, until: deadline)
         pointee.reader = nil
-        guard wake == .event else { return thread.error(after: wake) }
+        if wake != .event, let error = unlessReady(.readable, thread.error(after: wake)) { return error }
         pointee.mayReceive = true
         return nil
     }
@@ -143,7 +143,7 @@ extension Socket {
     /// A socket that can be written to always says so: the watcher is stopped when the wait is over.
     func waitUntilWritable(until deadline: Deadline) -> WaitError? {
         if pointee.isClosed { return .closed }
-        if pointee.blocks { return limitCall(SO_SNDTIMEO, &blocking.pointee.sendLimit, until: deadline) }
+        if pointee.blocks { return limitCall(.writable, &blocking.pointee.sendLimit, until: deadline) }
         precondition(pointee.writer == nil, "two green threads send to descriptor \(pointee.descriptor)")
         let thread = Context.running!
         let hub = thread.hub
@@ -152,23 +152,41 @@ extension Socket {
         let wake = thread.wait(for: .writable, address, until: deadline)
         pointee.writer = nil
         if !pointee.isClosed { writing.stop(on: hub.pointee.loop) }
-        return thread.error(after: wake)
+        return wake == .event ? nil : unlessReady(.writable, thread.error(after: wake))
+    }
+
+    /// A deadline that has passed counts only where the kernel has nothing after all.
+    ///
+    /// A process that was stopped, or had no processor, finds all its timers due at once, while the kernel tells a loop of so many
+    /// descriptors at a time: those of the others would be taken for idle, whatever their clients had sent meanwhile.
+    private func unlessReady(_ direction: IOWatcher.Direction, _ error: WaitError?) -> WaitError? {
+        guard error == .deadlinePassed, !pointee.isClosed else { return error }
+        return SystemCalls.poll(pointee.descriptor, for: direction) > 0 ? nil : error
     }
 
     /// What is to be done before a `send` that is tried without waiting for room first: a blocking one must know its limit.
     @inline(__always)
     func prepareToSend(until deadline: Deadline) -> WaitError? {
-        pointee.blocks ? limitCall(SO_SNDTIMEO, &blocking.pointee.sendLimit, until: deadline) : nil
+        pointee.blocks ? limitCall(.writable, &blocking.pointee.sendLimit, until: deadline) : nil
     }
+
+    /// Nanoseconds for a call that is made though its deadline has passed: it would not end, with no limit, where it takes less than it could.
+    private static var shortestLimit: Int64 { 1_000_000 }
 
     /// Tells the kernel how long a blocking call may take.  A length of time that hardly differs from the last one is not told again: with
     /// a deadline that moves on with each message, that saves a system call for each.
-    private func limitCall(_ option: Int32, _ last: inout Int64, until deadline: Deadline) -> WaitError? {
-        let left = deadline == .never ? Int64.max : (deadline - .now).nanoseconds
-        if left <= 0 { return .deadlinePassed }
+    private func limitCall(
+        _ direction: IOWatcher.Direction, _ last: inout Int64, until deadline: Deadline
+    ) -> WaitError? {
+        var left = deadline == .never ? Int64.max : (deadline - .now).nanoseconds
+        if left <= 0 {
+            if let error = unlessReady(direction, .deadlinePassed) { return error }
+            left = Socket.shortestLimit
+        }
         let isGoodEnough = last == left || last != Int64.max && last >= left / 2 && last <= left &+ 10_000_000
         if isGoodEnough { return nil }
         last = left
+        let option = direction == .readable ? SO_RCVTIMEO : SO_SNDTIMEO
         _ = SystemCalls.setTimeLimit(pointee.descriptor, option, nanoseconds: left == Int64.max ? 0 : left)
         return nil
     }

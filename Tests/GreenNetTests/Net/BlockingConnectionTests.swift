@@ -52,6 +52,19 @@ struct BlockingConnectionTests {
         }
     }
 
+    /// The process may have been stopped between the two.
+    @Test func `what has come is received, and what there is room for sent, though the deadline has passed`() throws {
+        try onOSThread {
+            let (connection, peer) = try blockingPair()
+            peer.write(pattern(3))
+            #expect(try connection.receive(upTo: 10, until: .now) == pattern(3))
+            try connection.sendAll(pattern(5), until: .now)
+            #expect(peer.read() == .bytes(pattern(5)))
+            let error = failure { () throws(NetError) in try connection.receive(upTo: 1, until: .now) }
+            #expect(error?.waitError == .deadlinePassed)
+        }
+    }
+
     @Test func `the deadline counts after a read that filled its buffer too`() throws {
         try onOSThread(.seconds(5)) {
             let (connection, peer) = try blockingPair()

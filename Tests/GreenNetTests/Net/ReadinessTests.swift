@@ -177,6 +177,45 @@ struct ReadinessTests {
         try other.join()
     }
 
+    // MARK: A hub that was held up
+
+    /// More than the kernel tells a loop of at once, at first.
+    private static let crowd = 200
+
+    /// As a process is that was stopped, or had no processor for a while.
+    private func holdUp(beyond length: Duration) { block(until: .after(length * 2)) }
+
+    @Test func `what has come in time is received, though the hub looks after the deadline`() throws {
+        try onHub {
+            let pairs = try (0..<ReadinessTests.crowd).map { _ in try connectedPair() }
+            let length = Duration.milliseconds(100)
+            let receivers = pairs.map { pair in spawn { try pair.0.receive(upTo: 10, until: .after(length)) } }
+            for receiver in receivers { try receiver.waitUntilParked() }
+            for (number, pair) in pairs.enumerated() { pair.1.write([UInt8(number)]) }
+            holdUp(beyond: length)
+            for (number, receiver) in receivers.enumerated() { #expect(try receiver.value() == [UInt8(number)]) }
+        }
+    }
+
+    @Test func `room that came in time is used, though the hub looks after the deadline`() throws {
+        try onHub {
+            let pairs = try (0..<ReadinessTests.crowd).map { _ in try narrowPair() }
+            let stall = Duration.milliseconds(200) * Sanitizer.slowness
+            let senders = pairs.map { pair in
+                spawn { try pattern(100_000).withUnsafeBytes { try pair.0.sendAll($0, stall: stall) } }
+            }
+            for sender in senders { try sender.waitUntilParked() }
+            for pair in pairs { while case .bytes = pair.1.read() {} }
+            holdUp(beyond: stall)
+            let readers = pairs.map { pair in spawn { while try pair.1.ending() != .end {} } }
+            for (number, sender) in senders.enumerated() {
+                try sender.value()
+                try pairs[number].0.shutdownSending()
+            }
+            for reader in readers { try reader.value() }
+        }
+    }
+
     // MARK: Who waits
 
     @Test func `the hub's dump shows who waits on which descriptor`() throws {
