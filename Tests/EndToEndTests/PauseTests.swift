@@ -1,0 +1,119 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+extension EndToEnd {
+    /// A server for which time does not pass evenly: it is stopped for a while, or somebody sets the clock.
+    @Suite(.serialized) struct PauseTests {
+        private static let idleTimeout = Duration.patient(1)
+        /// Long enough for every timeout to pass.
+        private static let pause = isLongRun ? Duration.seconds(60) : idleTimeout * 1.5
+
+        private static let limits = ["--idle-timeout", "\(idleTimeout.components.seconds)", "--write-timeout", "1"]
+
+        /// What has come while it was stopped is there when it looks, whatever its timers say; who has sent nothing was silent for so long.
+        @Test(arguments: ServerModel.all)
+        func `after a stop, those who have sent something are served, and only the silent are idle`(
+            model: ServerModel
+        ) throws {
+            try withServer(model, PauseTests.limits, limit: PauseTests.pause + .seconds(30)) { server in
+                // More than a loop hears of at once.
+                let count = model.isPool ? model.clientsAtOnce - 1 : 200
+                let clients = try inParallel(count + 1) { number in
+                    let client = try server.connect()
+                    try client.expect("CLIENT \(number)", to: "client \(number)")
+                    return client
+                }
+                try server.whileStopped {
+                    for client in clients.dropFirst() { try client.sendAll(Array("meanwhile".utf8)) }
+                    try Greenlet.sleep(for: PauseTests.pause)
+                }
+                for client in clients.dropFirst() {
+                    try #expect(client.receive(exactly: 9) == Array("MEANWHILE".utf8))
+                    client.close()
+                }
+                try #expect(clients[0].receive() == nil)
+                clients[0].close()
+                let counts = try server.waitForCounts { $0["open"] == 0 }
+                #expect(counts["ended_idle"] == 1)
+                #expect(counts["ended_done"] == count)
+                try #expect(server.answer(to: "again") == "AGAIN")
+            }
+        }
+
+        @Test(.enabled(if: ShiftedClock.isUsable, "no C compiler here, or a sanitizer"), arguments: ServerModel.all)
+        func `a clock that is set an hour forth and back ends nobody early or late`(model: ServerModel) throws {
+            try withShiftedClock { clock in
+                try withServer(model, PauseTests.limits, adjust: { clock.adjust(&$0) }) { server in
+                    let (silent, lively) = (try server.connect(), try server.connect())
+                    defer {
+                        silent.close()
+                        lively.close()
+                    }
+                    try silent.expect("HELLO", to: "hello")
+                    let start = Deadline.now
+                    let end = spawn { try #expect(silent.receive() == nil) }
+                    var hours = 0
+                    while !end.hasEnded {
+                        hours = hours == 1 ? -1 : 1
+                        clock.set(hoursAhead: hours)
+                        try lively.expect("STILL HERE", to: "still here")
+                        try Greenlet.sleep(for: .milliseconds(20))
+                    }
+                    try end.value()
+                    let time = Deadline.now - start
+                    #expect(time > PauseTests.idleTimeout - .milliseconds(50))
+                    #expect(time < PauseTests.idleTimeout + slack)
+                    try lively.expect("STILL HERE", to: "still here")
+                }
+            }
+        }
+
+        @Test(.enabled(if: ShiftedClock.isUsable, "no C compiler here, or a sanitizer"), arguments: ServerModel.all)
+        func `a clock that is set an hour forth and back leaves an idle server idle`(model: ServerModel) throws {
+            try withShiftedClock { clock in
+                try withServer(model, ["--admin", "127.0.0.1:0"], adjust: { clock.adjust(&$0) }) { server in
+                    let admin = try Admin(of: server)
+                    let clients = try inParallel(ServerModel.fewClients) { _ in
+                        let client = try server.connect()
+                        try client.expect("HELLO", to: "hello")
+                        return client
+                    }
+                    let began = try #require(admin.metrics()["echo_server_start_time_seconds"])
+                    #expect(abs(began - Double(time(nil)) - Double(ShiftedClock.day)) < 60, "the server does not see the clock set")
+                    let before = try server.program.tree().processorTime
+                    for hours in [1, -1, 1, 0] {
+                        clock.set(hoursAhead: hours)
+                        try Greenlet.sleep(for: .milliseconds(250))
+                    }
+                    try #expect(server.program.tree().processorTime - before < .patient(0.1))
+                    for (number, client) in clients.enumerated() {
+                        try client.expect("CLIENT \(number)", to: "client \(number)")
+                        client.close()
+                    }
+                    try #expect(admin.get("/healthz").status == 200)
+                }
+            }
+        }
+    }
+}
+
+extension Server {
+    /// Stops all its processes, and has them go on when `body` is done.
+    fileprivate func whileStopped(_ body: () throws -> Void) throws {
+        let processes = try program.processes()
+        defer { for process in processes { kill(process, SIGCONT) } }
+        for process in processes { kill(process, SIGSTOP) }
+        let areStopped = try eventuallyOnHub { processes.allSatisfy { ProcessStatus.isStopped($0) } }
+        #expect(areStopped)
+        try body()
+    }
+}
+
+extension ProcessStatus {
+    fileprivate static func isStopped(_ pid: pid_t) -> Bool {
+        let stat = contents(of: "/proc/\(pid)/stat") ?? ""
+        return stat[(stat.lastIndex(of: ")") ?? stat.startIndex)...].hasPrefix(") T")
+    }
+}
