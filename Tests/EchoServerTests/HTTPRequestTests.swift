@@ -30,6 +30,15 @@ import Testing
         #expect(throws: HTTPFailure.badRequest) { try request(text) }
     }
 
+    /// To Swift, each of these is one character with what stands before it.
+    @Test(arguments: ["\u{5bf}", "\u{301}", "\u{200d}", "\u{fe0f}"])
+    func `what combines with a space or a line feed leaves it one`(mark: String) throws {
+        #expect(throws: HTTPFailure.badRequest) { try request("GET /a \(mark)b HTTP/1.0\r\n") }
+        #expect(throws: HTTPFailure.badRequest) { try request("GET / HTTP/1.0\r\n\(mark)A: x\r\n") }
+        #expect(throws: HTTPFailure.badRequest) { try request("GET / HTTP/1.0\r\nA:\(mark)x\rb\r\n") }
+        #expect(try request("GET /\(mark)?\(mark) HTTP/1.0\r\nA:\(mark)\r\n").path == "/\(mark)")
+    }
+
     @Test func `bytes that are no text are refused`() {
         #expect(throws: HTTPFailure.badRequest) { try HTTPRequest(head: Array("GET /".utf8) + [0xff]) }
     }

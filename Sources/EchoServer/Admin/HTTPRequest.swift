@@ -8,54 +8,63 @@ struct HTTPRequest: Equatable {
     /// What a request may be long, up to and with the empty line behind it.
     static let longest = 8 << 10
 
+    private typealias Bytes = ArraySlice<UInt8>
+
     /// Reads `head`, which goes up to the empty line.  Throws what the answer is to be where it is no request, or none that is served.
+    ///
+    /// Byte by byte: what Swift takes for one character may be a space or a line feed and what combines with it.
     init(head: [UInt8]) throws(HTTPFailure) {
-        guard let text = String(validating: head, as: UTF8.self), text.utf8.allSatisfy(HTTPRequest.mayOccur) else {
+        guard head.allSatisfy(HTTPRequest.mayOccur), String(validating: head, as: UTF8.self) != nil else {
             throw .badRequest
         }
-        // Swift takes a carriage return with its line feed for one character.
-        guard !text.contains("\r") else { throw .badRequest }
-        var lines = text.split(omittingEmptySubsequences: false, whereSeparator: HTTPRequest.endsLine)[...]
-        let words = (lines.popFirst() ?? "").split(separator: " ", omittingEmptySubsequences: false)
+        var lines = HTTPRequest.lines(of: head)[...]
+        guard !lines.joined().contains(UInt8(ascii: "\r")) else { throw .badRequest }
+        let words = (lines.popFirst() ?? []).split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
         guard words.count == 3, HTTPRequest.isToken(words[0]) else { throw .badRequest }
         try HTTPRequest.checkVersion(words[2])
-        try HTTPRequest.checkFields(lines, hasHost: words[2] != "HTTP/1.0")
-        guard words[0] == "GET" || words[0] == "HEAD" else { throw .methodNotAllowed }
-        guard words[1].hasPrefix("/"), !words[1].contains("\t") else { throw .badRequest }
-        wantsHeadOnly = words[0] == "HEAD"
-        path = String(words[1].prefix { $0 != "?" })
+        try HTTPRequest.checkFields(lines, hasHost: !words[2].elementsEqual("HTTP/1.0".utf8))
+        wantsHeadOnly = words[0].elementsEqual("HEAD".utf8)
+        guard wantsHeadOnly || words[0].elementsEqual("GET".utf8) else { throw .methodNotAllowed }
+        guard words[1].first == UInt8(ascii: "/"), !words[1].contains(UInt8(ascii: "\t")) else { throw .badRequest }
+        path = String(decoding: words[1].prefix { $0 != UInt8(ascii: "?") }, as: UTF8.self)
     }
 
-    /// A line feed alone will do, as RFC 9112 suggests.
-    private static func endsLine(_ character: Character) -> Bool { character == "\r\n" || character == "\n" }
+    /// A line feed alone ends a line too, as RFC 9112 suggests.
+    private static func lines(of head: [UInt8]) -> [Bytes] {
+        head.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).map { line in
+            line.last == UInt8(ascii: "\r") ? line.dropLast() : line
+        }
+    }
 
     private static func mayOccur(_ byte: UInt8) -> Bool { byte >= 0x20 && byte != 0x7f || [9, 10, 13].contains(byte) }
 
-    private static func checkVersion(_ text: Substring) throws(HTTPFailure) {
-        let numbers = text.utf8.dropFirst(5)
-        guard text.hasPrefix("HTTP/"), numbers.count == 3, numbers.dropFirst().first == UInt8(ascii: "."),
-            numbers.filter((UInt8(ascii: "0")...UInt8(ascii: "9")).contains).count == 2
+    private static func checkVersion(_ text: Bytes) throws(HTTPFailure) {
+        let numbers = Array(text.dropFirst(5))
+        guard text.starts(with: "HTTP/".utf8), numbers.count == 3, numbers[1] == UInt8(ascii: "."),
+            isDigit(numbers[0]), isDigit(numbers[2])
         else { throw .badRequest }
-        guard numbers.first == UInt8(ascii: "1") else { throw .versionNotSupported }
+        guard numbers[0] == UInt8(ascii: "1") else { throw .versionNotSupported }
     }
 
+    private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+
     /// They say nothing that matters here, but a request in which they are wrong is none.
-    private static func checkFields(_ lines: ArraySlice<Substring>, hasHost: Bool) throws(HTTPFailure) {
+    private static func checkFields(_ lines: ArraySlice<Bytes>, hasHost: Bool) throws(HTTPFailure) {
         var hosts = 0
         for line in lines where !line.isEmpty {
-            guard let colon = line.firstIndex(of: ":"), isToken(line[..<colon]) else { throw .badRequest }
-            if line[..<colon].lowercased() == "host" { hosts += 1 }
+            guard let colon = line.firstIndex(of: UInt8(ascii: ":")), isToken(line[..<colon]) else { throw .badRequest }
+            // Letters alone differ from their lower case in this bit.
+            if line[..<colon].map({ $0 | 0x20 }).elementsEqual("host".utf8) { hosts += 1 }
         }
         guard hosts == 1 || hosts == 0 && !hasHost else { throw .badRequest }
     }
 
-    private static func isToken(_ text: Substring) -> Bool {
+    private static func isToken(_ text: Bytes) -> Bool {
         !text.isEmpty
-            && text.utf8.allSatisfy { byte in
+            && text.allSatisfy { byte in
                 switch byte {
                 case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"): true
-                case UInt8(ascii: "0")...UInt8(ascii: "9"): true
-                default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
+                default: isDigit(byte) || "!#$%&'*+-.^_`|~".utf8.contains(byte)
                 }
             }
     }
