@@ -35,12 +35,26 @@ struct ServerLog: Sendable {
             logger.notice(
                 "listening on \(address) \(words)", metadata: fields.merging(["address": "\(address)"]) { $1 })
         }
+        if let address = addresses.first(where: { !$0.isLocal }) { tellExposure(of: address, settings.missingLimits) }
         tellLimits(settings, shared)
+    }
+
+    /// One line, whatever is missing.
+    private func tellExposure(of address: SocketAddress, _ missing: [String]) {
+        if missing.isEmpty { return }
+        let names = missing.joined(separator: ", ")
+        logger.warning(
+            "other machines can reach \(address), and one of them could keep all connections to itself: not limited by \(names)",
+            metadata: ["address": "\(address)", "missing_limits": .string(names)])
     }
 
     func administered(at address: SocketAddress) {
         let scheme = if case .unix = address { "" } else { "http://" }
         logger.notice("admin on \(scheme)\(address)", metadata: ["admin_address": "\(address)"])
+        if address.isLocal { return }
+        logger.warning(
+            "other machines can reach \(address), and the admin interface asks nobody who they are",
+            metadata: ["admin_address": "\(address)"])
     }
 
     private func tellLimits(_ settings: Settings, _ shared: SharedState) {

@@ -45,6 +45,40 @@ import Testing
         #expect(lines.count == 3)
     }
 
+    /// Of two addresses it names the one that is reached from elsewhere, in one line.
+    @Test func `open to other machines without limits, it warns and names those that are missing`() throws {
+        let everywhere = SocketAddress(ip: "0.0.0.0", port: 4242)!
+        let shared = try SharedState(Settings(), descriptorLimit: 164)
+        func warnings(_ change: (inout Settings) -> Void) -> [String] {
+            log().listening(on: [peer, everywhere], settings(change), shared)
+            return lines().filter { $0.hasPrefix("warning") }.map { String($0.split(separator: " missing_limits=")[0]) }
+        }
+        let start = "warning other machines can reach 0.0.0.0:4242, and one of them could keep all connections to itself: not limited by"
+        #expect(warnings { _ in } == ["\(start) max-connections-per-ip, idle-timeout, write-timeout"])
+        let some = warnings {
+            $0.idleTimeout = .seconds(60)
+            $0.maxConnectionsPerIP = 10
+        }
+        #expect(some == ["\(start) write-timeout"])
+        let none = warnings {
+            $0.idleTimeout = .seconds(60)
+            $0.writeTimeout = .seconds(60)
+            $0.maxConnectionsPerIP = 10
+        }
+        #expect(none.isEmpty)
+    }
+
+    @Test func `an admin interface that other machines can reach is warned about`() {
+        log().administered(at: peer)
+        #expect(lines() == ["notice admin on http://127.0.0.1:4242 admin_address=127.0.0.1:4242"])
+        log().administered(at: SocketAddress(ip: "::", port: 7)!)
+        #expect(
+            lines() == [
+                "notice admin on http://[::]:7 admin_address=[::]:7",
+                "warning other machines can reach [::]:7, and the admin interface asks nobody who they are",
+            ])
+    }
+
     @Test func `in JSON the first line has the same message, and fields`() throws {
         let settings = settings {
             $0.model = .thread

@@ -28,7 +28,15 @@ extension EndToEnd {
                     defer { connection.close() }
                     try connection.expect("HELLO", to: "hello")
                 }
+                let warnings = server.log.filter { $0.contains(" warning ") }
+                #expect(warnings.count == 1)
+                #expect(warnings.allSatisfy { $0.contains("other machines can reach [::]:\(port)") })
             }
+        }
+
+        @Test func `whoever has set the limits is not warned of other machines`() throws {
+            let limits = ["--max-connections-per-ip", "10", "--idle-timeout", "60", "--write-timeout", "60"]
+            try withServer(.green, ["--host", "0.0.0.0"] + limits) { server in #expect(server.log.isEmpty) }
         }
 
         @Test(arguments: ServerModel.all)

@@ -59,6 +59,15 @@ struct Settings: Sendable {
         try checkOverflow(sources)
     }
 
+    /// The names of the limits without which one client could take all connections, and keep them, that were not set.
+    var missingLimits: [String] {
+        let limits = [
+            ("max-connections-per-ip", maxConnectionsPerIP == nil), ("idle-timeout", live.idleTimeout == nil),
+            ("write-timeout", live.writeTimeout == nil),
+        ]
+        return limits.filter(\.1).map(\.0)
+    }
+
     /// In a pool of processes, who turns a client away is one of them: somebody must be left for it.
     private func checkOverflow(_ sources: SettingSources) throws(StartFailure) {
         guard model == .process, overflow == .reject, let poolSize, live.maxConnections ?? poolSize >= poolSize,

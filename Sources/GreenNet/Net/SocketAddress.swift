@@ -52,6 +52,15 @@ public enum SocketAddress: Hashable, Sendable {
         }
     }
 
+    /// Whether only this machine can reach it: an address of the loopback, or a unix socket.
+    package var isLocal: Bool {
+        switch self {
+        case .ipv4(let address, _): address.isLoopback
+        case .ipv6(let address, _): address.isLoopback
+        case .unix: true
+        }
+    }
+
     /// Nil for a unix address.
     public var port: UInt16? {
         switch self {
@@ -79,6 +88,9 @@ extension SocketAddress.IPv4: CustomStringConvertible {
         bytes = address.s_addr
     }
 
+    /// 127.0.0.0/8.
+    var isLoopback: Bool { withUnsafeBytes(of: bytes) { $0[0] == 127 } }
+
     /// Dotted, as in `127.0.0.1`.
     public var description: String {
         withUnsafeBytes(of: bytes) { bytes in bytes.map { String($0) }.joined(separator: ".") }
@@ -104,6 +116,12 @@ extension SocketAddress.IPv6: CustomStringConvertible {
             (bytes.loadUnaligned(as: UInt64.self), bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
         }
         self.init(high: high, low: low, scope: scope)
+    }
+
+    /// ::1, and those of IPv4 in ::ffff:0:0/96.
+    var isLoopback: Bool {
+        let (first, last) = (UInt64(bigEndian: high), UInt64(bigEndian: low))
+        return first == 0 && (last == 1 || last >> 24 == 0xffff7f)
     }
 
     var raw: in6_addr {

@@ -5,6 +5,22 @@ import Testing
 @testable import GreenNet
 
 struct SocketAddressTests {
+    // MARK: Who can reach it
+
+    @Test(arguments: ["127.0.0.1", "127.255.255.254", "::1", "::ffff:127.0.0.1"])
+    func `the loopback is reached from this machine only`(text: String) throws {
+        #expect(try #require(SocketAddress(ip: text, port: 1)).isLocal)
+        #expect(SocketAddress.unix(path: "/run/echo.sock").isLocal)
+    }
+
+    @Test(arguments: [
+        "0.0.0.0", "::", "10.0.0.127", "128.0.0.1", "126.255.255.255", "::2", "1::1", "::ffff:128.0.0.1", "fe80::1",
+        "::7f00:1",
+    ])
+    func `any other address may be reached from elsewhere`(text: String) throws {
+        #expect(try !#require(SocketAddress(ip: text, port: 1)).isLocal)
+    }
+
     // MARK: Text
 
     @Test(arguments: ["127.0.0.1", "0.0.0.0", "255.255.255.255", "10.1.2.30"])
