@@ -85,6 +85,14 @@ FUZZ_SECONDS ?= 600
 fuzz: setup ## throw bytes at what reads bytes from outside, FUZZ_SECONDS for each
 	Scripts/fuzz.sh $(FUZZ_SECONDS)
 
+# For each model; a seed makes the same mix again.
+SOAK_MINUTES ?= 10
+SOAK_SEED ?= 1
+
+.PHONY: soak
+soak: setup ## serve a mix of clients, kills and all, SOAK_MINUTES with each model; what was seen is in .build/soak
+	Scripts/soak.sh $(SOAK_MINUTES) $(SOAK_SEED)
+
 .PHONY: docs
 docs: setup ## build GreenNet's documentation into .build/docs, warnings being errors
 	Scripts/docs.sh

@@ -35,6 +35,12 @@ final class RawSocket {
         close()
     }
 
+    /// Sends so many zeros, or what the kernel takes of them at once.
+    func sendNow(_ count: Int) {
+        let zeros = [UInt8](repeating: 0, count: count)
+        _ = send(descriptor, zeros, count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL))
+    }
+
     /// Sends zeros until the other side has taken nothing for a while, or has gone; returns how many.
     func sendUntilFull(limit: Int = 64 << 20) -> Int {
         let zeros = [UInt8](repeating: 0, count: 65_536)

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Has every kind of client come to every model for some minutes, while children are killed (Tests/EndToEndTests/Soak).  Ends with an error
+# where memory grows, or something is left in the end.
+#
+# Usage: soak.sh [MINUTES [SEED]]; 10 for each of the models, and the mix that goes with 1, unless told otherwise.  A page and a summary of
+# each are left in .build/soak.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+minutes=${1:-10}
+seed=${2:-1}
+[[ $minutes =~ ^[0-9]+(\.[0-9]+)?$ && $seed =~ ^[0-9]+$ ]] || {
+    echo "soak: MINUTES and SEED are numbers, not '$minutes' and '$seed'" >&2
+    exit 64
+}
+
+out=$PWD/.build/soak
+rm -rf "$out"
+mkdir -p "$out"
+build=(-c release -Xswiftc -enable-testing --scratch-path .build/testable)
+swift build --build-tests "${build[@]}"
+status=0
+SOAK_MINUTES=$minutes SOAK_SEED=$seed SOAK_OUTPUT=$out GREENNET_LONG_TESTS=1 \
+    swift test --skip-build --no-parallel --disable-xctest "${build[@]}" --filter 'SoakTests|PauseTests' </dev/null || status=$?
+printf '\nIn %s:\n' "$out"
+cat "$out"/*.txt
+exit "$status"

@@ -1,0 +1,102 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+/// A server under a mix of clients for some time, while some of its children are killed, if it has any, and it is looked at all the time.
+final class Soak {
+    private let server: Server
+    private let admin: Admin
+    private let plan: Plan
+    private let start = Deadline.now
+    private let tally = SoakTally()
+    /// Of those that were there before the first client, this one is never killed: what it might leak must not go with it.
+    private let spared: pid_t?
+    private var kills = 0
+    private var samples: [SoakSample] = []
+
+    struct Plan {
+        let length: Duration
+        let seed: UInt64
+
+        /// As the environment says: SOAK_MINUTES for each model, and SOAK_SEED.  Some seconds unless told otherwise.
+        static let asked: Plan = {
+            let minutes = getenv("SOAK_MINUTES").flatMap { Double(String(cString: $0)) }
+            let seed = getenv("SOAK_SEED").flatMap { UInt64(String(cString: $0)) }
+            return Plan(length: minutes.map { .seconds($0 * 60) } ?? .patient(4), seed: seed ?? 1)
+        }()
+
+        var interval: Duration { max(.milliseconds(100), min(.seconds(5), length / 200)) }
+    }
+
+    init(_ server: Server, _ plan: Plan) throws {
+        (self.server, self.plan) = (server, plan)
+        admin = try Admin(of: server)
+        spared = try server.program.status().children.first
+    }
+
+    /// Returns when the clients have gone and all is quiet.
+    func run() throws -> SoakRecord {
+        let before = try sampleWhenQuiet()
+        let clients = SoakClient.allCases.flatMap { kind in
+            repeatElement(kind, count: kind.count(for: server.model))
+        }.enumerated().map { number, kind in come(as: kind, number) }
+        let killer = spawn(name: "killer") { try self.killNowAndThen() }
+        defer { for greenlet in clients + [killer] { greenlet.kill() } }
+        while Deadline.now - start < plan.length {
+            try Greenlet.sleep(for: plan.interval)
+            samples.append(try sample())
+            for client in clients where client.hasEnded { try client.value() }
+        }
+        tally.isOver = true
+        killer.kill()
+        for client in clients { try client.value() }
+        let after = try sampleWhenQuiet()
+        return SoakRecord(
+            model: server.model, seed: plan.seed, before: before, samples: samples, after: after, tally: tally, kills: kills)
+    }
+
+    private func sample() throws -> SoakSample {
+        try SoakSample(server, admin, seconds: Double((.now - start).nanoseconds) / 1e9)
+    }
+
+    /// The gauges of the hubs are measured several times a second.
+    private func sampleWhenQuiet() throws -> SoakSample {
+        let isQuiet = try eventuallyOnHub(within: .seconds(10)) { try sample().open == 0 }
+        if !isQuiet { throw Unexpected("connections are open, and no client is there") }
+        try server.expectOnly(clients: 0)
+        try Greenlet.sleep(for: .milliseconds(600))
+        return try sample()
+    }
+
+    // MARK: Clients
+
+    private func come(as kind: SoakClient, _ number: Int) -> Greenlet<Void> {
+        spawn(name: "\(kind) \(number)") { [self] in
+            var random = SeededRandom(seed: plan.seed &* 1000 &+ UInt64(number))
+            while !tally.isOver {
+                do {
+                    try kind.visit(server, &random, tally)
+                } catch let error where error is SoakLoss || error is NetError {
+                    // Whose process was killed has lost its connection, and nothing else may happen to anybody.
+                    guard kills > 0 else { throw Unexpected("a \(kind) client: \(error)") }
+                    tally.lost += 1
+                    try Greenlet.sleep(for: .milliseconds(10))
+                }
+            }
+        }
+    }
+
+    // MARK: Kills
+
+    private func killNowAndThen() throws {
+        var random = SeededRandom(seed: plan.seed)
+        while true {
+            try Greenlet.sleep(for: .milliseconds(Int.random(in: 500...2000, using: &random)))
+            let children = try server.program.status().children.filter { $0 != spared }
+            guard let one = children.randomElement(using: &random) else { continue }
+            kills += 1
+            kill(one, SIGKILL)
+        }
+    }
+}
