@@ -56,8 +56,10 @@ test-debug: setup ## run the Swift tests in debug
 	Scripts/swift-test.sh
 
 # A place of its own, so that -enable-testing and what `make build` leaves do not undo each other.
+testable := -c release -Xswiftc -enable-testing --scratch-path .build/testable
+
 test-release: setup ## run the Swift tests in release
-	Scripts/swift-test.sh -c release -Xswiftc -enable-testing --scratch-path .build/testable
+	Scripts/swift-test.sh $(testable)
 
 test-asan: setup ## run the Swift tests under AddressSanitizer
 	Scripts/swift-test.sh --sanitize=address --scratch-path .build/asan
@@ -92,6 +94,16 @@ SOAK_SEED ?= 1
 .PHONY: soak
 soak: setup ## serve a mix of clients, kills and all, SOAK_MINUTES with each model; what was seen is in .build/soak
 	Scripts/soak.sh $(SOAK_MINUTES) $(SOAK_SEED)
+
+# For each model and each kind of flood.
+FLOOD_SECONDS ?= 60
+
+.PHONY: flood
+flood: ## flood every model with connections for FLOOD_SECONDS, in a network of their own (needs root)
+	@((EUID == 0)) || { echo "make flood needs root, for a network namespace and raw packets" >&2; exit 77; }
+	@Scripts/setup.sh iproute2
+	swift build --build-tests $(testable)
+	FLOOD_SECONDS=$(FLOOD_SECONDS) swift test --skip-build --no-parallel --disable-xctest $(testable) --filter FloodTests
 
 .PHONY: docs
 docs: setup ## build GreenNet's documentation into .build/docs, warnings being errors

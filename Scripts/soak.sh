@@ -3,7 +3,7 @@
 # where memory grows, or something is left in the end.
 #
 # Usage: soak.sh [MINUTES [SEED]]; 10 for each of the models, and the mix that goes with 1, unless told otherwise.  A page and a summary of
-# each are left in .build/soak.
+# each are left in .build/soak.  SOAK_MODEL, in the environment, names the only model by its options: "green", "--model process --pool-size 4".
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

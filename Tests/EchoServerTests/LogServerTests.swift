@@ -53,7 +53,8 @@ import Testing
             log().listening(on: [peer, everywhere], settings(change), shared)
             return lines().filter { $0.hasPrefix("warning") }.map { String($0.split(separator: " missing_limits=")[0]) }
         }
-        let start = "warning other machines can reach 0.0.0.0:4242, and one of them could keep all connections to itself: not limited by"
+        let start =
+            "warning other machines can reach 0.0.0.0:4242, and one of them could keep all connections to itself: not limited by"
         #expect(warnings { _ in } == ["\(start) max-connections-per-ip, idle-timeout, write-timeout"])
         let some = warnings {
             $0.idleTimeout = .seconds(60)

@@ -81,7 +81,9 @@ extension EndToEnd {
                         return client
                     }
                     let began = try #require(admin.metrics()["echo_server_start_time_seconds"])
-                    #expect(abs(began - Double(time(nil)) - Double(ShiftedClock.day)) < 60, "the server does not see the clock set")
+                    #expect(
+                        abs(began - Double(time(nil)) - Double(ShiftedClock.day)) < 60,
+                        "the server does not see the clock set")
                     let before = try server.program.tree().processorTime
                     for hours in [1, -1, 1, 0] {
                         clock.set(hoursAhead: hours)

@@ -26,6 +26,14 @@ final class Soak {
             return Plan(length: minutes.map { .seconds($0 * 60) } ?? .patient(4), seed: seed ?? 1)
         }()
 
+        /// The one that SOAK_MODEL names by its options, `--model thread` say; all, where it names none.
+        static let models: [ServerModel] = {
+            guard let wanted = getenv("SOAK_MODEL").map({ String(cString: $0) }), !wanted.isEmpty else {
+                return ServerModel.all
+            }
+            return ServerModel.all.filter { $0.testDescription == wanted }
+        }()
+
         var interval: Duration { max(.milliseconds(100), min(.seconds(5), length / 200)) }
     }
 
@@ -53,7 +61,8 @@ final class Soak {
         for client in clients { try client.value() }
         let after = try sampleWhenQuiet()
         return SoakRecord(
-            model: server.model, seed: plan.seed, before: before, samples: samples, after: after, tally: tally, kills: kills)
+            model: server.model, seed: plan.seed, before: before, samples: samples, after: after, tally: tally,
+            kills: kills)
     }
 
     private func sample() throws -> SoakSample {

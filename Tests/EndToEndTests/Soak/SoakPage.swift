@@ -44,7 +44,9 @@ struct SoakPage {
         let colours = ["#0b6e4f", "#b4540a"]
         let drawn = zip(lines, colours).map { line, colour in
             let points = samples.map { sample in
-                let (x, y) = (sample.seconds / record.after.seconds * 1000, 100 - 100 * line.value(sample) / max(top, 1))
+                let (x, y) = (
+                    sample.seconds / record.after.seconds * 1000, 100 - 100 * line.value(sample) / max(top, 1)
+                )
                 return "\(SoakPage.short(x)),\(SoakPage.short(y))"
             }
             return "<polyline stroke=\"\(colour)\" points=\"\(points.joined(separator: " "))\"/>"

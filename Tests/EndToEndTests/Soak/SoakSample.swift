@@ -36,7 +36,8 @@ struct SoakSample {
         open = sum("echo_server_connections{state=\"open\"}")
         accepted = sum("echo_server_accepted_total")
         let endings = metrics.filter { $0.key.hasPrefix("echo_server_ended_total") }
-        ended = Dictionary(uniqueKeysWithValues: endings.map { (String($0.key.split(separator: "\"")[1]), Int($0.value)) })
+        ended = Dictionary(
+            uniqueKeysWithValues: endings.map { (String($0.key.split(separator: "\"")[1]), Int($0.value)) })
     }
 
     /// Nil where the process has ended.

@@ -11,7 +11,7 @@ extension EndToEnd {
             "\(Duration.patient(2).components.seconds)",
         ]
 
-        @Test(arguments: ServerModel.all)
+        @Test(arguments: Soak.Plan.models)
         func `whatever clients do and whoever is killed, in the end all is as in the beginning`(
             model: ServerModel
         ) throws {

@@ -28,4 +28,3 @@ import Testing
         #expect(Trend([(1, 1)]) == nil)
     }
 }
-

@@ -1,0 +1,47 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+/// A network of its own, with nothing but a loopback, for the OS thread that enters it and for what that starts: nobody else has anything
+/// from what happens there.
+enum NetworkNamespace {
+    /// What keeps this user or machine from having one; nil where nothing does.
+    static let obstacle: String? = {
+        do {
+            try onOSThread { try enter() }
+            return nil
+        } catch {
+            return "\(error)"
+        }
+    }()
+
+    /// Sources of packets from somewhere else; an answer to them goes nowhere.
+    static let elsewhere: UInt32 = 0x0a00_0000
+
+    /// For the OS thread that calls it, and until that ends.
+    static func enter() throws {
+        // Swift's view of glibc leaves it out.
+        typealias Unshare = @convention(c) (Int32) -> Int32
+        let unshare = dlsym(nil, "unshare").map { unsafeBitCast($0, to: Unshare.self) }
+        let newNetwork: Int32 = 0x4000_0000
+        guard let unshare, unshare(newNetwork) == 0 else { throw Unexpected("no network namespace: \(Errno(errno))") }
+        try run("link", "set", "lo", "up")
+        try run("route", "add", "10.0.0.0/8", "dev", "lo")
+        // Those who come and go are many more than the ports that are given out by default.
+        try write("1024 65535", to: "/proc/sys/net/ipv4/ip_local_port_range")
+    }
+
+    private static func run(_ arguments: String...) throws {
+        let result = try Program.run(Program.Launch("/usr/bin/env", ["ip"] + arguments))
+        if result.exit != .status(0) { throw Unexpected("ip \(arguments.joined(separator: " ")): \(result.error)") }
+    }
+
+    /// What the kernel has counted in this OS thread's, such as `SyncookiesSent`.
+    static func count(_ name: String) -> Int {
+        let lines = (ProcessStatus.contents(of: "/proc/thread-self/net/netstat") ?? "").split(separator: "\n")
+        let words = lines.filter { $0.hasPrefix("TcpExt:") }.map { $0.split(separator: " ") }
+        guard words.count == 2, let index = words[0].firstIndex(of: Substring(name)) else { return 0 }
+        return Int(words[1][index]) ?? 0
+    }
+}
