@@ -13,10 +13,14 @@ struct IOWatcher {
         case readable, writable
     }
 
-    /// What `set` was given, in the callback.
+    /// What `set` was given; nil before.
     @inline(__always)
-    static func context<T>(_ watcher: UnsafeMutablePointer<ev_io>?, as: T.Type) -> UnsafeMutablePointer<T> {
-        watcher!.pointee.data.assumingMemoryBound(to: T.self)
+    var context: UnsafeMutableRawPointer? { raw.data }
+
+    /// What begins with the watcher, in the callback.
+    @inline(__always)
+    static func owner<T>(_ watcher: UnsafeMutablePointer<ev_io>?, as: T.Type) -> UnsafeMutablePointer<T> {
+        UnsafeMutableRawPointer(watcher!).assumingMemoryBound(to: T.self)
     }
 }
 
@@ -28,7 +32,7 @@ extension UnsafeMutablePointer<IOWatcher> {
     func set(
         _ direction: IOWatcher.Direction,
         of descriptor: Int32,
-        context: UnsafeMutableRawPointer,
+        context: UnsafeMutableRawPointer? = nil,
         priority: Int32 = 0,
         callback: IOWatcher.Callback
     ) {

@@ -119,14 +119,14 @@ final class FiberCore<Value> {
 
 /// The stack of a fiber.
 final class FiberGreenlet: AnyGreenlet {
+    private let givenName: String
     private let body: () -> Void
     /// The hub does not wait for fibers, unless it closes.
     private var isCounted = false
 
-    init(name: String, _ body: @escaping () -> Void) {
-        self.body = body
-        super.init(name: name)
-    }
+    init(name: String, _ body: @escaping () -> Void) { (givenName, self.body) = (name, body) }
+
+    override var name: String? { givenName }
 
     override func run() {
         body()

@@ -63,7 +63,7 @@ public final class Connection {
         let count = SystemCalls.receive(socket.pointee.descriptor, into: buffer)
         // A short read has emptied the socket.  The end of the stream stays there to be read again.  A blocking socket must hear of the
         // next call's deadline first.
-        socket.pointee.mayReceive = (count == buffer.count || count == 0) && !socket.pointee.blocks
+        socket.pointee.mayReceive = (count == buffer.count || count == 0) && socket.pointee.hub != nil
         if count >= 0 { return count }
         if count == -Int(EAGAIN) { return nil }
         throw NetError(.recv, result: count, peer)
@@ -215,7 +215,7 @@ extension Connection {
 extension Connection {
     @inline(__always)
     private var sharedBuffer: UnsafeMutableRawBufferPointer {
-        socket.pointee.blocks ? socket.blocking.receiveBuffer : Context.running!.hub.receiveBuffer
+        socket.pointee.hub?.receiveBuffer ?? socket.blocking.receiveBuffer
     }
 }
 

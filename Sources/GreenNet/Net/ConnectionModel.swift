@@ -99,7 +99,6 @@ private final class ServedConnection: AnyGreenlet {
 
     init(_ connection: Connection, by model: GreenModel, for server: StreamServer) {
         (self.connection, self.model, self.server) = (connection, model, server)
-        super.init(name: nil)
     }
 
     override func run() {

@@ -136,7 +136,7 @@ public final class Listener {
         if shouldStop() { throw NetError(.accept, .wait(.closed), address) }
         if socket.pointee.mayReceive { return }
         let error: WaitError? =
-            if socket.pointee.blocks {
+            if socket.pointee.hub == nil {
                 Listener.waitOffHub([self]) ? nil : .closed
             } else {
                 socket.waitUntilReadable(until: deadline)

@@ -1,28 +1,49 @@
 import Glibc
 
 /// An open socket and who waits for it, in raw memory: libev keeps the address of the watchers, and a green thread parks while it
-/// works on this.  Two cache lines, the first for receiving.
+/// works on this.  All but `writing` lies in one cache line.
 ///
 /// Only this file knows what waiting means.  On a hub the socket doesn't block: the green thread is parked, and the hub's loop wakes it.
 /// Elsewhere, on a plain OS thread or in a child process, it does: the kernel waits, inside `recv` and `send`.
 struct SocketState {
-    /// First, for whoever waits is known by the address of this.
-    let descriptor: Int32
+    // First, for the callback; its context is the hub.
+    fileprivate var readable = IOWatcher()
+    fileprivate var reader: GreenThread?
+    /// Never changes.
+    fileprivate(set) var descriptor: Int32
     /// A `recv` may find something: nothing was read yet, the last read filled its buffer, or the loop has said so while nobody
     /// waited.  A read that didn't fill its buffer has emptied the socket; another would only say EAGAIN.
     var mayReceive = true
     /// Once the socket is empty, that counts as the end of the stream.
     var endsWhenEmpty = false
     var isClosed = false
-    /// There is no hub: calls wait in the kernel.
-    let blocks: Bool
-    fileprivate var readable = IOWatcher()
-    fileprivate var reader: GreenThread?
 
-    fileprivate var writable = IOWatcher()
-    fileprivate var writer: GreenThread?
+    /// Nil until the other side was too slow once: few that are served ever wait to send.
+    fileprivate var writing: UnsafeMutablePointer<WritingState>?
+
+    init(descriptor: Int32, mayReceive: Bool = true) { (self.descriptor, self.mayReceive) = (descriptor, mayReceive) }
+
     /// Nil: a blocking socket, with no hub; a `BlockingState` follows in memory.
-    let hub: HubPointer?
+    @inline(__always)
+    var hub: HubPointer? { readable.context?.assumingMemoryBound(to: HubState.self) }
+}
+
+/// What waiting to send needs.
+private struct WritingState {
+    // First, for the callback.
+    var writable = IOWatcher()
+    var writer: GreenThread?
+}
+
+extension UnsafeMutablePointer<WritingState> {
+    fileprivate static func make(_ descriptor: Int32) -> Self {
+        let state = allocate(capacity: 1)
+        state.initialize(to: WritingState())
+        state.watcher.set(.writable, of: descriptor, callback: becameWritable)
+        return state
+    }
+
+    fileprivate var watcher: UnsafeMutablePointer<IOWatcher> { withUnsafeMutablePointer(to: &pointee.writable) { $0 } }
 }
 
 /// What only a blocking socket needs.
@@ -41,15 +62,15 @@ extension Socket {
     /// `priority` orders the events of one pass of the loop: listeners come after the connections that are being served.
     static func make(_ descriptor: Int32, priority: Int32 = 0) -> Socket {
         let socket = allocate(MemoryLayout<SocketState>.size)
-        socket.initialize(to: SocketState(descriptor: descriptor, blocks: false, hub: Hub.currentThread.hub))
-        socket.reading.set(.readable, of: descriptor, context: socket, priority: priority, callback: becameReadable)
-        socket.writing.set(.writable, of: descriptor, context: socket, callback: becameWritable)
+        socket.initialize(to: SocketState(descriptor: descriptor))
+        socket.reading.set(
+            .readable, of: descriptor, context: Hub.currentThread.hub, priority: priority, callback: becameReadable)
         return socket
     }
 
     static func makeBlocking(_ descriptor: Int32, receiveBufferSize: Int) -> Socket {
         let socket = allocate(MemoryLayout<SocketState>.size + MemoryLayout<BlockingState>.size)
-        socket.initialize(to: SocketState(descriptor: descriptor, mayReceive: false, blocks: true, hub: nil))
+        socket.initialize(to: SocketState(descriptor: descriptor, mayReceive: false))
         socket.blocking.initialize(to: BlockingState(receiveBufferSize: receiveBufferSize))
         return socket
     }
@@ -68,7 +89,8 @@ extension Socket {
     func letGo() {
         // Once closed, nothing is watched any more, and the hub may have gone before.
         if !pointee.isClosed { stopWatching() }
-        if pointee.blocks { blocking.pointee.receiveBuffer.deallocate() }
+        if pointee.hub == nil { blocking.pointee.receiveBuffer.deallocate() }
+        pointee.writing?.deallocate()
         UnsafeMutableRawPointer(self).deallocate()
     }
 
@@ -80,21 +102,26 @@ extension Socket {
         stopWatching()
         SystemCalls.close(pointee.descriptor)
         pointee.reader?.wake(.closed)
-        pointee.writer?.wake(.closed)
+        pointee.writing?.pointee.writer?.wake(.closed)
     }
 
     private func stopWatching() {
         guard let loop = pointee.hub?.pointee.loop else { return }
         reading.stop(on: loop)
-        writing.stop(on: loop)
+        pointee.writing?.watcher.stop(on: loop)
     }
 
     private var reading: UnsafeMutablePointer<IOWatcher> { withUnsafeMutablePointer(to: &pointee.readable) { $0 } }
-    private var writing: UnsafeMutablePointer<IOWatcher> { withUnsafeMutablePointer(to: &pointee.writable) { $0 } }
 
-    private var address: UInt64 { UInt64(UInt(bitPattern: self)) }
+    private var writing: UnsafeMutablePointer<WritingState> {
+        if pointee.writing == nil { pointee.writing = .make(pointee.descriptor) }
+        return pointee.writing!
+    }
 
-    /// Only where `blocks`.
+    /// Where the descriptor lies: what a wait for it has for its detail.
+    private var address: UInt64 { withUnsafeMutablePointer(to: &pointee.descriptor) { UInt64(UInt(bitPattern: $0)) } }
+
+    /// Only where `hub` is nil.
     var blocking: UnsafeMutablePointer<BlockingState> {
         UnsafeMutableRawPointer(self + 1).assumingMemoryBound(to: BlockingState.self)
     }
@@ -107,8 +134,8 @@ extension Socket {
     /// Whoever doesn't have to wait gives way now and then all the same, and sees whether it was killed.
     @inline(__always)
     func takeTurn() throws(WaitError) {
-        guard !pointee.blocks, let thread = Context.running else { return }
-        assert(thread.hub == pointee.hub, "a socket is used on the OS thread that made it")
+        guard let hub = pointee.hub, let thread = Context.running else { return }
+        assert(thread.hub == hub, "a socket is used on the OS thread that made it")
         thread.pointee.turns += 1
         guard thread.pointee.turns >= Socket.turnsInARow || thread.isCancelled else { return }
         thread.giveWay(after: Socket.turnsInARow)
@@ -120,14 +147,13 @@ extension Socket {
     /// On a hub the watcher stays started when the wait is over: while data is read as fast as it comes, no system call is made for it.
     func waitUntilReadable(until deadline: Deadline) -> WaitError? {
         if pointee.isClosed { return .closed }
-        if pointee.blocks {
+        guard let hub = pointee.hub else {
             let error = limitCall(.readable, &blocking.pointee.receiveLimit, until: deadline)
             pointee.mayReceive = error == nil
             return error
         }
         precondition(pointee.reader == nil, "two green threads receive from descriptor \(pointee.descriptor)")
         let thread = Context.running!
-        let hub = thread.hub
         if !reading.isActive { reading.start(on: hub.pointee.loop) }
         pointee.reader = thread
         hub.pointee.ready.prefetch()
@@ -143,15 +169,15 @@ extension Socket {
     /// A socket that can be written to always says so: the watcher is stopped when the wait is over.
     func waitUntilWritable(until deadline: Deadline) -> WaitError? {
         if pointee.isClosed { return .closed }
-        if pointee.blocks { return limitCall(.writable, &blocking.pointee.sendLimit, until: deadline) }
-        precondition(pointee.writer == nil, "two green threads send to descriptor \(pointee.descriptor)")
+        guard let hub = pointee.hub else { return limitCall(.writable, &blocking.pointee.sendLimit, until: deadline) }
+        let writing = writing
+        precondition(writing.pointee.writer == nil, "two green threads send to descriptor \(pointee.descriptor)")
         let thread = Context.running!
-        let hub = thread.hub
-        writing.start(on: hub.pointee.loop)
-        pointee.writer = thread
+        writing.watcher.start(on: hub.pointee.loop)
+        writing.pointee.writer = thread
         let wake = thread.wait(for: .writable, address, until: deadline)
-        pointee.writer = nil
-        if !pointee.isClosed { writing.stop(on: hub.pointee.loop) }
+        writing.pointee.writer = nil
+        if !pointee.isClosed { writing.watcher.stop(on: hub.pointee.loop) }
         return wake == .event ? nil : unlessReady(.writable, thread.error(after: wake))
     }
 
@@ -167,7 +193,7 @@ extension Socket {
     /// What is to be done before a `send` that is tried without waiting for room first: a blocking one must know its limit.
     @inline(__always)
     func prepareToSend(until deadline: Deadline) -> WaitError? {
-        pointee.blocks ? limitCall(.writable, &blocking.pointee.sendLimit, until: deadline) : nil
+        pointee.hub == nil ? limitCall(.writable, &blocking.pointee.sendLimit, until: deadline) : nil
     }
 
     /// Nanoseconds for a call that is made though its deadline has passed: it would not end, with no limit, where it takes less than it could.
@@ -206,16 +232,14 @@ extension Socket {
         pointee.mayReceive = true
         reading.stop(on: pointee.hub!.pointee.loop)
     }
-
-    fileprivate func writabilityCame() { pointee.writer?.wake(.event) }
 }
 
 private let becameReadable: IOWatcher.Callback = { _, watcher, _ in
-    IOWatcher.context(watcher, as: SocketState.self).readabilityCame()
+    IOWatcher.owner(watcher, as: SocketState.self).readabilityCame()
 }
 
 private let becameWritable: IOWatcher.Callback = { _, watcher, _ in
-    IOWatcher.context(watcher, as: SocketState.self).writabilityCame()
+    IOWatcher.owner(watcher, as: WritingState.self).pointee.writer?.wake(.event)
 }
 
 /// Waiting for nothing in particular, on a hub or off it.

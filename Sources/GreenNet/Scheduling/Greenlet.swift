@@ -2,6 +2,8 @@
 ///
 /// Belongs to the OS thread that spawned it.
 public class AnyGreenlet: Waitable {
+    // There is one for every connection: a name and the like is kept by those that have one.
+
     /// Nil once it has ended.
     final var thread: GreenThread?
     /// The variables of which it has one of its own.
@@ -9,24 +11,18 @@ public class AnyGreenlet: Waitable {
     /// Counts up from 1 within its hub, where the main green thread is the first.
     public internal(set) final var id: UInt64 = 0
     /// As given to `spawn`.
-    public final let name: String?
+    public var name: String? { nil }
     /// What it was killed with, for good.
     final var killReason: (any Error)?
     /// What it is among fibers: a core for each type of value that it has exchanged.
     final var fiberCores: [AnyObject] = []
 
     /// Where it was spawned; nil for the main one.
-    public final let spawnSite: SpawnSite?
+    public var spawnSite: SpawnSite? { nil }
     /// The `id` of the green thread that spawned it, which may have ended since; 0 for the main one.
     public internal(set) final var spawner: UInt64 = 0
     /// Somebody has asked how it ended.
     final var isObserved = false
-
-    init(name: String?, at site: SpawnSite? = nil) {
-        self.name = name
-        spawnSite = site
-        super.init()
-    }
 
     /// Its hub closes, and will wait until it has ended.
     func willClose() {}
@@ -114,11 +110,15 @@ public class AnyGreenlet: Waitable {
 public final class Greenlet<Value>: AnyGreenlet {
     private var body: (() throws -> Value)?
     private(set) var outcome: Result<Value, any Error>?
+    private let givenName: String?
+    private let site: SpawnSite
 
     init(name: String?, at site: SpawnSite, _ body: @escaping () throws -> Value) {
-        self.body = body
-        super.init(name: name, at: site)
+        (self.body, givenName, self.site) = (body, name, site)
     }
+
+    override public var name: String? { givenName }
+    override public var spawnSite: SpawnSite? { site }
 
     deinit {
         guard case .failure(let error) = outcome, !isObserved, !wasKilled, !(error is GreenletExit) else { return }
@@ -162,7 +162,9 @@ public final class Greenlet<Value>: AnyGreenlet {
 }
 
 /// Stands for the OS thread's own stack.
-final class MainGreenlet: AnyGreenlet {}
+final class MainGreenlet: AnyGreenlet {
+    override var name: String? { "main" }
+}
 
 // As with `Task.sleep`, the static ones need no `Value`.
 extension Greenlet where Value == Never {

@@ -104,7 +104,7 @@ extension HubPointer {
 
     func adoptMainThread() {
         let main = pointee.main
-        enrol(MainGreenlet(name: "main"), as: main)
+        enrol(MainGreenlet(), as: main)
         main.state = .running
         main.pointee.started = 1
         Context.adoptOSThread(main)
