@@ -105,9 +105,9 @@ extension LoadHub {
         let asked = Deadline.now.nanoseconds
         let goal = line.pointee.received + plan.size
         line.pointee.waitsSince = asked
-        let sender = LineSender(self, line, connection)
-        defer { sender.stop() }
-        sender.send(plan.size)
+        let sender = plan.size > LoadHub.safeInFlight ? LineSender(self, line, connection) : nil
+        defer { sender?.stop() }
+        if let sender { sender.send(plan.size) } else { try send(plan.size, line, connection) }
         var now = asked
         while line.pointee.received < goal { now = try receive(line, connection) }
         line.pointee.waitsSince = .max

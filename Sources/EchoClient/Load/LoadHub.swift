@@ -24,6 +24,8 @@ final class LoadHub {
 
     /// Fewer than any service's backlog: a connect that the kernel drops takes a second.
     private static let openedAtOnce = 64
+    /// At the end of `hold`, by all processes together.
+    private static let askedAtOnce = 64
 
     init(_ plan: LoadPlan, _ tally: Tally) {
         (self.plan, self.tally) = (plan, tally)
@@ -134,7 +136,26 @@ final class LoadHub {
     private func hold() throws {
         begin()
         while Deadline.now.nanoseconds < tally.stop { try Greenlet.sleep(for: .milliseconds(20)) }
-        try eachLine { [self] line, connection in try finishHolding(line, connection) }
+        try askEach()
+    }
+
+    /// One message on each, with some at once: stacks for all of them would cost more than the connections themselves, and with all in flight
+    /// a latency would only say how many there are.
+    private func askEach() throws {
+        let next = UnsafeMutablePointer<Int>.allocate(capacity: 1)
+        next.initialize(to: 0)
+        defer { next.deallocate() }
+        let askers = (0..<max(1, LoadHub.askedAtOnce * lines.count / plan.connections)).map { number in
+            spawn(name: "asker \(number)") { [self] in
+                while next.pointee < lines.count {
+                    next.pointee += 1
+                    let index = next.pointee - 1
+                    guard let connection = connections[index], !lines[index].pointee.isOver else { continue }
+                    try attempt(lines[index]) { try finishHolding(lines[index], connection) }
+                }
+            }
+        }
+        for asker in askers { try asker.value() }
     }
 
     // MARK: Failures

@@ -6,7 +6,7 @@ enum LoadMode: String, CaseIterable, Sendable {
     case steady
     /// Connects, has one message answered, closes, and begins again.
     case churn
-    /// Stays open, and has one message answered at the end.
+    /// Stays open, and has one message answered at the end, not all at once.
     case hold
     /// Sends as fast as the service takes it, whatever has been answered.
     case bulk
