@@ -133,6 +133,25 @@ bench-models: setup $(bench_programs) ## compare the models with each other and 
 	swift build -c release --product echo-server
 	Benchmarks/models.sh $(BENCH)
 
+# How many green threads, and then connections, for `make bench-million`; and other options of Benchmarks/million.sh.
+MILLION ?= 1000000
+MILLION_OPTIONS ?=
+
+.PHONY: bench-million
+bench-million: setup ## park a million green threads, then hold a million connections; MILLION says how many else
+	swift build -c release --product echo-server
+	swift build -c release --product echo-client
+	swift build -c release --product ParkedThreads
+	Benchmarks/million.sh --count $(MILLION) $(MILLION_OPTIONS)
+
+# The options of Benchmarks/cores.sh for `make bench-cores`.
+CORES ?=
+
+.PHONY: bench-cores
+bench-cores: setup .build/bench/echo-load ## compare one worker with two and with two processes, with the options in CORES
+	swift build -c release --product echo-server
+	Benchmarks/cores.sh $(CORES)
+
 .build/bench/%: Benchmarks/%.c Benchmarks/floor.h
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -O2 -Wall -Wextra -Werror -pthread -o $@ $<

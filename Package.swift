@@ -59,6 +59,10 @@ let examples = [
 package.targets += examples.map { name in
     .executableTarget(name: name, dependencies: ["GreenNet"], path: "Examples/\(name)", swiftSettings: strict)
 }
+// What `make bench-million` runs, and nobody else.
+package.targets.append(
+    .executableTarget(
+        name: "ParkedThreads", dependencies: ["GreenNet"], path: "Benchmarks/ParkedThreads", swiftSettings: strict))
 package.targets.append(
     .testTarget(
         name: "ExamplesTests", dependencies: ["GreenNet", "TestSupport"] + examples.map { .byName(name: $0) },

@@ -49,8 +49,10 @@ extension EndToEnd {
             print(
                 "\(count) connections, \(server.model.testDescription): \(memory >> 20) MiB resident, \(each) bytes each"
             )
-            // Two pages of stack, and what the connection needs itself; most of a process's are shared, and counted all the same.
-            if Sanitizer.active == .none, !server.model.forksForClients { #expect(each < 24 << 10) }
+            // A page of stack for a green thread, two and more for an OS thread, and what the connection needs itself; most of a process's are
+            // shared, and counted all the same.
+            let limit = server.model.kind == .green ? 6 << 10 : 24 << 10
+            if Sanitizer.active == .none, !server.model.forksForClients { #expect(each < limit) }
         }
 
         @Test(arguments: ServerModel.all)
