@@ -244,7 +244,7 @@ static void wait_for_input(void) {
 
 static void run(void) {
     if (mode != churn) open_all();
-    if (attended && mode == steady) {
+    if (attended && mode != hold) {
         printf("connected=%d\n", greeted);
         wait_for_input();
     }
@@ -286,7 +286,7 @@ static void raise_descriptor_limit(void) {
 static _Noreturn void stop_with_usage(void) {
     fputs("usage: echo-load HOST PORT [--connections N] [--size BYTES] [--depth D] [--seconds S]\n"
           "                 [--mode steady|churn|hold] [--transform upper|echo] [--attended]\n"
-          "HOST is an IPv4 address.  With --attended, steady waits for a byte on standard input (or its end) twice:\n"
+          "HOST is an IPv4 address.  With --attended, it waits for a byte on standard input (or its end) twice:\n"
           "before it measures, when it has printed connected=N; and after, before it closes its connections.\n",
           stderr);
     exit(64);

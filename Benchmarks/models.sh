@@ -85,147 +85,16 @@ places() {
 
 is_wanted() { [[ -z $only || $1 == "C epoll"* || $1 =~ $only ]]; }
 
-fail() {
-    printf 'models: %s\n' "$*" >&2
-    exit 1
-}
-
-# --- The server's processes ---------------------------------------------------------------------------------------------------------
-
-# The process and all that descend from it.
-tree() {
-    local file child children
-    echo "$1"
-    for file in /proc/"$1"/task/*/children; do
-        # It may have ended meanwhile, and the list has no newline at its end.
-        { read -ra children <"$file" || true; } 2>/dev/null
-        for child in "${children[@]}"; do tree "$child"; done
-    done
-}
-
-# CPU time in nanoseconds of all OS threads that live.  Clock ticks of 10 ms, where the kernel has nothing better.
-cpu_time() {
-    local -a files=()
-    local pid
-    if [[ -e /proc/self/schedstat ]]; then
-        for pid in $(tree "$server"); do files+=("/proc/$pid/task/"*/schedstat); done
-        cat "${files[@]}" | awk '{ sum += $1 } END { printf "%.0f\n", sum }'
-    else
-        for pid in $(tree "$server"); do files+=("/proc/$pid/stat"); done
-        cat "${files[@]}" | sed 's/.*) //' | awk -v tick="$(getconf CLK_TCK)" '{ sum += $12 + $13 } END { printf "%.0f\n", sum * 1e9 / tick }'
-    fi
-}
-
-# Pss, Rss and page tables in KiB, OS threads, processes: sums over the tree.
-memory() {
-    local -a rollups=() status=() pids
-    mapfile -t pids < <(tree "$server")
-    local pid
-    for pid in "${pids[@]}"; do
-        rollups+=("/proc/$pid/smaps_rollup")
-        status+=("/proc/$pid/status")
-    done
-    cat "${rollups[@]}" "${status[@]}" | awk -v processes="${#pids[@]}" '
-        $1 == "Pss:" { pss += $2 }
-        $1 == "Rss:" { rss += $2 }
-        $1 == "VmPTE:" { tables += $2 }
-        $1 == "Threads:" { threads += $2 }
-        END { print pss, rss, tables, threads, processes }'
-}
-
-server=
-load=
-scratch=$(mktemp -d)
-
-# On the CPU that all share, under the policy asked for.
-on_cpu=(taskset -c "$cpu")
-if [[ $policy == fifo ]]; then
-    if chrt -f 1 true 2>/dev/null; then on_cpu=(chrt -f 1 "${on_cpu[@]}"); else policy=other; fi
-fi
-
-clean_up() {
-    if [[ -n $load ]]; then kill "$load" 2>/dev/null || true; fi
-    stop_server
-    rm -rf "$scratch"
-}
-trap clean_up EXIT
-trap 'exit 130' INT TERM HUP
-
-start_server() {
-    local -a command
-    local line
-    command_of "$1"
-    rm -f "$scratch/log"
-    "${on_cpu[@]}" "${command[@]}" 2>"$scratch/log" &
-    server=$!
-    for ((i = 0; i < 500; i++)); do
-        line=$(grep -m 1 -o 'listening on 127\.0\.0\.1:[0-9]*' "$scratch/log" 2>/dev/null) && break
-        kill -0 "$server" 2>/dev/null || fail "$1 has ended: $(<"$scratch/log")"
-        sleep 0.02
-    done
-    [[ -n $line ]] || fail "$1 does not listen"
-    port=${line##*:}
-    # All that is done once is done before anything is measured.
-    generate --connections 1 --seconds 0.1 >"$scratch/line"
-}
-
-# TERM first; what is still there after five seconds is killed.
-stop_server() {
-    local -a pids
-    [[ -n $server ]] || return 0
-    mapfile -t pids < <(tree "$server")
-    kill "$server" 2>/dev/null || true
-    for ((i = 0; i < 100; i++)); do
-        kill -0 "${pids[@]}" 2>/dev/null || break
-        sleep 0.05
-    done
-    kill -KILL "${pids[@]}" 2>/dev/null || true
-    wait "$server" 2>/dev/null || true
-    server=
-}
-
-# --- Measurements -------------------------------------------------------------------------------------------------------------------
-
-generate() { "${on_cpu[@]}" timeout 300 "$bench/echo-load" 127.0.0.1 "$port" "$@"; }
-
-# A generator that waits for `go`, and reports in `line`.
-start_generator() {
-    coproc GENERATOR { exec "${on_cpu[@]}" timeout 300 "$bench/echo-load" 127.0.0.1 "$port" "$@"; }
-    load=$GENERATOR_PID
-    # Copies, for bash takes back its own when the coprocess ends.
-    exec {answers}<&"${GENERATOR[0]}" {orders}>&"${GENERATOR[1]}"
-    hear
-}
-
-hear() { read -r -t 120 line <&"$answers" || fail "the generator says nothing: $(tail -n 1 "$scratch/log")"; }
-
-go() { echo >&"$orders"; }
-
-end_generator() {
-    go
-    exec {answers}<&- {orders}>&-
-    wait "$load" || fail "the generator has failed"
-    load=
-}
-
-# Usage: value KEY; from `line`.
-value() {
-    [[ " $line" =~ \ "$1"=([0-9.]+) ]] || fail "no $1 in: $line"
-    echo "${BASH_REMATCH[1]}"
-}
+# shellcheck source=Benchmarks/harness.sh
+source Benchmarks/harness.sh
 
 measure_speed() {
-    local server_name=$1 wanted=$2 count before after
-    count=$(places "$server_name" "$wanted")
-    start_generator --attended --connections "$count" --seconds "$seconds"
-    before=$(cpu_time)
-    go
-    hear
-    after=$(cpu_time)
-    end_generator
-    awk -v OFS=, -v round="$round" -v name="$server_name" -v wanted="$wanted" -v count="$count" \
+    local count
+    count=$(places "$1" "$2")
+    measure --connections "$count"
+    awk -v OFS=, -v round="$round" -v name="$1" -v wanted="$2" -v count="$count" \
         -v messages="$(value messages)" -v seconds="$(value seconds)" -v load="$(value cpu_seconds)" \
-        -v p50="$(value p50_us)" -v p99="$(value p99_us)" -v server="$((after - before))" \
+        -v p50="$(value p50_us)" -v p99="$(value p99_us)" -v server="$used" \
         'BEGIN { print wanted, round, "\"" name "\"", count, messages / seconds, server / 1e3 / messages,
                  load * 1e6 / messages, p50, p99, (server / 1e9 + load) / seconds }' >>"$bench/speed.csv"
 }
@@ -233,31 +102,28 @@ measure_speed() {
 measure_churn() {
     local count
     count=$(places "$1" 64)
-    line=$(generate --mode churn --connections "$count" --seconds "$seconds") || fail "the generator has failed"
+    measure --mode churn --connections "$count"
     echo "$round,\"$1\",$count,$(value messages_per_second),$(value p99_us)" >>"$bench/churn.csv"
 }
 
 measure_memory() {
-    local server_name=$1 wanted=$2 count before after
-    count=$(places "$server_name" "$wanted")
-    before=$(memory)
-    start_generator --mode hold --connections "$count"
-    after=$(memory)
-    end_generator
-    echo "$wanted,$round,\"$server_name\",$count,${before// /,},${after// /,}" >>"$bench/memory.csv"
+    local count
+    count=$(places "$1" "$2")
+    measure_idle "$count"
+    echo "$2,$round,\"$1\",$count,$idle" >>"$bench/memory.csv"
 }
 
 for program in "$bench"/{echo-load,epoll-floor,thread-floor,fork-floor} "$server_program"; do
     [[ -x $program ]] || fail "no $program: make bench-models builds it"
 done
-ulimit -n "$(ulimit -Hn)"
-descriptors=$(ulimit -n)
-if [[ $descriptors != unlimited ]] && ((crowd > descriptors - 100)); then crowd=$((descriptors - 100)); fi
+use_all_descriptors
+use_cpus "$cpu" "$cpu"
+make_account
+if ((crowd > descriptors - 100)); then crowd=$((descriptors - 100)); fi
 
 echo wanted,round,server,connections,messages_per_second,server_us,load_us,p50_us,p99_us,busy >"$bench/speed.csv"
 echo round,server,connections,connections_per_second,p99_us >"$bench/churn.csv"
-states=({before,after}_{pss_kib,rss_kib,page_tables_kib,threads,processes})
-(IFS=, && echo "wanted,round,server,connections,${states[*]}") >"$bench/memory.csv"
+echo "wanted,round,server,connections,$idle_columns" >"$bench/memory.csv"
 
 for ((round = 1; round <= rounds; round++)); do
     for name in "${servers[@]}"; do
@@ -279,44 +145,8 @@ for ((round = 1; round <= rounds; round++)); do
 done
 if [[ -t 2 ]]; then printf '\r%60s\r' '' >&2; fi
 
-# --- Tables -------------------------------------------------------------------------------------------------------------------------
-
-# Usage: table PROGRAM [VARIABLES...] <CSV; PROGRAM prints the rows from `cell[server, column, round]`.
-table() {
-    local program=$1
-    shift
-    tail -n +2 | sed -E 's/"([^",]*), ([^"]*)"/"\1; \2"/' | awk -F, "$@" '
-        # Nth of the rounds: 0 the least, 0.5 the median, 1 the greatest; of a column, or of its ratio to the floor in the same round.
-        function nth(name, column, share, floor,    i, j, count, list, value) {
-            for (i = 1; i <= rounds; i++) {
-                if (!((name, column, i) in cell)) continue
-                value = cell[name, column, i]
-                if (floor) value /= cell["C epoll", column, i]
-                for (j = count++; j > 0 && list[j - 1] > value; j--) list[j] = list[j - 1]
-                list[j] = value
-            }
-            i = (count - 1) * share
-            j = int(i)
-            return j == i ? list[j] : (list[j] + list[j + 1]) / 2
-        }
-        function median(name, column) { return nth(name, column, 0.5, 0) }
-        function ratio(name, column) {
-            return sprintf("%.2f (%.2f-%.2f)", nth(name, column, 0.5, 1), nth(name, column, 0, 1), nth(name, column, 1, 1))
-        }
-        wanted == "" || $1 == wanted {
-            first = wanted == "" ? 1 : 2
-            name = $(first + 1)
-            gsub(/"/, "", name)
-            sub(/;/, ",", name)
-            if (!(name in seen)) { seen[name] = 1; names[++count] = name }
-            if ($first > rounds) rounds = $first
-            for (column = first + 2; column <= NF; column++) cell[name, column - first - 1, $first] = $column
-        }
-        END { for (row = 1; row <= count; row++) { name = names[row]; '"$program"' } }'
-}
-
 printf '%s; one CPU for server and generator, policy %s; %s rounds of %s s: medians, and in brackets the least and the greatest.\n' \
-    "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), Linux $(uname -r)" "$policy" "$rounds" "$seconds"
+    "$(describe_machine)" "$policy" "$rounds" "$seconds"
 
 for wanted in $speed_connections; do
     printf '\n### %s connections, 64 bytes, one message in flight on each\n\n' "$wanted"
@@ -340,13 +170,5 @@ memory_sizes=("$memory_connections")
 if ((crowd != memory_connections)); then memory_sizes+=("$crowd"); fi
 for wanted in "${memory_sizes[@]}"; do
     printf '\n### Memory of %s idle connections\n\n' "$wanted"
-    cat <<'END'
-| server | connections | Pss KiB/connection | page tables KiB/connection | Rss KiB/connection | MiB without | MiB with | OS threads | processes |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-END
-    table 'n = median(name, 1)
-            printf "| %s | %d | %.2f | %.2f | %.2f | %.1f | %.1f | %d | %d |\n", name, n, (median(name, 7) - median(name, 2)) / n,
-            (median(name, 9) - median(name, 4)) / n, (median(name, 8) - median(name, 3)) / n, (median(name, 2) + median(name, 4)) / 1024,
-            (median(name, 7) + median(name, 9)) / 1024, median(name, 10), median(name, 11)' \
-        -v wanted="$wanted" <"$bench/memory.csv"
+    memory_table "$wanted" <"$bench/memory.csv"
 done
