@@ -152,6 +152,14 @@ bench-cores: setup .build/bench/echo-load ## compare one worker with two and wit
 	swift build -c release --product echo-server
 	Benchmarks/cores.sh $(CORES)
 
+# The options of Benchmarks/peers.sh for `make bench-peers`.
+PEERS ?=
+
+.PHONY: bench-peers
+bench-peers: setup $(bench_programs) ## compare the models with C, Rust, Go, SwiftNIO, Asio and gevent, with the options in PEERS
+	swift build -c release --product echo-server
+	Benchmarks/peers.sh $(PEERS)
+
 .build/bench/%: Benchmarks/%.c Benchmarks/floor.h
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -O2 -Wall -Wextra -Werror -pthread -o $@ $<

@@ -123,13 +123,20 @@ free_port() {
 
 # Whether the server listens; then `port` says where.
 listens() {
-    local line
+    local said
     if [[ -n $told_port ]]; then
         port=$told_port
         (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null
-    else
-        line=$(grep -m 1 -o 'listening on 127\.0\.0\.1:[0-9]*' "$scratch/log") && port=${line##*:}
+        return
     fi
+    # Whole lines only: not every language writes one at once.
+    while read -r said; do
+        if [[ $said =~ listening\ on\ 127\.0\.0\.1:([0-9]+) ]]; then
+            port=${BASH_REMATCH[1]}
+            return
+        fi
+    done <"$scratch/log"
+    return 1
 }
 
 # Usage: start_server NAME [WRAPPER...]
