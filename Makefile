@@ -160,6 +160,15 @@ bench-peers: setup $(bench_programs) ## compare the models with C, Rust, Go, Swi
 	swift build -c release --product echo-server
 	Benchmarks/peers.sh $(PEERS)
 
+# The options of Benchmarks/micro.sh for `make bench-micro`.
+MICRO ?=
+
+.PHONY: bench-micro
+bench-micro: setup ## time the scheduler's single steps beside Go's and gevent's, with the options in MICRO
+	@mkdir -p .build/bench
+	swift build -c release --product MicroBenchmarks
+	Benchmarks/micro.sh $(MICRO)
+
 .build/bench/%: Benchmarks/%.c Benchmarks/floor.h
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -O2 -Wall -Wextra -Werror -pthread -o $@ $<

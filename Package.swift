@@ -67,3 +67,9 @@ package.targets.append(
     .testTarget(
         name: "ExamplesTests", dependencies: ["GreenNet", "TestSupport"] + examples.map { .byName(name: $0) },
         swiftSettings: strict))
+
+// `make bench-micro`.  The server's Transform.swift is among its sources by a link: only there it is internal.
+package.targets.append(
+    .executableTarget(
+        name: "MicroBenchmarks", dependencies: ["GreenNet", "CGreenContext", "CUppercase"],
+        path: "Benchmarks/micro/Sources", swiftSettings: strict))

@@ -76,6 +76,15 @@ case $peer in
         build swift build -c release --package-path "$sources/nio" --scratch-path "$built/nio"
         echo "$built/nio/release/nio-server"
         ;;
+    micro-go)
+        command -v go >/dev/null || install golang-go
+        build go build -o "$built/micro-go" Benchmarks/micro/micro.go
+        echo "$built/micro-go"
+        ;;
+    micro-gevent)
+        interpreter=$(python gevent)
+        echo "$interpreter Benchmarks/micro/micro.py"
+        ;;
     gevent | uvloop)
         interpreter=$(python "$peer")
         echo "$interpreter $sources/$peer-server.py"

@@ -1,0 +1,1 @@
+../../../Sources/EchoServer/Service/Transform.swift
