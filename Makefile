@@ -160,6 +160,11 @@ bench-peers: setup $(bench_programs) ## compare the models with C, Rust, Go, Swi
 	swift build -c release --product echo-server
 	Benchmarks/peers.sh $(PEERS)
 
+.PHONY: test-bench
+test-bench: setup $(bench_programs) ## see whether the benchmarks' harness measures
+	swift build --product echo-server
+	Scripts/check-bench.sh .build/debug/echo-server
+
 # The options of Benchmarks/micro.sh for `make bench-micro`.
 MICRO ?=
 

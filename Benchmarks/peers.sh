@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 bench=.build/bench
+results=$bench
 server_program=.build/release/echo-server
 rounds=3
 seconds=1
@@ -24,7 +25,7 @@ usage() {
     cat <<END
 usage: Benchmarks/peers.sh [--quick] [--rounds N] [--seconds S] [--loads "LOAD..."] [--apart-loads "LOAD..."] [--extras "EXTRA..."]
                            [--crowd N] [--only PATTERN] [--also NAME=COMMAND]... [--server PROGRAM]
-                           [--cpu N] [--other-cpu N] [--policy fifo|other]
+                           [--cpu N] [--other-cpu N] [--policy fifo|other] [--results FOLDER]
   --quick              one round of a few short loads, to see that all works
   --rounds N           each server is measured so often with each load, in turn with the others; the medians count (default: $rounds)
   --seconds S          length of one measurement (default: $seconds)
@@ -41,6 +42,7 @@ usage: Benchmarks/peers.sh [--quick] [--rounds N] [--seconds S] [--loads "LOAD..
   --other-cpu N        the generator's, where each has its own (default: $other_cpu)
   --policy fifo|other  who runs keeps its CPU until it waits, whatever else wants it; or the usual way (default: $policy,
                        or other where that is not permitted)
+  --results FOLDER     where tables and rounds are kept (default: $results)
 END
 }
 
@@ -52,7 +54,7 @@ while (($#)); do
             shift
             continue
             ;;
-        --rounds | --seconds | --cpu | --policy | --only | --crowd) declare "${1#--}=${2:?$1 needs a value}" ;;
+        --rounds | --seconds | --cpu | --policy | --only | --crowd | --results) declare "${1#--}=${2:?$1 needs a value}" ;;
         --loads) loads=${2?} ;;
         --apart-loads) apart_loads=${2?} ;;
         --extras) extras=${2?} ;;
@@ -167,7 +169,7 @@ measure_load() {
     awk -v OFS=, -v key="$arrangement:$load_name" -v round="$round" -v name="$1" -v server="$used" -v messages="$(value messages)" \
         -v seconds="$(value seconds)" -v load="$(value cpu_seconds)" -v p50="$(value p50_us)" -v p99="$(value p99_us)" '
         BEGIN { print key, round, "\"" name "\"", messages / seconds, server / 1e3 / messages, load * 1e6 / messages, p50, p99,
-                      server / 1e9 / seconds, load / seconds }' >>"$bench/peers.csv"
+                      server / 1e9 / seconds, load / seconds }' >>"$results/peers.csv"
 }
 
 # Usage: try WHAT MEASUREMENT SERVER; a server that fails is out of this measurement, and named.
@@ -199,7 +201,7 @@ run_loads() {
 measure_hold() {
     start_server "$1" || return
     measure_idle "$crowd" || return
-    echo "hold,1,\"$1\",$crowd,$idle" >>"$bench/peers-memory.csv"
+    echo "hold,1,\"$1\",$crowd,$idle" >>"$results/peers-memory.csv"
 }
 
 # Usage: all_traced PID...; whether strace has each of their OS threads.
@@ -241,7 +243,7 @@ measure_calls() {
             all += $4
             if ($4 / messages >= 0.005) list = list sprintf("%s%s %.2f", list == "" ? "" : "; ", $NF, $4 / messages)
         }
-        END { printf "calls,1,\"%s\",%.3f,%s\n", name, all / messages, list }' "$scratch/calls" >>"$bench/peers-calls.csv"
+        END { printf "calls,1,\"%s\",%.3f,%s\n", name, all / messages, list }' "$scratch/calls" >>"$results/peers-calls.csv"
 }
 
 # Where the processor counts: exactly, in the kernel too.  Else valgrind does.
@@ -257,7 +259,7 @@ count_by_processor() {
     awk -F, -v name="$1" -v messages="$(value messages)" '
         $3 ~ /:u/ { user = $1 / messages }
         $3 ~ /:k/ { kernel = $1 / messages }
-        END { printf "instructions,1,\"%s\",%.0f,%.0f\n", name, user, kernel }' "$scratch/counters" >>"$bench/peers-instructions.csv"
+        END { printf "instructions,1,\"%s\",%.0f,%.0f\n", name, user, kernel }' "$scratch/counters" >>"$results/peers-instructions.csv"
 }
 
 # The difference of two runs: what starting and ending costs is in both.
@@ -267,7 +269,7 @@ count_by_valgrind() {
     less=$instructions
     few=$(value messages)
     run_in_valgrind "$1" 2 || return
-    echo "instructions,1,\"$1\",$(((instructions - less) / ($(value messages) - few))),0" >>"$bench/peers-instructions.csv"
+    echo "instructions,1,\"$1\",$(((instructions - less) / ($(value messages) - few))),0" >>"$results/peers-instructions.csv"
 }
 
 # Usage: run_in_valgrind SERVER SECONDS; leaves `instructions`, from start to end, and `line`.
@@ -316,7 +318,7 @@ summary() {
     for load_name in "$@"; do printf ' ---: |'; done
     printf '\n'
     for load_name in "$@"; do
-        table 'printf "%s|%s|%.2f\n", wanted, name, nth(name, 2, 0.5, 1)' -v wanted="$arrangement:$load_name" <"$bench/peers.csv"
+        table 'printf "%s|%s|%.2f\n", wanted, name, nth(name, 2, 0.5, 1)' -v wanted="$arrangement:$load_name" <"$results/peers.csv"
     done | awk -F'|' -v loads="$*" -v arrangement="$arrangement" '
         { cell[$1, $2] = $3; if (!($2 in seen)) { seen[$2] = 1; names[++count] = $2 } }
         END {
@@ -342,7 +344,7 @@ END
     table 'busier = arrangement == "apart" && median(name, 7) > median(name, 6)
             printf "| %s | %s%.0f | %.2f | %s | %.0f | %.0f | %.0f %% | %.0f %% |\n", name, busier ? "at least " : "", median(name, 1),
             median(name, 2), ratio(name, 2), median(name, 4), median(name, 5), 100 * median(name, 6), 100 * median(name, 7)' \
-        -v wanted="$arrangement:$1" -v arrangement="$arrangement" <"$bench/peers.csv"
+        -v wanted="$arrangement:$1" -v arrangement="$arrangement" <"$results/peers.csv"
 }
 
 # Usage: arrangement_tables ARRANGEMENT HEADING LOAD...
@@ -360,20 +362,20 @@ generator_verdict() {
         END {
             printf "\nThe generator was less busy than the server in %d of %d measurements, and never busier than %.0f %%. ", fine, rows, 100 * most
             print "Where it was the busier one, the table says \"at least\"."
-        }' "$bench/peers.csv"
+        }' "$results/peers.csv"
 }
 
 calls_table() {
     printf '\n## System calls a message\n\n64 connections, 64 bytes, one in flight on each; counted by strace, in a run of its own.\n\n'
     printf '| server | calls | of these |\n| --- | ---: | --- |\n'
-    table 'printf "| %s | %.2f | %s |\n", name, cell[name, 1, 1], cell[name, 2, 1]' -v wanted=calls <"$bench/peers-calls.csv"
+    table 'printf "| %s | %.2f | %s |\n", name, cell[name, 1, 1], cell[name, 2, 1]' -v wanted=calls <"$results/peers-calls.csv"
 }
 
 instructions_table() {
     printf '\n## Instructions a message\n\n64 connections, 64 bytes, one in flight on each; counted in runs of their own, by the processor or else by valgrind.\n\n'
     printf '| server | in user space | in the kernel |\n| --- | ---: | ---: |\n'
     table 'printf "| %s | %d | %s |\n", name, cell[name, 1, 1], cell[name, 2, 1] ? cell[name, 2, 1] : "-"' \
-        -v wanted=instructions <"$bench/peers-instructions.csv"
+        -v wanted=instructions <"$results/peers-instructions.csv"
 }
 
 report() {
@@ -386,7 +388,7 @@ report() {
     if [[ -n $loads ]]; then arrangement_tables shared "Server and generator on one CPU" $loads; fi
     # shellcheck disable=SC2086
     if [[ -n $apart_loads ]]; then arrangement_tables apart "A CPU each" $apart_loads && generator_verdict; fi
-    if [[ $extras == *hold* ]]; then printf '\n## Memory of %s idle connections\n\n' "$crowd" && memory_table hold <"$bench/peers-memory.csv"; fi
+    if [[ $extras == *hold* ]]; then printf '\n## Memory of %s idle connections\n\n' "$crowd" && memory_table hold <"$results/peers-memory.csv"; fi
     if [[ $extras == *calls* ]]; then calls_table; fi
     if [[ $extras == *instructions* ]]; then instructions_table; fi
 }
@@ -406,10 +408,10 @@ make_account
 build_peers
 install_tools
 
-echo wanted,round,server,messages_per_second,server_us,generator_us,p50_us,p99_us,server_busy,generator_busy >"$bench/peers.csv"
-echo "wanted,round,server,connections,$idle_columns" >"$bench/peers-memory.csv"
-echo wanted,round,server,calls,list >"$bench/peers-calls.csv"
-echo wanted,round,server,user,kernel >"$bench/peers-instructions.csv"
+echo wanted,round,server,messages_per_second,server_us,generator_us,p50_us,p99_us,server_busy,generator_busy >"$results/peers.csv"
+echo "wanted,round,server,connections,$idle_columns" >"$results/peers-memory.csv"
+echo wanted,round,server,calls,list >"$results/peers-calls.csv"
+echo wanted,round,server,user,kernel >"$results/peers-instructions.csv"
 
 for ((round = 1; round <= rounds; round++)); do
     use_cpus "$cpu" "$cpu"
@@ -423,4 +425,4 @@ use_cpus "$cpu" "$cpu"
 load_name=
 for extra in $extras; do run_extra "$extra"; done
 tell ""
-report | tee "$bench/peers.md"
+report | tee "$results/peers.md"

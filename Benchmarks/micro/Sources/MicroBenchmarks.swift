@@ -3,12 +3,15 @@ import GreenNet
 
 /// Prints what each of the scheduler's steps costs, in nanoseconds of processor time, a line each: `name TAB nanoseconds`.
 ///
-/// `../micro.go` and `../micro.py` measure their counterparts under the same names.  The argument is how many seconds each takes.
+/// `../micro.go` and `../micro.py` measure their counterparts under the same names.  The first argument is how many seconds each takes.
+/// With a second one, only those run whose names contain it: for a profiler.
 @main
 enum MicroBenchmarks {
     static func main() {
-        let length = Duration.seconds(Double(CommandLine.arguments.dropFirst().first ?? "") ?? 0.1)
-        for (name, body) in all {
+        let arguments = CommandLine.arguments.dropFirst()
+        let length = Duration.seconds(Double(arguments.first ?? "") ?? 0.1)
+        let wanted = arguments.dropFirst().first ?? ""
+        for (name, body) in all where wanted.isEmpty || name.contains(wanted) {
             print("\(name)\t\(nanoseconds(lasting: length, body))")
         }
     }
