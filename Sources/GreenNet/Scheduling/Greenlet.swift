@@ -68,6 +68,30 @@ public class AnyGreenlet: Waitable {
     /// Set when the body, killed, ended with what it was killed with.
     fileprivate final var wasKilled = false
 
+    /// What it ended with, where that is an error.
+    fileprivate final var thrown: (any Error)?
+
+    override final var failure: (any Error)? { thrown }
+
+    /// Makes it ready, or failed where there is no stack for it.
+    @usableFromInline
+    final func begin() {
+        do throws(SpawnError) {
+            try Hub.currentThread.hub.start(self)
+        } catch {
+            fail(error)
+        }
+    }
+
+    final func fail(_ error: any Error, killed: Bool = false) {
+        wasKilled = killed
+        thrown = error
+    }
+
+    fileprivate final func reportIfUnobserved() {
+        if let thrown, !isObserved, !wasKilled, !(thrown is GreenletExit) { Hub.report(title, thrown) }
+    }
+
     /// Whether its body has returned or thrown, or will never begin.
     public final var hasEnded: Bool { thread == nil }
 
@@ -109,27 +133,32 @@ public class AnyGreenlet: Waitable {
 /// A green thread that gives a `Value`.
 public final class Greenlet<Value>: AnyGreenlet {
     private var body: (() throws -> Value)?
-    private(set) var outcome: Result<Value, any Error>?
+    /// What the body returned; nil where it has not.  Raw memory, because this class is not compiled for each `Value`: an optional one among its properties
+    /// would have the runtime look up types whenever it is touched, which takes longer than all the rest of a spawn.
+    private var returned: UnsafeMutablePointer<Value>?
+
     private let givenName: String?
     private let site: SpawnSite
 
-    init(name: String?, at site: SpawnSite, _ body: @escaping () throws -> Value) {
-        (self.body, givenName, self.site) = (body, name, site)
+    @usableFromInline
+    init(name: String?, fileID: StaticString, line: UInt, _ body: @escaping () throws -> Value) {
+        (self.body, givenName, site) = (body, name, SpawnSite(fileID: fileID, line: line))
     }
 
     override public var name: String? { givenName }
     override public var spawnSite: SpawnSite? { site }
 
     deinit {
-        guard case .failure(let error) = outcome, !isObserved, !wasKilled, !(error is GreenletExit) else { return }
-        Hub.report(title, error)
+        returned?.freeValue()
+        if thrown != nil { reportIfUnobserved() }
     }
 
     override func run() {
-        let body = body.take()!
+        let body = body!
+        self.body = nil
         if thread!.isCancelled { return fail(killReason!, killed: true) }
         do {
-            outcome = .success(try body())
+            returned = .allocate(holding: try body())
         } catch let error as any WaitEnding where error.waitError == .cancelled && killReason != nil {
             fail(killReason!, killed: true)
         } catch {
@@ -137,18 +166,15 @@ public final class Greenlet<Value>: AnyGreenlet {
         }
     }
 
-    func fail(_ error: any Error, killed: Bool = false) {
-        wasKilled = killed
-        outcome = .failure(error)
-    }
-
-    override var failure: (any Error)? {
-        if case .failure(let error) = outcome { error } else { nil }
+    /// Nil while it lives.
+    var outcome: Result<Value, any Error>? {
+        if let thrown { return .failure(thrown) }
+        return returned.map { .success($0.pointee) }
     }
 
     /// How it ended; nil while it lives.
     public var result: Result<Value, any Error>? {
-        isObserved = isObserved || outcome != nil
+        isObserved = isObserved || hasOutcome
         return outcome
     }
 
@@ -157,7 +183,26 @@ public final class Greenlet<Value>: AnyGreenlet {
     public func value(until deadline: Deadline = .never) throws -> Value {
         guard try join(until: deadline) else { throw WaitError.deadlinePassed }
         isObserved = true
-        return try outcome!.get()
+        if let thrown { throw thrown }
+        return returned!.pointee
+    }
+
+    private var hasOutcome: Bool { thrown != nil || returned != nil }
+}
+
+extension UnsafeMutablePointer {
+    /// Holds `value`, until `freeValue()`.  What has no size needs no memory.
+    fileprivate static func allocate(holding value: Pointee) -> Self {
+        if MemoryLayout<Pointee>.size == 0 { return Self(bitPattern: MemoryLayout<Pointee>.alignment)! }
+        let memory = allocate(capacity: 1)
+        memory.initialize(to: value)
+        return memory
+    }
+
+    fileprivate func freeValue() {
+        if MemoryLayout<Pointee>.size == 0 { return }
+        deinitialize(count: 1)
+        deallocate()
     }
 }
 
@@ -197,13 +242,5 @@ extension GreenThread {
     func throwIfInterrupted() throws(WaitError) {
         if isCancelled { throw .cancelled }
         if pointee.scope_deadline != Int64.max, let expiry { throw expiry }
-    }
-}
-
-extension Optional {
-    /// Takes the value out.
-    fileprivate mutating func take() -> Wrapped? {
-        defer { self = nil }
-        return self
     }
 }

@@ -5,15 +5,13 @@ import Glibc
 /// Never waits.  Where the kernel has no stack to give, the green thread is born failed, with `SpawnError`.
 /// `name` shows in dumps and errors.  Callable from any green thread; the new one belongs to the same OS thread.
 @discardableResult
+@inlinable  // the caller knows which type of `Greenlet` it is; here it would have to be looked up
 public func spawn<Value>(
-    name: String? = nil, fileID: StaticString = #fileID, line: UInt = #line, _ body: @escaping () throws -> Value
+    name: String? = nil, fileID: StaticString = #fileID, line: UInt = #line,
+    _ body: consuming @escaping () throws -> Value
 ) -> Greenlet<Value> {
-    let greenlet = Greenlet(name: name, at: SpawnSite(fileID: fileID, line: line), body)
-    do throws(SpawnError) {
-        try Hub.currentThread.hub.start(greenlet)
-    } catch {
-        greenlet.fail(error)
-    }
+    let greenlet = Greenlet(name: name, fileID: fileID, line: line, body)
+    greenlet.begin()
     return greenlet
 }
 
