@@ -3,12 +3,18 @@
 /// Belongs to the OS thread that spawned it.
 public class AnyGreenlet: Waitable {
     // There is one for every connection: a name and the like is kept by those that have one.
+    //
+    // Unchecked, here and below: every spawn touches these, and asking each time whether accesses overlap takes a tenth of it.  None lasts across a
+    // call that parks.
 
     /// Nil once it has ended.
+    @exclusivity(unchecked)
     final var thread: GreenThread?
     /// The variables of which it has one of its own.
+    @exclusivity(unchecked)
     final var locals: [WeakLocal] = []
     /// Counts up from 1 within its hub, where the main green thread is the first.
+    @exclusivity(unchecked)
     public internal(set) final var id: UInt64 = 0
     /// As given to `spawn`.
     public var name: String? { nil }
@@ -20,6 +26,7 @@ public class AnyGreenlet: Waitable {
     /// Where it was spawned; nil for the main one.
     public var spawnSite: SpawnSite? { nil }
     /// The `id` of the green thread that spawned it, which may have ended since; 0 for the main one.
+    @exclusivity(unchecked)
     public internal(set) final var spawner: UInt64 = 0
     /// Somebody has asked how it ended.
     final var isObserved = false
