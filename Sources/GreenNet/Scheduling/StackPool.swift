@@ -22,36 +22,44 @@ struct StackPool {
     }
 
     private var slabs: ContiguousArray<Slab> = []
-    private var warm: ContiguousArray<Stack> = []
+    /// Linked through `next`, which nobody else uses any more.
+    private var warm: GreenThread?
+    private var warmCount = 0
     private var cold: ContiguousArray<Stack> = []
     private var carved = 0
     var guardKind = StackMemory.Guard.best
 
     /// Stacks kept for reuse.
-    var cached: Int { warm.count + cold.count }
+    var cached: Int { warmCount + cold.count }
 
     /// A fresh record at the top of a stack of its own.  Throws where the kernel has no memory or no mapping left.
     mutating func take() throws(Errno) -> GreenThread {
-        if let stack = warm.popLast() {
-            Context.forget(stack.record)
-            return blank(stack)
-        }
+        if let stack = takeWarm() { return blank(stack) }
         if let stack = cold.popLast() { return blank(stack) }
         return blank(try carve())
     }
 
-    /// May be called on the very stack that is given back: nothing in it changes before the next `take` or `trim`.
-    mutating func give(_ thread: GreenThread) {
-        warm.append(Stack(slot: thread.pointee.slot, record: thread))
+    private mutating func takeWarm() -> Stack? {
+        guard let thread = warm else { return nil }
+        warm = thread.pointee.next
+        warmCount -= 1
+        Context.forget(thread)
+        return Stack(slot: thread.pointee.slot, record: thread)
     }
 
-    var needsTrimming: Bool { warm.count > StackPool.warmLimit }
+    /// May be called on the very stack that is given back: but for a link in the record, nothing changes before the next `take` or `trim`.
+    mutating func give(_ thread: GreenThread) {
+        thread.pointee.next = warm
+        warm = thread
+        warmCount += 1
+    }
+
+    var needsTrimming: Bool { warmCount > StackPool.warmLimit }
 
     /// Gives the pages of some stacks back to the kernel: a few at a time, since it costs a system call each.
     mutating func trim() {
-        for _ in 0..<min(64, warm.count - StackPool.warmLimit) {
-            let stack = warm.removeLast()
-            Context.forget(stack.record)
+        for _ in 0..<min(64, warmCount - StackPool.warmLimit) {
+            let stack = takeWarm()!
             StackMemory.discard(stack.slot + StackPool.guardSize, StackPool.stackSize - StackPool.guardSize)
             cold.append(stack)
         }
@@ -59,7 +67,7 @@ struct StackPool {
 
     /// To be called when no green thread is left.
     mutating func unmapAll() {
-        for stack in warm { Context.forget(stack.record) }
+        while takeWarm() != nil {}
         for slab in slabs { StackMemory.unmap(slab.low, slab.count * StackPool.stackSize) }
         self = StackPool()
     }
