@@ -84,13 +84,13 @@ static inline void green_set_virtual_time(int64_t nanoseconds) { green_virtual_t
 /// Kept: x86-64 rbx rbp r12-r15, MXCSR, x87 control word; AArch64 x19-x30, d8-d15, FPCR.
 void green_switch(green_thread *from, green_thread *to);
 
-/// Has the processor fetch the record, and nothing else.
-static inline void green_prefetch_record(const green_thread *thread) { __builtin_prefetch(thread, 1); }
+/// Has the processor fetch the cache line of `address`, while something else is done.  It never faults, whatever the address.
+static inline void green_prefetch(const void *address) { __builtin_prefetch(address, 1); }
 
-/// Has it fetch what goes on where `thread`, whose record is near already, goes on: the frames of a shallow wait, which lie below the
-/// record, and what was waited for.  A prefetch never faults, whatever the address.
+/// Has it fetch what `thread`, whose record is near already, will touch when it goes on: the innermost of its frames, and what it
+/// waits for.
 static inline void green_prefetch_work(const green_thread *thread) {
-    for (int line = 1; line <= 8; line++) __builtin_prefetch((const char *)thread - 64 * line, 1);
+    for (int line = 0; line < 8; line++) __builtin_prefetch((const char *)thread->stack_pointer + 64 * line, 1);
     __builtin_prefetch((const void *)thread->wait_detail, 1);
 }
 

@@ -53,6 +53,8 @@ public final class Connection {
             if let error = socket.waitUntilReadable(until: deadline) {
                 throw NetError(.recv, .wait(error), peer)
             }
+            // After a wait, whoever sends looks here next: it comes while the kernel receives.
+            Context.prefetch(self)
         }
     }
 

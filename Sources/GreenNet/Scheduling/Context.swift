@@ -32,7 +32,11 @@ package enum Context {
 
     /// Has the processor fetch the record of `thread` into its cache, while something else is done.
     @inline(__always)
-    static func prefetchRecord(of thread: GreenThread) { green_prefetch_record(thread) }
+    static func prefetchRecord(of thread: GreenThread) { green_prefetch(thread) }
+
+    /// Has it fetch the beginning of `object`.
+    @inline(__always)
+    static func prefetch(_ object: AnyObject) { green_prefetch(Unmanaged.passUnretained(object).toOpaque()) }
 
     /// Has it fetch what `thread`, whose record is there, will touch when it goes on.
     @inline(__always)
