@@ -70,7 +70,7 @@ package final class GreenModel: ConnectionModel {
         let peer = socket.peer
         let connection = Connection(descriptor: socket.releaseDescriptor(), peer: peer)
         do {
-            try Hub.currentThread.hub.start(ServedConnection(connection, by: self, for: server))
+            try Hub.currentThread.hub.start(ServedConnection(connection, for: server))
         } catch {
             connection.close()
             throw error
@@ -94,12 +94,12 @@ package final class GreenModel: ConnectionModel {
 /// The green thread of one connection.
 private final class ServedConnection: AnyGreenlet {
     let connection: Connection
-    let model: GreenModel
     private let server: StreamServer
 
-    init(_ connection: Connection, by model: GreenModel, for server: StreamServer) {
-        (self.connection, self.model, self.server) = (connection, model, server)
-    }
+    init(_ connection: Connection, for server: StreamServer) { (self.connection, self.server) = (connection, server) }
+
+    /// The server's own, which has made this.
+    var model: GreenModel { unsafeDowncast(server.model, to: GreenModel.self) }
 
     override func run() {
         let end = serve()
