@@ -133,6 +133,14 @@ bench-models: setup $(bench_programs) ## compare the models with each other and 
 	swift build -c release --product echo-server
 	Benchmarks/models.sh $(BENCH)
 
+# The options of Benchmarks/profile.sh for `make profile`.
+PROFILE ?=
+
+.PHONY: profile
+profile: setup $(bench_programs) ## tell where the time of a message goes, with the options in PROFILE
+	swift build -c release --product echo-server
+	Benchmarks/profile.sh $(PROFILE)
+
 # How many green threads, and then connections, for `make bench-million`; and other options of Benchmarks/million.sh.
 MILLION ?= 1000000
 MILLION_OPTIONS ?=
@@ -176,7 +184,7 @@ bench-micro: setup ## time the scheduler's single steps beside Go's and gevent's
 
 .build/bench/%: Benchmarks/%.c Benchmarks/floor.h
 	@mkdir -p $(@D)
-	$(CC) -std=c11 -O2 -Wall -Wextra -Werror -pthread -o $@ $<
+	$(CC) -std=c11 -O3 -Wall -Wextra -Werror -pthread -o $@ $<
 
 # Where `make install` puts things; settings lie in /etc wherever the programs are.
 PREFIX ?= /usr/local
