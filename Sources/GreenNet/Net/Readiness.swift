@@ -185,6 +185,7 @@ extension Socket {
     ///
     /// A process that was stopped, or had no processor, finds all its timers due at once, while the kernel tells a loop of so many
     /// descriptors at a time: those of the others would be taken for idle, whatever their clients had sent meanwhile.
+    @inline(never)  // Rare: the frames of those that wait stay small.
     private func unlessReady(_ direction: IOWatcher.Direction, _ error: WaitError?) -> WaitError? {
         guard error == .deadlinePassed, !pointee.isClosed else { return error }
         return SystemCalls.poll(pointee.descriptor, for: direction) > 0 ? nil : error
