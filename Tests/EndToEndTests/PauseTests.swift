@@ -51,8 +51,8 @@ extension EndToEnd {
                         silent.close()
                         lively.close()
                     }
-                    try silent.expect("HELLO", to: "hello")
                     let start = Deadline.now
+                    try silent.expect("HELLO", to: "hello")
                     let end = spawn { try #expect(silent.receive() == nil) }
                     var hours = 0
                     while !end.hasEnded {
