@@ -4,6 +4,8 @@
 #define CLIBEV_SHIM_H
 
 #include <ev.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 typedef void (*green_io_callback)(struct ev_loop *loop, ev_io *watcher, int events);
 typedef void (*green_timer_callback)(struct ev_loop *loop, ev_timer *watcher, int events);
@@ -27,6 +29,35 @@ static inline void green_async_init(ev_async *watcher, green_async_callback call
 
 static inline void green_signal_init(ev_signal *watcher, green_signal_callback callback, int number) {
     ev_signal_init(watcher, callback, number);
+}
+
+static inline void green_async_ignore(struct ev_loop *loop, ev_async *watcher, int events) {
+    (void)loop, (void)watcher, (void)events;
+}
+
+static inline void green_leave_pending(struct ev_loop *loop) { (void)loop; }
+
+// libev finds out that the kernel does not watch a descriptor when it is about to sleep, and tells nobody before it has slept.
+static inline void green_before_sleep(struct ev_loop *loop) {
+    if (ev_pending_count(loop) > 0) ev_async_send(loop, (ev_async *)ev_userdata(loop));
+}
+
+/// Makes libev open and watch now what signals and other OS threads wake the loop by, which it does at the first use else.  Zero where the
+/// kernel refuses: libev would stop the program for want of the descriptor, and never hear of anything where it is not watched.
+///
+/// The loop must be new: a descriptor that the kernel does not watch is the one thing that can be pending then.  It keeps `bell`.
+static inline int green_loop_prepare(struct ev_loop *loop, ev_async *bell) {
+    int probe = eventfd(0, EFD_CLOEXEC);
+    if (probe < 0) return 0;
+    close(probe);
+    ev_async_init(bell, green_async_ignore);
+    ev_async_start(loop, bell);
+    ev_set_invoke_pending_cb(loop, green_leave_pending);
+    ev_run(loop, EVRUN_NOWAIT);
+    ev_set_invoke_pending_cb(loop, ev_invoke_pending);
+    ev_set_userdata(loop, bell);
+    ev_set_loop_release_cb(loop, green_before_sleep, 0);
+    return ev_pending_count(loop) == 0;
 }
 
 static inline void green_set_priority(void *watcher, int priority) { ev_set_priority((ev_watcher *)watcher, priority); }

@@ -35,6 +35,11 @@ struct Server {
 
     /// Returns when a signal has ended the service and the clients are done.
     func run() throws {
+        do throws(HubFailure) {
+            try Hub.prepare(stacks: Service.greenThreads)
+        } catch {
+            throw StartFailure(.system, error.description)
+        }
         let admin = try openAdmin()
         admin?.start()
         announcer.tidyUp = { admin?.close() }
@@ -245,7 +250,7 @@ struct SharedState {
     /// Measures the current hub from now on, if anybody may ask.
     func measure(hub: Int) -> Greenlet<Void>? { gauges?.measure(hub: hub) }
 
-    /// The loop of a hub can't be made without its descriptors, and has no way to say so.
+    /// Rather now than when a hub or a listener can't be made.
     private static func check(_ limit: Int, _ settings: Settings) throws(StartFailure) {
         let (standard, each, connection) = (3, 2, 1)
         let listeners = settings.workers * (settings.processes ?? 1) + (settings.admin == nil ? 0 : 1)

@@ -13,6 +13,10 @@ final class Service {
     private let announcer: Announcer?
     private var hubs: [HubThread] = []
 
+    /// More than a hub has for itself, besides its clients': without the one that accepts, or that takes care of children, it had better not
+    /// begin.
+    static let greenThreads = 12
+
     /// `sockets` are those of each hub.  Without an announcer, another process speaks for the service.
     init(
         _ live: LiveSettings, _ shared: SharedState, _ log: ServerLog, sockets: [[ListeningSocket]], firstRow: Int,
@@ -24,6 +28,7 @@ final class Service {
 
     /// Returns when a signal has ended the service and the clients are done.
     func run() throws {
+        try Hub.prepare(stacks: Service.greenThreads)
         // Before anybody is told that it serves: a signal would end it else.  Of several such processes, each hears TERM from the one that
         // supervises them, perhaps more than once.
         let stop = announcer == nil ? SignalWatcher(SIGTERM) : SignalWatcher(SIGTERM, SIGINT)
@@ -38,7 +43,7 @@ final class Service {
         }
         server.start()
         _ = shared.measure(hub: firstRow)
-        for hub in hubs { try hub.isUp.wait() }
+        for hub in hubs { try hub.waitUntilUp() }
         announcer?.serving(on: sockets, hubs)
         spawn(name: "state on USR1") { [unowned self] in try tellState(onEach: stateRequests) }
         if let reloads {

@@ -11,9 +11,11 @@ enum ExitStatus: Int32 {
 }
 
 /// Why the server did not start.
-struct StartFailure: Error {
+struct StartFailure: Error, CustomStringConvertible {
     let status: ExitStatus
     let message: String
+
+    var description: String { message }
 
     init(_ status: ExitStatus, _ message: String) { (self.status, self.message) = (status, message) }
 

@@ -54,7 +54,7 @@ import Testing
     @Test func `a hub that has ended is not waited for`() throws {
         try onHub {
             let hub = try otherHub()
-            try hub.isUp.wait()
+            try hub.waitUntilUp()
             let watchdog = Watchdog([hub])
             try end(hub)
             for _ in 0..<10 { #expect(watchdog.allTurn()) }

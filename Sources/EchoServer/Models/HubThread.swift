@@ -6,8 +6,9 @@ import GreenNet
 final class HubThread {
     /// Set when its server has been drained and all its green threads have ended.
     let ended = GreenEvent()
-    /// Set when it accepts.
-    let isUp = GreenEvent()
+    /// Set when it accepts, or can't.
+    private let hasBegun = GreenEvent()
+    private var failure: StartFailure?
     /// Nil until it is up, and what is to be done then.
     private var worker: Worker?
     private var waiting: [@Sendable (Worker) -> Void] = []
@@ -34,16 +35,32 @@ final class HubThread {
         let owner = Owner(hub: Hub.current.remote, handle: self)
         try OSThread.start {
             do {
-                let server = try makeServer()
-                server.start()
-                let worker = Worker(hub: Hub.current.remote, server: server, measuring: measure())
+                let worker = try HubThread.start(makeServer, measure)
                 _ = owner.hub.callInHub { owner.handle.begin(worker) }
-                try Hub.current.run()
             } catch {
-                fatalError("a worker's hub has failed: \(error)")
+                let failure = StartFailure(.system, "\(error)")
+                _ = owner.hub.callInHub { owner.handle.fail(failure) }
+                return
             }
+            do { try Hub.current.run() } catch { fatalError("a worker's hub has failed: \(error)") }
             _ = owner.hub.callInHub { owner.handle.ended.set() }
         }
+    }
+
+    /// On the new OS thread.
+    private static func start(
+        _ makeServer: () throws -> StreamServer, _ measure: () -> Greenlet<Void>?
+    ) throws -> Worker {
+        try Hub.prepare(stacks: Service.greenThreads)
+        let server = try makeServer()
+        server.start()
+        return Worker(hub: Hub.current.remote, server: server, measuring: measure())
+    }
+
+    /// Returns when it accepts, and throws where it can't.
+    func waitUntilUp() throws {
+        try hasBegun.wait()
+        if let failure { throw failure }
     }
 
     /// Runs `body` on a green thread of the other hub, soon.
@@ -85,8 +102,14 @@ final class HubThread {
 
     private func begin(_ worker: Worker) {
         self.worker = worker
-        isUp.set()
+        hasBegun.set()
         for body in waiting { perform(body) }
         waiting = []
+    }
+
+    private func fail(_ failure: StartFailure) {
+        self.failure = failure
+        hasBegun.set()
+        ended.set()
     }
 }

@@ -5,15 +5,25 @@ internal import CLibev
 /// It knows callbacks, not green threads.  All of it belongs to one OS thread, save `WakeWatcher.send`.
 struct EventLoop {
     let raw: OpaquePointer
+    /// Rings where the loop must not sleep.  Raw memory: libev keeps its address.
+    private let bell: UnsafeMutablePointer<ev_async>
 
-    /// Null where the kernel has no descriptor left for the epoll set.
+    /// Null where the kernel has no descriptor left, or no memory to watch one.
     init?() {
         // NOENV: LIBEV_FLAGS in the environment would else choose the backend of a daemon.
         guard let raw = ev_loop_new(UInt32(EVBACKEND_EPOLL | EVFLAG_NOENV)) else { return nil }
         self.raw = raw
+        bell = .allocate(capacity: 1)
+        bell.initialize(to: ev_async())
+        if green_loop_prepare(raw, bell) != 0 { return }
+        destroy()
+        return nil
     }
 
-    func destroy() { ev_loop_destroy(raw) }
+    func destroy() {
+        ev_loop_destroy(raw)
+        bell.deallocate()
+    }
 
     /// Calls the callbacks of what is due, and where nothing is, sleeps until something is.
     func waitForEvents() { _ = ev_run(raw, Int32(EVRUN_ONCE)) }

@@ -13,6 +13,10 @@ struct IOWatcher {
         case readable, writable
     }
 
+    /// In the callback: the kernel can't watch one more descriptor, and libev has stopped the watcher.
+    @inline(__always)
+    static func isRefused(_ events: Int32) -> Bool { events & Int32(EV_ERROR) != 0 }
+
     /// What `set` was given; nil before.
     @inline(__always)
     var context: UnsafeMutableRawPointer? { raw.data }

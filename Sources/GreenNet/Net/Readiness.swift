@@ -17,6 +17,8 @@ struct SocketState {
     /// Once the socket is empty, that counts as the end of the stream.
     var endsWhenEmpty = false
     var isClosed = false
+    /// The last attempt to watch it failed, for want of the kernel's memory.
+    fileprivate var isUnwatched = false
 
     /// Nil until the other side was too slow once: few that are served ever wait to send.
     fileprivate var writing: UnsafeMutablePointer<WritingState>?
@@ -33,6 +35,7 @@ private struct WritingState {
     // First, for the callback.
     var writable = IOWatcher()
     var writer: GreenThread?
+    var isUnwatched = false
 }
 
 extension UnsafeMutablePointer<WritingState> {
@@ -160,6 +163,10 @@ extension Socket {
         let wake = thread.wait(for: .readable, address, until: deadline)
         pointee.reader = nil
         if wake != .event, let error = unlessReady(.readable, thread.error(after: wake)) { return error }
+        if pointee.isUnwatched {
+            pointee.isUnwatched = false
+            if let error = waitUnwatched(thread, until: deadline) { return error }
+        }
         pointee.mayReceive = true
         return nil
     }
@@ -178,7 +185,19 @@ extension Socket {
         let wake = thread.wait(for: .writable, address, until: deadline)
         writing.pointee.writer = nil
         if !pointee.isClosed { writing.watcher.stop(on: hub.pointee.loop) }
-        return wake == .event ? nil : unlessReady(.writable, thread.error(after: wake))
+        guard wake == .event else { return unlessReady(.writable, thread.error(after: wake)) }
+        guard writing.pointee.isUnwatched else { return nil }
+        writing.pointee.isUnwatched = false
+        return waitUnwatched(thread, until: deadline)
+    }
+
+    /// Nobody will tell when it is ready.  So it is taken for ready after a while, and tried: a connection gets on slowly until the
+    /// kernel has memory again, and the processor is left to the others.
+    @inline(never)
+    private func waitUnwatched(_ thread: GreenThread, until deadline: Deadline) -> WaitError? {
+        let next = Deadline.after(BackOff.shortest)
+        let error = thread.error(after: thread.wait(for: .sleep, until: Swift.min(next, deadline)))
+        return error == .deadlinePassed && !deadline.hasPassed ? nil : error
     }
 
     /// A deadline that has passed counts only where the kernel has nothing after all.
@@ -235,12 +254,16 @@ extension Socket {
     }
 }
 
-private let becameReadable: IOWatcher.Callback = { _, watcher, _ in
-    IOWatcher.owner(watcher, as: SocketState.self).readabilityCame()
+private let becameReadable: IOWatcher.Callback = { _, watcher, events in
+    let socket = IOWatcher.owner(watcher, as: SocketState.self)
+    if IOWatcher.isRefused(events) { socket.pointee.isUnwatched = true }
+    socket.readabilityCame()
 }
 
-private let becameWritable: IOWatcher.Callback = { _, watcher, _ in
-    IOWatcher.owner(watcher, as: WritingState.self).pointee.writer?.wake(.event)
+private let becameWritable: IOWatcher.Callback = { _, watcher, events in
+    let writing = IOWatcher.owner(watcher, as: WritingState.self)
+    if IOWatcher.isRefused(events) { writing.pointee.isUnwatched = true }
+    writing.pointee.writer?.wake(.event)
 }
 
 /// Waiting for nothing in particular, on a hub or off it.

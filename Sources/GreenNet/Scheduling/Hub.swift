@@ -31,7 +31,7 @@ public final class Hub {
 
     /// The green thread that runs now.
     @inline(__always)
-    static var currentThread: GreenThread { Context.running ?? make().state.pointee.main }
+    static var currentThread: GreenThread { Context.running ?? makeOrStop().state.pointee.main }
 
     private init(state: HubPointer, alternateStack: UnsafeMutableRawPointer?) {
         self.state = state
@@ -40,13 +40,33 @@ public final class Hub {
 
     // MARK: Making
 
-    private static func make() -> Hub {
+    /// Makes the hub of this OS thread now, where it has none, with stacks in store for so many green threads.  Throws where the kernel has
+    /// not what it takes; a call that needs a hub would stop the program then, and a `spawn` that finds no stack has failed.
+    package static func prepare(stacks count: Int) throws(HubFailure) {
+        if Context.running != nil { return }
+        let hub = try make()
+        do throws(Errno) { try hub.state.pointee.stacks.stock(count) } catch {
+            throw HubFailure("no stacks for the hub: \(error)")
+        }
+    }
+
+    private static func makeOrStop() -> Hub {
+        do { return try make() } catch { fatalError("GreenNet: \(error)") }
+    }
+
+    private static func make() throws(HubFailure) -> Hub {
         guard let loop = EventLoop() else {
-            fatalError("GreenNet: no event loop can be made: is the limit of open descriptors reached?")
+            throw HubFailure("no event loop can be made: is the limit of open descriptors reached?")
         }
         var stacks = StackPool()
         let scheduler: GreenThread
-        do { scheduler = try stacks.take() } catch { fatalError("GreenNet: no stack for the hub: \(error)") }
+        do throws(Errno) {
+            scheduler = try stacks.take()
+        } catch {
+            stacks.unmapAll()
+            loop.destroy()
+            throw HubFailure("no stack for the hub: \(error)")
+        }
         let state = HubPointer.allocate(capacity: 1)
         let hub = Hub(state: state, alternateStack: Context.watchForOverflow())
         state.initialize(
@@ -133,6 +153,13 @@ public final class Hub {
 
 @available(*, unavailable)
 extension Hub: Sendable {}
+
+/// Why an OS thread can't have a hub.
+package struct HubFailure: Error, CustomStringConvertible {
+    package let description: String
+
+    fileprivate init(_ description: String) { self.description = description }
+}
 
 private func reportFailure(of name: String, _ error: any Error) {
     writeToStandardError("GreenNet: \(name) failed: \(error)\n")

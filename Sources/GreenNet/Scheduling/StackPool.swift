@@ -54,6 +54,9 @@ struct StackPool {
         warmCount += 1
     }
 
+    /// Takes so many from the kernel now, to be handed out later.
+    mutating func stock(_ count: Int) throws(Errno) { while cached < count { cold.append(try carve()) } }
+
     var needsTrimming: Bool { warmCount > StackPool.warmLimit }
 
     /// Gives the pages of some stacks back to the kernel: a few at a time, since it costs a system call each.

@@ -353,6 +353,42 @@ struct HubTests {
         }
         #expect(result.standardError.contains("no event loop can be made"))
     }
+
+    @Test func `a hub that is made beforehand has stacks in store, and is the one that is used later`() throws {
+        try onOSThread {
+            try Hub.prepare(stacks: 5)
+            #expect(Hub.current.statistics.cachedStacks == 5)
+            try spawn {}.join()
+            #expect(Hub.current.statistics.cachedStacks == 5)
+            try Hub.prepare(stacks: 9)
+            #expect(Hub.current.statistics.cachedStacks == 5)
+            Hub.current.close()
+        }
+    }
+
+    @Test func `without a descriptor a hub can't be made beforehand, and nothing is left of the attempt`() async throws
+    {
+        await #expect(processExitsWith: .success) {
+            var limit = rlimit()
+            getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+            let most = limit.rlim_cur
+            // One for the epoll set, none for what wakes the loop.
+            for room in [0, 1] {
+                limit.rlim_cur = rlim_t(lowestFreeDescriptor() + room)
+                setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+                try OSThread { #expect(throws: HubFailure.self) { try Hub.prepare(stacks: 1) } }.value()
+            }
+            limit.rlim_cur = most
+            setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+            try OSThread { try Hub.prepare(stacks: 1) }.value()
+        }
+    }
+}
+
+private func lowestFreeDescriptor() -> Int {
+    let copy = dup(0)
+    close(copy)
+    return Int(copy)
 }
 
 func expectBlockedForever(sourceLocation: SourceLocation = #_sourceLocation, _ body: () throws -> Void) {
