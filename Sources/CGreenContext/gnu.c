@@ -3,9 +3,12 @@
 #define _GNU_SOURCE
 #include "CGreenContext.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -27,13 +30,29 @@ int green_accept(int descriptor, struct sockaddr *address, socklen_t *length, in
 
 int green_signal_at_parents_end(int signal) { return prctl(PR_SET_PDEATHSIG, signal); }
 
+// By what the kernel lists.  The list is read in the order of the numbers, so that closing what was read does not disturb it.
+static void close_listed(int first, int last) {
+    DIR *list = opendir("/proc/self/fd");
+    if (!list) return;
+    for (struct dirent *entry; (entry = readdir(list));) {
+        int number = atoi(entry->d_name);
+        if (number >= first && number <= last && number != dirfd(list)) close(number);
+    }
+    closedir(list);
+}
+
+// A kernel before 5.9 doesn't have the call, and a sandbox may not know it.
+static void close_between(int first, int last) {
+    if (first <= last && close_range((unsigned)first, (unsigned)last, 0) != 0) close_listed(first, last);
+}
+
 void green_close_all_but(int lowest, const int *kept, size_t count) {
     for (size_t i = 0; i < count; i++) {
         if (kept[i] < lowest) continue;
-        if (kept[i] > lowest) close_range((unsigned)lowest, (unsigned)kept[i] - 1, 0);
+        close_between(lowest, kept[i] - 1);
         lowest = kept[i] + 1;
     }
-    close_range((unsigned)lowest, ~0U, 0);
+    close_between(lowest, INT_MAX);
 }
 
 int green_wait(struct pollfd *wanted, size_t count, const sigset_t *mask) { return ppoll(wanted, count, NULL, mask); }

@@ -17,12 +17,8 @@ struct ChildStatus {
     /// All children that have ended and were not told of before.  Never waits.
     static func ended() -> [(pid_t, ChildStatus)] {
         var found: [(pid_t, ChildStatus)] = []
-        var status: Int32 = 0
-        while true {
-            let pid = waitpid(-1, &status, WNOHANG)
-            guard pid > 0 else { return found }
-            found.append((pid, ChildStatus(raw: status)))
-        }
+        while let (pid, status) = Fork.endedChild() { found.append((pid, ChildStatus(raw: status))) }
+        return found
     }
 }
 

@@ -52,6 +52,9 @@ package enum Fork {
         return pid_t(pid)
     }
 
+    /// A child that has ended and was not told of before, and its status as waitpid has it; nil where there is none.  Never waits.
+    package static func endedChild() -> (pid_t, Int32)? { SystemCalls.collectAnyChild() }
+
     private static func becomeChild(of parent: pid_t, _ inheritance: Inheritance) {
         resetSignals()
         _ = GNU.signalAtParentsEnd(inheritance.signalAtParentsEnd)

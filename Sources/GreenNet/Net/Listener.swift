@@ -16,7 +16,11 @@ package struct ListeningSocket: Sendable {
         descriptor = try ListeningSocket.open(wanted, backlog: backlog, sharesPort: sharesPort)
         var storage = SocketAddress.Storage()
         let result = SystemCalls.localAddress(descriptor, into: &storage)
-        address = result < 0 ? wanted : SocketAddress(storage)
+        if result < 0 {
+            SystemCalls.close(descriptor)
+            throw NetError(.getsockname, result: result, wanted)
+        }
+        address = SocketAddress(storage)
         file = address.filePath.flatMap { SystemCalls.FileIdentity(of: $0) }
         isInherited = false
     }

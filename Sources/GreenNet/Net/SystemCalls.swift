@@ -304,6 +304,13 @@ enum SystemCalls {
 
     static func signal(_ pid: pid_t, _ number: Int32) { _ = Glibc.kill(pid, number) }
 
+    /// A child that has ended, and its status; nil where there is none.  Never waits.
+    static func collectAnyChild() -> (pid_t, Int32)? {
+        var status: Int32 = 0
+        let pid = retrying { Int(Glibc.waitpid(-1, &status, WNOHANG)) }
+        return pid > 0 ? (pid_t(pid), status) : nil
+    }
+
     /// The status of a child that has ended; nil where somebody else has it.
     static func collectChild(_ pid: pid_t) -> Int32? {
         var status: Int32 = 0
