@@ -90,8 +90,9 @@ final class Announcer {
 extension SharedState {
     /// As in `12 connections, 345 accepted, limit 10000, model green`.
     fileprivate func status(_ model: Model) -> String {
-        let open = counters.open
+        let totals = counters.totals
+        let open = totals.open
         let connections = open == 1 ? "1 connection" : "\(open) connections"
-        return "\(connections), \(counters.total(.accepted)) accepted, limit \(admission.places), model \(model)"
+        return "\(connections), \(totals[.accepted]) accepted, limit \(admission.places), model \(model)"
     }
 }

@@ -201,9 +201,10 @@ struct ServerLog: Sendable {
 extension Counters {
     /// The connections that are open, and what is not zero.
     fileprivate var fields: Logger.Metadata {
-        var fields: Logger.Metadata = ["open": .number(open)]
+        let totals = totals
+        var fields: Logger.Metadata = ["open": .number(totals.open)]
         for counter in Counter.allCases {
-            let total = total(counter)
+            let total = totals[counter]
             if total != 0 || counter == .accepted { fields[snakeCase("\(counter)")] = .number(total) }
         }
         return fields

@@ -50,5 +50,39 @@ extension EndToEnd {
                 #expect(server.lastCounts?["accepted"] == 24)
             }
         }
+
+        /// The children are the clients' own, or the workers that are replaced.
+        @Test(arguments: ServerModel.all)
+        func `whenever one looks, the counters add up, though clients come and go and children are killed`(
+            model: ServerModel
+        ) throws {
+            try withServer(model, adjust: { $0.environment["SWIFT_BACKTRACE"] = "enable=no" }) { server in
+                var killed = 0
+                let most = 8
+                let comers = (0..<most).map { number in spawn { try server.comeAndGo(leavingByReset: number % 2 == 0) }
+                }
+                var last = try server.counts()
+                for look in 0..<20 {
+                    let counts = try server.counts()
+                    counts.expectToFollow(last)
+                    last = counts
+                    if look % 5 == 4, let child = try server.program.status().children.randomElement() {
+                        killed += kill(child, SIGKILL) == 0 ? 1 : 0
+                    }
+                }
+                for comer in comers { comer.kill() }
+                for comer in comers { _ = try? comer.value() }
+                if model.isSupervised {
+                    try #expect(eventuallyOnHub { try server.program.status().children.count == model.workers })
+                }
+                let counts = try server.waitForCounts { $0["open"] == 0 }
+                counts.expectToAddUp(open: 0)
+                #expect(counts["ended_done"] > 0)
+                // Who is killed between two clients takes none along.
+                let perDeath = model.kind == .green ? most : 1
+                #expect(counts["ended_crashed"] <= killed * perDeath)
+                try server.expectOnly(clients: 0)
+            }
+        }
     }
 }

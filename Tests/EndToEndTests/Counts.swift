@@ -29,7 +29,31 @@ struct Counts: Sendable {
     }
 }
 
+extension Counts {
+    /// Looked at after `earlier`: nothing has been taken back, and each connection that was accepted is open or has ended.
+    func expectToFollow(_ earlier: Counts, sourceLocation: SourceLocation = #_sourceLocation) {
+        #expect(self["accepted"] == self["open"] + ended, "\(numbers)", sourceLocation: sourceLocation)
+        #expect(self["open"] >= 0, "\(numbers)", sourceLocation: sourceLocation)
+        for (name, value) in earlier.numbers where name.hasPrefix("ended_") || name == "accepted" {
+            #expect(self[name] >= value, "\(name): \(numbers)", sourceLocation: sourceLocation)
+        }
+    }
+}
+
 extension Server {
+    /// One client after the other, until killed; each says something, and is served unless its process has died.
+    func comeAndGo(leavingByReset isRude: Bool) throws {
+        let port = try port
+        while true {
+            if isRude, let socket = try? RawSocket(port: port) { socket.reset() }
+            if let connection = try? connect() {
+                _ = try? connection.expect("HELLO", to: "hello")
+                connection.close()
+            }
+            try Greenlet.sleep(for: .milliseconds(1))
+        }
+    }
+
     /// Asks for its counters, while the hub's other green threads go on.
     func counts() throws -> Counts {
         let before = program.standardError.lines.count { $0.contains(" state: ") }

@@ -8,17 +8,22 @@ struct Metrics {
     let announcer: Announcer
     let log: ServerLog
     private let start = time(nil)
+    /// As they were when the page was asked for.
+    private var totals: Counters.Totals
 
     init(_ settings: Settings, _ shared: SharedState, _ announcer: Announcer, _ log: ServerLog) {
         (self.settings, self.shared, self.announcer, self.log) = (settings, shared, announcer, log)
+        totals = shared.counters.totals
     }
 
     var text: String {
+        var page = self
+        page.totals = shared.counters.totals
         var text = PrometheusText()
-        addService(to: &text)
-        addConnections(to: &text)
-        addTraffic(to: &text)
-        addHubs(to: &text)
+        page.addService(to: &text)
+        page.addConnections(to: &text)
+        page.addTraffic(to: &text)
+        page.addHubs(to: &text)
         return text.text
     }
 
@@ -45,7 +50,7 @@ struct Metrics {
     }
 
     private func addConnections(to text: inout PrometheusText) {
-        var states: [PrometheusText.Sample] = [(["state": "open"], "\(shared.counters.open)")]
+        var states: [PrometheusText.Sample] = [(["state": "open"], "\(totals.open)")]
         // Unix sockets don't tell.
         if let queued = announcer.queuedConnections { states.append((["state": "queued"], "\(queued)")) }
         text.add(
@@ -94,5 +99,5 @@ struct Metrics {
             })
     }
 
-    private func total(_ counter: Counter) -> Int { shared.counters.total(counter) }
+    private func total(_ counter: Counter) -> Int { totals[counter] }
 }

@@ -57,6 +57,22 @@ final class Counters: @unchecked Sendable {
 
     func total(_ counter: Counter) -> Int { (0..<rows).reduce(0) { $0 + value(of: counter, row: $1) } }
 
+    /// Of all counters at one look.  Connections come and go meanwhile: what is open is reckoned from these, so that they always add up.
+    struct Totals {
+        private let values: [Int]
+
+        /// The endings are read before what was accepted: one that comes in between makes more open connections, never fewer than none.
+        fileprivate init(_ counters: Counters) {
+            values = Counter.allCases.reversed().map { counters.total($0) }.reversed()
+        }
+
+        subscript(counter: Counter) -> Int { values[counter.rawValue] }
+
+        var open: Int { self[.accepted] - Counter.endings.reduce(0) { $0 + self[$1] } }
+    }
+
+    var totals: Totals { Totals(self) }
+
     /// Connections accepted and not ended.  The endings are read first: one that comes in between makes it too large, never negative.
     func open(row: Int) -> Int {
         let ended = Counter.endings.reduce(0) { $0 + value(of: $1, row: row) }
