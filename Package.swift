@@ -73,3 +73,7 @@ package.targets.append(
     .executableTarget(
         name: "MicroBenchmarks", dependencies: ["GreenNet", "CGreenContext", "CUppercase"],
         path: "Benchmarks/micro/Sources", swiftSettings: strict))
+
+// Preloaded by tests into the programs that they start.  A library that is loaded has to be a product; nobody else has a use for it.
+package.products.append(.library(name: "FaultShim", type: .dynamic, targets: ["CFaultShim"]))
+package.targets.append(.target(name: "CFaultShim", path: "Tests/CFaultShim"))

@@ -27,8 +27,11 @@ extension ProcessTree: CustomStringConvertible {
 }
 
 extension ProcessStatus {
-    /// Each hub has one, which is made last.
-    var hubs: Int { descriptorTargets.count { $0 == "anon_inode:[eventfd]" } }
+    /// Each hub has one, which is made last; or where it could not be had, both ends of a pipe.
+    var hubs: Int {
+        let pipes = Dictionary(grouping: descriptorTargets.filter { $0.hasPrefix("pipe:") }) { $0 }
+        return descriptorTargets.count { $0 == "anon_inode:[eventfd]" } + pipes.values.count { $0.count == 2 }
+    }
 }
 
 extension Program {

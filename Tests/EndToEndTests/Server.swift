@@ -32,7 +32,7 @@ struct Server: Sendable {
     }
 
     /// Itself, with all that it has, once each hub and each worker is there.
-    private func whenUp() throws -> Server {
+    func whenUp() throws -> Server {
         var idle = idle
         let isUp = try eventually(within: .seconds(5)) {
             idle = try program.tree()
@@ -67,7 +67,7 @@ struct Server: Sendable {
         return launch
     }
 
-    private static func address(in line: String) throws -> SocketAddress {
+    static func address(in line: String) throws -> SocketAddress {
         let words = line.split(separator: " ").map(String.init)
         guard let index = words.firstIndex(of: "on"), index + 1 < words.count else { throw Unexpected(line) }
         let text = words[index + 1]

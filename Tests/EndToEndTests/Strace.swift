@@ -1,7 +1,7 @@
 import Glibc
 import TestSupport
 
-/// The system calls of another process: counted, or made to fail.
+/// The system calls of another process, counted.
 enum Strace {
     static let isUsable: Bool = {
         let result = try? Program.run(Program.Launch("/usr/bin/strace", ["-c", "-o", "/dev/null", "/bin/true"]))
@@ -14,13 +14,6 @@ enum Strace {
             try run(["-f", "-c", "-U", "calls,name", "-o", path], on: pid, body)
             return parse(ProcessStatus.contents(of: path) ?? "")
         }
-    }
-
-    /// While `body` runs, each of `calls` fails with `error`, as where the system has no more of something.
-    static func failing(_ calls: [String], with error: String, in pid: pid_t, _ body: () throws -> Void) throws {
-        let calls = calls.joined(separator: ",")
-        try run(
-            ["-f", "-o", "/dev/null", "-e", "trace=\(calls)", "-e", "inject=\(calls):error=\(error)"], on: pid, body)
     }
 
     private static func run(_ options: [String], on pid: pid_t, _ body: () throws -> Void) throws {

@@ -134,26 +134,23 @@ extension EndToEnd {
 
 extension EndToEnd {
     /// Where the system refuses what a client would need.
-    @Suite(
-        .serialized, .enabled(if: Strace.isUsable, "strace is not here, or may not look at other processes"),
-        .enabled(if: Sanitizer.active == .none, "a sanitizer makes calls of its own"))
+    @Suite(.serialized, .enabled(if: Sanitizer.active == .none, "a sanitizer makes calls of its own"))
     struct ScarcityTests {
         /// What makes a context, and how it fails where the system has none left.
-        private static let refusals: [ServerModel: (calls: [String], error: String, told: String)] = [
-            .green: (["mmap"], "ENOMEM", "mmap"), .thread: (["clone", "clone3"], "EAGAIN", "pthread_create"),
-            .process: (["clone"], "EAGAIN", "fork"),
+        private static let refusals: [ServerModel: (call: Faults.Call, error: Int32)] = [
+            .green: (.mmap, ENOMEM), .thread: (.threadCreate, EAGAIN), .process: (.fork, EAGAIN),
         ]
 
         @Test(arguments: ServerModel.testable(.green, .thread, .process))
         func `where a context can't be had, that client is turned away and counted, and others are served`(
             model: ServerModel
         ) throws {
-            let refusal = try #require(ScarcityTests.refusals[model])
-            try withServer(model) { server in
+            let (refusal, faults) = (try #require(ScarcityTests.refusals[model]), try Faults())
+            try withServer(model, adjust: faults.preload) { server in
                 let client = try server.connect()
                 try client.expect("HELLO", to: "hello")
                 var served: [Connection] = []
-                try Strace.failing(refusal.calls, with: refusal.error, in: server.program.pid) {
+                try faults.failing([refusal.call], with: refusal.error) {
                     // Green threads have stacks in store.
                     while let one = try server.connectIfServed() { served.append(one) }
                     try client.expect("STILL HERE", to: "still here")
@@ -164,14 +161,15 @@ extension EndToEnd {
                 counts.expectToAddUp(open: 0)
                 #expect(counts["refused_no_context"] >= 1)
                 let line = try #require(server.log.first { $0.contains(" warning not accepting for now") })
-                #expect(line.contains(" call=\(refusal.told) errno=\(refusal.error) "), "\(line)")
+                #expect(line.contains(" call=\(refusal.call.rawValue) errno=\(Errno(refusal.error)) "), "\(line)")
             }
         }
 
         @Test(arguments: ServerModel.testable(.green, .greenWorkers, .thread, .process))
         func `a server that can't accept any more says so, and ends with status 71`(model: ServerModel) throws {
-            try withServer(model) { server in
-                try Strace.failing(["accept4"], with: "EINVAL", in: server.program.pid) {
+            let faults = try Faults()
+            try withServer(model, adjust: faults.preload) { server in
+                try faults.failing([.accept4], with: EINVAL) {
                     // It may end while this connects.
                     (try? server.connect())?.close()
                     try #expect(server.program.waitForExitOnHub() == .status(71))
@@ -180,18 +178,83 @@ extension EndToEnd {
             }
         }
 
+        /// What accept(2) hands over of the new connection's network is nothing of the listener's.
+        @Test(
+            arguments: ServerModel.testable(.green, .thread, .process, .processPool),
+            [ECONNABORTED, EPROTO, ENETDOWN, EHOSTUNREACH, EPERM])
+        func `a connection that is lost before it is accepted is counted, and the next one is served`(
+            model: ServerModel, error: Int32
+        ) throws {
+            let faults = try Faults()
+            try withServer(model, adjust: faults.preload) { server in
+                faults.failNext(.accept4, 3, with: error)
+                for _ in 0..<5 { try #expect(server.answer(to: "well?") == "WELL?") }
+                let counts = try server.waitForCounts { $0["lost_before_accept"] == 3 && $0["open"] == 0 }
+                counts.expectToAddUp(open: 0)
+                #expect(counts["lost_before_accept"] == 3)
+                #expect(counts["accepted"] == 5)
+            }
+        }
+
+        @Test(arguments: ServerModel.testable(.green, .thread, .process), [ENFILE, ENOBUFS, ENOMEM])
+        func `without memory for a connection it pauses, uses no processor time, and goes on when there is some`(
+            model: ServerModel, error: Int32
+        ) throws {
+            let faults = try Faults()
+            try withServer(model, adjust: faults.preload) { server in
+                let client = try server.connect()
+                try client.expect("HELLO", to: "hello")
+                let waiting = try faults.failing([.accept4], with: error) {
+                    let waiting = try (0..<3).map { _ in try server.connect() }
+                    let line = try server.program.waitOnHub(forLineContaining: " warning not accepting for now")
+                    #expect(line.hasSuffix(" errno=\(Errno(error))"), "\(line)")
+                    let before = try server.program.status().processorTime
+                    try Greenlet.sleep(for: .milliseconds(300))
+                    try #expect(server.program.status().processorTime - before <= .milliseconds(30))
+                    try client.expect("STILL HERE", to: "still here")
+                    return waiting
+                }
+                for one in waiting { try one.expect("AT LAST", to: "at last") }
+                for one in waiting + [client] { one.close() }
+                let counts = try server.waitForCounts { $0["open"] == 0 }
+                counts.expectToAddUp(open: 0)
+                #expect(counts["accepted"] == 4)
+                #expect(counts["accept_paused"] >= 1)
+            }
+        }
+
+        /// A limit of the kernel's, or its memory.
+        @Test(arguments: ServerModel.testable(.green, .greenWorkers, .greenProcesses))
+        func `connections that the kernel can't watch get on slowly, and cost little`(model: ServerModel) throws {
+            let faults = try Faults()
+            try withServer(model, adjust: faults.preload) { server in
+                try faults.failing([.epollControl], with: ENOSPC) {
+                    let clients = try (0..<5).map { _ in try server.connect() }
+                    for client in clients { try client.expect("HELLO", to: "hello") }
+                    let before = try server.program.tree().processorTime
+                    try Greenlet.sleep(for: .milliseconds(300))
+                    try #expect(server.program.tree().processorTime - before <= .milliseconds(60))
+                    for client in clients { try client.expect("STILL HERE", to: "still here") }
+                    for client in clients { client.close() }
+                    try server.expectOnly(clients: 0)
+                }
+                try server.exchange(1 << 20, of: .upper)
+            }
+        }
+
         @Test(arguments: ServerModel.supervised)
         func `a worker that can't accept any more is replaced`(model: ServerModel) throws {
-            try withServer(model) { server in
-                let victim = try #require(server.program.status().children.first)
-                try Strace.failing(["accept4"], with: "EINVAL", in: victim) {
-                    let isGone = try eventuallyOnHub {
-                        (try? server.connect())?.close()
-                        return try !server.program.status().children.contains(victim)
-                    }
-                    #expect(isGone)
+            let faults = try Faults()
+            try withServer(model, adjust: faults.preload) { server in
+                let workers = try server.program.status().children
+                faults.failNext(.accept4, 1, with: EINVAL)
+                let isGone = try eventuallyOnHub {
+                    (try? server.connect())?.close()
+                    return try server.program.status().children != workers
                 }
-                try server.program.waitOnHub(forLineContaining: "worker \(victim) has died: exited with 71")
+                #expect(isGone)
+                let line = try server.program.waitOnHub(forLineContaining: "has died: exited with 71")
+                #expect(workers.contains { line.contains("worker \($0) ") })
                 try #expect(eventuallyOnHub { try server.program.status().children.count == model.workers })
                 try #expect(server.answer(to: "well?") == "WELL?")
             }
@@ -199,9 +262,10 @@ extension EndToEnd {
 
         @Test(arguments: ServerModel.supervised)
         func `where a worker can't be forked, the others serve, and it is tried again`(model: ServerModel) throws {
-            try withServer(model) { server in
+            let faults = try Faults()
+            try withServer(model, adjust: faults.preload) { server in
                 let victim = try #require(server.program.status().children.first)
-                try Strace.failing(["clone"], with: "EAGAIN", in: server.program.pid) {
+                try faults.failing([.fork], with: EAGAIN) {
                     kill(victim, SIGKILL)
                     try server.program.waitOnHub(forLineContaining: "can't fork a worker", count: 2)
                     try #expect(server.program.status().children.count == model.workers - 1)

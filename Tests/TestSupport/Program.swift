@@ -48,7 +48,7 @@ package final class Program: Sendable {
     }
 
     /// Debug, release and sanitized builds lie in different places; the tests are linked into a program that lies beside the others.
-    private static let productsDirectory: String = {
+    static let productsDirectory: String = {
         let own = ProcessStatus.linkTarget("/proc/self/exe") ?? "?"
         return String(own[..<(own.lastIndex(of: "/") ?? own.startIndex)])
     }()

@@ -1,0 +1,73 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+extension EndToEnd {
+    /// Calls that do less than they were asked for, as the kernel may at any time: fewer bytes, nothing for now, or an interruption.
+    @Suite(.serialized, .enabled(if: Sanitizer.active == .none, "a sanitizer makes calls of its own"))
+    struct ShortCallTests {
+        @Test(arguments: ServerModel.all, [Faults.Call.recv, .send])
+        func `where each call moves one byte, all bytes come back exactly`(model: ServerModel, call: Faults.Call) throws
+        {
+            let faults = try Faults()
+            faults.limit(call, to: .atMost(1))
+            try withServer(model, adjust: faults.preload) { server in
+                try server.exchange(20_000, of: .upper)
+                #expect(faults.made(call) >= 20_000)
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `where each call moves as many bytes as it likes, all bytes come back exactly`(model: ServerModel) throws {
+            let faults = try Faults()
+            faults.limit(.recv, to: .random)
+            faults.limit(.send, to: .random)
+            try withServer(model, adjust: faults.preload) { server in
+                try inParallel(3) { number in try server.exchange(4 << 20, of: .upper, from: number * 1000) }
+            }
+        }
+
+        /// Those that a signal may interrupt.  Every other one of each is.
+        private static let interruptible: [Faults.Call] = [
+            .accept4, .close, .connect, .epollWait, .open, .poll, .ppoll, .pselect, .read, .recv, .send, .waitpid,
+            .pwritev2,
+        ]
+
+        @Test(arguments: ServerModel.all)
+        func `where every other call is interrupted, all bytes come back exactly, and nothing is left`(
+            model: ServerModel
+        ) throws {
+            let faults = try Faults()
+            for call in ShortCallTests.interruptible {
+                faults.fail(call, 1...Int(Int32.max), every: 2, with: EINTR)
+            }
+            try withServer(model, adjust: faults.preload) { server in
+                for _ in 0..<10 { try #expect(server.answer(to: "again") == "AGAIN") }
+                try inParallel(ServerModel.fewClients) { number in
+                    try server.exchange(1 << 20, of: .upper, from: number * 1000)
+                }
+                let counts = try server.waitForCounts { $0["open"] == 0 }
+                counts.expectToAddUp(open: 0)
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `where the kernel often has nothing and no room after all, all bytes come back exactly`(
+            model: ServerModel
+        ) throws {
+            let faults = try Faults()
+            for call in [Faults.Call.recv, .send] { faults.fail(call, 1...Int(Int32.max), every: 3, with: EAGAIN) }
+            try withServer(model, adjust: faults.preload) { server in
+                try inParallel(3) { number in try server.exchange(1 << 20, of: .upper, from: number * 1000) }
+            }
+        }
+
+        @Test func `every call that can be made to fail is one that a program can make`() throws {
+            let faults = try Faults()
+            try withServer(adjust: faults.preload) { server in try #expect(server.answer(to: "well?") == "WELL?") }
+            for call in Faults.Call.allCases { #expect(faults.isKnown(call), "\(call)") }
+            #expect(faults.made(.recv) > 0)
+        }
+    }
+}
