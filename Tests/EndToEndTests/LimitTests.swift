@@ -26,6 +26,9 @@ extension EndToEnd {
                 #expect(!talking.hasEnded)
                 talking.kill()
                 try talking.join()
+                let counts = try server.waitForCounts { $0["ended_idle"] == 1 && $0["open"] == 1 }
+                counts.expectToAddUp(open: 1)
+                #expect(counts["ended_idle"] == 1)
             }
         }
 
@@ -38,6 +41,9 @@ extension EndToEnd {
                 let error = #expect(throws: NetError.self) { try client.send(.max, of: .upper) }
                 #expect(error?.isPeerGone == true)
                 try server.expectOnly(clients: 0)
+                let counts = try server.waitForCounts { $0["open"] == 0 }
+                counts.expectToAddUp(open: 0)
+                #expect(counts["ended_slow"] == 1)
             }
         }
 
@@ -57,6 +63,25 @@ extension EndToEnd {
                 clients[0].close()
                 try #expect(eventuallyOnHub { (try? server.answer(to: "room")) == "ROOM" })
                 for client in clients { client.close() }
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `while one address takes all that it may, others are served`(model: ServerModel) throws {
+            try withServer(model, ["--max-connections-per-ip", "2"]) { server in
+                let greedy = try inParallel(2) { _ in
+                    let client = try server.connect()
+                    try client.expect("HELLO", to: "hello")
+                    return client
+                }
+                let other = try Connection.connect(to: server.address, from: SocketAddress(ip: "127.0.0.2", port: 0))
+                try other.expect("ME TOO", to: "me too")
+                let oneMore = try server.connect()
+                try #expect(oneMore.receive() == nil)
+                for client in greedy + [other, oneMore] { client.close() }
+                let counts = try server.waitForCounts { $0["open"] == 0 }
+                counts.expectToAddUp(open: 0)
+                #expect(counts["refused_peer_full"] == 1)
             }
         }
     }

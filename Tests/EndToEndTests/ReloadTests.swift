@@ -49,6 +49,41 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
+        func `a hundred HUPs, every other one with a mistake, disturb nobody`(model: ServerModel) throws {
+            try withConfiguredServer(model, "log-level = info") { server, rewrite in
+                let client = try server.connect()
+                for number in 1...100 {
+                    try rewrite(number % 2 == 0 ? "log-level = info" : "log-level = loud")
+                    try client.expect("LINE \(number)", to: "line \(number)")
+                }
+                client.close()
+                // Signals that come together may count as one.
+                try server.program.waitOnHub(forLineContaining: "not reloaded")
+                try rewrite("transform = echo")
+                try server.program.waitOnHub(forLineContaining: "reloaded: changed: transform")
+                try #expect(server.answer(to: "at last") == "at last")
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `a file that may not be read, or has gone, is a mistake, and changes nothing`(model: ServerModel) throws {
+            try withTemporaryPath("settings") { path in
+                try write("transform = echo", to: path)
+                try withServer(model, ["--config", path]) { server in
+                    unlink(path)
+                    server.program.send(SIGHUP)
+                    try server.program.waitOnHub(forLineContaining: "not reloaded")
+                    try #expect(server.answer(to: "as before") == "as before")
+                    mkdir(path, 0o700)
+                    defer { rmdir(path) }
+                    server.program.send(SIGHUP)
+                    try server.program.waitOnHub(forLineContaining: "not reloaded", count: 2)
+                    try #expect(server.answer(to: "as before") == "as before")
+                }
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
         func `what the file said at the signal counts in every process, and not what it says by now`(
             model: ServerModel
         ) throws {

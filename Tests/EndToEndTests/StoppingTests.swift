@@ -63,6 +63,38 @@ extension EndToEnd {
             }
         }
 
+        /// Before it is ready for the signal, it ends by it.
+        @Test(arguments: ServerModel.all)
+        func `a signal at any moment of the start ends it, and nothing is left`(model: ServerModel) throws {
+            for moment in 0..<25 {
+                let program = try Program(Server.launch(model))
+                defer { program.end() }
+                poll(nil, 0, Int32(moment))
+                let children = ProcessStatus.children(of: program.pid)
+                program.send(SIGTERM)
+                let exit = try program.waitForExit(within: .seconds(5))
+                #expect([.status(0), .signal(SIGTERM)].contains(exit), "\(moment) ms: \(program.standardError.text)")
+                #expect(eventually { children.allSatisfy { ProcessStatus($0) == nil } })
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `a signal in the middle of a reload ends it as ever`(model: ServerModel) throws {
+            try withTemporaryPath("settings") { path in
+                try write("transform = echo", to: path)
+                try withServer(model, ["--config", path]) { server in
+                    let client = try server.connect()
+                    try client.expect("hello", to: "hello")
+                    for _ in 0..<5 { server.program.send(SIGHUP) }
+                    server.program.send(SIGTERM)
+                    for _ in 0..<5 { server.program.send(SIGHUP) }
+                    try client.expect("the last", to: "the last")
+                    client.close()
+                    try #expect(server.program.waitForExit(within: StoppingTests.promptly) == .status(0))
+                }
+            }
+        }
+
         @Test(arguments: ServerModel.all)
         func `a silent client holds the server up for no longer than the drain timeout, and sees a proper end`(
             model: ServerModel
@@ -79,6 +111,10 @@ extension EndToEnd {
                 #expect(time >= .milliseconds(300))
                 #expect(time < .milliseconds(300) + slack)
                 try #expect(server.program.waitForExit(within: StoppingTests.promptly) == .status(0))
+                // It was let go, and had not to be cut off.
+                let counts = try #require(server.lastCounts)
+                counts.expectToAddUp(open: 0)
+                #expect(counts["ended_done"] == 1)
             }
         }
 
