@@ -26,6 +26,7 @@ step make test-bench
 step make docs
 step make fuzz FUZZ_SECONDS=5
 step Scripts/check-man.sh
+step Scripts/check-tables.sh
 
 for step in "${failed[@]}"; do
     printf '\nFAILED: %s\n' "$step"
