@@ -409,6 +409,7 @@ make_account
 build_peers
 install_tools
 
+mkdir -p "$results"
 echo wanted,round,server,messages_per_second,server_us,generator_us,p50_us,p99_us,server_busy,generator_busy >"$results/peers.csv"
 echo "wanted,round,server,connections,$idle_columns" >"$results/peers-memory.csv"
 echo wanted,round,server,calls,list >"$results/peers-calls.csv"
