@@ -20,11 +20,11 @@ struct LoadWorker: ParsableCommand {
     }
 }
 
-/// What runs on the process's main OS thread: nothing of the load.
+/// What runs on the process's main OS thread: of the load, nothing, where it has OS threads of its own.
 private final class LoadWorkerProcess {
     private let plan: LoadPlan
     private let tallies: [Tally]
-    private var hubs: [LoadThread] = []
+    private var hubs: [LoadShare] = []
     private var processorTime = Duration.zero
     private let goes = GreenEvent()
 
@@ -35,7 +35,10 @@ private final class LoadWorkerProcess {
 
     func run() throws {
         hubs = try tallies.enumerated().map { number, tally in
-            try LoadThread(plan.share(number, of: plan.threads), tally)
+            let share = LoadShare(plan.share(number, of: plan.threads), tally)
+            // A process of one OS thread has cheaper system calls: nobody shares its table of descriptors.
+            if plan.threads == 1 { share.begin() } else { try share.beginOnItsOwn() }
+            return share
         }
         spawn(name: "orders") { [self] in try obey() }
         spawn(name: "progress") { [self] in try tellProgress() }
@@ -81,14 +84,16 @@ private final class LoadWorkerProcess {
     private func say(_ line: String) throws { try StandardStreams.write(line + "\n") }
 }
 
-/// An OS thread with a hub that loads its share.  Belongs to the main hub, on which its events are set.
-private final class LoadThread {
+/// A hub that loads its share, perhaps on an OS thread of its own.  Belongs to the main hub, on which its events are set.
+private final class LoadShare {
     let isConnected = GreenEvent()
     let isDone = GreenEvent()
     private(set) var result: LoadResult?
     private var order: Order?
+    private let plan: LoadPlan
+    private let tally: Tally
 
-    /// What belongs to the other OS thread.
+    /// What belongs to the hub that loads.
     private struct Order: @unchecked Sendable {
         // Unchecked: the event is touched on its own hub only.
         let hub: RemoteHub
@@ -98,38 +103,49 @@ private final class LoadThread {
     private struct Owner: @unchecked Sendable {
         // Unchecked: the handle is touched on its maker's hub only.
         let hub: RemoteHub
-        let handle: LoadThread
+        let handle: LoadShare
 
-        func tell(_ news: @escaping @Sendable (LoadThread) -> Void) { _ = hub.callInHub { news(handle) } }
+        func tell(_ news: @escaping @Sendable (LoadShare) -> Void) { _ = hub.callInHub { news(handle) } }
     }
 
-    init(_ plan: LoadPlan, _ tally: Tally) throws {
+    init(_ plan: LoadPlan, _ tally: Tally) { (self.plan, self.tally) = (plan, tally) }
+
+    func begin() { spawn(name: "load", work) }
+
+    func beginOnItsOwn() throws { try OSThread.start(work) }
+
+    private var work: @Sendable () -> Void {
         let owner = Owner(hub: Hub.current.remote, handle: self)
-        try OSThread.start {
+        let (plan, tally) = (plan, tally)
+        return {
             do {
-                let goes = GreenEvent()
-                let order = Order(hub: Hub.current.remote, goes: goes)
-                let load = LoadHub(plan, tally)
-                try load.openAll()
-                owner.tell { thread in
-                    thread.order = order
-                    thread.isConnected.set()
-                }
-                try goes.wait()
-                try load.measure()
-                let result = load.result
-                owner.tell { thread in
-                    thread.result = result
-                    thread.isDone.set()
-                }
-                // The connections stay open until the process ends.
-                goes.clear()
-                try withExtendedLifetime(load) { _ = try goes.wait() }
+                try LoadShare.load(plan, tally, for: owner)
             } catch {
                 StandardStreams.complain("echo-client: \(error)")
                 _exit(1)
             }
         }
+    }
+
+    private static func load(_ plan: LoadPlan, _ tally: Tally, for owner: Owner) throws {
+        let goes = GreenEvent()
+        let order = Order(hub: Hub.current.remote, goes: goes)
+        let load = LoadHub(plan, tally)
+        try load.openAll()
+        owner.tell { share in
+            share.order = order
+            share.isConnected.set()
+        }
+        try goes.wait()
+        try load.measure()
+        let result = load.result
+        owner.tell { share in
+            share.result = result
+            share.isDone.set()
+        }
+        // The connections stay open until the process ends.
+        goes.clear()
+        try withExtendedLifetime(load) { _ = try goes.wait() }
     }
 
     func go() {
