@@ -270,8 +270,10 @@ void *__tsan_get_current_fiber(void) __attribute__((weak));
 
 static void *current_fiber(void) { return __tsan_get_current_fiber ? __tsan_get_current_fiber() : NULL; }
 
+static void *fiber_of(const green_thread *thread) { return green_sanitizer() == 2 ? thread->sanitizer : NULL; }
+
 static void check_sanitizer_knows_the_os_thread(void) {
-    CHECK(current_fiber(), ==, os_thread.tsan_fiber);
+    CHECK(current_fiber(), ==, fiber_of(&os_thread));
     if (green_sanitizer() != 1) return;
     uintptr_t here = (uintptr_t)__builtin_frame_address(0);
     CHECK((uintptr_t)os_thread.stack_low, <, here);
@@ -299,7 +301,7 @@ static void first_frame_is_as_the_abi_asks(void) {
         green_switch(&os_thread, thread);
         CHECK(((uintptr_t)seen.stack_pointer + STACK_POINTER_AT_ENTRY) % 16, ==, 0);
         CHECK(seen.argument, ==, thread);
-        CHECK(seen.fiber, ==, thread->tsan_fiber);
+        CHECK(seen.fiber, ==, fiber_of(thread));
         check_sanitizer_knows_the_os_thread();
         CHECK((uintptr_t)seen.stack_pointer, <=, (uintptr_t)thread->stack_high);
         CHECK((uintptr_t)seen.stack_pointer, >, (uintptr_t)thread->stack_low);
