@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -30,10 +31,17 @@ int green_accept(int descriptor, struct sockaddr *address, socklen_t *length, in
 
 int green_signal_at_parents_end(int signal) { return prctl(PR_SET_PDEATHSIG, signal); }
 
+// One after the other, up to the limit: where no descriptor is left to read the list with.
+static void close_each(int first, int last) {
+    struct rlimit limit = {.rlim_cur = 1 << 20};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    for (int number = first; number <= last && (rlim_t)number < limit.rlim_cur; number++) close(number);
+}
+
 // By what the kernel lists.  The list is read in the order of the numbers, so that closing what was read does not disturb it.
 static void close_listed(int first, int last) {
     DIR *list = opendir("/proc/self/fd");
-    if (!list) return;
+    if (!list) return close_each(first, last);
     for (struct dirent *entry; (entry = readdir(list));) {
         int number = atoi(entry->d_name);
         if (number >= first && number <= last && number != dirfd(list)) close(number);

@@ -37,7 +37,7 @@ private final class LoadWorkerProcess {
         hubs = try tallies.enumerated().map { number, tally in
             let share = LoadShare(plan.share(number, of: plan.threads), tally)
             // A process of one OS thread has cheaper system calls: nobody shares its table of descriptors.
-            if plan.threads == 1 { share.begin() } else { try share.beginOnItsOwn() }
+            if plan.threads == 1 { try share.begin() } else { try share.beginOnItsOwn() }
             return share
         }
         spawn(name: "orders") { [self] in try obey() }
@@ -110,7 +110,9 @@ private final class LoadShare {
 
     init(_ plan: LoadPlan, _ tally: Tally) { (self.plan, self.tally) = (plan, tally) }
 
-    func begin() { spawn(name: "load", work) }
+    func begin() throws {
+        if case .failure(let error)? = spawn(name: "load", work).result { throw error }
+    }
 
     func beginOnItsOwn() throws { try OSThread.start(work) }
 

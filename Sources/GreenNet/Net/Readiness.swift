@@ -165,7 +165,7 @@ extension Socket {
         if wake != .event, let error = unlessReady(.readable, thread.error(after: wake)) { return error }
         if pointee.isUnwatched {
             pointee.isUnwatched = false
-            if let error = waitUnwatched(thread, until: deadline) { return error }
+            if let error = waitUnwatched(.readable, thread, until: deadline) { return error }
         }
         pointee.mayReceive = true
         return nil
@@ -188,16 +188,24 @@ extension Socket {
         guard wake == .event else { return unlessReady(.writable, thread.error(after: wake)) }
         guard writing.pointee.isUnwatched else { return nil }
         writing.pointee.isUnwatched = false
-        return waitUnwatched(thread, until: deadline)
+        return waitUnwatched(.writable, thread, until: deadline)
     }
 
-    /// Nobody will tell when it is ready.  So it is taken for ready after a while, and tried: a connection gets on slowly until the
-    /// kernel has memory again, and the processor is left to the others.
+    /// Nobody will tell when it is ready.  So the kernel is asked every now and then: a connection gets on slowly until the kernel has memory
+    /// again, and the processor is left to the others.
     @inline(never)
-    private func waitUnwatched(_ thread: GreenThread, until deadline: Deadline) -> WaitError? {
-        let next = Deadline.after(BackOff.shortest)
-        let error = thread.error(after: thread.wait(for: .sleep, until: Swift.min(next, deadline)))
-        return error == .deadlinePassed && !deadline.hasPassed ? nil : error
+    private func waitUnwatched(
+        _ direction: IOWatcher.Direction, _ thread: GreenThread, until deadline: Deadline
+    ) -> WaitError? {
+        let limit = Swift.min(deadline, Deadline(nanoseconds: thread.pointee.scope_deadline))
+        while true {
+            let error = thread.error(
+                after: thread.wait(for: .sleep, until: Swift.min(.after(BackOff.shortest), limit)))
+            // First, for the number may be somebody else's by then.
+            if pointee.isClosed { return .closed }
+            if pointee.endsWhenEmpty || SystemCalls.poll(pointee.descriptor, for: direction) != 0 { return nil }
+            if error != .deadlinePassed || limit.hasPassed { return error }
+        }
     }
 
     /// A deadline that has passed counts only where the kernel has nothing after all.
