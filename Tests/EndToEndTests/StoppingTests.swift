@@ -147,7 +147,8 @@ extension EndToEnd {
                 }
                 try #expect(eventuallyOnHub { try server.program.tree().processorTime > .milliseconds(100) })
                 server.program.send(SIGTERM)
-                try #expect(server.program.waitForExitOnHub(within: .seconds(5)) == .status(0))
+                let limit = Duration.seconds(5) * Sanitizer.slowness
+                try #expect(server.program.waitForExitOnHub(within: limit) == .status(0))
             }
         }
 
