@@ -27,6 +27,10 @@ enum Counter: Int, CaseIterable {
 ///
 /// Each hub or worker has a row of its own, so that they don't fight for cache lines, and so that what a killed one leaves behind can be
 /// accounted for.  Atomic, and never reset: a sum over the rows is right at any time.
+///
+/// Whoever looks is another OS thread or process, for which a processor such as AArch64 may swap two plain writes, or two reads.  So what is
+/// added is released, and what is read is acquired: who sees a connection's end sees its acceptance too, where it reads that afterwards.
+/// On x86-64 these are the same instructions as without.
 final class Counters: @unchecked Sendable {
     // Unchecked: all that is behind the pointer is atomic.
     private let cells: UnsafeMutablePointer<Atomic<Int>>
@@ -41,18 +45,18 @@ final class Counters: @unchecked Sendable {
 
     @inline(__always)
     func add(_ amount: Int = 1, to counter: Counter, row: Int) {
-        cells[row * Counters.stride + counter.rawValue].add(amount, ordering: .relaxed)
+        cells[row * Counters.stride + counter.rawValue].wrappingAdd(amount, ordering: .releasing)
     }
 
     /// As `add`, by the only one who adds to this counter of the row.
     @inline(__always)
     func addAlone(_ amount: Int, to counter: Counter, row: Int) {
         let cell = cells + (row * Counters.stride + counter.rawValue)
-        cell.pointee.store(cell.pointee.load(ordering: .relaxed) &+ amount, ordering: .relaxed)
+        cell.pointee.store(cell.pointee.load(ordering: .relaxed) &+ amount, ordering: .releasing)
     }
 
     func value(of counter: Counter, row: Int) -> Int {
-        cells[row * Counters.stride + counter.rawValue].load(ordering: .relaxed)
+        cells[row * Counters.stride + counter.rawValue].load(ordering: .acquiring)
     }
 
     func total(_ counter: Counter) -> Int { (0..<rows).reduce(0) { $0 + value(of: counter, row: $1) } }

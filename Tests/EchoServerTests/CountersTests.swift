@@ -1,0 +1,31 @@
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import EchoServer
+
+/// What is counted on one OS thread while another one looks.
+@Suite struct CountersTests {
+    @Test(arguments: [true, false])
+    func `whoever looks from another OS thread sees no connection end that has not begun`(isOwn: Bool) throws {
+        let counters = try Counters(rows: 2)
+        let hasEnded = Atomic(false)
+        let row = CounterRow(counters: counters, row: 1, isOwn: isOwn)
+        try onOSThread {
+            let serving = OSThread {
+                for number in 0..<200_000 {
+                    row.add(to: .accepted)
+                    row.add(to: Counter.endings[number % Counter.endings.count])
+                }
+                hasEnded.store(true, ordering: .releasing)
+            }
+            while !hasEnded.load(ordering: .acquiring) {
+                #expect(counters.totals.open >= 0)
+                #expect(counters.open >= 0)
+            }
+            try serving.value()
+        }
+        #expect(counters.totals[.accepted] == 200_000)
+        #expect(counters.totals.open == 0)
+    }
+}
