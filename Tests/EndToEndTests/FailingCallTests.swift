@@ -21,6 +21,20 @@ extension EndToEnd {
                 for sweep in sweeps { try sweep.value(within: .seconds(120)) }
             }
         }
+
+        @Test(arguments: [Faults.Call.listen, .getsockname])
+        func `a unix socket that is bound and can't be listened on leaves no path behind`(call: Faults.Call) throws {
+            try withTemporaryPath { path in
+                let faults = try Faults()
+                faults.fail(call, 1...1, with: ENOBUFS)
+                var launch = try Program.built("echo-server", ["--unix-socket", path])
+                faults.preload(&launch)
+                let result = try Program.run(launch)
+                #expect(result.exit == .status(71), "\(result.error)")
+                #expect(result.error.contains(call.rawValue), "\(result.error)")
+                #expect(access(path, F_OK) != 0)
+            }
+        }
     }
 }
 

@@ -13,15 +13,16 @@ package struct ListeningSocket: Sendable {
     /// Binds and listens.  The path of a unix socket at which nobody answers any more is taken over.
     /// With `sharesPort`, several may listen on one port, and the kernel spreads the connections over them.
     package init(on wanted: SocketAddress, backlog: Int, sharesPort: Bool = false) throws(NetError) {
-        descriptor = try ListeningSocket.open(wanted, backlog: backlog, sharesPort: sharesPort)
-        var storage = SocketAddress.Storage()
-        let result = SystemCalls.localAddress(descriptor, into: &storage)
-        if result < 0 {
+        descriptor = try ListeningSocket.bound(to: wanted, sharesPort: sharesPort)
+        file = wanted.filePath.flatMap { SystemCalls.FileIdentity(of: $0) }
+        do throws(NetError) {
+            address = try ListeningSocket.listen(descriptor, wanted, backlog: backlog)
+        } catch {
             SystemCalls.close(descriptor)
-            throw NetError(.getsockname, result: result, wanted)
+            // The bind has made it, and nobody else would take it away.
+            ListeningSocket.removePath(of: wanted, ifStill: file)
+            throw error
         }
-        address = SocketAddress(storage)
-        file = address.filePath.flatMap { SystemCalls.FileIdentity(of: $0) }
         isInherited = false
     }
 
@@ -47,8 +48,10 @@ package struct ListeningSocket: Sendable {
     }
 
     /// Removes the path of a unix socket, if it is still this one's, and not somebody else's.
-    package func removePath() {
-        guard !isInherited, let path = address.filePath, file == SystemCalls.FileIdentity(of: path) else { return }
+    package func removePath() { if !isInherited { ListeningSocket.removePath(of: address, ifStill: file) } }
+
+    private static func removePath(of address: SocketAddress, ifStill file: SystemCalls.FileIdentity?) {
+        guard let path = address.filePath, file == SystemCalls.FileIdentity(of: path) else { return }
         _ = SystemCalls.unlink(path)
     }
 }
@@ -197,7 +200,7 @@ extension Listener: Sendable {}
 // MARK: - Opening
 
 extension ListeningSocket {
-    private static func open(_ address: SocketAddress, backlog: Int, sharesPort: Bool) throws(NetError) -> Int32 {
+    private static func bound(to address: SocketAddress, sharesPort: Bool) throws(NetError) -> Int32 {
         guard var storage = address.storage else { throw NetError(.bind, result: -Int(ENAMETOOLONG), address) }
         let result = SystemCalls.socket(family: address.family)
         guard result >= 0 else { throw NetError(.socket, result: result, address) }
@@ -205,12 +208,21 @@ extension ListeningSocket {
         do throws(NetError) {
             try setOptions(descriptor, address, sharesPort)
             try bind(descriptor, address, &storage)
-            try check(.listen, SystemCalls.listen(descriptor, backlog: Int32(clamping: backlog)), address)
         } catch {
             SystemCalls.close(descriptor)
             throw error
         }
         return descriptor
+    }
+
+    /// Returns where it listens then.
+    private static func listen(
+        _ descriptor: Int32, _ address: SocketAddress, backlog: Int
+    ) throws(NetError) -> SocketAddress {
+        try check(.listen, SystemCalls.listen(descriptor, backlog: Int32(clamping: backlog)), address)
+        var storage = SocketAddress.Storage()
+        try check(.getsockname, SystemCalls.localAddress(descriptor, into: &storage), address)
+        return SocketAddress(storage)
     }
 
     /// Accepted sockets inherit them, which saves a system call for each.
