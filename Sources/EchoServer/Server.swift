@@ -36,7 +36,8 @@ struct Server {
     /// Returns when a signal has ended the service and the clients are done.
     func run() throws {
         do throws(HubFailure) {
-            try Hub.prepare(stacks: Service.greenThreads)
+            let listeners = max(1, inherited.count) + (settings.admin == nil ? 0 : 1)
+            try Hub.prepare(stacks: Duty.stacks(listeners: listeners))
         } catch {
             throw StartFailure(.system, error.description)
         }

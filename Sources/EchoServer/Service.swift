@@ -13,10 +13,6 @@ final class Service {
     private let announcer: Announcer?
     private var hubs: [HubThread] = []
 
-    /// More than a hub has for itself, besides its clients': without the one that accepts, or that takes care of children, it had better not
-    /// begin.
-    static let greenThreads = 12
-
     /// `sockets` are those of each hub.  Without an announcer, another process speaks for the service.
     init(
         _ live: LiveSettings, _ shared: SharedState, _ log: ServerLog, sockets: [[ListeningSocket]], firstRow: Int,
@@ -28,7 +24,7 @@ final class Service {
 
     /// Returns when a signal has ended the service and the clients are done.
     func run() throws {
-        try Hub.prepare(stacks: Service.greenThreads)
+        try Hub.prepare(stacks: Duty.stacks(listeners: sockets[0].count))
         // Before anybody is told that it serves: a signal would end it else.  Of several such processes, each hears TERM from the one that
         // supervises them, perhaps more than once.
         let stop = announcer == nil ? SignalWatcher(SIGTERM) : SignalWatcher(SIGTERM, SIGINT)
@@ -36,8 +32,10 @@ final class Service {
         let reloads = announcer.map { (announcer: $0, requests: SignalWatcher(SIGHUP)) }
         let server = try Service.makeServer(live, shared, log, sockets: sockets[0], row: firstRow)
         hubs = try sockets.indices.dropFirst().map { index in
-            try HubThread(measure: { [shared, firstRow] in shared.measure(hub: firstRow + index) }) {
-                [live, shared, log, sockets, firstRow] in
+            try HubThread(
+                listeners: sockets[index].count,
+                measure: { [shared, firstRow] in shared.measure(hub: firstRow + index) }
+            ) { [live, shared, log, sockets, firstRow] in
                 try Service.makeServer(live, shared, log, sockets: sockets[index], row: firstRow + index)
             }
         }
@@ -45,9 +43,9 @@ final class Service {
         _ = shared.measure(hub: firstRow)
         for hub in hubs { try hub.waitUntilUp() }
         announcer?.serving(on: sockets, hubs)
-        spawn(name: "state on USR1") { [unowned self] in try tellState(onEach: stateRequests) }
+        spawn(.tellState) { [unowned self] in try tellState(onEach: stateRequests) }
         if let reloads {
-            spawn(name: "reload on HUP") { [unowned self] in try reload(reloads.announcer, onEach: reloads.requests) }
+            spawn(.reload) { [unowned self] in try reload(reloads.announcer, onEach: reloads.requests) }
         }
         try drain(server, after: stop)
         shared.gauges?.end(hub: firstRow)
@@ -86,7 +84,7 @@ final class Service {
             _ = try request.wait()
             announcer?.state()
             log.dump(Hub.current)
-            for hub in hubs { hub.perform { [log] _ in log.dump(Hub.current) } }
+            for hub in hubs { hub.perform(.logDump) { [log] _ in log.dump(Hub.current) } }
         }
     }
 
@@ -102,7 +100,7 @@ final class Service {
     private func drain(_ server: StreamServer, after stop: SignalWatcher) throws {
         let first = try stop.wait()
         announcer?.draining(after: first)
-        spawn(name: "end on a second signal") { [announcer] in
+        spawn(.endAtOnce) { [announcer] in
             let second = try stop.wait()
             announcer?.endAtOnce(second) { server.model.cancel() }
         }

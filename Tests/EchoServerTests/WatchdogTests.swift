@@ -37,7 +37,7 @@ import Testing
             #expect(watchdog.allTurn())
             try #expect(turns { watchdog.allTurn() })
             let (isStuck, release) = (Handoff<Void>(), Handoff<Void>())
-            hub.perform { _ in
+            hub.perform(.answerWatchdog) { _ in
                 isStuck.give()
                 _ = release.take()
             }
@@ -62,11 +62,13 @@ import Testing
     }
 
     private func otherHub() throws -> HubThread {
-        try HubThread { StreamServer(try Listener(on: SocketAddress(ip: "127.0.0.1", port: 0)!)) { _ in } }
+        try HubThread(listeners: 1) {
+            StreamServer(try Listener(on: SocketAddress(ip: "127.0.0.1", port: 0)!)) { _ in }
+        }
     }
 
     private func end(_ hub: HubThread) throws {
-        hub.perform { try? $0.drain(until: .never) }
+        hub.perform(.drain) { try? $0.drain(until: .never) }
         try hub.ended.wait()
     }
 

@@ -3,6 +3,8 @@ import GreenNet
 import TestSupport
 import Testing
 
+@testable import enum EchoServer.Duty
+
 extension EndToEnd {
     /// Listening sockets that a service manager has opened.
     @Suite(.serialized) struct SystemdTests {
@@ -33,6 +35,37 @@ extension EndToEnd {
                 let waiting = try managed.sockets.map { try Connection.connect(to: $0.address) }
                 try Greenlet.yield()
                 for client in waiting { client.close() }
+            }
+        }
+
+        @Test(arguments: ServerModel.testable(.greenWorkers, .process))
+        func `each hub has stacks in store for all that it has to do itself, however many sockets were passed in`(
+            model: ServerModel
+        ) throws {
+            try ManagedSockets.with(Array(repeating: SystemdTests.ipv4, count: 20)) { managed in
+                let path = "\(managed.directory)/admin"
+                let server = try managed.start(model, ["--admin", path])
+                try server.waitUntilReady()
+                let admin = Admin(.unix(path: path))
+                for hub in 0..<model.hubs {
+                    // The first one has the admin interface's listener too.
+                    let wanted = Duty.stacks(listeners: 20 + (hub == 0 ? 1 : 0))
+                    let isTold = try eventuallyOnHub {
+                        let metrics = try admin.metrics()
+                        let threads = metrics["echo_server_green_threads{hub=\"\(hub)\"}"]
+                        return threads.map { $0 + metrics["echo_server_stacks_cached{hub=\"\(hub)\"}", default: 0] }
+                            == Double(wanted)
+                    }
+                    let metrics = try admin.metrics().filter { $0.key.contains("hub=") }
+                    #expect(isTold, "\(wanted) stacks are wanted of hub \(hub): \(metrics)")
+                }
+                let strangers = try admin.get("/threads").body.split(separator: "\n").filter { line in
+                    let name = line.firstMatch(of: /\((.+?)\):/)?.1
+                    return name.map { $0 != "main" && !$0.hasPrefix("accept ") && Duty(rawValue: String($0)) == nil }
+                        ?? false
+                }
+                #expect(strangers == [])
+                try server.stop()
             }
         }
 

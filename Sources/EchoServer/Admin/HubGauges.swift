@@ -48,7 +48,7 @@ final class HubGauges: @unchecked Sendable {
 
     /// Measures the current hub for as long as it lives, on a green thread.
     func measure(hub: Int) -> Greenlet<Void> {
-        spawn(name: "measure") { [self] in
+        spawn(.measure) { [self] in
             defer { end(hub: hub) }
             var (peak, earlierPeak, turn) = (Duration.zero, Duration.zero, Deadline.after(HubGauges.memory))
             while true {

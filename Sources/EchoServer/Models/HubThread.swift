@@ -11,7 +11,7 @@ final class HubThread {
     private var failure: StartFailure?
     /// Nil until it is up, and what is to be done then.
     private var worker: Worker?
-    private var waiting: [@Sendable (Worker) -> Void] = []
+    private var waiting: [(duty: Duty, body: @Sendable (Worker) -> Void)] = []
 
     private struct Worker: @unchecked Sendable {
         // Unchecked: the server is touched on its own hub only.
@@ -27,15 +27,16 @@ final class HubThread {
         let handle: HubThread
     }
 
-    /// Starts the OS thread; `makeServer` and `measure` run on it.  Throws where the system has no more OS threads.
+    /// Starts the OS thread; `makeServer` and `measure` run on it, and what they make accepts on so many listeners.  Throws where the system
+    /// has no more OS threads.
     init(
-        measure: @escaping @Sendable () -> Greenlet<Void>? = { nil },
+        listeners: Int, measure: @escaping @Sendable () -> Greenlet<Void>? = { nil },
         _ makeServer: @escaping @Sendable () throws -> StreamServer
     ) throws(Errno) {
         let owner = Owner(hub: Hub.current.remote, handle: self)
         try OSThread.start {
             do {
-                let worker = try HubThread.start(makeServer, measure)
+                let worker = try HubThread.start(listeners, makeServer, measure)
                 _ = owner.hub.callInHub { owner.handle.begin(worker) }
             } catch {
                 let failure = StartFailure(.system, "\(error)")
@@ -49,9 +50,9 @@ final class HubThread {
 
     /// On the new OS thread.
     private static func start(
-        _ makeServer: () throws -> StreamServer, _ measure: () -> Greenlet<Void>?
+        _ listeners: Int, _ makeServer: () throws -> StreamServer, _ measure: () -> Greenlet<Void>?
     ) throws -> Worker {
-        try Hub.prepare(stacks: Service.greenThreads)
+        try Hub.prepare(stacks: Duty.stacks(listeners: listeners))
         let server = try makeServer()
         server.start()
         return Worker(hub: Hub.current.remote, server: server, measuring: measure())
@@ -64,16 +65,18 @@ final class HubThread {
     }
 
     /// Runs `body` on a green thread of the other hub, soon.
-    func perform(_ body: @escaping @Sendable (StreamServer) -> Void) { perform { worker in body(worker.server) } }
+    func perform(_ duty: Duty, _ body: @escaping @Sendable (StreamServer) -> Void) {
+        perform(duty) { worker in body(worker.server) }
+    }
 
-    private func perform(_ body: @escaping @Sendable (Worker) -> Void) {
-        guard let worker else { return waiting.append(body) }
-        worker.hub.spawn { body(worker) }
+    private func perform(_ duty: Duty, _ body: @escaping @Sendable (Worker) -> Void) {
+        guard let worker else { return waiting.append((duty, body)) }
+        worker.hub.spawn(name: duty.rawValue) { body(worker) }
     }
 
     /// Lets its clients finish, and the hub end; see `StreamServer.drain`.
     func drain(until deadline: Deadline) {
-        perform { (worker: Worker) in
+        perform(.drain) { (worker: Worker) in
             try? worker.server.drain(until: deadline)
             worker.measuring?.kill()
         }
@@ -83,7 +86,7 @@ final class HubThread {
     func greenThreads(until deadline: Deadline) -> String? {
         let answer = Answer()
         let asker = Hub.current.remote
-        perform { (_: StreamServer) in
+        perform(.listThreads) { (_: StreamServer) in
             let text = Hub.current.description
             _ = asker.callInHub {
                 answer.text = text
@@ -103,7 +106,7 @@ final class HubThread {
     private func begin(_ worker: Worker) {
         self.worker = worker
         hasBegun.set()
-        for body in waiting { perform(body) }
+        for (duty, body) in waiting { perform(duty, body) }
         waiting = []
     }
 

@@ -17,7 +17,7 @@ final class ProcessModel: ConnectionModel {
     init(_ context: BlockingContext) {
         self.context = context
         let childEnded = SignalWatcher(SIGCHLD)
-        spawn(name: "reap") { [unowned self] in
+        spawn(.reap) { [unowned self] in
             while true {
                 _ = try childEnded.wait()
                 reap()

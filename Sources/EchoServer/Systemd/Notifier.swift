@@ -38,7 +38,7 @@ final class Notifier {
         tell(.ready)
         guard !isReady else { return }
         isReady = true
-        spawn(name: "status") { [self] in
+        spawn(.tellStatus) { [self] in
             while true {
                 try Greenlet.sleep(for: StatusPace.interval)
                 send([])
@@ -59,7 +59,7 @@ final class Notifier {
         isStopping = true
         tell(.stopping)
         let end = Deadline.after(time + StreamServer.grace * 3)
-        spawn(name: "ask for patience") { [self] in
+        spawn(.askForPatience) { [self] in
             while !end.hasPassed {
                 manager.send([.extendTimeout(by: Notifier.extension)])
                 try Greenlet.sleep(for: Notifier.extensionInterval)
@@ -76,7 +76,7 @@ final class Notifier {
         guard untold.count == 1 else { return }
         tellUntold()
         guard !untold.isEmpty else { return }
-        spawn(name: "tell the service manager") { [self] in
+        spawn(.tellManager) { [self] in
             while !untold.isEmpty {
                 try Greenlet.sleep(for: Notifier.retryInterval)
                 tellUntold()
@@ -102,7 +102,7 @@ final class Notifier {
 
     /// On a green thread: a hub that is stuck says nothing.
     private func feed(_ watchdog: Watchdog, every interval: Duration) {
-        spawn(name: "watchdog") { [self] in
+        spawn(.feedWatchdog) { [self] in
             while true {
                 if watchdog.allTurn() { manager.send([.watchdog]) }
                 try Greenlet.sleep(for: interval)

@@ -37,7 +37,7 @@ struct Watchdog {
         guard gauges?.stuckHubs.isEmpty ?? true else { return false }
         for (hub, answer) in hubs {
             answer.isGiven.store(false, ordering: .relaxed)
-            hub.perform { _ in answer.isGiven.store(true, ordering: .relaxed) }
+            hub.perform(.answerWatchdog) { _ in answer.isGiven.store(true, ordering: .relaxed) }
         }
         return true
     }

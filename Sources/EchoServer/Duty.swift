@@ -1,0 +1,36 @@
+import GreenNet
+
+/// What a green thread of the server does for no client, by the name that it has in dumps.
+///
+/// Without memory a `spawn` fails, and nobody would accept, or hear a signal.  So each hub begins with a stack in store for each of these,
+/// which is why all such green threads are spawned by one of them; those that accept are counted by their listeners.
+enum Duty: String, CaseIterable {
+    // By `Service`, and on the further hubs of a process by `HubThread`.
+    case tellState = "state on USR1"
+    case reload = "reload on HUP"
+    case endAtOnce = "end on a second signal"
+    case drain = "drain"
+    case logDump = "log green threads"
+    case listThreads = "list green threads"
+    case measure = "measure"
+    // By the process model.
+    case reap = "reap"
+    // By `Notifier`, and by `Watchdog` on further hubs.
+    case tellStatus = "status"
+    case askForPatience = "ask for patience"
+    case tellManager = "tell the service manager"
+    case feedWatchdog = "watchdog"
+    case answerWatchdog = "answer the watchdog"
+
+    /// How many stacks a hub needs for itself that accepts on so many listeners.  Not all at once, and clients may have some of them
+    /// meanwhile: what begins later, after many have come, may yet have to do without.
+    static func stacks(listeners: Int) -> Int { allCases.count + listeners }
+}
+
+/// As GreenNet's, with a name for which there is a stack in store.
+@discardableResult
+func spawn(
+    _ duty: Duty, fileID: StaticString = #fileID, line: UInt = #line, _ body: @escaping () throws -> Void
+) -> Greenlet<Void> {
+    spawn(name: duty.rawValue, fileID: fileID, line: line, body)
+}
