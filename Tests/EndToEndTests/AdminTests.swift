@@ -86,19 +86,19 @@ extension EndToEnd {
             }
         }
 
-        @Test func `the green threads of all hubs are listed, with what they wait for and since when`() throws {
+        @Test func `the green threads of all hubs are listed, with what they wait for and how long already`() throws {
             try withAdminServer(ServerModel(.green, "--workers", "2")) { server, admin in
                 let clients = try (0..<8).map { _ in try server.connect() }
                 defer { for client in clients { client.close() } }
                 for client in clients { try client.expect("X", to: "x") }
                 let text = try admin.get("/threads").body
                 #expect(text.contains("hub 0\n") && text.contains("hub 1\n"))
-                #expect(text.split(separator: "\n").count { $0.contains("to be readable since ") } >= 8)
+                #expect(text.split(separator: "\n").count { $0.contains("to be readable, for ") } >= 8)
                 // Clients that say nothing more.
                 try #expect(
                     eventually(within: .seconds(20)) {
                         try admin.get("/threads").body.split(separator: "\n")
-                            .count { $0.contains("to be readable since ") && !$0.contains("since 0.") } >= 8
+                            .count { $0.contains("to be readable, for ") && !$0.contains(", for 0.") } >= 8
                     })
             }
         }

@@ -1,7 +1,8 @@
 extension Hub: CustomStringConvertible, CustomDebugStringConvertible {
-    /// Every green thread of the hub, a line each: name, state, what it waits for and how long already (give or take the pass of the loop in which the wait
-    /// began), where it was spawned.  Under each are those that it has spawned, the oldest
-    /// first; whose spawner has ended, stands by itself.
+    /// Every green thread of the hub, a line each: name, state, what it waits for and how long already (give or take the pass of the loop
+    /// in which the wait began), where it was spawned.
+    ///
+    /// Under each are those that it has spawned, the oldest first; whose spawner has ended, stands by itself.
     public var description: String { state.dump() }
 
     /// The same with a backtrace of each that is suspended, innermost first.
@@ -52,7 +53,7 @@ extension GreenThread {
         case .running: "running"
         case .ready: pointee.started == 0 ? "not begun" : "ready"
         case .ended: "ended"
-        case .parked: "waits for \(wish) since \(waited.inTenths) ago"
+        case .parked: "waits for \(wish), for \(waited.inTenths) so far"
         }
     }
 

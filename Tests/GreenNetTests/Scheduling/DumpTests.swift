@@ -41,15 +41,15 @@ struct DumpTests {
         }
     }
 
-    @Test func `it tells since when each waits`() throws {
+    @Test func `it tells how long each has waited`() throws {
         try onVirtualHub {
             let early = spawn(name: "early") { try Greenlet.sleep(until: .never) }
             try Greenlet.sleep(for: .seconds(3600))
             let late = spawn(name: "late") { try Greenlet.sleep(until: .never) }
             try Greenlet.sleep(for: .milliseconds(2_500))
-            let lines = Hub.current.description.split(separator: "\n").map { $0.split(separator: ",")[0] }
-            #expect(lines[1].hasSuffix("(early): waits for its time to sleep to be over since 3602.5 s ago"))
-            #expect(lines[2].hasSuffix("(late): waits for its time to sleep to be over since 2.5 s ago"))
+            let lines = Hub.current.description.split(separator: "\n").map { $0.split(separator: ", spawned")[0] }
+            #expect(lines[1].hasSuffix("(early): waits for its time to sleep to be over, for 3602.5 s so far"))
+            #expect(lines[2].hasSuffix("(late): waits for its time to sleep to be over, for 2.5 s so far"))
             early.kill()
             late.kill()
         }
@@ -62,7 +62,7 @@ struct DumpTests {
             try Greenlet.sleep(for: .seconds(60))
             try signals.put(1)
             try Greenlet.sleep(for: .seconds(5))
-            #expect(Hub.current.description.contains("waits for an item of a queue since 5.0 s ago"))
+            #expect(Hub.current.description.contains("waits for an item of a queue, for 5.0 s so far"))
             waiter.kill()
         }
     }
