@@ -30,6 +30,11 @@ struct ComparisonTests {
         #expect(Measurement(memory: 1, idleMemory: 2).memoryPerConnection(1) == 0)
     }
 
+    @Test(arguments: [(0.0, "-"), (0.4, "-"), (.nan, "-"), (1, "1 B"), (4096, "4.00 KiB")])
+    func `memory of a connection that is too little to be measured is no number`(bytes: Double, text: String) {
+        #expect(Figure.memoryPerConnection.text(bytes) == text)
+    }
+
     @Test func `columns of a table are aligned`() {
         #expect(TextTable.aligned([["a", "bb"], ["ccc", "d"]]) == ["a    bb", "ccc   d"])
         #expect(TextTable.markdown([["a", "b"], ["c", "d"]]) == "| a | b |\n| --- | ---: |\n| c | d |\n")

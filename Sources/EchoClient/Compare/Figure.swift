@@ -49,10 +49,13 @@ struct Figure: Sendable {
 
     static let memoryPerConnection = Figure(
         title: "Memory of a connection", short: "memory/conn.",
-        explanation: "How much more the server holds with these connections than without any, divided by their number.",
+        explanation: """
+            How much more the server holds with these connections than without any, divided by their number; "-" where that is too little to \
+            be measured.
+            """,
         isBetterHigh: false,
         // Of a few, the noise is larger than what they take.
-        value: { $1 < 10 ? .nan : $0.memoryPerConnection($1) }, text: { $0.isNaN ? "-" : shortBytes($0) })
+        value: { $1 < 10 ? .nan : $0.memoryPerConnection($1) }, text: { $0 >= 1 ? shortBytes($0) : "-" })
 
     static let threads = Figure(
         title: "OS threads", short: "threads", explanation: "Of all the server's processes.", isBetterHigh: false,
