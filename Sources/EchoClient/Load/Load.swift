@@ -13,7 +13,8 @@ struct Load: ParsableCommand {
             MODES
               steady  each connection keeps --depth messages in flight, or all together send --rate messages a second
               churn   connect, one message, close, and again; a latency is that of all three
-              hold    the connections stay open, and have one message answered at the end, 64 at a time
+              hold    the connections stay open, and have one message answered at the end, on 64 at a time, or on one for each
+                      OS thread of each process where those are more
               bulk    each connection sends as fast as the service takes it
 
             With --rate, a latency counts from the moment at which the message should have been sent: a service that stalls for a second \

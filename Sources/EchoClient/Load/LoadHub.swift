@@ -24,7 +24,7 @@ final class LoadHub {
 
     /// Fewer than any service's backlog: a connect that the kernel drops takes a second.
     private static let openedAtOnce = 64
-    /// At the end of `hold`, by all processes together.
+    /// At the end of `hold`, by all hubs together; but each asks on one at least.
     private static let askedAtOnce = 64
 
     init(_ plan: LoadPlan, _ tally: Tally) {
