@@ -50,7 +50,7 @@ struct EchoServerCommand: ParsableCommand {
             Server.ignoreRequests()
             if options.inetd { Inetd.keepStandardErrorFromClient() }
             let configuration = Configuration(options)
-            if options.printConfig { return print(try configuration.listing()) }
+            if options.printConfig { return try writeOutput(configuration.listing()) }
             let settings = try LiveSettings(configuration.read(), configuration)
             if options.checkConfig { return }
             if options.inetd { try Inetd(settings).run() } else { try Server(settings).run() }

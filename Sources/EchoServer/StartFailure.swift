@@ -32,6 +32,18 @@ struct StartFailure: Error, CustomStringConvertible {
     }
 }
 
+/// A line on standard output, for whoever asked for it and relies on it.
+func writeOutput(_ text: String) throws {
+    var line = text + "\n"
+    do {
+        let output = BorrowedDescriptor.standardOutput
+        try line.withUTF8 { bytes in try output.writeAll(UnsafeRawBufferPointer(bytes)) }
+        try output.checkWritten()
+    } catch {
+        throw StartFailure(.system, "standard output: \(error)")
+    }
+}
+
 /// A line on standard error, before there is a log.
 func writeLine(_ text: String) {
     var line = text + "\n"
