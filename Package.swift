@@ -59,7 +59,8 @@ let examples = [
 package.targets += examples.map { name in
     .executableTarget(name: name, dependencies: ["GreenNet"], path: "Examples/\(name)", swiftSettings: strict)
 }
-// What `make bench-million` runs, and nobody else.
+// What `make bench-million` runs.  As with all executables that are no products, nobody who depends on the package builds it; here all are
+// built with the tests, so that no change breaks them unseen.
 package.targets.append(
     .executableTarget(
         name: "ParkedThreads", dependencies: ["GreenNet"], path: "Benchmarks/ParkedThreads", swiftSettings: strict))
@@ -74,6 +75,7 @@ package.targets.append(
         name: "MicroBenchmarks", dependencies: ["GreenNet", "CGreenContext", "CUppercase"],
         path: "Benchmarks/micro/Sources", swiftSettings: strict))
 
-// Preloaded by tests into the programs that they start.  A library that is loaded has to be a product; nobody else has a use for it.
+// Preloaded by tests into the programs that they start.  It has to be a product: of a target that is none, SwiftPM makes object files and no
+// library that could be loaded.  Nobody else has a use for it, and nobody who does not ask for it has it linked.
 package.products.append(.library(name: "FaultShim", type: .dynamic, targets: ["CFaultShim"]))
 package.targets.append(.target(name: "CFaultShim", path: "Tests/CFaultShim"))
