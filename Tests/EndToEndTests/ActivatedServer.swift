@@ -19,47 +19,10 @@ final class ActivatedServer: Sendable {
         let script =
             "exec 2>>\"$LOG\" </dev/null >/dev/null && export \(variables) && unset LOG N && exec \"$0\" \"$@\""
         let words = ["/bin/sh", "-c", script, program.path] + program.arguments
-        pid = try ActivatedServer.spawn(
-            words, ["LOG=\(log)", "N=\(sockets.count)"] + Sanitizer.programOptions.map { "\($0)=\($1)" }, sockets)
+        pid = try Program.spawn(
+            words, ["LOG=\(log)", "N=\(sockets.count)"] + Sanitizer.programOptions.map { "\($0)=\($1)" },
+            descriptors: [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] + sockets)
         self.log = log
-    }
-
-    private static func spawn(_ words: [String], _ environment: [String], _ sockets: [Int32]) throws -> pid_t {
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        // Copies with high numbers: one of 3 and so on might be another one's source.
-        let copies = sockets.map { fcntl($0, F_DUPFD_CLOEXEC, 1000) }
-        defer { for copy in copies { close(copy) } }
-        let targets = copies.indices.map { Int32($0) + 3 }
-        for (copy, target) in zip(copies, targets) { posix_spawn_file_actions_adddup2(&actions, copy, target) }
-        for other in ProcessStatus.numbers(in: "/proc/self/fd") where other > 2 && !targets.contains(other) {
-            posix_spawn_file_actions_addclose(&actions, other)
-        }
-        // With signals as a service manager leaves them, and not as the tests' OS threads have them.
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        var signals = sigset_t()
-        sigemptyset(&signals)
-        posix_spawnattr_setsigmask(&attributes, &signals)
-        sigfillset(&signals)
-        posix_spawnattr_setsigdefault(&attributes, &signals)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
-        var pid = pid_t()
-        let number = withCStrings(words) { words in
-            withCStrings(environment) { posix_spawn(&pid, words[0]!, &actions, &attributes, words, $0) }
-        }
-        if number != 0 { throw Unexpected("\(words[0]) can't be started: \(Errno(number))") }
-        return pid
-    }
-
-    private static func withCStrings<R>(
-        _ strings: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> R
-    ) -> R {
-        var pointers = strings.map { strdup($0) } + [nil]
-        defer { for pointer in pointers { free(pointer) } }
-        return pointers.withUnsafeMutableBufferPointer { body($0.baseAddress!) }
     }
 
     func send(_ signal: Int32) { kill(pid, signal) }

@@ -194,15 +194,22 @@ extension Program.Launch {
 }
 
 extension Program {
-    private static func spawn(_ words: [String], _ environment: [String], descriptors: [Int32]) throws -> pid_t {
+    /// Starts `words[0]`, of which the caller collects the end, with `descriptors` as 0, 1 and so on, no others, and signals as a login shell
+    /// or a service manager leaves them, not as the tests' OS threads have them.
+    package static func spawn(
+        _ words: [String], _ environment: [String], descriptors: [Int32]
+    ) throws -> pid_t {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
-        for (number, descriptor) in descriptors.enumerated() {
-            posix_spawn_file_actions_adddup2(&actions, descriptor, Int32(number))
+        // Copies beyond all of these numbers: one of the numbers might be another one's source.
+        let copies = descriptors.map { fcntl($0, F_DUPFD_CLOEXEC, Int32(descriptors.count)) }
+        defer { for copy in copies { close(copy) } }
+        for (number, copy) in copies.enumerated() {
+            posix_spawn_file_actions_adddup2(&actions, copy, Int32(number))
         }
         // Whatever else the tests, or whoever started them, have open.
-        for descriptor in ProcessStatus.numbers(in: "/proc/self/fd") where descriptor > 2 {
+        for descriptor in ProcessStatus.numbers(in: "/proc/self/fd") where descriptor >= descriptors.count {
             posix_spawn_file_actions_addclose(&actions, descriptor)
         }
         var attributes = posix_spawnattr_t()
