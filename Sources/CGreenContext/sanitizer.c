@@ -42,19 +42,15 @@ __attribute__((no_sanitize("address"))) void green_switch(green_thread *from, gr
     resumed(from);
 }
 
-_Noreturn __attribute__((no_sanitize("address"))) void green_switch_last(green_thread *from, green_thread *to) {
-    left = from;
-    // Null: the fake frames of this stack are freed, for nobody comes back to them.
-    __sanitizer_start_switch_fiber(NULL, to->stack_low, (char *)to->stack_high - (char *)to->stack_low);
-    green_switch_registers(from, to);
-    __builtin_trap();
-}
-
-// The first frame of a green thread arrives here, before any instrumented code has run on the new stack.
-__attribute__((no_sanitize("address"))) static void enter(void *argument) {
+// The outermost frame of a green thread: before and after it, no instrumented code runs on that stack.
+__attribute__((no_sanitize("address"))) static green_thread *enter(void *argument) {
     green_thread *self = argument;
     resumed(self);
-    self->entry(self);
+    green_thread *next = self->entry(self);
+    left = self;
+    // Null: the fake frames of this stack are freed, for nobody comes back to them.
+    __sanitizer_start_switch_fiber(NULL, next->stack_low, (char *)next->stack_high - (char *)next->stack_low);
+    return next;
 }
 
 green_entry green_sanitizer_entry(green_thread *thread, green_entry entry) {
@@ -62,7 +58,7 @@ green_entry green_sanitizer_entry(green_thread *thread, green_entry entry) {
     return enter;
 }
 void green_sanitizer_made(green_thread *thread) {
-    // The frames of the thread that ended here never returned, and so left their red zones behind.
+    // A thread that was left here for ever, suspended, has left the red zones of its frames behind.
     size_t bytes = (char *)thread->stack_high - (char *)thread->stack_low;
     __asan_unpoison_memory_region(thread->stack_low, bytes);
 }
@@ -89,15 +85,16 @@ UNINSTRUMENTED void green_switch(green_thread *from, green_thread *to) {
     green_switch_registers(from, to);
 }
 
-_Noreturn UNINSTRUMENTED void green_switch_last(green_thread *from, green_thread *to) {
-    __tsan_switch_to_fiber(to->sanitizer, 0);
-    green_switch_registers(from, to);
-    __builtin_trap();
+UNINSTRUMENTED static green_thread *enter(void *argument) {
+    green_thread *self = argument;
+    green_thread *next = self->entry(self);
+    __tsan_switch_to_fiber(next->sanitizer, 0);
+    return next;
 }
 
 green_entry green_sanitizer_entry(green_thread *thread, green_entry entry) {
-    (void)thread;
-    return entry;
+    thread->entry = entry;
+    return enter;
 }
 void green_sanitizer_made(green_thread *thread) {
     thread->sanitizer = __tsan_create_fiber(0);
@@ -112,11 +109,6 @@ void green_sanitizer_unlocking(void *lock) { __tsan_release(lock); }
 int green_sanitizer(void) { return 2; }
 
 #else
-
-_Noreturn void green_switch_last(green_thread *from, green_thread *to) {
-    green_switch(from, to);
-    __builtin_trap();
-}
 
 green_entry green_sanitizer_entry(green_thread *thread, green_entry entry) {
     (void)thread;

@@ -40,6 +40,7 @@ SWITCH:
     str x9, [sp, #160]
     mov x10, sp
     str x10, [x0]               // from->stack_pointer
+.Lresume:
     ldr x10, [x1]               // to->stack_pointer
     mov sp, x10
     ldr x10, [sp, #160]
@@ -58,11 +59,18 @@ SWITCH:
     ldp d14, d15, [sp, #144]
     add sp, sp, #176
     .cfi_adjust_cfa_offset -176
+    // The processor predicts returns by the calls before them, whatever the stack.  Most switches resume a green thread at the
+    // place where another one left, so that these are its calls too: not only this return is foreseen, but those of all callers.
+    // Where a first frame waits, nobody has called yet, and the calls before are kept for those who come back to them.
+    adr x10, green_start
+    cmp x10, x30
+    b.eq green_start
     ret
     .cfi_endproc
     .size SWITCH, .-SWITCH
 
 // Where the first switch arrives: x19 holds the entry, x20 its argument.
+// The entry returns, with all its calls, so that whoever is resumed finds its own calls the last ones.
     .globl green_start
     .hidden green_start
     .type green_start, %function
@@ -70,11 +78,12 @@ SWITCH:
 green_start:
     .cfi_startproc
     .cfi_undefined x30          // the outermost frame: unwinders stop here
-    hint #36                    // bti j
     mov x29, xzr                // and so do those that follow frame pointers
     mov x0, x20
     blr x19
-    brk #1
+    mov x1, x0                  // who runs in its place; nobody comes back here
+    mrs x9, fpcr
+    b .Lresume
     .cfi_endproc
     .size green_start, .-green_start
 

@@ -38,6 +38,7 @@ SWITCH:
     movl (%rsp), %eax
     movzwl 4(%rsp), %ecx
     movq %rsp, (%rdi)           // from->stack_pointer
+.Lresume:
     movq (%rsi), %rsp           // to->stack_pointer
     // Loading the floating point modes costs more than all the rest: do it only where they differ.
     cmpl (%rsp), %eax
@@ -51,9 +52,15 @@ SWITCH:
     popq %r12
     popq %rbx
     popq %rbp
-    // A jump, not a return: the processor's return predictor knows only the other stack.
-    popq %rcx
-    notrack jmp *%rcx
+    // The processor predicts returns by the calls before them, whatever the stack.  Most switches resume a green thread at the
+    // place where another one left, so that these are its calls too: not only this return is foreseen, but those of all callers.
+    // Where a first frame waits, nobody has called yet, and the calls before are kept for those who come back to them.
+    leaq green_start(%rip), %rdx
+    cmpq %rdx, (%rsp)
+    je 5f
+    ret
+5:  addq $8, %rsp
+    jmp green_start
 2:  ldmxcsr (%rsp)
     jmp 1b
 3:  fldcw 4(%rsp)
@@ -63,6 +70,7 @@ SWITCH:
 
 // Where the first switch arrives: r12 holds the entry, r13 its argument.  The stack pointer is 16-aligned here, as the ABI
 // asks for just before a call; off by 8 it would work until the first aligned vector store.
+// The entry returns, with all its calls, so that whoever is resumed finds its own calls the last ones.
     .globl green_start
     .hidden green_start
     .type green_start, @function
@@ -70,11 +78,15 @@ SWITCH:
 green_start:
     .cfi_startproc
     .cfi_undefined rip          // the outermost frame: unwinders stop here
-    endbr64
     xorl %ebp, %ebp             // and so do those that follow frame pointers
     movq %r13, %rdi
     call *%r12
-    ud2
+    movq %rax, %rsi             // who runs in its place; nobody comes back here
+    stmxcsr -8(%rsp)
+    fnstcw -4(%rsp)
+    movl -8(%rsp), %eax
+    movzwl -4(%rsp), %ecx
+    jmp .Lresume
     .cfi_endproc
     .size green_start, .-green_start
 

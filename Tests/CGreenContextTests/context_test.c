@@ -181,9 +181,9 @@ static uint64_t seed_of(int round) { return (uint64_t)(round + 1) * UINT64_C(0x9
 
 static uint64_t lost_in_thread;
 
-static void other_side(void *argument) {
+static green_thread *other_side(void *argument) {
     for (int round = 0; round < ROUNDS; round++) lost_in_thread |= registers_survive(argument, &os_thread, ~seed_of(round));
-    green_switch_last(argument, &os_thread);
+    return &os_thread;
 }
 
 static void check_none_lost(const char *side, uint64_t lost) {
@@ -210,13 +210,14 @@ enum { MODES = 16 };
 static unsigned modes_of_thread;  // what the OS thread asks for
 static int modes_wrong_in_thread;
 
-static void keep_modes(void *argument) {
+static green_thread *keep_modes(void *argument) {
     for (;;) {
         unsigned wanted = modes_of_thread;
         set_float_modes(wanted);
         green_switch(argument, &os_thread);
         modes_wrong_in_thread += float_modes() != wanted;
     }
+    return NULL;
 }
 
 static void modes_are_per_thread(void) {
@@ -240,9 +241,10 @@ static void modes_are_per_thread(void) {
 
 static unsigned modes_at_start;
 
-static void note_modes(void *argument) {
+static green_thread *note_modes(void *argument) {
+    (void)argument;
     modes_at_start = float_modes();
-    green_switch_last(argument, &os_thread);
+    return &os_thread;
 }
 
 static void modes_start_as_the_spawners(void) {
@@ -280,14 +282,13 @@ static void check_sanitizer_knows_the_os_thread(void) {
     CHECK((uintptr_t)os_thread.stack_high, >, here);
 }
 
-void entry_seen(void *argument, void *stack_pointer) {
-    green_thread *self = argument;
+green_thread *entry_seen(void *argument, void *stack_pointer) {
     volatile char local = 0;  // one byte: on a misaligned stack anything larger might crash before the check
     seen.argument = argument;
     seen.stack_pointer = stack_pointer;
     seen.local = (void *)&local;
     seen.fiber = current_fiber();
-    green_switch_last(self, &os_thread);
+    return &os_thread;
 }
 
 static void first_frame_is_as_the_abi_asks(void) {
@@ -313,9 +314,10 @@ static void first_frame_is_as_the_abi_asks(void) {
     }
 }
 
-static __attribute__((noinline)) void note_outer_frame(void *argument) {
+static __attribute__((noinline)) green_thread *note_outer_frame(void *argument) {
+    (void)argument;
     seen.outer_frame = *(void **)__builtin_frame_address(0);
-    green_switch_last(argument, &os_thread);
+    return &os_thread;
 }
 
 static void frame_pointers_end(void) {
@@ -347,11 +349,12 @@ static _Unwind_Reason_Code count_frame(struct _Unwind_Context *context, void *ar
     return ++unwound < FRAMES ? _URC_NO_REASON : _URC_NORMAL_STOP;
 }
 
-static void trace(void *argument) {
+static green_thread *trace(void *argument) {
+    (void)argument;
     trace_below(5);
     unwound = 0;
     _Unwind_Backtrace(count_frame, NULL);  // unlike backtrace, it never gives up on a frame that leads to itself
-    green_switch_last(argument, &os_thread);
+    return &os_thread;
 }
 
 void green_start(void);  // the outermost frame, in the assembly
@@ -379,7 +382,7 @@ static void backtraces_end(void) {
 enum { TURNS = 5 };
 static int turns_taken, locals_damaged;
 
-static void in_the_ring(void *argument) {
+static green_thread *in_the_ring(void *argument) {
     green_thread *self = argument;
     volatile uint64_t mine[16];
     for (int i = 0; i < 16; i++) mine[i] = self->id * 16 + (uint64_t)i;
@@ -388,7 +391,7 @@ static void in_the_ring(void *argument) {
         green_switch(self, self->next);
         for (int i = 0; i < 16; i++) locals_damaged += mine[i] != self->id * 16 + (uint64_t)i;
     }
-    green_switch_last(self, self->next);
+    return self->next;
 }
 
 static int many(void) {
@@ -425,12 +428,12 @@ static void ten_thousand_take_turns(void) {
 
 static int left_for_ever;
 
-static void leave(void *argument) {
+static green_thread *leave(void *argument) {
     volatile int local[16] = {0};  // AddressSanitizer's red zones around it are left behind too
     local[left_for_ever % 16] = 1;
     left_for_ever += local[left_for_ever % 16];
     if (left_for_ever % 2) green_switch(argument, &os_thread);  // suspended, and then never resumed: no less free
-    green_switch_last(argument, &os_thread);
+    return &os_thread;
 }
 
 static void left_stacks_are_free(void) {
@@ -509,9 +512,10 @@ static __attribute__((noinline)) int recurse(int depth) {
     return recurse(depth + 1) + frame[0];  // the addition: no tail call
 }
 
-static void recurse_for_ever(void *argument) {
+static green_thread *recurse_for_ever(void *argument) {
+    (void)argument;
     recurse(0);
-    green_switch_last(argument, &os_thread);
+    return &os_thread;
 }
 
 typedef struct fault {
@@ -588,9 +592,10 @@ static void overflow_on_another_os_thread(void) {
     CHECK(strstr(end->said, "(second) overflowed"), !=, NULL);
 }
 
-static void write_to_target(void *argument) {
+static green_thread *write_to_target(void *argument) {
+    (void)argument;
     *target = 1;
-    green_switch_last(argument, &os_thread);
+    return &os_thread;
 }
 
 static void other_faults_are_not_overflows(void) {

@@ -11,8 +11,8 @@
 uint64_t registers_survive(green_thread *from, green_thread *to, uint64_t seed);
 
 /// A green_entry that jumps to entry_seen with the stack pointer it found.
-void entry_in_assembly(void *argument);
-void entry_seen(void *argument, void *stack_pointer) __attribute__((used));
+green_thread *entry_in_assembly(void *argument);
+green_thread *entry_seen(void *argument, void *stack_pointer) __attribute__((used));
 
 #if defined(__x86_64__)
 

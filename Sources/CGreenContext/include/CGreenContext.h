@@ -63,7 +63,7 @@ typedef struct green_thread {
     void *stack_low;    // lowest usable address
     void *stack_high;   // one past the highest usable address
     void *sanitizer;    // AddressSanitizer's fake stack or ThreadSanitizer's fiber
-    void (*entry)(void *);  // AddressSanitizer's builds only
+    struct green_thread *(*entry)(void *);  // the sanitizers' builds only
 } green_thread;
 
 // The green thread that runs on this OS thread; null until a hub was made here.  Swift has no thread-local variables of
@@ -94,12 +94,10 @@ static inline void green_prefetch_work(const green_thread *thread) {
     __builtin_prefetch((const void *)thread->wait_detail, 1);
 }
 
-/// Leaves `from` for ever.  Its stack may be reused as soon as another green thread runs.
-_Noreturn void green_switch_last(green_thread *from, green_thread *to);
+/// What a green thread does.  Returns, at its end, who is resumed in its place; its stack may be reused as soon as that one runs.
+typedef green_thread *(*green_entry)(void *thread);
 
-typedef void (*green_entry)(void *thread);
-
-/// Lays out the first frame of `thread` at `stack_high`: the first switch to it calls `entry(thread)`, which must not return.
+/// Lays out the first frame of `thread` at `stack_high`: the first switch to it calls `entry(thread)`.
 void green_first_frame(green_thread *thread, green_entry entry);
 
 /// What the sanitizers hold for a green thread; nothing in other builds.  Called on the hub's OS thread: `made` before the first

@@ -42,13 +42,8 @@ package enum Context {
     @inline(__always)
     static func prefetchWork(of thread: GreenThread) { green_prefetch_work(thread) }
 
-    /// Leaves `from` for ever.
-    static func switchStackForEver(from: GreenThread, to: GreenThread) -> Never {
-        green_set_running(to)
-        green_switch_last(from, to)
-    }
-
-    typealias Entry = @convention(c) (UnsafeMutableRawPointer?) -> Void
+    /// What a green thread does.  Returns who is resumed in its place, for which `setRunning` was called.
+    typealias Entry = @convention(c) (UnsafeMutableRawPointer?) -> GreenThread?
 
     /// Makes the record ready for its first switch, which calls `entry(thread)`.
     static func prepare(_ thread: GreenThread, entry: Entry) {

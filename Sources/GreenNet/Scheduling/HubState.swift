@@ -110,11 +110,12 @@ extension HubPointer {
 }
 
 extension HubPointer {
-    /// Runs the next one in place of `thread`, which has ended; its successor, where it has named one.
-    func switchForEver(from thread: GreenThread) -> Never {
+    /// Who runs in place of the green thread that has ended: its successor, where it has named one, or the next.
+    func takeSuccessor() -> GreenThread {
         let next = pointee.successor ?? nextToRun()
         pointee.successor = nil
         next.state = .running
-        Context.switchStackForEver(from: thread, to: next)
+        Context.setRunning(next)
+        return next
     }
 }

@@ -136,15 +136,15 @@ extension HubPointer {
 
     // MARK: The end of a green thread
 
-    /// On the stack of the green thread that ends, which nothing touches any more once the next one runs.
-    fileprivate func end(_ thread: GreenThread) -> Never {
+    /// On the stack of the green thread that ends, which nothing touches any more once the next one runs.  Returns that one.
+    fileprivate func end(_ thread: GreenThread) -> GreenThread {
         thread.joiners.wakeAll()
         strikeOff(thread)
         thread.state = .ended
         pointee.alive -= 1
         if pointee.alive <= 1 { idleQueue.wakeAll() }
         pointee.stacks.give(thread)
-        switchForEver(from: thread)
+        return takeSuccessor()
     }
 }
 
@@ -161,10 +161,10 @@ extension HubPointer {
 private let greenThreadMain: Context.Entry = { argument in
     let thread = argument!.assumingMemoryBound(to: GreenThread.Pointee.self)
     runBody(of: thread)
-    thread.hub.end(thread)
+    return thread.hub.end(thread)
 }
 
-/// Apart, so that nothing is left retained on the stack when it is abandoned.
+/// Apart, so that all of it is released before the stack is given back.
 @inline(never)
 private func runBody(of thread: GreenThread) {
     let greenlet = Unmanaged<AnyGreenlet>.fromOpaque(thread.pointee.body).takeRetainedValue()
@@ -179,5 +179,6 @@ private let schedulerMain: Context.Entry = { argument in
     let scheduler = argument!.assumingMemoryBound(to: GreenThread.Pointee.self)
     let hub = scheduler.hub
     hub.schedule()
-    Context.switchStackForEver(from: scheduler, to: hub.pointee.main)
+    Context.setRunning(hub.pointee.main)
+    return hub.pointee.main
 }
