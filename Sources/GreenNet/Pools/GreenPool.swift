@@ -101,8 +101,8 @@ public final class GreenPool {
             defer { while let greenlet = begun.popFirst() { greenlet.kill() } }
             func giveFirst() throws {
                 // It stays in the ring while it runs, to be killed with the others.
-                try begun.peek!.join()
-                try out.yield(begun.popFirst()!.result!)
+                try begun.oldest.join()
+                try out.yield(begun.removeFirst().result!)
             }
             for item in items {
                 if begun.count > 0, begun.count == self.limit { try giveFirst() }

@@ -6,7 +6,7 @@ import Synchronization
 /// At most so many calls run at a time; others wait their turn, first come, first served.  An OS thread is started when there is work and
 /// ends when there is none.  Green threads of any hub may use it, in a process that does not fork.
 public final class OffloadPool: Sendable {
-    private struct State {
+    private struct State: ~Copyable {
         var jobs = Ring<OffloadJob>()
         /// Started, or about to be.
         var threads = 0

@@ -4,7 +4,7 @@ import Synchronization
 ///
 /// As `GreenQueue`, for several hubs: an item goes from hand to hand, so that a kill or a deadline that comes after that loses nothing.
 public final class RemoteChannel<Item: Sendable>: Sendable {
-    private struct State {
+    private struct State: ~Copyable {
         var items = Ring<Item>()
         /// Somebody waits to take only while there is nothing, and to put only while there is no room.
         var takers: [RemoteTicket<Item>] = []

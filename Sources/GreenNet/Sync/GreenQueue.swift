@@ -7,10 +7,14 @@ public class GreenQueue<Item>: Waitable {
     private final let store: Store<Item>
     // Raw memory: green threads stand in these while they wait.  `Places` says when.
     private final let places = UnsafeMutablePointer<Places>.allocate(capacity: 1)
+    /// The open hand of whoever last waited to take, for the next one.
+    private final var spareHand: UnsafeMutablePointer<Item>?
+    @exclusivity(unchecked)
     private final var unfinished = 0
 
     /// How many items fit; nil: as many as there is memory for.  It may change at any time: those who wait for room come in as far as there
     /// is some, and what is too much stays.
+    @exclusivity(unchecked)
     public final var limit: Int? {
         didSet {
             precondition(limit.map { $0 >= 0 } ?? true, "a queue for \(limit!) items")
@@ -19,6 +23,7 @@ public class GreenQueue<Item>: Waitable {
     }
 
     /// Nothing can be put any more.
+    @exclusivity(unchecked)
     public private(set) final var isShutDown = false
 
     /// A queue that gives the oldest item first.
@@ -30,7 +35,10 @@ public class GreenQueue<Item>: Waitable {
         places.initialize(to: Places())
     }
 
-    deinit { places.deallocate() }
+    deinit {
+        spareHand?.deallocate()
+        places.deallocate()
+    }
 
     /// A queue that gives the youngest item first.
     public static func lifo(limit: Int? = nil) -> GreenQueue { GreenQueue(limit: limit, LIFOStore()) }
@@ -65,11 +73,10 @@ public class GreenQueue<Item>: Waitable {
     public func put(_ item: Item, until deadline: Deadline = .never) throws(WaitError) {
         if try putNow(item) { return }
         let thread = Hub.currentThread
-        var held: Item? = item
-        let wake = withUnsafeMutablePointer(to: &held) { held in
+        let wake = withUnsafePointer(to: item) { hand in
             // Whoever looks out for the queue can take from this one's hand.
             announce()
-            return thread.wait(for: .room, UInt64(UInt(bitPattern: held)), until: deadline, in: places.putters)
+            return thread.wait(for: .room, UInt64(UInt(bitPattern: hand)), until: deadline, in: places.putters)
         }
         if let error = thread.error(after: wake) { throw error }
     }
@@ -82,7 +89,7 @@ public class GreenQueue<Item>: Waitable {
         show(item)
         if let taker = places.takers.pointee.first {
             unfinished += 1
-            taker.hold(item)
+            taker.hand().initialize(to: item)
             taker.wake(.event)
             return true
         }
@@ -104,24 +111,28 @@ public class GreenQueue<Item>: Waitable {
     /// Throws `WaitError.closed` where the queue was shut down and nothing is left, `.deadlinePassed` where nothing came by `deadline`, and when killed
     /// or when an enclosing time limit is over; nothing was taken then.
     public final func take(until deadline: Deadline = .never) throws(WaitError) -> Item {
-        if let item = tryTake() { return item }
+        if canTake { return takeNow() }
         if isShutDown { throw .closed }
         return try wait(for: .item, until: deadline, in: places.takers)
     }
 
     /// Takes the next item, where there is one: without waiting.
-    public final func tryTake() -> Item? {
+    public final func tryTake() -> Item? { canTake ? takeNow() : nil }
+
+    private final var canTake: Bool { !isEmpty || !places.putters.isEmpty }
+
+    private final func takeNow() -> Item {
+        // In a queue with no room at all, straight from whoever waits to put.
+        guard !isEmpty else { return takeFromHand(of: places.putters.pointee.first!) }
         let item = store.pop()
-        // The room is for whoever has waited longest, who may be the only one that has anything.
+        // The room is for whoever has waited longest.
         admitPutters()
-        return item ?? takeFromHand()
+        return item
     }
 
-    /// With no room in the queue, straight from whoever waits to put.
-    private final func takeFromHand() -> Item? {
-        guard let putter = places.putters.pointee.first else { return nil }
+    private final func takeFromHand(of putter: GreenThread) -> Item {
         unfinished += 1
-        let item: Item = putter.letGo()
+        let item: Item = putter.hand().pointee
         putter.wake(.event)
         return item
     }
@@ -134,26 +145,34 @@ public class GreenQueue<Item>: Waitable {
     }
 
     /// The next item, which stays where it is; nil where there is none.
-    public final func tryPeek() -> Item? { store.peek ?? places.putters.pointee.first?.held() }
+    public final func tryPeek() -> Item? {
+        if !isEmpty { return store.next }
+        guard let putter = places.putters.pointee.first else { return nil }
+        return putter.hand().pointee
+    }
 
     /// Returns what was put into the hand of the one that waits.
     private final func wait(
         for kind: WaitKind, until deadline: Deadline, in queue: UnsafeMutablePointer<WaitQueue>
     ) throws(WaitError) -> Item {
         let thread = Hub.currentThread
-        var held: Item?
-        let wake = withUnsafeMutablePointer(to: &held) { held in
-            thread.wait(for: kind, UInt64(UInt(bitPattern: held)), until: deadline, in: queue)
-        }
+        let hand = spareHand ?? .allocate(capacity: 1)
+        spareHand = nil
+        defer { keepHand(hand) }
+        let wake = thread.wait(for: kind, UInt64(UInt(bitPattern: hand)), until: deadline, in: queue)
         if let error = thread.error(after: wake) { throw error }
-        return held!
+        return hand.move()
+    }
+
+    private final func keepHand(_ hand: UnsafeMutablePointer<Item>) {
+        if spareHand == nil { spareHand = hand } else { hand.deallocate() }
     }
 
     // MARK: Others
 
     private final func admitPutters() {
         while !isFull, let putter = places.putters.pointee.first {
-            keep(putter.letGo())
+            keep(putter.hand().pointee)
             putter.wake(.event)
         }
     }
@@ -161,7 +180,7 @@ public class GreenQueue<Item>: Waitable {
     /// To all who wait to see one.
     private final func show(_ item: Item) {
         while let peeker = places.peekers.pointee.first {
-            peeker.hold(item)
+            peeker.hand().initialize(to: item)
             peeker.wake(.event)
         }
     }
@@ -207,7 +226,10 @@ public class GreenQueue<Item>: Waitable {
 
     /// What was taken before is still to be done.
     private final func drop() {
-        while store.pop() != nil { unfinished -= 1 }
+        while !isEmpty {
+            _ = store.pop()
+            unfinished -= 1
+        }
         if unfinished == 0 { places.joiners.wakeAll() }
     }
 }

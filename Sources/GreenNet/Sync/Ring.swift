@@ -1,33 +1,55 @@
-/// First in, first out, in an array that is used round and round.
-struct Ring<Item> {
-    private var slots: ContiguousArray<Item?> = []
+/// First in, first out, in memory that is used round and round.
+///
+/// Raw, with no optionals in it: code that is compiled once for all types of item would look up the type of each optional as it runs.
+struct Ring<Item>: ~Copyable {
+    private var slots: UnsafeMutablePointer<Item>?
+    /// How many fit; a power of two, or 0 before the first.
+    private var room = 0
     private var first = 0
     private(set) var count = 0
 
+    var isEmpty: Bool { count == 0 }
+
+    deinit {
+        for index in 0..<count { slot(index).deinitialize(count: 1) }
+        slots?.deallocate()
+    }
+
+    @inline(__always)
     mutating func append(_ item: Item) {
-        if count == slots.count { grow() }
-        slots[(first + count) & (slots.count - 1)] = item
+        if count == room { grow() }
+        slot(count).initialize(to: item)
         count += 1
     }
 
-    var peek: Item? { count == 0 ? nil : slots[first] }
-
-    mutating func popFirst() -> Item? {
-        guard count > 0 else { return nil }
-        // Nil in its place: what was taken must not be held.
-        var item: Item?
-        swap(&item, &slots[first])
-        first = (first + 1) & (slots.count - 1)
-        count -= 1
-        return item
+    /// The oldest, which stays; only of a ring that is not empty.
+    var oldest: Item {
+        precondition(count > 0)
+        return slot(0).pointee
     }
 
-    /// The number of slots stays a power of two.
+    /// Takes the oldest out of a ring that is not empty.
+    @inline(__always)
+    mutating func removeFirst() -> Item {
+        precondition(count > 0)
+        let oldest = slot(0)
+        first = (first + 1) & (room - 1)
+        count -= 1
+        return oldest.move()
+    }
+
+    mutating func popFirst() -> Item? { isEmpty ? nil : removeFirst() }
+
+    /// Where the item lies that came so many after the oldest.
+    @inline(__always)
+    private func slot(_ index: Int) -> UnsafeMutablePointer<Item> { slots! + (first + index) & (room - 1) }
+
     private mutating func grow() {
-        var larger = ContiguousArray<Item?>(repeating: nil, count: max(4, slots.count * 2))
-        for index in 0..<count { larger[index] = slots[(first + index) & (slots.count - 1)] }
-        (slots, first) = (larger, 0)
+        let larger = UnsafeMutablePointer<Item>.allocate(capacity: max(4, room * 2))
+        for index in 0..<count { (larger + index).moveInitialize(from: slot(index), count: 1) }
+        slots?.deallocate()
+        (slots, room, first) = (larger, max(4, room * 2), 0)
     }
 }
 
-extension Ring: Sendable where Item: Sendable {}
+extension Ring: @unchecked Sendable where Item: Sendable {}  // it owns its memory, and is never in two hands

@@ -1,20 +1,21 @@
 /// What a queue holds, in the order in which it gives it.
 class Store<Item> {
     var count: Int { fatalError("\(Self.self) has no count") }
-    /// The one that `pop` would give.
-    var peek: Item? { fatalError("\(Self.self) has no order") }
+    /// The one that `pop` would give.  As that, only where there is one.
+    var next: Item { fatalError("\(Self.self) has no order") }
     func push(_ item: Item) { fatalError("\(Self.self) takes nothing") }
-    func pop() -> Item? { fatalError("\(Self.self) gives nothing") }
+    func pop() -> Item { fatalError("\(Self.self) gives nothing") }
 }
 
 /// The oldest first.
 final class FIFOStore<Item>: Store<Item> {
+    @exclusivity(unchecked)
     private var items = Ring<Item>()
 
     override var count: Int { items.count }
-    override var peek: Item? { items.peek }
+    override var next: Item { items.oldest }
     override func push(_ item: Item) { items.append(item) }
-    override func pop() -> Item? { items.popFirst() }
+    override func pop() -> Item { items.removeFirst() }
 }
 
 /// The youngest first.
@@ -22,9 +23,9 @@ final class LIFOStore<Item>: Store<Item> {
     private var items: [Item] = []
 
     override var count: Int { items.count }
-    override var peek: Item? { items.last }
+    override var next: Item { items[items.count - 1] }
     override func push(_ item: Item) { items.append(item) }
-    override func pop() -> Item? { items.popLast() }
+    override func pop() -> Item { items.removeLast() }
 }
 
 /// The least first; of those that are equal, the oldest.  A binary heap.
@@ -42,7 +43,7 @@ final class PriorityStore<Item>: Store<Item> {
     init(_ comesBefore: @escaping (Item, Item) -> Bool) { self.comesBefore = comesBefore }
 
     override var count: Int { heap.count }
-    override var peek: Item? { heap.first?.item }
+    override var next: Item { heap[0].item }
 
     override func push(_ item: Item) {
         heap.append(Entry(item: item, number: pushed))
@@ -54,8 +55,7 @@ final class PriorityStore<Item>: Store<Item> {
         }
     }
 
-    override func pop() -> Item? {
-        guard !heap.isEmpty else { return nil }
+    override func pop() -> Item {
         heap.swapAt(0, heap.count - 1)
         let item = heap.removeLast().item
         sink(0)

@@ -41,14 +41,46 @@ struct GreenQueueTests {
                 ring.append(put)
                 put += 1
             } else {
-                #expect(ring.peek == taken)
-                #expect(ring.popFirst() == taken)
+                let oldest = ring.oldest
+                let next = ring.popFirst()
+                #expect(oldest == taken && next == taken)
                 taken += 1
             }
-            #expect(ring.count == put - taken)
+            let count = ring.count
+            #expect(count == put - taken)
         }
-        while ring.popFirst() != nil {}
-        #expect(ring.popFirst() == nil && ring.peek == nil)
+        while let next = ring.popFirst() {
+            #expect(next == taken)
+            taken += 1
+        }
+        #expect(taken == put)
+    }
+
+    @Test func `what is left in a ring, and in a queue, is let go with it`() throws {
+        for turns in 0..<6 {
+            let isLetGo = isLetGo { object in
+                var ring = Ring<FailureObject>()
+                for _ in 0..<turns + 1 { ring.append(object) }
+                for _ in 0..<turns { _ = ring.popFirst() }
+            }
+            #expect(isLetGo, "after \(turns) were taken")
+        }
+        try onHub {
+            for queue in [{ GreenQueue<FailureObject>() }, { .lifo() }, { .priority { _, _ in false } }] {
+                try #expect(isLetGo { object in try queue().put(object) })
+            }
+        }
+    }
+
+    /// Whether nobody holds what `body` was given once it has returned.
+    private func isLetGo(_ body: (FailureObject) throws -> Void) rethrows -> Bool {
+        weak var item: FailureObject?
+        try {
+            let object = FailureObject()
+            item = object
+            try body(object)
+        }()
+        return item == nil
     }
 
     @Test func `what was taken is not held any more`() throws {
