@@ -43,21 +43,13 @@ final class Counters: @unchecked Sendable {
         for index in 0..<Counters.stride * rows { (cells + index).initialize(to: Atomic(0)) }
     }
 
-    @inline(__always)
+    fileprivate func cells(of row: Int) -> UnsafeMutablePointer<Atomic<Int>> { cells + row * Counters.stride }
+
     func add(_ amount: Int = 1, to counter: Counter, row: Int) {
-        cells[row * Counters.stride + counter.rawValue].wrappingAdd(amount, ordering: .releasing)
+        cells(of: row)[counter.rawValue].wrappingAdd(amount, ordering: .releasing)
     }
 
-    /// As `add`, by the only one who adds to this counter of the row.
-    @inline(__always)
-    func addAlone(_ amount: Int, to counter: Counter, row: Int) {
-        let cell = cells + (row * Counters.stride + counter.rawValue)
-        cell.pointee.store(cell.pointee.load(ordering: .relaxed) &+ amount, ordering: .releasing)
-    }
-
-    func value(of counter: Counter, row: Int) -> Int {
-        cells[row * Counters.stride + counter.rawValue].load(ordering: .acquiring)
-    }
+    func value(of counter: Counter, row: Int) -> Int { cells(of: row)[counter.rawValue].load(ordering: .acquiring) }
 
     func total(_ counter: Counter) -> Int { (0..<rows).reduce(0) { $0 + value(of: counter, row: $1) } }
 
@@ -89,19 +81,25 @@ final class Counters: @unchecked Sendable {
     func settleDeath(row: Int, as ending: Counter) { add(open(row: row), to: ending, row: row) }
 }
 
-/// The row that a hub, or OS threads or children together, write to.
-struct CounterRow: Sendable {
-    let counters: Counters
-    let row: Int
-    /// Nobody else writes to it: then no cache line has to be locked for it, several times a message.
-    var isOwn = false
+/// The row that a hub, or OS threads or children together, write to: several times a message, so it is reached without a detour.
+struct CounterRow: @unchecked Sendable {
+    // Unchecked: all that is behind the pointer is atomic, and it is never freed.
+    private let cells: UnsafeMutablePointer<Atomic<Int>>
+    private let isOwn: Bool
+
+    /// `isOwn`: nobody else writes to it, and no cache line has to be locked for it.
+    init(counters: Counters, row: Int, isOwn: Bool = false) {
+        cells = counters.cells(of: row)
+        self.isOwn = isOwn
+    }
 
     @inline(__always)
     func add(_ amount: Int = 1, to counter: Counter) {
+        let cell = cells + counter.rawValue
         if isOwn {
-            counters.addAlone(amount, to: counter, row: row)
+            cell.pointee.store(cell.pointee.load(ordering: .relaxed) &+ amount, ordering: .releasing)
         } else {
-            counters.add(amount, to: counter, row: row)
+            cell.pointee.wrappingAdd(amount, ordering: .releasing)
         }
     }
 }

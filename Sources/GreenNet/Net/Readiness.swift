@@ -229,7 +229,15 @@ extension Socket {
 
     /// Tells the kernel how long a blocking call may take.  A length of time that hardly differs from the last one is not told again: with
     /// a deadline that moves on with each message, that saves a system call for each.
+    @inline(__always)
     private func limitCall(
+        _ direction: IOWatcher.Direction, _ last: inout Int64, until deadline: Deadline
+    ) -> WaitError? {
+        if deadline == .never, last == Int64.max { return nil }
+        return changeLimit(direction, &last, until: deadline)
+    }
+
+    private func changeLimit(
         _ direction: IOWatcher.Direction, _ last: inout Int64, until deadline: Deadline
     ) -> WaitError? {
         var left = deadline == .never ? Int64.max : (deadline - .now).nanoseconds
