@@ -87,10 +87,10 @@ void green_switch(green_thread *from, green_thread *to);
 /// Has the processor fetch the cache line of `address`, while something else is done.  It never faults, whatever the address.
 static inline void green_prefetch(const void *address) { __builtin_prefetch(address, 1); }
 
-/// Has it fetch what `thread`, whose record is near already, will touch when it goes on: the innermost of its frames, and what it
-/// waits for.
+/// Has it fetch what `thread`, whose record is near already, will touch when it goes on: the innermost of its frames, as many lines as
+/// those of a connection that waits to receive lie in, and what it waits for.
 static inline void green_prefetch_work(const green_thread *thread) {
-    for (int line = 0; line < 8; line++) __builtin_prefetch((const char *)thread->stack_pointer + 64 * line, 1);
+    for (int line = 0; line < 10; line++) __builtin_prefetch((const char *)thread->stack_pointer + 64 * line, 1);
     __builtin_prefetch((const void *)thread->wait_detail, 1);
 }
 
