@@ -85,6 +85,11 @@ struct ManagedSockets: Sendable {
                 }
             }
             try onHub(.seconds(60)) { try body(ManagedSockets(sockets: sockets, directory: directory)) }
+            // Of a worker that crashes as it ends the service itself says nothing.
+            for sign in ["Sanitizer", "Fatal error", "GreenNet: ", "*** "] {
+                let log = ProcessStatus.contents(of: log) ?? ""
+                #expect(!log.contains(sign), "\(log)")
+            }
         }
     }
 

@@ -44,6 +44,8 @@ final class HubThread {
                 return
             }
             do { try Hub.current.run() } catch { fatalError("a worker's hub has failed: \(error)") }
+            // Before its owner hears of the end, and lets go of the server on another OS thread.
+            Hub.current.close()
             _ = owner.hub.callInHub { owner.handle.ended.set() }
         }
     }

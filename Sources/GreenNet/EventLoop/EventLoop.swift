@@ -31,6 +31,12 @@ struct EventLoop {
     /// Calls the callbacks of what is due, without sleeping.
     func pollEvents() { _ = ev_run(raw, Int32(EVRUN_NOWAIT)) }
 
+    /// Calls the callbacks of all that waits for something to read, up to the descriptor `last`, as if there were something.
+    func feignReadability(upTo last: Int32) {
+        for descriptor in 0..<last + 1 { ev_feed_fd_event(raw, descriptor, Int32(EV_READ)) }
+        ev_invoke_pending(raw)
+    }
+
     /// The loop's clock stands still while callbacks and green threads run; timers count from it.
     func updateTime() { ev_now_update(raw) }
 

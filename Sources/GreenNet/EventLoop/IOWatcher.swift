@@ -47,6 +47,8 @@ extension UnsafeMutablePointer<IOWatcher> {
     }
 
     var isActive: Bool { green_io_is_active(io) != 0 }
+    /// The loop has its address, and would call it.  Else nothing of the loop is touched by it, which may be gone.
+    var isKnownToLoop: Bool { isActive || green_io_is_pending(io) != 0 }
     func start(on loop: EventLoop) { ev_io_start(loop.raw, io) }
     func stop(on loop: EventLoop) { ev_io_stop(loop.raw, io) }
 }

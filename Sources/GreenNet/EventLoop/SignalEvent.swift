@@ -30,11 +30,9 @@ extension UnsafeMutablePointer<SignalEvent> {
         return watcher
     }
 
+    /// False once it was stopped.
+    var isActive: Bool { green_signal_is_active(signal) != 0 }
+
     /// Lets go of the signal.  Asks nothing of the kernel's epoll set, which a forked child shares with its parent.
     func stop(on loop: EventLoop) { ev_signal_stop(loop.raw, signal) }
-
-    func free(on loop: EventLoop) {
-        stop(on: loop)
-        deallocate()
-    }
 }

@@ -64,10 +64,11 @@ typealias Socket = UnsafeMutablePointer<SocketState>
 extension Socket {
     /// `priority` orders the events of one pass of the loop: listeners come after the connections that are being served.
     static func make(_ descriptor: Int32, priority: Int32 = 0) -> Socket {
+        let hub = Hub.currentThread.hub
         let socket = allocate(MemoryLayout<SocketState>.size)
         socket.initialize(to: SocketState(descriptor: descriptor))
-        socket.reading.set(
-            .readable, of: descriptor, context: Hub.currentThread.hub, priority: priority, callback: becameReadable)
+        socket.reading.set(.readable, of: descriptor, context: hub, priority: priority, callback: becameReadable)
+        hub.pointee.lastDescriptor = max(hub.pointee.lastDescriptor, descriptor)
         return socket
     }
 
@@ -90,8 +91,7 @@ extension Socket {
 
     /// Frees it, and leaves open the descriptor, which is somebody else's.  Once nobody waits any more.
     func letGo() {
-        // Once closed, nothing is watched any more, and the hub may have gone before.
-        if !pointee.isClosed { stopWatching() }
+        stopWatching()
         if pointee.hub == nil { blocking.pointee.receiveBuffer.deallocate() }
         pointee.writing?.deallocate()
         UnsafeMutableRawPointer(self).deallocate()
@@ -108,10 +108,11 @@ extension Socket {
         pointee.writing?.pointee.writer?.wake(.closed)
     }
 
+    /// The hub is asked only where its loop knows the socket: it may have ended before, and has let go of all sockets then.
     private func stopWatching() {
-        guard let loop = pointee.hub?.pointee.loop else { return }
-        reading.stop(on: loop)
-        pointee.writing?.watcher.stop(on: loop)
+        if reading.isKnownToLoop { reading.stop(on: pointee.hub!.pointee.loop) }
+        guard let writing = pointee.writing?.watcher, writing.isKnownToLoop else { return }
+        writing.stop(on: pointee.hub!.pointee.loop)
     }
 
     private var reading: UnsafeMutablePointer<IOWatcher> { withUnsafeMutablePointer(to: &pointee.readable) { $0 } }

@@ -29,9 +29,17 @@ public final class SignalWatcher {
     }
 
     deinit {
-        hub.pointee.signals.removeAll { events.contains($0) }
-        for event in events { event.free(on: hub.pointee.loop) }
+        for event in events { free(event) }
         state.deallocate()
+    }
+
+    /// One that is not active any more has been stopped by the end of its hub.
+    private func free(_ event: UnsafeMutablePointer<SignalEvent>) {
+        if event.isActive {
+            hub.pointee.signals.removeAll { $0 == event }
+            event.stop(on: hub.pointee.loop)
+        }
+        event.deallocate()
     }
 
     /// Waits for the next of the signals and returns its number.  Several of one kind before it is looked at count once.

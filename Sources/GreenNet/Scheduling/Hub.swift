@@ -112,14 +112,17 @@ public final class Hub {
     /// Except for its signals: libev knows the owner of each for the whole process, and would refuse them to the child's own hub.
     static func abandon() {
         guard let hub = Context.running?.hub else { return }
-        for event in hub.pointee.signals { event.stop(on: hub.pointee.loop) }
+        hub.pointee.owner.takeUnretainedValue().stopSignals()
         Context.setRunning(nil)
         Context.virtualTime = 0
         forgetOSThread()
     }
 
+    private func stopSignals() { for event in state.pointee.signals { event.stop(on: state.pointee.loop) } }
+
     /// Kills what still runs, waits until all of it has unwound, and gives back everything.  The next call that needs a hub makes a
-    /// new one.  To be called from the main green thread, outside of any `withTimeout` and `shielded`; without it, it happens when the
+    /// new one.  What belonged to it and is still held, such as connections and listeners, stays open, and can only be closed, or let go of.
+    /// To be called from the main green thread, outside of any `withTimeout` and `shielded`; without it, it happens when the
     /// OS thread ends.
     public func close() {
         precondition(Context.running == state.pointee.main, "Hub.close() is for the OS thread's main green thread")
@@ -136,6 +139,10 @@ public final class Hub {
         forgetOSThread()
         state.endScheduler()
         state.pointee.remote.close()
+        stopSignals()
+        // A socket for which nobody waits stops being watched when it is told of something.  Whoever still holds it may close it, and let go
+        // of it, after the hub.
+        state.pointee.loop.feignReadability(upTo: state.pointee.lastDescriptor)
         #if DEBUG
         state.pointee.loop.verify()
         #endif

@@ -26,6 +26,8 @@ struct HubState {
     /// One buffer for all connections to receive into; made at the first use.
     var receiveBuffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     var receiveBufferSize = 64 << 10
+    /// The highest that a socket of the hub ever had.
+    var lastDescriptor: Int32 = -1
     var remote: RemoteHub
     /// The signals that its watchers hold.
     var signals: ContiguousArray<UnsafeMutablePointer<SignalEvent>> = []

@@ -225,6 +225,42 @@ struct HubTests {
         }
     }
 
+    private struct Held: @unchecked Sendable {
+        // Unchecked: in one OS thread's hands at a time.
+        let objects: [AnyObject]
+    }
+
+    /// Somebody has waited for each, so that the hub's loop knows them all.
+    @Test func `sockets and signals outlive their hub, and another OS thread may let go of them`() throws {
+        try onOSThread {
+            var held: Held? = try OSThread {
+                let listener = try Listener(on: SocketAddress(ip: "127.0.0.1", port: 0)!)
+                let (client, server) = try connectedConnections()
+                let signals = SignalWatcher(SIGUSR2)
+                spawn { _ = try listener.accept() }
+                spawn { _ = try server.receive() }
+                spawn { _ = try signals.wait() }
+                try Greenlet.yield()
+                Hub.current.close()
+                return Held(objects: [listener, client, server, signals])
+            }.value()
+            // Takes the memory that the other one had.
+            spawn {}
+            try Hub.current.run()
+            #expect(held?.objects.count == 4)
+            held = nil
+            // The signal is free for the next, and so are the numbers of the descriptors.
+            let signals = SignalWatcher(SIGUSR2)
+            let (client, server) = try connectedConnections()
+            try client.sendAll(Array("still here".utf8))
+            let received = try server.receive().map { String(decoding: $0, as: UTF8.self) }
+            #expect(received == "still here")
+            kill(getpid(), SIGUSR2)
+            try #expect(signals.wait(until: .after(.seconds(10))) == SIGUSR2)
+            Hub.current.close()
+        }
+    }
+
     @Test func `close gives the stacks back`() throws {
         try onHub {
             let stacks = 1000 * StackPool.stackSize
