@@ -9,6 +9,7 @@ public class GreenQueue<Item>: Waitable {
     private final let places = UnsafeMutablePointer<Places>.allocate(capacity: 1)
     /// The open hand of whoever last waited to take, for the next one.
     private final var spareHand: UnsafeMutablePointer<Item>?
+    // Unchecked, here and below: nothing parks during such an access, and nobody else's code runs.
     @exclusivity(unchecked)
     private final var unfinished = 0
 
@@ -72,6 +73,7 @@ public class GreenQueue<Item>: Waitable {
     /// enclosing time limit is over; `item` was not put then.
     public func put(_ item: Item, until deadline: Deadline = .never) throws(WaitError) {
         if try putNow(item) { return }
+        show(item)
         let thread = Hub.currentThread
         let wake = withUnsafePointer(to: item) { hand in
             // Whoever looks out for the queue can take from this one's hand.
@@ -86,14 +88,15 @@ public class GreenQueue<Item>: Waitable {
 
     private final func putNow(_ item: Item) throws(WaitError) -> Bool {
         if isShutDown { throw .closed }
-        show(item)
         if let taker = places.takers.pointee.first {
+            show(item)
             unfinished += 1
-            taker.hand().initialize(to: item)
+            taker.hand(of: Item.self).initialize(to: item)
             taker.wake(.event)
             return true
         }
         guard !isFull else { return false }
+        show(item)
         keep(item)
         return true
     }
@@ -132,7 +135,7 @@ public class GreenQueue<Item>: Waitable {
 
     private final func takeFromHand(of putter: GreenThread) -> Item {
         unfinished += 1
-        let item: Item = putter.hand().pointee
+        let item: Item = putter.hand(of: Item.self).pointee
         putter.wake(.event)
         return item
     }
@@ -148,7 +151,7 @@ public class GreenQueue<Item>: Waitable {
     public final func tryPeek() -> Item? {
         if !isEmpty { return store.next }
         guard let putter = places.putters.pointee.first else { return nil }
-        return putter.hand().pointee
+        return putter.hand(of: Item.self).pointee
     }
 
     /// Returns what was put into the hand of the one that waits.
@@ -172,7 +175,7 @@ public class GreenQueue<Item>: Waitable {
 
     private final func admitPutters() {
         while !isFull, let putter = places.putters.pointee.first {
-            keep(putter.hand().pointee)
+            keep(putter.hand(of: Item.self).pointee)
             putter.wake(.event)
         }
     }
@@ -180,7 +183,7 @@ public class GreenQueue<Item>: Waitable {
     /// To all who wait to see one.
     private final func show(_ item: Item) {
         while let peeker = places.peekers.pointee.first {
-            peeker.hand().initialize(to: item)
+            peeker.hand(of: Item.self).initialize(to: item)
             peeker.wake(.event)
         }
     }

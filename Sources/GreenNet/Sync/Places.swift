@@ -17,9 +17,11 @@ extension UnsafeMutablePointer<Places> {
 }
 
 extension GreenThread {
-    /// What a green thread holds out that waits at a queue, or holds open; while it waits, the detail of its wait says where that is.
+    /// Where the item lies that this one holds out, or into which the one it waits for will be put: the detail of its wait says so.
+    /// What has no size has no address either, and needs none.
     @inline(__always)
-    func hand<Item>() -> UnsafeMutablePointer<Item> {
-        UnsafeMutablePointer<Item>(bitPattern: UInt(pointee.wait_detail))!
+    func hand<Item>(of: Item.Type) -> UnsafeMutablePointer<Item> {
+        let address = MemoryLayout<Item>.size == 0 ? UInt(MemoryLayout<Item>.alignment) : UInt(pointee.wait_detail)
+        return UnsafeMutablePointer<Item>(bitPattern: address)!
     }
 }

@@ -9,7 +9,7 @@ class Store<Item> {
 
 /// The oldest first.
 final class FIFOStore<Item>: Store<Item> {
-    @exclusivity(unchecked)
+    @exclusivity(unchecked)  // as the queue's own properties
     private var items = Ring<Item>()
 
     override var count: Int { items.count }

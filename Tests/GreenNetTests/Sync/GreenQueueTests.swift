@@ -83,6 +83,57 @@ struct GreenQueueTests {
         return item == nil
     }
 
+    private final class Numbers {
+        let (first, second): (Int, Int)
+        init(_ first: Int, _ second: Int) { (self.first, self.second) = (first, second) }
+    }
+
+    @Test func `what is held out is peeked at, whatever lies behind it in memory`() throws {
+        try onHub {
+            let queue = GreenQueue<Int>(limit: 0)
+            let numbers = Numbers(3, 1)
+            let putter = spawn { try queue.put(numbers.first) }
+            try Greenlet.yield()
+            #expect(queue.tryPeek() == 3)
+            try #expect(queue.peek(until: .after(.seconds(1))) == 3)
+            try #expect(queue.take() == 3)
+            try putter.value()
+            #expect(queue.tryPeek() == nil)
+        }
+    }
+
+    @Test(arguments: [0, 1])
+    func `items without a size go from hand to hand too`(limit: Int) throws {
+        try onHub {
+            let queue = GreenQueue<Void>(limit: limit)
+            let putter = spawn {
+                for _ in 0..<5 { try queue.put((), until: .never) }
+            }
+            try Greenlet.yield()
+            #expect(queue.tryPeek() != nil)
+            for _ in 0..<5 { try queue.take(until: .after(.seconds(1))) }
+            try putter.value()
+            let taker = spawn { try queue.take() }
+            try Greenlet.yield()
+            #expect(queue.balance == -1)
+            try queue.put(())
+            try taker.value()
+        }
+    }
+
+    @Test func `what is not put is not shown`() throws {
+        try onHub {
+            let queue = GreenQueue<Int>(limit: 0)
+            let peeker = spawn { try queue.peek() }
+            try Greenlet.yield()
+            try #expect(!queue.tryPut(1))
+            let putter = spawn { try queue.put(2) }
+            try #expect(peeker.value() == 2)
+            try #expect(queue.take() == 2)
+            try putter.value()
+        }
+    }
+
     @Test func `what was taken is not held any more`() throws {
         try onHub {
             for queue in [GreenQueue<FailureObject>(), .lifo(), .priority { _, _ in false }] {
