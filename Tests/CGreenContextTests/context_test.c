@@ -247,6 +247,25 @@ static green_thread *note_modes(void *argument) {
     return &os_thread;
 }
 
+static green_thread *change_modes(void *argument) {
+    (void)argument;
+    set_float_modes(modes_of_thread);
+    return &os_thread;
+}
+
+static void modes_end_with_their_thread(void) {
+    for (unsigned modes = 0; modes < MODES; modes++) {
+        green_thread *thread = spawn(change_modes);
+        modes_of_thread = modes;
+        set_float_modes(modes ^ 15);
+        green_switch(&os_thread, thread);
+        unsigned here = float_modes();
+        set_float_modes(0);
+        CHECK(here, ==, modes ^ 15);
+        retire(thread);
+    }
+}
+
 static void modes_start_as_the_spawners(void) {
     for (unsigned modes = 0; modes < MODES; modes++) {
         set_float_modes(modes);
@@ -719,6 +738,7 @@ int main(void) {
     run("Callee-saved registers and the stack pointer are kept over a switch", registers_are_kept);
     run("Floating point modes are each green thread's own", modes_are_per_thread);
     run("A new green thread starts with its spawner's floating point modes", modes_start_as_the_spawners);
+    run("Those that a green thread leaves behind at its end are nobody else's", modes_end_with_their_thread);
     run("A chain of frame pointers ends at the first frame", frame_pointers_end);
     run("A backtrace in a green thread ends at its first frame", backtraces_end);
     run("A stack can be used anew as soon as its thread has left for ever", left_stacks_are_free);
