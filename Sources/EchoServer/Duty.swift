@@ -12,6 +12,7 @@ enum Duty: String, CaseIterable {
     case drain = "drain"
     case logDump = "log green threads"
     case listThreads = "list green threads"
+    // By `HubGauges`.
     case measure = "measure"
     // By the process model.
     case reap = "reap"

@@ -98,12 +98,16 @@ final class Service {
     // MARK: Stopping
 
     private func drain(_ server: StreamServer, after stop: SignalWatcher) throws {
-        let first = try stop.wait()
-        announcer?.draining(after: first)
+        let isDraining = GreenEvent()
+        // Begun now: once many clients have come, there may be no memory for it.
         spawn(.endAtOnce) { [announcer] in
+            try isDraining.wait()
             let second = try stop.wait()
             announcer?.endAtOnce(second) { server.model.cancel() }
         }
+        let first = try stop.wait()
+        announcer?.draining(after: first)
+        isDraining.set()
         let deadline = Deadline.after(live.now.drainTimeout)
         for hub in hubs { hub.drain(until: deadline) }
         try server.drain(until: deadline)
