@@ -217,16 +217,7 @@ extension Connection {
 extension Connection {
     @inline(__always)
     private var sharedBuffer: UnsafeMutableRawBufferPointer {
-        socket.pointee.hub?.receiveBuffer ?? socket.blocking.receiveBuffer
-    }
-}
-
-extension UnsafeMutablePointer<BlockingState> {
-    fileprivate var receiveBuffer: UnsafeMutableRawBufferPointer {
-        if pointee.receiveBuffer.baseAddress == nil {
-            pointee.receiveBuffer = .allocate(byteCount: pointee.receiveBufferSize, alignment: 64)
-        }
-        return pointee.receiveBuffer
+        socket.pointee.hub?.receiveBuffer ?? socket.blocking.pointee.receiveBuffer
     }
 }
 

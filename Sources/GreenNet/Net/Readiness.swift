@@ -54,9 +54,8 @@ struct BlockingState {
     /// How long the kernel lets a call take, in nanoseconds, as it was told last; `Int64.max` for ever.
     fileprivate var receiveLimit = Int64.max
     fileprivate var sendLimit = Int64.max
-    /// There is no hub to share one with; made at the first use.
-    var receiveBuffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-    let receiveBufferSize: Int
+    /// There is no hub to share one with.
+    let receiveBuffer: UnsafeMutableRawBufferPointer
 }
 
 typealias Socket = UnsafeMutablePointer<SocketState>
@@ -72,10 +71,12 @@ extension Socket {
         return socket
     }
 
+    /// In one piece with its receive buffer: among a thousand clients, each page that a message touches is one more to be looked up.
     static func makeBlocking(_ descriptor: Int32, receiveBufferSize: Int) -> Socket {
-        let socket = allocate(MemoryLayout<SocketState>.size + MemoryLayout<BlockingState>.size)
+        let socket = allocate(MemoryLayout<SocketState>.size + MemoryLayout<BlockingState>.size + receiveBufferSize)
         socket.initialize(to: SocketState(descriptor: descriptor, mayReceive: false))
-        socket.blocking.initialize(to: BlockingState(receiveBufferSize: receiveBufferSize))
+        let buffer = UnsafeMutableRawBufferPointer(start: socket.blocking + 1, count: receiveBufferSize)
+        socket.blocking.initialize(to: BlockingState(receiveBuffer: buffer))
         return socket
     }
 
@@ -92,7 +93,6 @@ extension Socket {
     /// Frees it, and leaves open the descriptor, which is somebody else's.  Once nobody waits any more.
     func letGo() {
         stopWatching()
-        if pointee.hub == nil { blocking.pointee.receiveBuffer.deallocate() }
         pointee.writing?.deallocate()
         UnsafeMutableRawPointer(self).deallocate()
     }
