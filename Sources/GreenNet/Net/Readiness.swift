@@ -73,10 +73,13 @@ extension Socket {
 
     /// In one piece with its receive buffer: among a thousand clients, each page that a message touches is one more to be looked up.
     static func makeBlocking(_ descriptor: Int32, receiveBufferSize: Int) -> Socket {
-        let socket = allocate(MemoryLayout<SocketState>.size + MemoryLayout<BlockingState>.size + receiveBufferSize)
+        let states = MemoryLayout<SocketState>.size + MemoryLayout<BlockingState>.size
+        let offset = (states + 63) & ~63  // the buffer begins with a cache line
+        let socket = allocate(offset + receiveBufferSize)
         socket.initialize(to: SocketState(descriptor: descriptor, mayReceive: false))
-        let buffer = UnsafeMutableRawBufferPointer(start: socket.blocking + 1, count: receiveBufferSize)
-        socket.blocking.initialize(to: BlockingState(receiveBuffer: buffer))
+        let buffer = UnsafeMutableRawPointer(socket) + offset
+        socket.blocking.initialize(
+            to: BlockingState(receiveBuffer: UnsafeMutableRawBufferPointer(start: buffer, count: receiveBufferSize)))
         return socket
     }
 
