@@ -61,7 +61,7 @@ extension EndToEnd {
                 let most = 8
                 let comers = (0..<most).map { number in spawn { try server.comeAndGo(leavingByReset: number % 2 == 0) }
                 }
-                var last = try server.counts()
+                var last = try server.waitForCounts { $0["ended_done"] > 0 }
                 for look in 0..<20 {
                     let counts = try server.counts()
                     counts.expectToFollow(last)
