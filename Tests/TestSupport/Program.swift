@@ -223,7 +223,11 @@ extension Program {
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
         var pid = pid_t()
         let number = withCStrings(words) { words in
-            withCStrings(environment) { posix_spawn(&pid, words[0]!, &actions, &attributes, words, $0) }
+            withCStrings(environment) { environment in
+                descriptorsInTheMaking.withLock { _ in
+                    posix_spawn(&pid, words[0]!, &actions, &attributes, words, environment)
+                }
+            }
         }
         if number != 0 { throw ProgramFailure(text: "\(words[0]) can't be started: \(Errno(number))") }
         return pid
@@ -244,16 +248,24 @@ extension Program {
     }
 }
 
+/// Held by whoever makes descriptors that are only then marked to be closed on exec: a program that another OS thread starts at that
+/// moment would have them.
+private let descriptorsInTheMaking = Mutex(())
+
 /// What a program writes into.
 private struct Pipe {
     let reading: Int32
     let writing: Int32
 
     init() throws {
-        var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else { throw ProgramFailure(text: "pipe: \(Errno(errno))") }
+        let (made, ends) = descriptorsInTheMaking.withLock { _ in
+            var ends: [Int32] = [-1, -1]
+            let made = pipe(&ends)
+            for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+            return (made, ends)
+        }
+        guard made == 0 else { throw ProgramFailure(text: "pipe: no descriptors are left") }
         (reading, writing) = (ends[0], ends[1])
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         // Only this end: the program's own is another one to the kernel, and stays blocking.
         _ = fcntl(reading, F_SETFL, O_NONBLOCK)
     }
