@@ -40,12 +40,15 @@ help: ## list the targets
 setup: ## install what the build needs and is not there yet
 	@Scripts/setup.sh
 
+# What is called in libraries is looked up once, at the start: else every forked child does so for itself, as it comes to each call.
+build_release := swift build -c release -Xlinker -z -Xlinker now
+
 run: setup ## build for release and start echo-server with ARGS
-	swift build -c release --product echo-server
+	$(build_release) --product echo-server
 	exec .build/release/echo-server $(ARGS)
 
 build: setup ## build everything for release
-	swift build -c release
+	$(build_release)
 
 test: test-context test-debug test-release ## run all tests, in debug and in release
 
@@ -120,7 +123,7 @@ COMPARE ?= --rounds 3 --duration 1
 
 .PHONY: bench
 bench: setup ## compare the models, with the options in COMPARE, and write what README shows of it
-	swift build -c release
+	$(build_release)
 	Scripts/bench.sh $(COMPARE)
 
 # The options of Benchmarks/models.sh for `make bench-models`.
@@ -130,7 +133,7 @@ bench_programs := $(patsubst Benchmarks/%.c,.build/bench/%,$(wildcard Benchmarks
 
 .PHONY: bench-models
 bench-models: setup $(bench_programs) ## compare the models with each other and with C, with the options in BENCH
-	swift build -c release --product echo-server
+	$(build_release) --product echo-server
 	Benchmarks/models.sh $(BENCH)
 
 # The options of Benchmarks/profile.sh for `make profile`.
@@ -138,7 +141,7 @@ PROFILE ?=
 
 .PHONY: profile
 profile: setup $(bench_programs) ## tell where the time of a message goes, with the options in PROFILE
-	swift build -c release --product echo-server
+	$(build_release) --product echo-server
 	Benchmarks/profile.sh $(PROFILE)
 
 # How many green threads, and then connections, for `make bench-million`; and other options of Benchmarks/million.sh.
@@ -147,9 +150,9 @@ MILLION_OPTIONS ?=
 
 .PHONY: bench-million
 bench-million: setup ## park a million green threads, then hold a million connections; MILLION says how many else
-	swift build -c release --product echo-server
-	swift build -c release --product echo-client
-	swift build -c release --product ParkedThreads
+	$(build_release) --product echo-server
+	$(build_release) --product echo-client
+	$(build_release) --product ParkedThreads
 	Benchmarks/million.sh --count $(MILLION) $(MILLION_OPTIONS)
 
 # The options of Benchmarks/cores.sh for `make bench-cores`.
@@ -157,7 +160,7 @@ CORES ?=
 
 .PHONY: bench-cores
 bench-cores: setup .build/bench/echo-load ## compare one worker with two and with two processes, with the options in CORES
-	swift build -c release --product echo-server
+	$(build_release) --product echo-server
 	Benchmarks/cores.sh $(CORES)
 
 # The options of Benchmarks/peers.sh for `make bench-peers`.
@@ -165,7 +168,7 @@ PEERS ?=
 
 .PHONY: bench-peers
 bench-peers: setup $(bench_programs) ## compare the models with C, Rust, Go, SwiftNIO, Asio and gevent, with the options in PEERS
-	swift build -c release --product echo-server
+	$(build_release) --product echo-server
 	Benchmarks/peers.sh $(PEERS)
 
 .PHONY: test-bench
@@ -179,7 +182,7 @@ MICRO ?=
 .PHONY: bench-micro
 bench-micro: setup ## time the scheduler's single steps beside Go's and gevent's, with the options in MICRO
 	@mkdir -p .build/bench
-	swift build -c release --product MicroBenchmarks
+	$(build_release) --product MicroBenchmarks
 	Benchmarks/micro.sh $(MICRO)
 
 .build/bench/%: Benchmarks/%.c Benchmarks/floor.h

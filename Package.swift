@@ -4,9 +4,6 @@ import PackageDescription
 
 let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 
-// What is called in libraries is looked up once, at the start: else every forked child does so for itself, as it comes to each call.
-let bound = LinkerSetting.unsafeFlags(["-Xlinker", "-z", "-Xlinker", "now"])
-
 let package = Package(
     name: "GreenNet",
     products: [
@@ -32,8 +29,7 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
-            swiftSettings: strict,
-            linkerSettings: [bound]
+            swiftSettings: strict
         ),
         .executableTarget(
             name: "EchoClient",
