@@ -69,6 +69,10 @@ package.targets.append(
         name: "ExamplesTests", dependencies: ["GreenNet", "TestSupport"] + examples.map { .byName(name: $0) },
         swiftSettings: strict))
 
+// Makes every mistake that stops a program: in the tests as they are built, in `Scripts/check-mistakes.sh` as programs are installed.
+package.targets.append(
+    .executableTarget(name: "Mistakes", dependencies: ["GreenNet"], path: "Tests/Mistakes", swiftSettings: strict))
+
 // `make bench-micro`.  The server's Transform.swift is among its sources by a link: only there it is internal.
 package.targets.append(
     .executableTarget(

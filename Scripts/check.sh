@@ -22,6 +22,7 @@ findings() {
 step make format-check
 step make check-units
 step make --keep-going test
+step Scripts/check-mistakes.sh
 step make test-bench
 step make docs
 step make fuzz FUZZ_SECONDS=5

@@ -40,7 +40,7 @@ public final class Fiber<Value> {
         get { core.parent }
         set {
             let ancestors = sequence(first: newValue) { $0?.core.parent }.prefix { $0 != nil }
-            precondition(!ancestors.contains { $0!.core === core }, "a fiber can't descend from itself")
+            require(!ancestors.contains { $0!.core === core }, "a fiber can't descend from itself")
             core.parent = newValue
         }
     }

@@ -55,7 +55,7 @@ final class FiberCore<Value> {
         guard let target = try other.receiver(of: message) else { throw FiberError.dead }
         if target === me { return try message.get() }
         guard target.isSuspended, let next = target.thread else { throw FiberError.busy }
-        precondition(next.hub == thread.hub, "a fiber is switched to on its own OS thread")
+        require(next.hub == thread.hub, "a fiber is switched to from another OS thread than its own")
         target.inbox = message
         if let error = thread.error(after: thread.handOver(to: next)) { throw error }
         return try me.takeMessage().get()

@@ -43,7 +43,7 @@ public class Generator<Output, Input> {
     /// Makes the pending `yield` return `input`, and gives the next value; else as `next()`.  Not before the first `next()`.
     @discardableResult
     public final func send(_ input: Input) throws -> Output? {
-        precondition(fiber.isStarted, "send before the first next(): no yield is there to return it")
+        require(fiber.isStarted, "send before the first next(): no yield is there to return it")
         return try resume(.success(.input(input)))
     }
 
@@ -56,7 +56,7 @@ public class Generator<Output, Input> {
         guard !isDone else { return }
         do {
             let output = try throwInto(GreenletExit())
-            precondition(output == nil, "a generator went on after close()")
+            require(output == nil, "a generator went on after close()")
         } catch is GreenletExit {}
     }
 

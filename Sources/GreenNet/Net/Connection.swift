@@ -185,6 +185,7 @@ extension Connection {
     /// Waits until something has come and returns up to `limit` bytes of it; none at the end of the stream.
     /// Throws as `receive(until:)` does.
     public func receive(upTo limit: Int, until deadline: Deadline = .never) throws(NetError) -> [UInt8] {
+        require(limit > 0, "receive(upTo: \(limit)): the limit is 1 byte or more")
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: limit, alignment: 16)
         defer { buffer.deallocate() }
         let count = try receive(into: buffer, until: deadline)
@@ -193,6 +194,7 @@ extension Connection {
 
     /// Waits for exactly `count` bytes, or fewer where the stream ends before.  Throws as `receive(until:)` does.
     public func receive(exactly count: Int, until deadline: Deadline = .never) throws(NetError) -> [UInt8] {
+        require(count >= 0, "receive(exactly: \(count)): the count is 0 bytes or more")
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 16)
         defer { buffer.deallocate() }
         var filled = 0
@@ -246,8 +248,8 @@ extension Hub {
     public var receiveBufferSize: Int {
         get { state.pointee.receiveBufferSize }
         set {
-            precondition(newValue > 0, "a receive buffer of \(newValue) bytes")
-            precondition(state.pointee.receiveBuffer.baseAddress == nil, "the receive buffer is in use already")
+            require(newValue > 0, "a receive buffer of \(newValue) bytes: it takes 1 or more")
+            require(state.pointee.receiveBuffer.baseAddress == nil, "the receive buffer is in use already")
             state.pointee.receiveBufferSize = newValue
         }
     }

@@ -159,7 +159,7 @@ extension Socket {
             pointee.mayReceive = error == nil
             return error
         }
-        precondition(pointee.reader == nil, "two green threads receive from descriptor \(pointee.descriptor)")
+        require(pointee.reader == nil, "two green threads receive from descriptor \(pointee.descriptor)")
         let thread = Context.running!
         if !reading.isActive { reading.start(on: hub.pointee.loop) }
         pointee.reader = thread
@@ -182,7 +182,7 @@ extension Socket {
         if pointee.isClosed { return .closed }
         guard let hub = pointee.hub else { return limitCall(.writable, &blocking.pointee.sendLimit, until: deadline) }
         let writing = writing
-        precondition(writing.pointee.writer == nil, "two green threads send to descriptor \(pointee.descriptor)")
+        require(writing.pointee.writer == nil, "two green threads send to descriptor \(pointee.descriptor)")
         let thread = Context.running!
         writing.watcher.start(on: hub.pointee.loop)
         writing.pointee.writer = thread

@@ -1,3 +1,5 @@
+import Glibc
+
 /// Turns signals of the process into something a green thread waits for, instead of a handler that may do almost nothing.
 ///
 /// A signal belongs to one watcher of the process at a time; while it does, its default action is off.
@@ -15,6 +17,10 @@ public final class SignalWatcher {
 
     /// Catches `signals` from now on, also where this OS thread was started with them blocked.
     public init(_ signals: Int32...) {
+        for number in signals where !(1...64).contains(number) {
+            programmingError("\(number) is no signal: they have the numbers 1 to 64")
+        }
+        require(!signals.contains(SIGKILL) && !signals.contains(SIGSTOP), "SIGKILL and SIGSTOP can't be caught")
         hub = Hub.currentThread.hub
         state.initialize(to: State())
         events = signals.map { [hub, state] number in

@@ -80,7 +80,7 @@ public final class StreamServer {
 
     /// Begins to accept, and goes on until it is stopped, whether or not anybody holds the server.  Never waits.
     public func start() {
-        precondition(acceptors.isEmpty, "the server was started before")
+        require(acceptors.isEmpty, "the server was started before")
         acceptors = listeners.map { listener in
             // They keep the server, until it stops.
             spawn(name: "accept \(listener.address)") {

@@ -43,7 +43,7 @@ public final class GreenGroup {
     public func spawn<Value>(
         name: String? = nil, fileID: StaticString = #fileID, line: UInt = #line, _ body: @escaping () throws -> Value
     ) -> Greenlet<Value> {
-        precondition(!hasEnded, "the group has ended")
+        require(!hasEnded, "a green thread is spawned into a group that has ended")
         let greenlet = GreenNet.spawn(name: name, fileID: fileID, line: line, body)
         adopt(greenlet)
         return greenlet

@@ -10,7 +10,7 @@ public final class GreenPool {
 
     /// A pool of at most `limit` green threads; with 0, nobody can ever spawn.
     public init(limit: Int) {
-        precondition(limit >= 0, "a pool of \(limit) green threads")
+        require(limit >= 0, "a pool of \(limit) green threads")
         self.limit = limit
         places = GreenSemaphore(limit)
         empty.set()

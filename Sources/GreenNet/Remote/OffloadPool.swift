@@ -23,7 +23,7 @@ public final class OffloadPool: Sendable {
 
     /// A pool of at most `limit` OS threads, of which none is started yet.
     public init(limit: Int) {
-        precondition(limit > 0, "a pool of \(limit) OS threads")
+        require(limit > 0, "a pool of \(limit) OS threads: it takes 1 or more")
         self.limit = limit
     }
 

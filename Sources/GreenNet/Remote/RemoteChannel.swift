@@ -18,7 +18,7 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
 
     /// A channel with nothing in it.
     public init(limit: Int? = nil) {
-        precondition(limit.map { $0 >= 0 } ?? true, "a channel for \(limit!) items")
+        require(limit.map { $0 >= 0 } ?? true, "a channel for \(limit!) items")
         self.limit = limit
     }
 

@@ -8,7 +8,7 @@ public final class RemoteSemaphore: Sendable {
 
     /// Begins with so many permits; with none, until the first `release`.
     public init(_ permits: Int = 1) {
-        precondition(permits >= 0, "a semaphore with \(permits) permits")
+        require(permits >= 0, "a semaphore with \(permits) permits")
         for _ in 0..<permits { release() }
     }
 

@@ -85,7 +85,7 @@ extension GreenThread {
     @inline(__always)
     private func park(for kind: WaitKind, _ detail: UInt64, until deadline: Deadline) -> WaitBounds {
         let hub = hub
-        precondition(self != hub.pointee.scheduler, "a call that waits, in a callback of the hub")
+        require(self != hub.pointee.scheduler, "a call that waits, in a callback of the hub")
         let limit = Swift.min(deadline.nanoseconds, pointee.scope_deadline)
         let bounds = WaitBounds(hasLimit: limit != Int64.max, comesFromOutside: kind.comesFromOutside)
         if bounds.hasLimit { limitWait(to: Deadline(nanoseconds: limit)) }

@@ -109,8 +109,8 @@ public class AnyGreenlet: Waitable {
     public final func join(until deadline: Deadline = .never) throws(WaitError) -> Bool {
         let caller = Hub.currentThread
         while let thread {
-            precondition(thread != caller, "a green thread can't join itself")
-            precondition(thread.hub == caller.hub, "a green thread is joined on its own OS thread")
+            require(thread != caller, "a green thread can't join itself")
+            require(thread.hub == caller.hub, "a green thread is joined from another OS thread than its own")
             let wake = caller.wait(for: .end, id, until: deadline, in: thread.joiners)
             switch caller.error(after: wake) {
             case nil: continue
@@ -127,7 +127,7 @@ public class AnyGreenlet: Waitable {
     /// it comes out.  A second kill, or one after the end, changes nothing.
     public final func kill(throwing error: any Error = GreenletExit()) {
         guard let thread, killReason == nil else { return }
-        precondition(thread != thread.hub.pointee.main, "the main green thread can't be killed")
+        require(thread != thread.hub.pointee.main, "the main green thread can't be killed")
         killReason = error
         thread.pointee.cancelled = 1
         if thread.pointee.shields == 0 { thread.wake(.cancelled) }

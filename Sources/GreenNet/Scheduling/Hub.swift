@@ -92,7 +92,7 @@ public final class Hub {
     /// Throws `WaitError.blockedForever`, with the list of who waits on what, where none of those left can ever be woken.
     public func run(until deadline: Deadline = .never) throws(WaitError) {
         let thread = Hub.currentThread
-        precondition(thread.hub == state, "Hub.run() on another OS thread than the hub's")
+        require(thread.hub == state, "Hub.run() on another OS thread than the hub's")
         let own = thread == state.pointee.main ? 0 : 1
         while state.pointee.alive > own {
             if let error = thread.error(after: thread.wait(for: .idle, until: deadline, in: state.idleQueue)) {
@@ -125,9 +125,9 @@ public final class Hub {
     /// To be called from the main green thread, outside of any `withTimeout` and `shielded`; without it, it happens when the
     /// OS thread ends.
     public func close() {
-        precondition(Context.running == state.pointee.main, "Hub.close() is for the OS thread's main green thread")
+        require(Context.running == state.pointee.main, "Hub.close() is for the OS thread's main green thread")
         let main = state.pointee.main
-        precondition(main.pointee.scopes == nil && main.pointee.shields == 0, "Hub.close() in withTimeout or shielded")
+        require(main.pointee.scopes == nil && main.pointee.shields == 0, "Hub.close() in withTimeout or shielded")
         state.pointee.killsNewcomers = true
         state.pointee.remote.refuseSpawns()
         for greenlet in state.living {

@@ -31,7 +31,7 @@ extension Hub {
     /// same run.  Descriptors and other OS threads are as real as ever, and time does not wait for them: whatever
     /// they bring must be there when all wait.  To be called before anything else has made a hub here.
     public static func startVirtual(seed: UInt64? = nil) {
-        precondition(Context.running == nil, "Hub.startVirtual() on an OS thread that has a hub")
+        require(Context.running == nil, "Hub.startVirtual() on an OS thread that has a hub")
         current.state.pointee.rehearsal = Rehearsal(random: seed.map { SplitMix(state: $0) })
         Context.virtualTime = Rehearsal.start
         current.state.pointee.passBegan = .nowCoarse

@@ -35,7 +35,7 @@ public func iterateReady<Object: Waitable>(
 public func joinAll<Object: Waitable>(
     _ objects: [Object], count: Int = .max, until deadline: Deadline = .never, throwing: Bool = false
 ) throws -> [Object] {
-    precondition(count >= 0, "joinAll with a count of \(count)")
+    require(count >= 0, "joinAll with a count of \(count)")
     let lookout = Lookout(objects)
     defer { lookout.stop() }
     var ready: [Object] = []

@@ -9,7 +9,7 @@ public final class GreenBarrier {
 
     /// A barrier that opens for so many.
     public init(_ parties: Int) {
-        precondition(parties > 0, "a barrier for \(parties)")
+        require(parties > 0, "a barrier for \(parties): it takes 1 green thread or more")
         self.parties = parties
     }
 

@@ -11,7 +11,7 @@ public final class GreenBoundedSemaphore: GreenSemaphore {
 
     /// Gives a permit back.  Never waits.
     override public func release() {
-        precondition(available < limit, "a permit was given back that nobody had: all \(limit) are there")
+        require(available < limit, "a permit was given back that nobody had: all \(limit) are there")
         super.release()
     }
 }

@@ -56,7 +56,7 @@ public final class GreenLock {
 
     /// Gives it back, or undoes one `acquire` of several.  The green thread that has it must do so.  Never waits.
     public func release() {
-        precondition(isHeld, "a lock is released by the green thread that has it")
+        require(isHeld, "a lock is released by a green thread that does not hold it")
         state.pointee.depth -= 1
         if state.pointee.depth == 0 { passOn() }
     }
@@ -81,7 +81,7 @@ public final class GreenLock {
 
     /// Gives it back wholly, and returns what `takeAgain` needs.
     func releaseAll() -> Int {
-        precondition(isHeld, "one waits for a condition with its lock")
+        require(isHeld, "a green thread waits for a condition without its lock")
         defer { passOn() }
         defer { state.pointee.depth = 0 }
         return state.pointee.depth

@@ -18,7 +18,7 @@ public class GreenQueue<Item>: Waitable {
     @exclusivity(unchecked)
     public final var limit: Int? {
         didSet {
-            precondition(limit.map { $0 >= 0 } ?? true, "a queue for \(limit!) items")
+            require(limit.map { $0 >= 0 } ?? true, "a queue for \(limit!) items")
             admitPutters()
         }
     }
@@ -31,7 +31,7 @@ public class GreenQueue<Item>: Waitable {
     public convenience init(limit: Int? = nil) { self.init(limit: limit, FIFOStore()) }
 
     init(limit: Int?, _ store: Store<Item>) {
-        precondition(limit.map { $0 >= 0 } ?? true, "a queue for \(limit!) items")
+        require(limit.map { $0 >= 0 } ?? true, "a queue for \(limit!) items")
         (self.limit, self.store) = (limit, store)
         places.initialize(to: Places())
     }
@@ -195,7 +195,7 @@ public class GreenQueue<Item>: Waitable {
 
     /// Says that what was to be done with an item is done.  Once for each item; more stop the program.  Never waits.
     public final func taskDone() {
-        precondition(unfinished > 0, "taskDone() was called for more items than were put")
+        require(unfinished > 0, "taskDone() was called for more items than were put")
         unfinished -= 1
         if unfinished == 0 { places.joiners.wakeAll() }
     }

@@ -13,7 +13,7 @@ public class GreenSemaphore: Waitable {
 
     /// Begins with so many permits; with none, until the first `release`.
     public init(_ permits: Int = 1) {
-        precondition(permits >= 0, "a semaphore with \(permits) permits")
+        require(permits >= 0, "a semaphore with \(permits) permits")
         available = permits
     }
 

@@ -24,14 +24,14 @@ struct Ring<Item>: ~Copyable {
 
     /// The oldest, which stays; only of a ring that is not empty.
     var oldest: Item {
-        precondition(count > 0)
+        require(count > 0, "a ring without an item")
         return slot(0).pointee
     }
 
     /// Takes the oldest out of a ring that is not empty.
     @inline(__always)
     mutating func removeFirst() -> Item {
-        precondition(count > 0)
+        require(count > 0, "a ring without an item")
         let oldest = slot(0)
         first = (first + 1) & (room - 1)
         count -= 1

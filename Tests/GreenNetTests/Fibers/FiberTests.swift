@@ -131,7 +131,7 @@ struct FiberTests {
             let child = Fiber<Int>(parent: parent) { $0 }
             parent.parent = child
         }
-        if let result { expectPrecondition("a fiber can't descend from itself", in: result) }
+        if let result { expectProgrammingError("a fiber can't descend from itself", in: result) }
     }
 
     // MARK: Throwing into

@@ -63,7 +63,7 @@ struct GeneratorTests {
             let generator = Generator<Int, Int> { try $0.yield(1) }
             try generator.send(1)
         }
-        if let result { expectPrecondition("send before the first next()", in: result) }
+        if let result { expectProgrammingError("send before the first next()", in: result) }
     }
 
     // MARK: Errors

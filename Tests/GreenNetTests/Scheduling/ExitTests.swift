@@ -5,11 +5,9 @@ extension ExitTest.Result {
     var standardError: String { String(decoding: standardErrorContent, as: UTF8.self) }
 }
 
-/// Expects the message of a precondition that stopped a child.  Only debug builds have a text there; others just stop.
-func expectPrecondition(
+/// Expects the message of a programming error that stopped a child: in release builds too.
+func expectProgrammingError(
     _ message: String, in result: ExitTest.Result, sourceLocation: SourceLocation = #_sourceLocation
 ) {
-    #if DEBUG
     #expect(result.standardError.contains(message), sourceLocation: sourceLocation)
-    #endif
 }

@@ -427,6 +427,6 @@ struct GreenletTests {
                 try Hub.current.run()
             }.value()
         }
-        expectPrecondition("a green thread can't join itself", in: result)
+        expectProgrammingError("a green thread can't join itself", in: result)
     }
 }

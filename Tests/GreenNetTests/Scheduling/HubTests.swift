@@ -355,7 +355,7 @@ struct HubTests {
                 try Hub.current.run()
             }.value()
         }
-        expectPrecondition("Hub.close() is for the OS thread's main green thread", in: result)
+        expectProgrammingError("Hub.close() is for the OS thread's main green thread", in: result)
     }
 
     @Test func `closing inside a time limit or a shield stops the program`() async throws {
@@ -365,8 +365,8 @@ struct HubTests {
         let inShield = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             try OSThread { shielded { Hub.current.close() } }.value()
         }
-        expectPrecondition("Hub.close() in withTimeout or shielded", in: inLimit)
-        expectPrecondition("Hub.close() in withTimeout or shielded", in: inShield)
+        expectProgrammingError("Hub.close() in withTimeout or shielded", in: inLimit)
+        expectProgrammingError("Hub.close() in withTimeout or shielded", in: inShield)
     }
 
     @Test func `a call that waits in a callback of the loop stops the program`() async throws {
@@ -376,7 +376,7 @@ struct HubTests {
                 try Greenlet.sleep(for: .seconds(20))
             }.value()
         }
-        expectPrecondition("a call that waits, in a callback of the hub", in: result)
+        expectProgrammingError("a call that waits, in a callback of the hub", in: result)
     }
 
     @Test func `without a descriptor for the loop the program stops and says so`() async throws {

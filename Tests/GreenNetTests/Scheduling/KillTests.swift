@@ -330,6 +330,6 @@ struct KillTests {
                 try spawn { main.kill() }.join()
             }.value()
         }
-        expectPrecondition("the main green thread can't be killed", in: result)
+        expectProgrammingError("the main green thread can't be killed", in: result)
     }
 }

@@ -344,7 +344,7 @@ struct GreenQueueTests {
         let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             GreenQueue<Int>().taskDone()
         }
-        if let result { expectPrecondition("taskDone() was called for more items than were put", in: result) }
+        if let result { expectProgrammingError("taskDone() was called for more items than were put", in: result) }
     }
 
     // MARK: The end

@@ -1,0 +1,25 @@
+import Glibc
+import TestSupport
+import Testing
+
+@Suite struct MistakeTests {
+    @Test func `every mistake in a program stops it, with words that say which`() throws {
+        let list = try Program.run(Program.built("Mistakes", ["--list"]))
+        let mistakes = list.output.split(separator: "\n").map {
+            $0.split(separator: "\t", maxSplits: 1).map(String.init)
+        }
+        try #require(mistakes.count > 20 && mistakes.allSatisfy { $0.count == 2 })
+        for mistake in mistakes {
+            let end = try Program.run(mistakeProgram(mistake[0]))
+            #expect(end.exit == .signal(SIGILL) || end.exit == .signal(SIGTRAP), "\(mistake[0])")
+            #expect(end.error.contains(mistake[1]), "\(mistake[0])")
+        }
+    }
+
+    /// Without a backtrace, which takes the runtime a second.
+    private func mistakeProgram(_ name: String) throws -> Program.Launch {
+        var launch = try Program.built("Mistakes", [name])
+        launch.environment["SWIFT_BACKTRACE"] = "enable=no"
+        return launch
+    }
+}

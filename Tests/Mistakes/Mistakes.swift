@@ -1,0 +1,131 @@
+// Each mistake that stops a program, made on purpose: `Mistakes --list` names them with what must then stand on standard error,
+// `Mistakes NAME` makes one.  A program of its own, so that it can be built as programs are installed: optimised, with Swift's runtime inside.
+
+import Glibc
+import GreenNet
+
+@main struct Mistakes {
+    static func main() {
+        let arguments = CommandLine.arguments.dropFirst()
+        if arguments == ["--list"] { return list() }
+        guard let mistake = all.first(where: { [$0.name] == arguments }) else { exit(64) }
+        // What ends it otherwise than it should has another status than a trap.
+        do { try mistake.make() } catch { print("threw \(error)") }
+        exit(1)
+    }
+
+    private static func list() {
+        for mistake in all { print("\(mistake.name)\t\(mistake.message)") }
+    }
+}
+
+struct Mistake: Sendable {
+    let name: String
+    /// What must stand in what the program says at its end.
+    let message: String
+    let make: @Sendable () throws -> Void
+
+    init(_ name: String, _ message: String, _ make: @escaping @Sendable () throws -> Void) {
+        (self.name, self.message, self.make) = (name, message, make)
+    }
+}
+
+let all = ofNumbers + ofLocks + ofGreenThreads + ofSockets
+
+let ofNumbers = [
+    Mistake("barrier", "a barrier for 0: it takes 1 green thread or more") { _ = GreenBarrier(0) },
+    Mistake("semaphore", "a semaphore with -1 permits") { _ = GreenSemaphore(-1) },
+    Mistake("remote-semaphore", "a semaphore with -1 permits") { _ = RemoteSemaphore(-1) },
+    Mistake("queue", "a queue for -1 items") { _ = GreenQueue<Int>(limit: -1) },
+    Mistake("queue-limit", "a queue for -1 items") { GreenQueue<Int>().limit = -1 },
+    Mistake("remote-channel", "a channel for -1 items") { _ = RemoteChannel<Int>(limit: -1) },
+    Mistake("pool", "a pool of -1 green threads") { _ = GreenPool(limit: -1) },
+    Mistake("offload-pool", "a pool of 0 OS threads: it takes 1 or more") { _ = OffloadPool(limit: 0) },
+    Mistake("join-count", "joinAll with a count of -1") { try joinAll([GreenEvent](), count: -1) },
+    Mistake("receive-buffer", "a receive buffer of 0 bytes: it takes 1 or more") { Hub.current.receiveBufferSize = 0 },
+    Mistake("signal-low", "0 is no signal: they have the numbers 1 to 64") { _ = SignalWatcher(0) },
+    Mistake("signal-high", "65 is no signal: they have the numbers 1 to 64") { _ = SignalWatcher(65) },
+    Mistake("signal-kill", "SIGKILL and SIGSTOP can't be caught") { _ = SignalWatcher(SIGKILL) },
+]
+
+let ofLocks = [
+    Mistake("release", "a lock is released by a green thread that does not hold it") { GreenLock().release() },
+    Mistake("condition", "a green thread waits for a condition without its lock") { try GreenCondition().wait() },
+    Mistake("permit", "a permit was given back that nobody had: all 1 are there") {
+        GreenBoundedSemaphore(1).release()
+    },
+    Mistake("task-done", "taskDone() was called for more items than were put") { GreenQueue<Int>().taskDone() },
+]
+
+let ofGreenThreads = [
+    Mistake("join-itself", "a green thread can't join itself") {
+        _ = try spawn { try Greenlet.current.join() }.value()
+    },
+    Mistake("kill-main", "the main green thread can't be killed") { Greenlet.current.kill() },
+    Mistake("wait-in-callback", "a call that waits, in a callback of the hub") {
+        _ = Hub.current.remote.callInHub { try? Greenlet.sleep(for: .seconds(1)) }
+        try Greenlet.sleep(for: .seconds(1))
+    },
+    Mistake("close-elsewhere", "Hub.close() is for the OS thread's main green thread") {
+        try spawn { Hub.current.close() }.value()
+    },
+    Mistake("close-in-limit", "Hub.close() in withTimeout or shielded") {
+        try withTimeout(.seconds(1)) { Hub.current.close() }
+    },
+    Mistake("virtual-hub", "Hub.startVirtual() on an OS thread that has a hub") {
+        _ = Hub.current
+        Hub.startVirtual()
+    },
+    Mistake("group", "a green thread is spawned into a group that has ended") {
+        var escaped: GreenGroup?
+        try withGreenGroup { escaped = $0 }
+        escaped?.spawn {}
+    },
+    Mistake("fiber-family", "a fiber can't descend from itself") {
+        let fiber = Fiber<Int> { $0 }
+        fiber.parent = fiber
+    },
+]
+
+let ofSockets = [
+    Mistake("buffer-in-use", "the receive buffer is in use already") {
+        let connection = try connectedPair().0
+        _ = try? connection.receive(until: .now + .milliseconds(1))
+        Hub.current.receiveBufferSize = 1024
+    },
+    Mistake("two-receivers", "two green threads receive from descriptor") {
+        let connection = try connectedPair().0
+        for _ in 0..<2 { spawn { _ = try connection.receive() } }
+        try Hub.current.run()
+    },
+    Mistake("two-senders", "two green threads send to descriptor") {
+        let connection = try connectedPair().0
+        for _ in 0..<2 { spawn { while true { try connection.sendAll([UInt8](repeating: 0, count: 1 << 20)) } } }
+        try Hub.current.run()
+    },
+    Mistake("receive-up-to", "receive(upTo: 0): the limit is 1 byte or more") {
+        _ = try connectedPair().0.receive(upTo: 0)
+    },
+    Mistake("receive-exactly", "receive(exactly: -1): the count is 0 bytes or more") {
+        _ = try connectedPair().0.receive(exactly: -1)
+    },
+    Mistake("started-twice", "the server was started before") {
+        let server = StreamServer(try loopback()) { _ in }
+        server.start()
+        server.start()
+    },
+]
+
+func loopback() throws -> Listener { try Listener(on: SocketAddress(ip: "127.0.0.1", port: 0)!) }
+
+/// The hub is not run: whoever does not receive leaves the other to wait.
+func connectedPair() throws -> (Connection, Connection) {
+    let listener = try loopback()
+    let connection = try Connection.connect(to: listener.address)
+    let other = try listener.accept()
+    kept.append(other)
+    return (connection, other)
+}
+
+/// One that is dropped is closed, and nobody would have to wait for it any more.
+nonisolated(unsafe) var kept: [Connection] = []  // touched on the main OS thread only
