@@ -21,11 +21,13 @@ let package = Package(
         .target(name: "CGreenContext"),
         .target(name: "GreenNet", dependencies: ["CGreenContext", "CLibev"], swiftSettings: strict),
         .target(name: "CUppercase"),
+        .target(name: "ProgramKit", swiftSettings: strict),
         .executableTarget(
             name: "EchoServer",
             dependencies: [
                 "CUppercase",
                 "GreenNet",
+                "ProgramKit",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -35,6 +37,7 @@ let package = Package(
             name: "EchoClient",
             dependencies: [
                 "GreenNet",
+                "ProgramKit",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
@@ -42,8 +45,11 @@ let package = Package(
         ),
         .target(name: "TestSupport", dependencies: ["GreenNet"], path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(name: "GreenNetTests", dependencies: ["GreenNet", "TestSupport"], swiftSettings: strict),
-        .testTarget(name: "EchoServerTests", dependencies: ["EchoServer", "TestSupport"], swiftSettings: strict),
-        .testTarget(name: "EchoClientTests", dependencies: ["EchoClient", "GreenNet"], swiftSettings: strict),
+        .testTarget(name: "ProgramKitTests", dependencies: ["ProgramKit"], swiftSettings: strict),
+        .testTarget(
+            name: "EchoServerTests", dependencies: ["EchoServer", "ProgramKit", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "EchoClientTests", dependencies: ["EchoClient", "GreenNet", "ProgramKit"], swiftSettings: strict),
         .testTarget(
             name: "EndToEndTests",
             dependencies: ["EchoServer", "EchoClient", "GreenNet", "TestSupport"],

@@ -52,9 +52,10 @@ struct EchoClient: ParsableCommand {
         }
     }
 
-    /// ArgumentParser knows best how to tell its own errors: a request for help, a bad option.
+    /// ArgumentParser knows best how to tell its own errors: a request for help, a bad option.  A bare exit status was explained before it was
+    /// thrown, by a report for instance.
     private static func end(with error: any Error) -> Never {
-        guard exitCode(for: error) == .failure else { exit(withError: error) }
+        guard exitCode(for: error) == .failure, !(error is ExitCode) else { exit(withError: error) }
         StandardStreams.complain("echo-client: \(error)")
         exit(withError: ExitCode.failure)
     }

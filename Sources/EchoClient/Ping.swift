@@ -1,5 +1,6 @@
 import ArgumentParser
 import GreenNet
+import ProgramKit
 
 /// `echo-client ping`: one round trip, for health checks.
 struct Ping: ParsableCommand {
@@ -23,10 +24,11 @@ struct Ping: ParsableCommand {
     @OptionGroup var target: Target
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
-            "Longest time for connecting and answering together, fractions allowed (default: 5).", valueName: "seconds")
+            "Longest time for connecting and answering together, fractions allowed.", valueName: "seconds")
     )
-    var timeout: Seconds?
+    var timeout = "5"
 
     @Option(help: "What the service does with the text: upper, echo or any of both.")
     var transform = ExpectedTransform.any
@@ -34,8 +36,12 @@ struct Ping: ParsableCommand {
     /// Letters that a transform changes, and a byte pair that it must not.
     static let question = [UInt8]("Ping \u{E9}\n".utf8)
 
+    private var limit: Duration { get throws { try NumericOptions.Client.timeout.number(in: timeout) } }
+
+    func validate() throws { _ = try limit }
+
     func run() throws {
-        let limit = timeout?.duration ?? .seconds(5)
+        let limit = try limit
         let deadline = Deadline.after(limit)
         let connection = try target.connect(within: limit)
         defer { connection.close() }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import GreenNet
+import ProgramKit
 
 /// `echo-client talk`, which is also what `echo-client` alone does.
 struct Talk: ParsableCommand {
@@ -21,13 +22,23 @@ struct Talk: ParsableCommand {
     @OptionGroup var target: Target
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
-            "Longest time for connecting, fractions allowed (default: as long as the system tries).",
-            valueName: "seconds"))
-    var timeout: Seconds?
+            "Longest time for connecting, and in which nothing comes that is owed; 0: no limit.", valueName: "seconds"))
+    var timeout = "30"
+
+    /// Nil for none.
+    var limit: Duration? {
+        get throws {
+            let limit = try NumericOptions.Client.idleTimeout.number(in: timeout)
+            return limit == .zero ? nil : limit
+        }
+    }
+
+    func validate() throws { _ = try limit }
 
     func run() throws {
-        let connection = try target.connect(within: timeout?.duration)
+        let connection = try target.connect(within: limit)
         defer { connection.close() }
         if StandardStreams.areTerminal {
             try Prompt(connection: connection).run()

@@ -1,5 +1,6 @@
 import ArgumentParser
 import GreenNet
+import ProgramKit
 
 /// Where to connect, and how long that may take: options of every subcommand.
 struct Target: ParsableArguments {
@@ -7,7 +8,7 @@ struct Target: ParsableArguments {
     var host: String?
 
     @Argument(help: "Its port (default: 8080).")
-    var port: UInt16?
+    var port: String?
 
     @Option(help: ArgumentHelp("Connect to a unix socket instead; @NAME is an abstract one.", valueName: "path"))
     var unixSocket: String?
@@ -19,8 +20,10 @@ struct Target: ParsableArguments {
 
     var place: Place {
         if let unixSocket { return .unix(path: unixSocket) }
-        return .host(Target.withoutBrackets(host ?? "127.0.0.1"), port: port ?? 8080)
+        return .host(Target.withoutBrackets(host ?? "127.0.0.1"), port: portNumber ?? 8080)
     }
+
+    private var portNumber: UInt16? { port.flatMap { NumericOptions.Client.port.value(of: $0) }.map { UInt16($0) } }
 
     /// An IPv6 address may stand in brackets, as it does where a port follows it.
     private static func withoutBrackets(_ host: String) -> String {
@@ -29,6 +32,7 @@ struct Target: ParsableArguments {
     }
 
     func validate() throws {
+        _ = try NumericOptions.Client.port.number(ifIn: port)
         switch place {
         case .host(let name, _):
             if name.isEmpty { throw ValidationError("The host has no name.") }

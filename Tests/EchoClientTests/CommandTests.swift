@@ -6,7 +6,7 @@ struct CommandTests {
     @Test func `without a subcommand it talks`() throws {
         let talk = try #require(EchoClient.parseAsRoot(["--timeout", "0.5", "::1", "7"]) as? Talk)
         #expect(talk.target.place == .host("::1", port: 7))
-        #expect(talk.timeout?.duration == .milliseconds(500))
+        #expect(try talk.limit == .milliseconds(500))
     }
 
     @Test func `ping takes the same target`() throws {

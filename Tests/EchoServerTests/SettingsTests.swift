@@ -160,20 +160,22 @@ import Testing
 
         static let all =
             each([""], of: "host", "a host name or an address")
-            + each(["65536", "-1", "http", "80 ", "8.0", ""], of: "port", "a port, 0 to 65535")
+            + each(["65536", "-1", "http", "80 ", "8.0", ""], of: "port", "a whole number from 0 to 65535")
             + each(["", longPath], of: "unix-socket", "the path of a unix socket, 1 to 107 bytes")
             + each(["lower", "UPPER", ""], of: "transform", "upper or echo")
-            + each(["0", "-1", "16777217", "64k", ""], of: "buffer-size", "a number from 1 to 16777216")
-            + each(["0", "-1", "2147483648", "many"], of: "backlog", "a number from 1 to 2147483647")
+            + each(["0", "-1", "16777217", "64k", ""], of: "buffer-size", "a whole number from 1 to 16777216 bytes")
+            + each(["0", "-1", "2147483648", "many"], of: "backlog", "a whole number from 1 to 2147483647")
             + each(["Green", "fork", ""], of: "model", "green, thread or process")
-            + each(["0", "1025", "all", ""], of: "workers", "auto or a number from 1 to 1024")
-            + each(["0", "1025", "auto"], of: "processes", "a number from 1 to 1024")
-            + each(["0", "1025", "auto"], of: "pool-size", "a number from 1 to 1024")
-            + each(["0", "10000001", "all"], of: "max-connections", "a number from 1 to 10000000")
-            + each(["0", "10000001", "all"], of: "max-connections-per-ip", "a number from 1 to 10000000")
+            + each(["0", "1025", "all", ""], of: "workers", "auto or a whole number from 1 to 1024")
+            + each(["0", "1025", "auto"], of: "processes", "a whole number from 1 to 1024")
+            + each(["0", "1025", "auto"], of: "pool-size", "a whole number from 1 to 1024")
+            + each(["0", "10000001", "all"], of: "max-connections", "a whole number from 1 to 10000000")
+            + each(["0", "10000001", "all"], of: "max-connections-per-ip", "a whole number from 1 to 10000000")
             + each(["wait", ""], of: "overflow", "defer or reject")
             + ["idle-timeout", "write-timeout", "drain-timeout"].flatMap { name in
-                each(["-0.001", "inf", "nan", "10s", "1,5", "0x10", ""], of: name, "a number of seconds, 0 or more")
+                each(
+                    ["-0.001", "0.0009", "1e-30", "3153600001", "1e300", "inf", "nan", "10s", "1,5", "0x10", ""],
+                    of: name, "a number from 0.001 to 3153600000 seconds, or 0")
             }
             + each(["verbose", "INFO", ""], of: "log-level", "a level, trace to critical")
             + each(
@@ -228,20 +230,41 @@ import Testing
         #expect(try settings(["--log-level", level]).logLevel.rawValue == level)
     }
 
-    // MARK: Seconds
-
     @Test(arguments: [
-        ("0", Duration.zero), ("10", .seconds(10)), ("0.5", .milliseconds(500)), ("0.001", .milliseconds(1)),
-        (".25", .milliseconds(250)), ("1e3", .seconds(1000)), ("0.3", .milliseconds(300)), ("2.7", .milliseconds(2700)),
+        ("workers", "1", "1024"), ("processes", "1", "1024"), ("max-connections", "1", "10000000"),
+        ("max-connections-per-ip", "1", "10000000"), ("idle-timeout", "0.001", "3153600000"),
+        ("write-timeout", "0.001", "3153600000"), ("drain-timeout", "0", "3153600000"),
     ])
-    func `seconds may have fractions, and are exact to the nanosecond`(text: String, expected: Duration) throws {
-        let difference = try #require(Settings.seconds(text)) - expected
-        #expect((Duration.nanoseconds(-1)...Duration.nanoseconds(1)).contains(difference))
+    func `the first and the last number of each range are taken as they are`(
+        name: String, low: String, high: String
+    ) throws {
+        let setting = try #require(Settings.all.first { $0.name == name })
+        for value in [low, high] { #expect(setting.show(try settings(["--\(name)", value])) == value) }
     }
 
-    @Test func `a time longer than any is for ever, not an overflow`() throws {
-        let time = try #require(Settings.seconds("1e300"))
-        #expect(time >= .seconds(31_536_000_000))
-        #expect(Deadline.after(time) == .never)
+    @Test(arguments: ["1", "1024"])
+    func `the smallest and the largest pool are allowed`(size: String) throws {
+        #expect(try settings(["--model", "thread", "--pool-size", size]).poolSize == Int(size))
+    }
+
+    // MARK: Sums
+
+    @Test func `workers times processes have a limit`() throws {
+        #expect(try settings(["--workers", "4", "--processes", "1024"]).processes == 1024)
+        let failure = #expect(throws: StartFailure.self) { try settings(["--workers", "5", "--processes", "1024"]) }
+        #expect(failure?.status == .usage)
+        #expect(
+            failure?.message
+                == "--workers: '5' in each of 1024 processes makes 5120 hubs, and 4096 is the most")
+    }
+
+    @Test func `the buffers of a pool have a limit together`() throws {
+        let pool = ["--model", "process", "--pool-size", "1024", "--buffer-size"]
+        #expect(try settings(pool + ["4194304"]).bufferSize == 4 << 20)
+        let failure = #expect(throws: StartFailure.self) { try settings(pool + ["4194305"]) }
+        #expect(
+            failure?.message
+                == "--buffer-size: '4194305' for each of 1024 in the pool makes 4294968320 bytes, and 4294967296 is the most"
+        )
     }
 }

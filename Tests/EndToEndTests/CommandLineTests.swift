@@ -27,7 +27,8 @@ extension EndToEnd {
         }
 
         @Test(arguments: [
-            ["--port", "70000"], ["--transform", "lower"], ["--buffer-size", "0"], ["--drain-timeout", "soon"],
+            ["--port", "70000"], ["--port", "-1"], ["--idle-timeout", "-1"], ["--idle-timeout", "1e300"],
+            ["--transform", "lower"], ["--buffer-size", "0"], ["--drain-timeout", "soon"],
             ["--log-level", "loud"],
         ])
         func `a bad option ends it with status 64, and one line with option, value and what was expected`(
@@ -108,7 +109,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: [
-            ("port = 70000", "settings:1: port: '70000' is not a port, 0 to 65535"),
+            ("port = 70000", "settings:1: port: '70000' is not a whole number from 0 to 65535"),
             ("# x\nprot = 80", "settings:2: 'prot' is not a setting's name"),
             ("pool-size = 2", "settings:1: pool-size: '2' goes with the models thread and process, not with green"),
         ])

@@ -103,6 +103,8 @@ extension EndToEnd {
                 #expect(load.exit == .status(1))
                 #expect(load.error.contains("connection 0: connect, 127.0.0.1:"))
                 #expect(load.error.contains("ECONNREFUSED"))
+                // What failed was said: that is all.
+                #expect(load.error.split(separator: "\n").allSatisfy { $0.hasPrefix("echo-client: connection ") })
             }
         }
 

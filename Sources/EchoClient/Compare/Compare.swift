@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import GreenNet
+import ProgramKit
 
 /// `echo-client compare`: what each of the server's models costs on this machine.
 struct Compare: ParsableCommand {
@@ -22,28 +23,41 @@ struct Compare: ParsableCommand {
             """
     )
 
-    @Option(help: ArgumentHelp("Numbers of connections, with commas between.", valueName: "numbers"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Numbers of connections, with commas between, each \(Numbers.connections.span).", valueName: "numbers"))
     var connections = "1,10,100,1000,10000"
 
-    @Option(help: ArgumentHelp("How often each is measured, in turn with the others.", valueName: "n"))
-    var rounds = 3
-
-    @Option(name: [.short, .long], help: ArgumentHelp("Length of one measurement (default: 1).", valueName: "seconds"))
-    var duration = Seconds(argument: "1")!
-
-    @Option(name: [.short, .long], help: ArgumentHelp("Bytes of a message.", valueName: "bytes"))
-    var size = 64
-
-    @Option(help: ArgumentHelp("Messages in flight on each connection.", valueName: "n"))
-    var depth = 1
-
-    @Option(help: ArgumentHelp("OS threads, or processes, in the pools.", valueName: "n"))
-    var poolSize = 64
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "How often each is measured, in turn with the others; \(Numbers.rounds.span).", valueName: "n"))
+    var rounds = "3"
 
     @Option(
+        name: [.short, .long], parsing: .unconditional,
+        help: ArgumentHelp("Length of one measurement, up to an hour.", valueName: "seconds"))
+    var duration = "1"
+
+    @Option(
+        name: [.short, .long], parsing: .unconditional, help: ArgumentHelp("Bytes of a message.", valueName: "bytes"))
+    var size = "64"
+
+    @Option(parsing: .unconditional, help: ArgumentHelp("Messages in flight on each connection.", valueName: "n"))
+    var depth = "1"
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("OS threads, or processes, in the pools, \(Numbers.poolSize.span).", valueName: "n"))
+    var poolSize = "64"
+
+    @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
-            "Workers of the green model with workers (default: one a processor, 2 at least).", valueName: "n"))
-    var workers: Int?
+            "Workers of the green model with workers, \(Numbers.workers.span) (default: one a processor, 2 at least).",
+            valueName: "n"))
+    var workers: String?
 
     @Option(help: ArgumentHelp("The echo-server to start (default: the one beside this program).", valueName: "path"))
     var server: String?
@@ -66,17 +80,28 @@ struct Compare: ParsableCommand {
     @Flag(help: "A shorter table, as Markdown.")
     var markdown = false
 
-    private var counts: [Int] { connections.split(separator: ",").compactMap { Int($0) } }
+    private typealias Numbers = NumericOptions.Compare
+
+    private var counts: [Int] { get throws { try Numbers.connections.numbers(in: connections) } }
+    private var roundCount: Int { get throws { try Numbers.rounds.number(in: rounds) } }
+
+    /// For `count` connections.
+    private func load(_ count: Int) throws -> LoadPlan {
+        var load = LoadPlan(target: .unix(path: ""))
+        (load.connections, load.own) = (count, 0..<count)
+        load.duration = try Numbers.duration.number(in: duration)
+        load.size = try NumericOptions.Client.size.number(in: size)
+        load.depth = try NumericOptions.Client.depth.number(in: depth)
+        load.timeout = .seconds(20)
+        return load
+    }
 
     func validate() throws {
-        if counts.isEmpty || counts.count != connections.split(separator: ",").count
-            || counts.contains(where: { $0 < 1 })
-        {
-            throw ValidationError("--connections are numbers above 0 with commas between.")
+        _ = try roundCount
+        for count in try counts {
+            if let complaint = try load(count).complaint(processes: nil) { throw ValidationError(complaint) }
         }
-        if [rounds, size, depth, poolSize, workers ?? 1].contains(where: { $0 < 1 }) {
-            throw ValidationError("--rounds, --size, --depth, --pool-size and --workers are numbers above 0.")
-        }
+        let contenders = try contenders
         for text in against where Contender.other(text) == nil {
             throw ValidationError("--against '\(text)' is not NAME=COMMAND.")
         }
@@ -85,20 +110,22 @@ struct Compare: ParsableCommand {
     }
 
     private var contenders: [Contender] {
-        let workers = workers ?? max(2, Machine.processors)
-        let all =
-            Contender.models(server ?? OwnProgram.sibling("echo-server"), workers: workers, pool: poolSize)
-            + against.compactMap { Contender.other($0) }
-        guard let only else { return all }
-        // A name may have a comma in it.
-        return all.filter { ",\(only),".contains(",\($0.name),") }
+        get throws {
+            let workers = try Numbers.workers.number(ifIn: workers) ?? max(2, Machine.processors)
+            let pool = try Numbers.poolSize.number(in: poolSize)
+            let all =
+                Contender.models(server ?? OwnProgram.sibling("echo-server"), workers: workers, pool: pool)
+                + against.compactMap { Contender.other($0) }
+            guard let only else { return all }
+            // A name may have a comma in it.
+            return all.filter { ",\(only),".contains(",\($0.name),") }
+        }
     }
 
     func run() throws {
         DescriptorLimit.raise()
-        var load = LoadPlan(target: .unix(path: ""), duration: duration.duration)
-        (load.size, load.depth, load.timeout) = (size, depth, .seconds(20))
-        let comparison = Comparison(contenders, connections: counts, load: load, rounds: rounds)
+        let rounds = try roundCount
+        let comparison = try Comparison(contenders, connections: counts, load: load(1), rounds: rounds)
         try comparison.run()
         let command = CommandLine.command
         if let html { try SystemFile.write(ComparisonPage(comparison, command: command).html, to: html) }

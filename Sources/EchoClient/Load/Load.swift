@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import GreenNet
+import ProgramKit
 
 /// `echo-client load`: many connections at once, every byte of every answer checked, and how long each took.
 struct Load: ParsableCommand {
@@ -48,8 +49,8 @@ struct Load: ParsableCommand {
     }
 
     func run() throws {
-        let plan = try options.plan(for: try target.address(within: options.timeout.duration))
-        let run = try LoadRun(plan, processes: options.processes)
+        let plan = try options.plan(for: try target.address(within: options.timeLimit))
+        let run = try LoadRun(plan, processes: options.processCount)
         let (result, signal) = try run.run()
         let report = LoadReport(plan, processes: run.processes, result, isInterrupted: signal != nil)
         try StandardStreams.write(json ? "\(report.json)\n" : csv ? report.csv : report.text)
@@ -64,33 +65,45 @@ struct Load: ParsableCommand {
 
 /// What `load` does; other subcommands load too.
 struct LoadOptions: ParsableArguments {
-    @Option(name: [.short, .long], help: ArgumentHelp("Connections at once.", valueName: "n"))
-    var connections = 50
+    @Option(
+        name: [.short, .long], parsing: .unconditional,
+        help: ArgumentHelp("Connections at once, \(Numbers.connections.span).", valueName: "n"))
+    var connections = "50"
 
     @Option(
-        name: [.short, .long], help: ArgumentHelp("Bytes of a message (default: 64; bulk: 65536).", valueName: "bytes"))
-    var size: Int?
-
-    @Option(help: ArgumentHelp("Messages in flight on each connection (default: 1).", valueName: "n"))
-    var depth: Int?
+        name: [.short, .long], parsing: .unconditional,
+        help: ArgumentHelp(
+            "Bytes of a message, \(Numbers.size.span) (default: 64; bulk: 65536).", valueName: "bytes"))
+    var size: String?
 
     @Option(
-        name: [.short, .long],
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Messages in flight on each connection, \(Numbers.depth.span) (default: 1).", valueName: "n"))
+    var depth: String?
+
+    @Option(
+        name: [.short, .long], parsing: .unconditional,
         help: ArgumentHelp(
             "How long to measure, fractions allowed (default: 10, unless --messages).", valueName: "seconds"))
-    var duration: Seconds?
+    var duration: String?
 
     @Option(
-        name: [.short, .long], help: ArgumentHelp("How many messages, of all connections together.", valueName: "n"))
-    var messages: Int?
+        name: [.short, .long], parsing: .unconditional,
+        help: ArgumentHelp("How many messages, of all connections together.", valueName: "n"))
+    var messages: String?
 
     @Option(
-        name: [.short, .long],
-        help: ArgumentHelp("Messages a second, of all connections together, answered or not.", valueName: "n"))
-    var rate: Double?
+        name: [.short, .long], parsing: .unconditional,
+        help: ArgumentHelp(
+            "Messages a second, of all connections together, answered or not; \(Numbers.rate.span).", valueName: "n"))
+    var rate: String?
 
-    @Option(help: ArgumentHelp("Open the connections over so long a time (default: at once).", valueName: "seconds"))
-    var ramp: Seconds?
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Open the connections over so long a time, up to a day (default: 0, at once).", valueName: "seconds"))
+    var ramp = "0"
 
     @Option(help: "What the connections do: steady, churn, hold or bulk.")
     var mode = LoadMode.steady
@@ -101,39 +114,41 @@ struct LoadOptions: ParsableArguments {
                 + "127.0.0.0/8, several of it).", valueName: "addresses"))
     var source: String?
 
-    @Option(help: ArgumentHelp("OS threads of each process.", valueName: "n"))
-    var threads = 1
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("OS threads of each process, \(Numbers.threads.span).", valueName: "n"))
+    var threads = "1"
 
-    @Option(help: ArgumentHelp("Processes (default: as many as have descriptors for all).", valueName: "n"))
-    var processes: Int?
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Processes, \(Numbers.processes.span) (default: as many as have descriptors for all).", valueName: "n"))
+    var processes: String?
 
-    @Option(help: ArgumentHelp("Longest time for a connect, or for an answer.", valueName: "seconds"))
-    var timeout = Seconds(argument: "5")!
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Longest time for a connect, or in which no byte of an answer comes.", valueName: "seconds"))
+    var timeout = "5"
 
     @Option(help: "What the service does with the text: upper, echo or any of both.")
     var transform = ExpectedTransform.any
 
+    private typealias Numbers = NumericOptions.Client
+
     func validate() throws {
-        try check("--connections", connections, 1...10_000_000)
-        try check("--size", size, 1...1 << 30)
-        try check("--depth", depth, 1...100_000)
-        try check("--messages", messages, 1...Int.max)
-        try check("--threads", threads, 1...1024)
-        try check("--processes", processes, 1...1024)
-        if let rate, !(rate > 0 && rate <= 1e9) { throw ValidationError("--rate is a number above 0.") }
-        if rate != nil && mode != .steady { throw ValidationError("--rate goes with --mode steady.") }
-        if rate != nil && depth != nil {
+        let plan = try plan(for: .unix(path: ""))
+        if plan.rate != nil && mode != .steady { throw ValidationError("--rate goes with --mode steady.") }
+        if plan.rate != nil && depth != nil {
             throw ValidationError("--rate sends whatever is in flight: it excludes --depth.")
         }
         if depth != nil && mode != .steady { throw ValidationError("--depth goes with --mode steady.") }
         if messages != nil && mode == .hold { throw ValidationError("--mode hold ends by --duration.") }
-        if let source { _ = try LoadOptions.addresses(source) }
+        if let complaint = try plan.complaint(processes: processCount) { throw ValidationError(complaint) }
     }
 
-    private func check(_ name: String, _ value: Int?, _ range: ClosedRange<Int>) throws {
-        guard let value, !range.contains(value) else { return }
-        throw ValidationError("\(name) is a number from \(range.lowerBound) to \(range.upperBound).")
-    }
+    /// Nil where as many as it takes were asked for.
+    var processCount: Int? { get throws { try Numbers.processes.number(ifIn: processes) } }
+    var timeLimit: Duration { get throws { try Numbers.timeout.number(in: timeout) } }
 
     private static func addresses(_ text: String) throws -> [SocketAddress] {
         try text.split(separator: ",").map { part in
@@ -144,14 +159,21 @@ struct LoadOptions: ParsableArguments {
         }
     }
 
+    /// Throws where an option's value is none.
     func plan(for address: SocketAddress) throws -> LoadPlan {
         var plan = LoadPlan(target: address)
-        (plan.mode, plan.connections, plan.own) = (mode, connections, 0..<connections)
-        (plan.size, plan.depth) = (size ?? (mode == .bulk ? 65_536 : 64), depth ?? 1)
-        plan.duration = duration?.duration ?? (messages == nil ? .seconds(10) : nil)
-        (plan.messages, plan.rate, plan.ramp) = (messages, rate, ramp?.duration ?? .zero)
+        (plan.mode, plan.transform) = (mode, transform)
+        plan.connections = try Numbers.connections.number(in: connections)
+        plan.own = 0..<plan.connections
+        plan.size = try Numbers.size.number(ifIn: size) ?? (mode == .bulk ? 65_536 : 64)
+        plan.depth = try Numbers.depth.number(ifIn: depth) ?? 1
+        plan.messages = try Numbers.messages.number(ifIn: messages)
+        plan.duration = try Numbers.duration.number(ifIn: duration) ?? (messages == nil ? .seconds(10) : nil)
+        plan.rate = try Numbers.rate.number(ifIn: rate)
+        plan.ramp = try Numbers.ramp.number(in: ramp)
         plan.sources = try source.map { try LoadOptions.addresses($0) } ?? []
-        (plan.threads, plan.timeout, plan.transform) = (threads, timeout.duration, transform)
+        plan.threads = try Numbers.threads.number(in: threads)
+        plan.timeout = try timeLimit
         return plan
     }
 }

@@ -49,7 +49,7 @@ final class LoadFleet {
     }
 
     static func processes(for connections: Int) -> Int {
-        let each = max(1, DescriptorLimit.raise() - DescriptorLimit.reserve)
+        let each = DescriptorLimit.connections
         return (connections + each - 1) / each
     }
 

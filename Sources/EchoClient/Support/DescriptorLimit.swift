@@ -5,6 +5,9 @@ enum DescriptorLimit {
     /// What is not for connections: the standard ones, pipes, the loops.
     static let reserve = 200
 
+    /// How many connections one process of a load may have.
+    static var connections: Int { max(1, raise() - reserve) }
+
     /// Raises it as far as that is permitted, and returns it.
     @discardableResult
     static func raise() -> Int {

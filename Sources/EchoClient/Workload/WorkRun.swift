@@ -44,6 +44,7 @@ struct WorkRun: ParsableCommand {
         else {
             throw ValidationError("This is no workload.")
         }
+        DescriptorLimit.raise()
         let start = WorkRun.seconds
         let queued = WorkRun.queuedTime
         let spans = try WorkRun.run(way, work, tasks, facts)
@@ -170,6 +171,7 @@ struct WorkServer: ParsableCommand {
         commandName: "workload-server", abstract: "The server that workload asks; started by it.", shouldDisplay: false)
 
     func run() throws {
+        DescriptorLimit.raise()
         let listener = try Listener(on: SocketAddress(ip: "127.0.0.1", port: 0)!)
         try StandardStreams.write("\(listener.address.port!)\n")
         let server = StreamServer(listener) { connection in

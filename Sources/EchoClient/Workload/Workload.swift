@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import GreenNet
+import ProgramKit
 
 /// `echo-client workload`: the classic comparison of threads, processes and green threads over kinds of work.
 struct Workload: ParsableCommand {
@@ -22,8 +23,11 @@ struct Workload: ParsableCommand {
             """
     )
 
-    @Option(help: ArgumentHelp("Tasks of each kind.", valueName: "n"))
-    var tasks = 10
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Tasks of each kind, \(Numbers.tasks.span): so many OS threads, or processes, at once.", valueName: "n"))
+    var tasks = "10"
 
     @Option(help: ArgumentHelp("Kinds of work, with commas between.", valueName: "kinds"))
     var work = Work.allCases.map(\.rawValue).joined(separator: ",")
@@ -32,18 +36,23 @@ struct Workload: ParsableCommand {
     var directory: String?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
-            "How often each way is measured, in turn with the others; the median counts.", valueName: "n"))
-    var rounds = 3
+            "How often each way is measured, in turn with the others, \(Numbers.rounds.span); the median counts.",
+            valueName: "n"))
+    var rounds = "3"
 
     @Flag(help: "The report as one line of JSON.")
     var json = false
 
+    private typealias Numbers = NumericOptions.Workload
+
+    private var taskCount: Int { get throws { try Numbers.tasks.number(in: tasks) } }
+    private var roundCount: Int { get throws { try Numbers.rounds.number(in: rounds) } }
     private var kinds: [Work] { work.split(separator: ",").compactMap { Work(rawValue: String($0)) } }
 
     func validate() throws {
-        if !(1...1000).contains(tasks) { throw ValidationError("--tasks is a number from 1 to 1000.") }
-        if !(1...100).contains(rounds) { throw ValidationError("--rounds is a number from 1 to 100.") }
+        _ = try (taskCount, roundCount)
         if kinds.isEmpty || kinds.count != work.split(separator: ",").count {
             throw ValidationError(
                 "--work has of \(Work.allCases.map(\.rawValue).joined(separator: ", ")), with commas between.")
@@ -51,6 +60,7 @@ struct Workload: ParsableCommand {
     }
 
     func run() throws {
+        let tasks = try taskCount
         var facts = WorkFacts()
         facts.rounds = ComputingTask.calibratedRounds()
         facts.directory = directory ?? getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
@@ -61,19 +71,20 @@ struct Workload: ParsableCommand {
         var reports: [JSON] = []
         for kind in kinds {
             let report = WorkReport(
-                work: kind, tasks: tasks, times: try measure(kind, facts))
+                work: kind, tasks: tasks, times: try measure(kind, facts, tasks))
             if json { reports.append(report.json) } else { try StandardStreams.write(report.text) }
         }
         if json { try StandardStreams.write("\(JSON.array(reports))\n") }
     }
 
     /// In the order of `Way.allCases`; of each, the round whose wall time is in the middle.
-    private func measure(_ work: Work, _ facts: WorkFacts) throws -> [WorkTimes] {
-        let all = try (0..<rounds).map { _ in try Way.allCases.map { try measure($0, work, facts) } }
+    private func measure(_ work: Work, _ facts: WorkFacts, _ tasks: Int) throws -> [WorkTimes] {
+        let rounds = try roundCount
+        let all = try (0..<rounds).map { _ in try Way.allCases.map { try measure($0, work, facts, tasks) } }
         return Way.allCases.indices.map { index in all.map { $0[index] }.sorted { $0.wall < $1.wall }[rounds / 2] }
     }
 
-    private func measure(_ way: Way, _ work: Work, _ facts: WorkFacts) throws -> WorkTimes {
+    private func measure(_ way: Way, _ work: Work, _ facts: WorkFacts, _ tasks: Int) throws -> WorkTimes {
         let words = [ChildProcess.ownPath, "workload-run", way.rawValue, work.rawValue, "\(tasks)"] + facts.words
         let process = try ChildProcess(words, capturing: [.standardOutput])
         defer { process.end() }

@@ -6,7 +6,9 @@ struct Options: ParsableArguments {
     @Option(help: ArgumentHelp("Address or name to listen on (default: 127.0.0.1).", valueName: "host"))
     var host: String?
 
-    @Option(help: ArgumentHelp("Port to listen on; 0 takes a free one (default: 8080).", valueName: "port"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Port to listen on; 0 takes a free one (default: 8080).", valueName: "port"))
     var port: String?
 
     @Option(help: ArgumentHelp("Listen on a unix socket instead; @NAME is an abstract one.", valueName: "path"))
@@ -19,30 +21,40 @@ struct Options: ParsableArguments {
     @Option(help: ArgumentHelp("What to send back: upper or echo (default: upper).", valueName: "transform"))
     var transform: String?
 
-    @Option(help: ArgumentHelp("green: hubs, each on an OS thread; auto: one a core (default: 1).", valueName: "n"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("green: hubs, each on an OS thread; auto: one a core (default: 1).", valueName: "n"))
     var workers: String?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp("green: processes forked beforehand, each with its workers (default: none).", valueName: "n")
     )
     var processes: String?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "thread, process: a fixed number of them; further clients wait (default: none).", valueName: "n"))
     var poolSize: String?
 
-    @Option(help: ArgumentHelp("Bytes received at a time (default: 65536).", valueName: "bytes"))
+    @Option(
+        parsing: .unconditional, help: ArgumentHelp("Bytes received at a time (default: 65536).", valueName: "bytes"))
     var bufferSize: String?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp("Connections the kernel queues before they are accepted (default: 4096).", valueName: "n"))
     var backlog: String?
 
-    @Option(help: ArgumentHelp("Connections at once (default: what the descriptor limit allows).", valueName: "n"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Connections at once (default: what the descriptor limit allows).", valueName: "n"))
     var maxConnections: String?
 
-    @Option(help: ArgumentHelp("Connections at once from one address (default: no limit).", valueName: "n"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Connections at once from one address (default: no limit).", valueName: "n"))
     var maxConnectionsPerIp: String?
 
     @Option(
@@ -51,16 +63,20 @@ struct Options: ParsableArguments {
     var overflow: String?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Close a connection that sends nothing for so long; 0: never (default: 0).", valueName: "seconds"))
     var idleTimeout: String?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Close a connection that does not read for so long; 0: never (default: 0).", valueName: "seconds"))
     var writeTimeout: String?
 
-    @Option(help: ArgumentHelp("Time the clients have to finish after TERM (default: 10).", valueName: "seconds"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Time the clients have to finish after TERM (default: 10).", valueName: "seconds"))
     var drainTimeout: String?
 
     @Flag(help: "Serve the one connection that is standard input, and end: for inetd, or systemd's Accept=yes.")

@@ -1,6 +1,7 @@
 import Glibc
 import GreenNet
 import Logging
+import ProgramKit
 
 /// What each connection gets to itself.
 enum Model: String, Sendable {
@@ -57,6 +58,7 @@ struct Settings: Sendable {
             throw origin.failure("'\(text)' \(rule), not with \(model)")
         }
         try checkOverflow(sources)
+        try checkSums(sources)
     }
 
     /// The names of the limits without which one client could take all connections, and keep them, that were not set.
@@ -66,6 +68,22 @@ struct Settings: Sendable {
             ("write-timeout", live.writeTimeout == nil),
         ]
         return limits.filter(\.1).map(\.0)
+    }
+
+    /// What no single setting shows: how much two of them make together.
+    private func checkSums(_ sources: SettingSources) throws(StartFailure) {
+        let hubs = workers * (processes ?? 1)
+        if hubs > NumericOptions.Server.mostHubs, let (text, origin) = sources.pick("workers") {
+            throw origin.failure(
+                "'\(text)' in each of \(processes ?? 1) processes makes \(hubs) hubs, and \(NumericOptions.Server.mostHubs) is the most"
+            )
+        }
+        let memory = bufferSize * (poolSize ?? 1)
+        if memory > NumericOptions.Server.mostPoolMemory, let (text, origin) = sources.pick("buffer-size") {
+            throw origin.failure(
+                "'\(text)' for each of \(poolSize ?? 1) in the pool makes \(memory) bytes, and \(NumericOptions.Server.mostPoolMemory) is the most"
+            )
+        }
     }
 
     /// In a pool of processes, who turns a client away is one of them: somebody must be left for it.
@@ -106,7 +124,8 @@ extension Settings {
 
     static let all: [Setting] = [
         Setting("host", \.host, "a host name or an address", parse: { $0.isEmpty ? nil : $0 }),
-        Setting("port", \.port, "a port, 0 to 65535", parse: { UInt16($0) }),
+        Setting(
+            "port", \.port, Numbers.port.rule, parse: { Numbers.port.value(of: $0).map { UInt16($0) } }),
         Setting(
             "unix-socket", \.unixSocket, "the path of a unix socket, 1 to \(SocketAddress.longestUnixPath) bytes",
             parse: {
@@ -116,19 +135,18 @@ extension Settings {
         Setting("model", \.model, "green, thread or process", parse: { Model(rawValue: $0) }),
         Setting("transform", \.live.transform, "upper or echo", parse: { Transform(rawValue: $0) }),
         Setting(
-            "workers", \.workers, "auto or a number from 1 to \(mostWorkers)",
-            parse: { $0 == "auto" ? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) : number(1...mostWorkers)($0) }),
-        optional("processes", \.processes, 1...mostWorkers),
-        optional("pool-size", \.poolSize, 1...mostWorkers),
-        Setting(
-            "buffer-size", \.bufferSize, "a number from 1 to \(largestBuffer)", parse: number(1...largestBuffer)),
-        Setting("backlog", \.backlog, "a number from 1 to \(Int32.max)", parse: number(1...Int(Int32.max))),
-        optional("max-connections", \.live.maxConnections, 1...mostConnections),
-        optional("max-connections-per-ip", \.maxConnectionsPerIP, 1...mostConnections),
+            "workers", \.workers, "auto or \(Numbers.workers.rule)",
+            parse: { $0 == "auto" ? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) : Numbers.workers.value(of: $0) }),
+        optional(\.processes, Numbers.processes),
+        optional(\.poolSize, Numbers.poolSize),
+        required(\.bufferSize, Numbers.bufferSize),
+        required(\.backlog, Numbers.backlog),
+        optional(\.live.maxConnections, Numbers.maxConnections),
+        optional(\.maxConnectionsPerIP, Numbers.maxConnectionsPerIP),
         Setting("overflow", \.overflow, "defer or reject", parse: { .init(rawValue: $0) }),
-        timeout("idle-timeout", \.live.idleTimeout),
-        timeout("write-timeout", \.live.writeTimeout),
-        Setting("drain-timeout", \.live.drainTimeout, secondsRule, parse: seconds, show: showSeconds),
+        timeout(\.live.idleTimeout, Numbers.idleTimeout),
+        timeout(\.live.writeTimeout, Numbers.writeTimeout),
+        required(\.live.drainTimeout, Numbers.drainTimeout),
         Setting("log-level", \.logLevel, "a level, trace to critical", parse: { Logger.Level(rawValue: $0) }),
         Setting("log-format", \.logFormat, "auto, text, json or journal", parse: { LogFormat(rawValue: $0) }),
         Setting(
@@ -136,44 +154,29 @@ extension Settings {
             parse: { AdminAddress($0).map { .some($0) } ?? .none }, show: { $0.map { "\($0)" } ?? "none" }),
     ]
 
-    /// The largest receive buffer: more has no use, and would let a typing error take the machine's memory.
-    static let largestBuffer = 16 << 20
-    static let mostWorkers = 1024
-    static let mostConnections = 10_000_000
-    private static let secondsRule = "a number of seconds, 0 or more"
+    private typealias Numbers = NumericOptions.Server
 
-    private static func number(_ range: ClosedRange<Int>) -> @Sendable (String) -> Int? {
-        { text in Int(text).flatMap { range.contains($0) ? $0 : nil } }
+    private static func required<Number>(
+        _ path: WritableKeyPath<Settings, Number> & Sendable, _ option: NumericOption<Number>
+    ) -> Setting {
+        Setting(option.name, path, option.rule, parse: { option.value(of: $0) }, show: { $0.optionText })
     }
 
-    private static func optional(
-        _ name: String, _ path: WritableKeyPath<Settings, Int?> & Sendable, _ range: ClosedRange<Int>
+    private static func optional<Number>(
+        _ path: WritableKeyPath<Settings, Number?> & Sendable, _ option: NumericOption<Number>
     ) -> Setting {
         Setting(
-            name, path, "a number from \(range.lowerBound) to \(range.upperBound)",
-            parse: { text in number(range)(text).map { .some($0) } ?? .none },
-            show: { $0.map { "\($0)" } ?? "none" })
+            option.name, path, option.rule, parse: { text in option.value(of: text).map { .some($0) } ?? .none },
+            show: { $0?.optionText ?? "none" })
     }
 
     /// 0 stands for none.
-    private static func timeout(_ name: String, _ path: WritableKeyPath<Settings, Duration?> & Sendable) -> Setting {
+    private static func timeout(
+        _ path: WritableKeyPath<Settings, Duration?> & Sendable, _ option: NumericOption<Duration>
+    ) -> Setting {
         Setting(
-            name, path, secondsRule, parse: { seconds($0).map { $0 == .zero ? .none : .some($0) } },
-            show: { showSeconds($0 ?? .zero) })
-    }
-
-    /// Fractions are allowed, hexadecimal is not; a thousand years stand for ever.
-    @Sendable
-    static func seconds(_ text: String) -> Duration? {
-        guard !text.lowercased().contains("x"), let number = Double(text), number >= 0, number.isFinite else {
-            return nil
-        }
-        return .seconds(min(number, 31_536_000_000))
-    }
-
-    @Sendable
-    private static func showSeconds(_ length: Duration) -> String {
-        let (seconds, attoseconds) = length.components
-        return attoseconds == 0 ? "\(seconds)" : "\(Double(seconds) + Double(attoseconds) / 1e18)"
+            option.name, path, option.rule,
+            parse: { option.value(of: $0).map { $0 == .zero ? .none : .some($0) } },
+            show: { ($0 ?? .zero).optionText })
     }
 }

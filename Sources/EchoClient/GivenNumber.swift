@@ -1,0 +1,21 @@
+import ArgumentParser
+import ProgramKit
+
+extension NumericOption {
+    /// The number that was given for it.  Throws what ArgumentParser tells as a bad option.
+    func number(in text: String) throws -> Number {
+        try NumericOption.asUsageError { () throws(OptionComplaint) in try checked(text) }
+    }
+
+    /// Nil where none was given.
+    func number(ifIn text: String?) throws -> Number? { try text.map { try number(in: $0) } }
+
+    /// With commas between.
+    func numbers(in text: String) throws -> [Number] {
+        try NumericOption.asUsageError { () throws(OptionComplaint) in try values(of: text) }
+    }
+
+    private static func asUsageError<Value>(_ body: () throws(OptionComplaint) -> Value) throws -> Value {
+        do { return try body() } catch { throw ValidationError(error.description) }
+    }
+}
