@@ -106,7 +106,7 @@ extension EndToEnd {
 
 extension Server {
     /// Stops all its processes, and has them go on when `body` is done.
-    fileprivate func whileStopped(_ body: () throws -> Void) throws {
+    func whileStopped(_ body: () throws -> Void) throws {
         let processes = try program.processes()
         defer { for process in processes { kill(process, SIGCONT) } }
         for process in processes { kill(process, SIGSTOP) }

@@ -21,6 +21,24 @@ final class RawSocket {
         if result != 0 { throw Unexpected("connect: \(Errno(errno))") }
     }
 
+    /// Connects to a unix socket.
+    init(path: String) throws {
+        descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        let result = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        if result != 0 { throw Unexpected("connect: \(Errno(errno))") }
+    }
+
+    convenience init(_ address: SocketAddress) throws {
+        if case .unix(let path) = address { try self.init(path: path) } else { try self.init(port: address.port!) }
+    }
+
     deinit { close() }
 
     func close() {
@@ -35,10 +53,27 @@ final class RawSocket {
         close()
     }
 
+    /// Sends `text`, of which the kernel sends the last byte as urgent data.
+    func sendUrgent(_ text: String) { _ = Glibc.send(descriptor, text, text.utf8.count, Int32(MSG_OOB | MSG_NOSIGNAL)) }
+
+    func send(_ text: String) { _ = Glibc.send(descriptor, text, text.utf8.count, Int32(MSG_NOSIGNAL)) }
+
+    func endSending() { shutdown(descriptor, Int32(SHUT_WR)) }
+
+    /// All that comes until the other side ends.
+    func receiveAll() -> String {
+        var (all, part) = ([UInt8](), [UInt8](repeating: 0, count: 4096))
+        while true {
+            let count = recv(descriptor, &part, part.count, 0)
+            if count <= 0 { return String(decoding: all, as: UTF8.self) }
+            all += part[..<count]
+        }
+    }
+
     /// Sends so many zeros, or what the kernel takes of them at once.
     func sendNow(_ count: Int) {
         let zeros = [UInt8](repeating: 0, count: count)
-        _ = send(descriptor, zeros, count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL))
+        _ = Glibc.send(descriptor, zeros, count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL))
     }
 
     /// Sends zeros until the other side has taken nothing for a while, or has gone; returns how many.
@@ -46,7 +81,7 @@ final class RawSocket {
         let zeros = [UInt8](repeating: 0, count: 65_536)
         var (sent, isFull) = (0, false)
         while !isFull && sent < limit {
-            let count = send(descriptor, zeros, zeros.count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL))
+            let count = Glibc.send(descriptor, zeros, zeros.count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL))
             if count > 0 { sent += count }
             var wish = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
             if count < 0 && errno != EAGAIN { break }

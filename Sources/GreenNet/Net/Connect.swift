@@ -3,6 +3,7 @@ import Glibc
 extension Connection {
     /// Connects to `address`, waiting until the other side has answered; from `source`, where one is given, or an address of the kernel's
     /// choice.  A source with port 0 gets a free one.
+    /// A byte that the other side sends as urgent data is received like any other, at its place in the stream.
     /// Throws when `deadline` has passed, when killed, and where the kernel or the other side refuses; nothing stays open then.
     public static func connect(
         to address: SocketAddress, from source: SocketAddress? = nil, until deadline: Deadline = .never
@@ -49,6 +50,7 @@ extension Connection {
     }
 
     private func establish(_ storage: inout SocketAddress.Storage, until deadline: Deadline) throws(NetError) {
+        _ = SystemCalls.keepUrgentByteInStream(socket.pointee.descriptor)
         if peer.family != AF_UNIX {
             _ = SystemCalls.setOption(socket.pointee.descriptor, level: Int32(IPPROTO_TCP), TCP_NODELAY, to: 1)
         }

@@ -31,6 +31,7 @@ public final class Connection {
     // MARK: Receiving
 
     /// Waits until something has come and returns it; nil at the end of the stream.
+    /// A byte that was sent as urgent data (`MSG_OOB`) is received at its place in the stream, as RFC 6093 recommends.
     ///
     /// The bytes lie in a buffer that all connections of the hub share, so that one that waits holds none.  They may be changed there, and
     /// are gone at the next call that waits or gives way; `sendAll` of them looks after itself.
@@ -49,13 +50,21 @@ public final class Connection {
         if socket.pointee.mayReceive { try takeTurn(.recv) }
         while true {
             if socket.pointee.mayReceive, let count = try receiveNow(into: buffer) { return count }
-            if socket.pointee.endsWhenEmpty { return 0 }
+            if socket.pointee.endsWhenEmpty { return try receiveRest(into: buffer) }
             if let error = socket.waitUntilReadable(until: deadline) {
                 throw NetError(.recv, .wait(error), peer)
             }
             // After a wait, whoever sends looks here next: it comes while the kernel receives.
             Context.prefetch(self)
         }
+    }
+
+    /// After `finishReceiving` and a short read, which ends the stream, unless the kernel has stopped reading at urgent data: then the rest
+    /// is behind them.
+    @inline(never)
+    private func receiveRest(into buffer: UnsafeMutableRawBufferPointer) throws(NetError) -> Int {
+        guard !socket.pointee.isClosed, SystemCalls.isAtUrgentByte(socket.pointee.descriptor) else { return 0 }
+        return try receiveNow(into: buffer) ?? 0
     }
 
     /// Nil where nothing is there.

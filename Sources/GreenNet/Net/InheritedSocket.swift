@@ -17,7 +17,7 @@ package enum InheritedSocket {
         guard try option(descriptor, SO_ACCEPTCONN) != 0 else { throw .notListening }
         try check(SystemCalls.closeOnExec(descriptor))
         try check(SystemCalls.setBlocking(descriptor, false))
-        sendAtOnce(descriptor, family)
+        setOptions(descriptor, family)
         var storage = SocketAddress.Storage()
         try check(SystemCalls.localAddress(descriptor, into: &storage))
         return ListeningSocket(inherited: descriptor, address: SocketAddress(storage))
@@ -32,7 +32,7 @@ package enum InheritedSocket {
         if result == -Int(ENOTCONN) { throw .notConnected }
         try check(result)
         try check(SystemCalls.setBlocking(descriptor, true))
-        sendAtOnce(descriptor, family)
+        setOptions(descriptor, family)
         return SocketAddress(storage)
     }
 
@@ -45,7 +45,8 @@ package enum InheritedSocket {
     }
 
     /// As it is for sockets of our own: see `ListeningSocket`.
-    private static func sendAtOnce(_ descriptor: Int32, _ family: Int32) {
+    private static func setOptions(_ descriptor: Int32, _ family: Int32) {
+        _ = SystemCalls.keepUrgentByteInStream(descriptor)
         guard family != AF_UNIX else { return }
         _ = SystemCalls.setOption(descriptor, level: Int32(IPPROTO_TCP), TCP_NODELAY, to: 1)
     }

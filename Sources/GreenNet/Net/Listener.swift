@@ -237,6 +237,7 @@ extension ListeningSocket {
         // An answer is sent when it is ready, not when the one before was acknowledged.
         try check(
             .setsockopt, SystemCalls.setOption(descriptor, level: Int32(IPPROTO_TCP), TCP_NODELAY, to: 1), address)
+        try check(.setsockopt, SystemCalls.keepUrgentByteInStream(descriptor), address)
     }
 
     private static func bind(

@@ -152,6 +152,8 @@ extension SocketAddress {
         var length = Storage.capacity
 
         static var capacity: socklen_t { socklen_t(MemoryLayout<sockaddr_storage>.size) }
+
+        var isUnix: Bool { Int32(bytes.ss_family) == AF_UNIX }
     }
 
     var family: Int32 {

@@ -34,10 +34,13 @@ enum SystemCalls {
     static func accept(
         _ descriptor: Int32, from storage: UnsafeMutablePointer<SocketAddress.Storage>, blocking: Bool
     ) -> Int {
-        retrying {
+        let result = retrying {
             storage.pointee.length = SocketAddress.Storage.capacity
             return Int(GNU.accept(descriptor, storage.address, &storage.pointee.length, blocking: blocking))
         }
+        // Accepted unix sockets inherit no options.
+        if result >= 0, storage.pointee.isUnix { _ = keepUrgentByteInStream(Int32(result)) }
+        return result
     }
 
     static func shutdownSending(_ descriptor: Int32) -> Int {
@@ -180,6 +183,15 @@ enum SystemCalls {
             }
         }
     }
+
+    /// Without this, a byte that was sent with MSG_OOB is no part of what is received, and is lost to whoever does not ask for it.
+    /// Accepted TCP sockets inherit it from their listener.
+    static func keepUrgentByteInStream(_ descriptor: Int32) -> Int {
+        setOption(descriptor, level: SOL_SOCKET, SO_OOBINLINE, to: 1)
+    }
+
+    /// Whether the next byte to receive was sent as urgent data.
+    static func isAtUrgentByte(_ descriptor: Int32) -> Bool { retrying { Int(Glibc.sockatmark(descriptor)) } == 1 }
 
     /// Limits what a blocking call may take, in steps of a microsecond; 0 for ever.
     static func setTimeLimit(_ descriptor: Int32, _ option: Int32, nanoseconds: Int64) -> Int {

@@ -36,6 +36,26 @@ struct ConnectTests {
         }
     }
 
+    @Test func `urgent data reach both sides at their place in the stream, over TCP and unix sockets`() throws {
+        try withTemporaryDirectory { directory in
+            try onHub {
+                for address in [loopback, .unix(path: "\(directory)/socket")] {
+                    let listener = try Listener(on: address)
+                    let client = try Connection.connect(to: listener.address)
+                    let served = try listener.accept()
+                    for (sender, receiver) in [(client, served), (served, client)] {
+                        try sender.sendAll(pattern(10))
+                        // Unix sockets have it since Linux 5.15.
+                        let flags = Int32(MSG_OOB | MSG_NOSIGNAL)
+                        guard Glibc.send(sender.descriptor, pattern(3), 3, flags) == 3 else { continue }
+                        try sender.sendAll(pattern(10))
+                        #expect(try receiver.receive(exactly: 23) == pattern(10) + pattern(3) + pattern(10))
+                    }
+                }
+            }
+        }
+    }
+
     // MARK: Refused
 
     /// Bound but not listening: nobody else can get that port meanwhile.

@@ -623,6 +623,21 @@ struct ConnectionEndingTests {
         }
     }
 
+    /// The kernel stops reading at the urgent byte, though more is there.
+    @Test func `finishReceiving gives what has come behind urgent data too`() throws {
+        try onHub {
+            let (connection, peer) = try connectedPair()
+            peer.write(pattern(10))
+            #expect(send(peer.descriptor, pattern(10), 10, Int32(MSG_OOB)) == 10)
+            peer.write(pattern(10))
+            #expect(try connection.receive(exactly: 5) == Array(pattern(10)[..<5]))
+            connection.finishReceiving()
+            #expect(try connection.receive(exactly: 100) == Array(pattern(10)[5...]) + pattern(10) + pattern(10))
+            peer.write([1])
+            #expect(try connection.receive() == nil)
+        }
+    }
+
     @Test func `finishReceiving ends the wait of whoever receives`() throws {
         try onHub {
             let (connection, peer) = try connectedPair()
