@@ -66,7 +66,8 @@ struct Server {
     private func superviseHubs(_ processes: Int, _ sockets: [[ListeningSocket]]) throws {
         let hubs = settings.workers
         let inheritance = Fork.Inheritance(
-            descriptors: sockets.joined().map(\.descriptor), signalAtParentsEnd: SIGTERM, keepsSignalsBlocked: true)
+            descriptors: sockets.joined().map(\.descriptor), signalAtParentsEnd: SIGTERM, keepsSignalsBlocked: true,
+            oomScoreRaise: Supervisor.oomScoreRaise)
         let supervisor = Supervisor(count: processes, inheritance, prepare: Server.leaveSignalsToTheParent) { slot in
             let own = (slot * hubs)..<((slot + 1) * hubs)
             for index in sockets.indices where !own.contains(index) { for socket in sockets[index] { socket.close() } }
@@ -100,7 +101,8 @@ struct Server {
     /// Processes that serve one client at a time.
     private func superviseWorkers(_ workers: Int, _ sockets: [ListeningSocket]) throws {
         let inheritance = Fork.Inheritance(
-            descriptors: sockets.map(\.descriptor), signalAtParentsEnd: ServingSignals.finish)
+            descriptors: sockets.map(\.descriptor), signalAtParentsEnd: ServingSignals.finish,
+            oomScoreRaise: Supervisor.oomScoreRaise)
         _ = shared.measure(hub: 0)
         let prepare = { ServingSignals.installForWorker(listening: sockets.map(\.descriptor)) }
         let supervisor = Supervisor(count: workers, inheritance, prepare: prepare) { slot in

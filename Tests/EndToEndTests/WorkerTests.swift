@@ -279,7 +279,7 @@ extension EndToEnd {
 }
 
 /// A client that knows which of the server's children serves it.
-private struct ServedClient {
+struct ServedClient {
     let connection: Connection
     let worker: pid_t
 
@@ -298,7 +298,7 @@ private struct ServedClient {
 }
 
 extension Server {
-    fileprivate func descriptorsOfChildren() throws -> [pid_t: Int] {
+    func descriptorsOfChildren() throws -> [pid_t: Int] {
         let children = try program.status().children
         return Dictionary(uniqueKeysWithValues: children.map { ($0, ProcessStatus($0)?.descriptors ?? 0) })
     }

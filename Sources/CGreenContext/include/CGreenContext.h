@@ -185,6 +185,10 @@ int green_signal_at_parents_end(int signal);
 /// close_range around `kept`, which is in ascending order: closes every other descriptor from `lowest` on.
 void green_close_all_but(int lowest, const int *kept, size_t count);
 
+/// Raises this process's own oom_score_adj by `amount`, to 1000 at most, so that the kernel, out of memory, kills it before others.  For a
+/// forked child: allocates nothing.  Where the kernel refuses, nothing changes.
+void green_raise_oom_score(int amount);
+
 /// ppoll for ever, with `mask` as the signal mask meanwhile.  -1 with errno set.
 int green_wait(struct pollfd *wanted, size_t count, const sigset_t *mask);
 

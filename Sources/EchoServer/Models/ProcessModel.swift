@@ -30,7 +30,8 @@ final class ProcessModel: ConnectionModel {
 
     func start(_ socket: consuming Accepted, for server: StreamServer) throws {
         let (number, peer) = (socket.descriptor.number, socket.peer)
-        let inheritance = Fork.Inheritance(descriptors: [number], signalAtParentsEnd: ServingSignals.finish)
+        let inheritance = Fork.Inheritance(
+            descriptors: [number], signalAtParentsEnd: ServingSignals.finish, oomScoreRaise: Supervisor.oomScoreRaise)
         let pid = try Fork.child(inheritance, prepare: { ServingSignals.install(serving: number) }) { [context] in
             Int32(context.serve(number, peer, request: { ServingSignals.request }).1.rawValue)
         }

@@ -22,7 +22,8 @@ final class LastClients {
         while let client = waiting.popFirst() {
             defer { client.close() }
             let inheritance = Fork.Inheritance(
-                descriptors: [client.descriptor], signalAtParentsEnd: ServingSignals.finish)
+                descriptors: [client.descriptor], signalAtParentsEnd: ServingSignals.finish,
+                oomScoreRaise: Supervisor.oomScoreRaise)
             do throws(Errno) {
                 return try Fork.child(inheritance, prepare: { ServingSignals.installForWorker(listening: []) }) {
                     work(slot, client)

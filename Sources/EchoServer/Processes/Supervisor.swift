@@ -33,6 +33,10 @@ final class Supervisor {
         var restart = Deadline.now
     }
 
+    /// Of all the service's children.  The kernel's score of a process is its share of the memory in thousandths, and that of the parent can
+    /// be a good 400 above a child's, in a control group of 20 MB: it maps the same, and has touched more of it.
+    static let oomScoreRaise: Int32 = 500
+
     /// One that has lived so long was not broken from the start: it is restarted at once.
     private static let soundLife = Duration.seconds(1)
 

@@ -10,11 +10,15 @@ package enum Fork {
         package var signalAtParentsEnd: Int32 = SIGKILL
         /// All signals but faults stay blocked, until a `SignalWatcher` wants one.
         package var keepsSignalsBlocked = false
+        /// By how much the child's oom_score_adj is above its parent's: out of memory, the kernel kills the child first.
+        package var oomScoreRaise: Int32 = 0
 
-        package init(descriptors: [Int32] = [], signalAtParentsEnd: Int32 = SIGKILL, keepsSignalsBlocked: Bool = false)
-        {
+        package init(
+            descriptors: [Int32] = [], signalAtParentsEnd: Int32 = SIGKILL, keepsSignalsBlocked: Bool = false,
+            oomScoreRaise: Int32 = 0
+        ) {
             (self.descriptors, self.signalAtParentsEnd) = (descriptors, signalAtParentsEnd)
-            self.keepsSignalsBlocked = keepsSignalsBlocked
+            (self.keepsSignalsBlocked, self.oomScoreRaise) = (keepsSignalsBlocked, oomScoreRaise)
         }
     }
 
@@ -62,6 +66,8 @@ package enum Fork {
         if getppid() != parent { _exit(1) }
         Hub.abandon()
         GNU.closeAll(from: 3, but: inheritance.descriptors)
+        // Now there is a descriptor left for it.
+        if inheritance.oomScoreRaise > 0 { GNU.raiseOOMScore(by: inheritance.oomScoreRaise) }
     }
 
     /// The handlers were the parent's.  Those for faults are as good here, and a signal that was ignored stays so.

@@ -164,6 +164,8 @@ enum GNU {
         green_close_all_but(lowest, kept.sorted(), kept.count)
     }
 
+    static func raiseOOMScore(by amount: Int32) { green_raise_oom_score(amount) }
+
     static func wait(_ wanted: inout [pollfd], mask: inout sigset_t) -> Int32 {
         green_wait(&wanted, wanted.count, &mask)
     }

@@ -1,0 +1,42 @@
+import Glibc
+import GreenNet
+import TestSupport
+
+/// A control group with a limit on memory, for one test.
+final class MemoryCgroup: Sendable {
+    private let directory: String
+
+    /// Throws where this user, or this kernel, has no such thing.
+    init(limit: Int) throws {
+        guard let parent = MemoryCgroup.parent else { throw Unexpected("no memory cgroup here") }
+        directory = "\(parent.directory)/greennet-test-\(UInt32.random(in: 0 ... .max))"
+        guard mkdir(directory, 0o755) == 0 else { throw Unexpected("mkdir \(directory): \(Errno(errno))") }
+        try write("\(limit)", to: parent.isUnified ? "memory.max" : "memory.limit_in_bytes")
+        // Where there is swap space, nothing is ever used up.
+        try? write(
+            parent.isUnified ? "0" : "\(limit)",
+            to: parent.isUnified ? "memory.swap.max" : "memory.memsw.limit_in_bytes")
+    }
+
+    deinit { rmdir(directory) }
+
+    /// What a shell does to get into it.
+    var entering: String { "echo $$ > \(directory)/cgroup.procs" }
+
+    private func write(_ text: String, to file: String) throws {
+        let descriptor = open("\(directory)/\(file)", O_WRONLY | O_CLOEXEC)
+        if descriptor < 0 { throw Unexpected("open \(file): \(Errno(errno))") }
+        defer { close(descriptor) }
+        if Glibc.write(descriptor, text, text.utf8.count) < 0 { throw Unexpected("write \(file): \(Errno(errno))") }
+    }
+
+    /// Where groups can be made: the first version's hierarchy for memory, or the second version's, where that has it.
+    private static var parent: (directory: String, isUnified: Bool)? {
+        if access("/sys/fs/cgroup/memory/memory.limit_in_bytes", W_OK) == 0 { return ("/sys/fs/cgroup/memory", false) }
+        let delegated = ProcessStatus.contents(of: "/sys/fs/cgroup/cgroup.subtree_control") ?? ""
+        return delegated.split(whereSeparator: \.isWhitespace).contains("memory") && access("/sys/fs/cgroup", W_OK) == 0
+            ? ("/sys/fs/cgroup", true) : nil
+    }
+
+    static let isUsable: Bool = (try? MemoryCgroup(limit: 64 << 20)) != nil
+}
