@@ -25,6 +25,8 @@
 
 const char *green_errno_name(int number) { return strerrorname_np(number); }
 
+const char *green_errno_words(int number) { return strerrordesc_np(number); }
+
 int green_accept(int descriptor, struct sockaddr *address, socklen_t *length, int blocking) {
     return accept4(descriptor, address, length, SOCK_CLOEXEC | (blocking ? 0 : SOCK_NONBLOCK));
 }

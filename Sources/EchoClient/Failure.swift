@@ -13,30 +13,30 @@ enum Failure: Error, Equatable {
     case input(Errno)
     case output(Errno)
     case notStarted(String, Errno)
-    case noPipe
+    case noPipe(Errno)
     case loadProcessEnded
     case taskFailed
-    case notWritten(String)
+    case notWritten(String, Errno)
     case notListening(String, String)
 }
 
 extension Failure: CustomStringConvertible {
     var description: String {
         switch self {
-        case .notConnected(let place, let limit): "\(place): no connection within \(limit)"
-        case .noAnswer(let peer, let limit): "\(peer) did not answer within \(limit)"
+        case .notConnected(let place, let limit): "\(place): no connection within \(limit.text)"
+        case .noAnswer(let peer, let limit): "\(peer) did not answer within \(limit.text)"
         case .missing(let peer, let received, let sent, let errno):
             "\(peer) ended the stream after \(received) of \(sent) bytes" + (errno.map { ": \($0)" } ?? "")
         case .surplus(let peer, let received, let sent): "\(peer) answered \(sent) bytes with \(received)"
         case .endedBeforeInput(let peer): "\(peer) ended the stream before the end of the input"
         case .wrongAnswer(let peer): "\(peer) answered with something else than it was sent"
-        case .input(let errno): "standard input: \(errno)"
-        case .output(let errno): "standard output: \(errno)"
-        case .notStarted(let program, let errno): "\(program) can't be started: \(errno)"
-        case .noPipe: "no descriptor is left for a pipe"
+        case .input(let errno): "cannot read standard input: \(errno)"
+        case .output(let errno): "cannot write to standard output: \(errno)"
+        case .notStarted(let program, let errno): "cannot start \(program): \(errno)"
+        case .noPipe(let errno): "cannot make a pipe: \(errno)"
         case .loadProcessEnded: "a process of the load has ended before its time"
         case .taskFailed: "a task of the workload has failed"
-        case .notWritten(let path): "\(path) can't be written"
+        case .notWritten(let path, let errno): "cannot write \(path): \(errno)"
         case .notListening(let name, let why): "\(name) does not begin to listen: \(why)"
         }
     }

@@ -52,9 +52,9 @@ enum StandardStreams {
         text.withUTF8 { bytes in try? BorrowedDescriptor.standardError.writeAll(UnsafeRawBufferPointer(bytes)) }
     }
 
-    /// A line on standard error.
+    /// A line on standard error.  What it quotes may come from anywhere.
     static func complain(_ line: String) {
-        var line = line + "\n"
+        var line = line.escaped + "\n"
         line.withUTF8 { bytes in try? BorrowedDescriptor.standardError.writeAll(UnsafeRawBufferPointer(bytes)) }
     }
 }

@@ -64,8 +64,8 @@ struct Target: ParsableArguments {
 extension Target.Place: CustomStringConvertible {
     var description: String {
         switch self {
-        case .host(let name, let port): SocketAddress(ip: name, port: port).map { "\($0)" } ?? "\(name):\(port)"
-        case .unix(let path): path
+        case .host(let name, let port): SocketAddress(ip: name, port: port).map { "\($0)" } ?? "\(name.escaped):\(port)"
+        case .unix(let path): path.escaped
         }
     }
 }

@@ -202,7 +202,7 @@ struct Server {
         do {
             return try Resolver.resolveHere(settings.host, port: settings.port)[0]
         } catch {
-            throw StartFailure(.configuration, "can't listen on \(error)")
+            throw StartFailure(.configuration, "host: \(error)")
         }
     }
 }

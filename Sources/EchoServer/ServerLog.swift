@@ -72,7 +72,7 @@ struct ServerLog: Sendable {
     func draining(_ counters: Counters, signal: Int32, within time: Duration) {
         let open = counters.open
         logger.notice(
-            "\(name(of: signal)): no longer accepting; \(open) connections have \(time) to finish",
+            "\(name(of: signal)): no longer accepting; \(open) connections have \(time.text) to finish",
             metadata: ["signal": .string(name(of: signal)), "open": .number(open)])
     }
 

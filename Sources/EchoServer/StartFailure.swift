@@ -25,10 +25,10 @@ struct StartFailure: Error, CustomStringConvertible {
             switch error.errno?.code {
             case EADDRINUSE: .unavailable
             case EACCES, EPERM: .permission
-            case EADDRNOTAVAIL, ENAMETOOLONG, ENOENT, ENOTDIR, EAFNOSUPPORT: .configuration
+            case EADDRNOTAVAIL, ENAMETOOLONG, ENOENT, ENOTDIR, EAFNOSUPPORT, EISDIR, ENOTSOCK: .configuration
             default: .system
             }
-        self.init(status, "can't listen: \(error)")
+        self.init(status, "\(error)")
     }
 }
 
@@ -40,12 +40,13 @@ func writeOutput(_ text: String) throws {
         try line.withUTF8 { bytes in try output.writeAll(UnsafeRawBufferPointer(bytes)) }
         try output.checkWritten()
     } catch {
-        throw StartFailure(.system, "standard output: \(error)")
+        throw StartFailure(
+            .system, "cannot write to standard output: \((error as? NetError)?.errno.map { "\($0)" } ?? "\(error)")")
     }
 }
 
-/// A line on standard error, before there is a log.
+/// A line on standard error, before there is a log.  What it quotes may come from anywhere.
 func writeLine(_ text: String) {
-    var line = text + "\n"
+    var line = text.escaped + "\n"
     line.withUTF8 { bytes in _ = write(STDERR_FILENO, bytes.baseAddress, bytes.count) }
 }

@@ -11,11 +11,11 @@ struct FailureTests {
         (Failure.missing(peer, received: 10, sent: 20, nil), "127.0.0.1:8080 ended the stream after 10 of 20 bytes"),
         (
             .missing(peer, received: 0, sent: 9, Errno(ECONNRESET)),
-            "127.0.0.1:8080 ended the stream after 0 of 9 bytes: ECONNRESET"
+            "127.0.0.1:8080 ended the stream after 0 of 9 bytes: connection reset by peer (ECONNRESET)"
         ),
         (.surplus(peer, received: 20, sent: 10), "127.0.0.1:8080 answered 10 bytes with 20"),
         (.noAnswer(peer, after: .milliseconds(300)), "127.0.0.1:8080 did not answer within 0.3 seconds"),
-        (.output(Errno(ENOSPC)), "standard output: ENOSPC"),
+        (.output(Errno(ENOSPC)), "cannot write to standard output: no space left on device (ENOSPC)"),
     ])
     func `a failure is told in one line`(failure: Failure, text: String) {
         #expect("\(failure)" == text)

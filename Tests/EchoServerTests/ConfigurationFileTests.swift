@@ -48,7 +48,7 @@ import Testing
             for (path, reason) in [("\(directory)/none", "ENOENT"), (directory, "EISDIR"), ("/dev/zero", "EFBIG")] {
                 let failure = #expect(throws: StartFailure.self) { try ConfigurationFile(path: path) }
                 #expect(failure?.status == .configuration)
-                #expect(failure?.message.hasPrefix("\(path): ") == true)
+                #expect(failure?.message.hasPrefix("cannot read \(path): ") == true)
                 #expect(failure?.message.contains(reason) == true)
             }
         }
@@ -62,7 +62,7 @@ import Testing
         close(ends[1])
         let path = "/proc/self/fd/\(ends[0])"
         let failure = #expect(throws: StartFailure.self) { try ConfigurationFile(path: path) }
-        #expect(failure?.message == "\(path): ESPIPE")
+        #expect(failure?.message == "cannot read \(path): illegal seek (ESPIPE)")
     }
 
     @Test func `one that may be missing says nothing where it is, and is read where it is not`() throws {

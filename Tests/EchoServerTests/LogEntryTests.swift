@@ -14,7 +14,10 @@ import Testing
 
     @Test func `an error of a connection names call, errno and peer`() {
         let error = NetError(.recv, result: -Int(ECONNRESET), peer)
-        #expect(fields(of: error) == ["call": "recv", "errno": "ECONNRESET", "peer": "127.0.0.1:4242"])
+        #expect(
+            fields(of: error) == [
+                "call": "recv", "errno": "ECONNRESET", "error": "connection reset by peer", "peer": "127.0.0.1:4242",
+            ])
     }
 
     @Test func `a wait that has ended names the reason`() {
@@ -24,12 +27,15 @@ import Testing
 
     @Test func `an error of a listener names its address, which is no peer`() {
         let error = NetError(.accept, result: -Int(EMFILE), peer)
-        #expect(fields(of: error) == ["call": "accept", "errno": "EMFILE", "address": "127.0.0.1:4242"])
+        #expect(
+            fields(of: error) == [
+                "call": "accept", "errno": "EMFILE", "error": "too many open files", "address": "127.0.0.1:4242",
+            ])
     }
 
     @Test func `an errno is named, and any other error is told in its own words`() {
         struct Odd: Error, CustomStringConvertible { let description = "odd\nthing" }
-        #expect(fields(of: Errno(EAGAIN)) == ["errno": "EAGAIN"])
+        #expect(fields(of: Errno(EAGAIN)) == ["errno": "EAGAIN", "error": "resource temporarily unavailable"])
         #expect(fields(of: Odd()) == ["error": "odd\nthing"])
     }
 
@@ -48,7 +54,10 @@ import Testing
     func `what is said of an event counts more than what its error says, and the logger's own fields are told too`() {
         let error = NetError(.accept, result: -Int(EMFILE), peer)
         let lines = log(.info) { $0.error("accepting has ended", error: error, metadata: ["address": "here"]) }
-        #expect(lines == ["error accepting has ended address=here call=accept errno=EMFILE worker=3"])
+        #expect(
+            lines == [
+                "error accepting has ended address=here call=accept errno=EMFILE error=\"too many open files\" worker=3"
+            ])
     }
 
     @Test func `lines below the level are not made`() {

@@ -122,7 +122,9 @@ import Testing
         #expect(fields?["ERRNO"] == "104")
         #expect(fields?["ECHO_CALL"] == "recv")
         #expect(fields?["PEER"] == "[::1]:7")
-        #expect(fields?["MESSAGE"] == "connection ended call=recv errno=ECONNRESET peer=[::1]:7")
+        #expect(
+            fields?["MESSAGE"]
+                == "connection ended call=recv errno=ECONNRESET error=\"connection reset by peer\" peer=[::1]:7")
     }
 
     // MARK: Over the socket

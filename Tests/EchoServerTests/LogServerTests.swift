@@ -108,7 +108,7 @@ import Testing
         log().stopped(counters)
         #expect(
             lines() == [
-                "notice TERM: no longer accepting; 1 connections have 10.0 seconds to finish",
+                "notice TERM: no longer accepting; 1 connections have 10 seconds to finish",
                 "notice INT again: ending at once",
                 "notice state: accepted=3 bytes_in=17 ended_peer_gone=2 open=1",
                 "notice stopped accepted=3 bytes_in=17 ended_peer_gone=2 open=1",
@@ -120,8 +120,8 @@ import Testing
         log().connectionFailed(NetError(.recv, .wait(.deadlinePassed), peer))
         #expect(
             lines() == [
-                "debug connection ended call=recv connection_end=peer_gone errno=ECONNRESET peer=127.0.0.1:4242",
-                "warning connection ended call=recv connection_end=failed errno=EBADF peer=127.0.0.1:4242",
+                "debug connection ended call=recv connection_end=peer_gone errno=ECONNRESET error=\"connection reset by peer\" peer=127.0.0.1:4242",
+                "warning connection ended call=recv connection_end=failed errno=EBADF error=\"bad file descriptor\" peer=127.0.0.1:4242",
                 "debug connection ended call=recv connection_end=idle peer=127.0.0.1:4242 reason=deadlinePassed",
             ])
     }
@@ -130,7 +130,7 @@ import Testing
         let peer = SocketAddress.unix(path: "/tmp/x\n2026 notice listening\u{1b}[2J")
         log().connectionFailed(NetError(.recv, result: -Int(ECONNRESET), peer))
         let text = pipe.takeText()
-        #expect(text.hasSuffix(#" peer="/tmp/x\n2026 notice listening\u{1b}[2J""# + "\n"))
+        #expect(text.hasSuffix(#" peer="/tmp/x\\n2026 notice listening\\u{1b}[2J""# + "\n"))
         #expect(text.count { $0 == "\n" } == 1)
     }
 
@@ -144,7 +144,7 @@ import Testing
                 "warning worker 17 has died: killed by signal 9",
                 "warning worker 18 has died: exited with 71",
                 "info worker 19 has ended",
-                "error can't fork a worker errno=EAGAIN",
+                "error can't fork a worker errno=EAGAIN error=\"resource temporarily unavailable\"",
             ])
     }
 

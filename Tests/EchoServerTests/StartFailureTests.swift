@@ -11,7 +11,8 @@ import Testing
 
     private static let statuses: [(code: Int32, status: Int32)] = [
         (EADDRINUSE, 69), (EACCES, 77), (EPERM, 77), (EADDRNOTAVAIL, 78), (ENAMETOOLONG, 78), (ENOENT, 78),
-        (ENOTDIR, 78), (EAFNOSUPPORT, 78), (EMFILE, 71), (ENOMEM, 71), (ENOBUFS, 71), (EIO, 71),
+        (ENOTDIR, 78), (EAFNOSUPPORT, 78), (EISDIR, 78), (ENOTSOCK, 78), (EMFILE, 71), (ENOMEM, 71), (ENOBUFS, 71),
+        (EIO, 71),
     ]
 
     @Test(arguments: statuses)
@@ -24,7 +25,7 @@ import Testing
     }
 
     @Test func `the message names call, address and error`() {
-        #expect(failure(EADDRINUSE).message == "can't listen: bind, 127.0.0.1:80: EADDRINUSE")
+        #expect(failure(EADDRINUSE).message == "cannot bind 127.0.0.1:80: address already in use (EADDRINUSE)")
     }
 
     @Test func `the exit statuses are those of sysexits`() {

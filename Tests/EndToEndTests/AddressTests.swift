@@ -51,7 +51,7 @@ extension EndToEnd {
                 let second = try Program.run(Server.launch(.green, ["--port", "\(port)"]))
                 #expect(second.exit == .status(69))
                 #expect(second.error.contains("127.0.0.1:\(port)"))
-                #expect(second.error.contains("EADDRINUSE"))
+                #expect(second.error.contains(": address already in use (EADDRINUSE)"))
                 #expect(second.error.split(separator: "\n").count == 1)
                 try #expect(server.answer(to: "unharmed") == "UNHARMED")
             }
@@ -148,9 +148,17 @@ extension EndToEnd {
                 try #require(write(file, "dear", 4) == 4)
                 close(file)
                 let result = try Program.run(Server.launch(.green, ["--unix-socket", path]))
-                #expect(result.exit == .status(69))
-                #expect(result.error.contains(path))
+                #expect(result.exit == .status(78))
+                #expect(result.error == "echo-server: cannot bind \(path): it exists and is not a socket (ENOTSOCK)\n")
                 #expect(ProcessStatus.contents(of: path) == "dear")
+            }
+        }
+
+        @Test func `a directory where the socket should be is called one`() throws {
+            try withTemporaryDirectory { path in
+                let result = try Program.run(Server.launch(.green, ["--unix-socket", path]))
+                #expect(result.exit == .status(78))
+                #expect(result.error == "echo-server: cannot bind \(path): is a directory (EISDIR)\n")
             }
         }
 

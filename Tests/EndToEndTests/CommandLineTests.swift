@@ -127,13 +127,15 @@ extension EndToEnd {
             }
         }
 
-        @Test(arguments: [(">/dev/full", "ENOSPC"), (">&-", "EBADF")])
+        @Test(arguments: [
+            (">/dev/full", "no space left on device (ENOSPC)"), (">&-", "bad file descriptor (EBADF)"),
+        ])
         func `a configuration that can't be printed ends it with status 71`(redirection: String, error: String) throws {
             var launch = try Program.built("echo-server", ["--print-config"])
             launch.redirections = redirection
             let result = try Program.run(launch)
             #expect(result.exit == .status(71))
-            #expect(result.error == "echo-server: standard output: write: \(error)\n")
+            #expect(result.error == "echo-server: cannot write to standard output: \(error)\n")
         }
 
         @Test func `the configuration is printed with the origin of each value`() throws {

@@ -67,7 +67,7 @@ struct Fault: Sendable, CustomStringConvertible {
         Fault(.closeRange, ENOSYS), Fault(.ppoll, ENOMEM), Fault(.pwritev2, ENOSPC),
     ]
 
-    var description: String { "\(call.rawValue) \(Errno(error))" }
+    var description: String { "\(call.rawValue) \(Errno(error).name)" }
 }
 
 /// One server, of which one call fails, from its start to its end.

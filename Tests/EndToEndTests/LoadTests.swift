@@ -101,8 +101,8 @@ extension EndToEnd {
             try onHub {
                 let load = try Load(["127.0.0.1", FakeService.unusedPort(), "-c", "3"])
                 #expect(load.exit == .status(1))
-                #expect(load.error.contains("connection 0: connect, 127.0.0.1:"))
-                #expect(load.error.contains("ECONNREFUSED"))
+                #expect(load.error.contains("connection 0: cannot connect to 127.0.0.1:"))
+                #expect(load.error.contains(": connection refused (ECONNREFUSED)"))
                 // What failed was said: that is all.
                 #expect(load.error.split(separator: "\n").allSatisfy { $0.hasPrefix("echo-client: connection ") })
             }

@@ -39,7 +39,9 @@ extension EndToEnd {
                 let port = try FakeService.unusedPort()
                 let result = try Program.run(PingTests.launch("127.0.0.1", port))
                 #expect(result.exit == .status(1))
-                #expect(result.error == "echo-client: connect, 127.0.0.1:\(port): ECONNREFUSED\n")
+                #expect(
+                    result.error
+                        == "echo-client: cannot connect to 127.0.0.1:\(port): connection refused (ECONNREFUSED)\n")
             }
         }
 

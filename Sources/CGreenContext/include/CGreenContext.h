@@ -176,6 +176,9 @@ int green_place_of(const void *address, green_place *place);
 /// strerrorname_np: errno's name, such as "ECONNRESET"; null for a number that has none.
 const char *green_errno_name(int number);
 
+/// strerrordesc_np: what errno means, such as "Connection reset by peer", in no language but English; null for a number that has none.
+const char *green_errno_words(int number);
+
 /// accept4, closed on exec.  -1 with errno set.
 int green_accept(int descriptor, struct sockaddr *address, socklen_t *length, int blocking);
 

@@ -189,7 +189,8 @@ final class LoadHub {
     private func failure(_ line: LinePointer, _ error: any Error) -> LoadFailure {
         let whose = "connection \(line.pointee.number)"
         if line.pointee.isTimedOut {
-            return LoadFailure(kind: .noAnswer, text: "\(whose): nothing came for \(plan.timeout), \(debt(of: line))")
+            return LoadFailure(
+                kind: .noAnswer, text: "\(whose): nothing came for \(plan.timeout.text), \(debt(of: line))")
         }
         guard let error = error as? NetError else { return LoadFailure(kind: .other, text: "\(whose): \(error)") }
         switch error.call {

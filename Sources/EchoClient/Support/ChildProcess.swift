@@ -135,7 +135,7 @@ struct Pipe {
 
     init() throws {
         var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else { throw Failure.noPipe }
+        guard pipe(&ends) == 0 else { throw Failure.noPipe(Errno(errno)) }
         (reading, writing) = (ends[0], ends[1])
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     }

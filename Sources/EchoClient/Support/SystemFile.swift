@@ -1,4 +1,5 @@
 import Glibc
+import GreenNet
 
 /// What the kernel tells in files.
 enum SystemFile {
@@ -38,10 +39,12 @@ enum SystemFile {
 
     /// What writes `text` to a file at `path`, in place of what was there.  Throws `Failure.notWritten`.
     static func write(_ text: String, to path: String) throws {
-        guard let file = fopen(path, "we") else { throw Failure.notWritten(path) }
+        guard let file = fopen(path, "we") else { throw Failure.notWritten(path, Errno(errno)) }
         let bytes = Array(text.utf8)
         let written = fwrite(bytes, 1, bytes.count, file)
+        let number = errno
         // A full disk may show only now.
-        if fclose(file) != 0 || written != bytes.count { throw Failure.notWritten(path) }
+        if fclose(file) != 0 { throw Failure.notWritten(path, Errno(errno)) }
+        if written != bytes.count { throw Failure.notWritten(path, Errno(number)) }
     }
 }

@@ -34,7 +34,7 @@ enum AdminAddress: Hashable, Sendable {
             do {
                 return try Resolver.resolveHere(host, port: port)[0]
             } catch {
-                throw StartFailure(.configuration, "can't listen for --admin on \(error)")
+                throw StartFailure(.configuration, "admin: \(error)")
             }
         }
     }

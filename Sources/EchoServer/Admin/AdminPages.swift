@@ -21,7 +21,7 @@ struct AdminPages {
     private var health: HTTPResponse {
         let stuck = shared.gauges?.stuckHubs ?? []
         if stuck.isEmpty { return HTTPResponse(.ok, "ok\n") }
-        return HTTPResponse(.unavailable, stuck.map { "hub \($0.hub) has not turned for \($0.time)\n" }.joined())
+        return HTTPResponse(.unavailable, stuck.map { "hub \($0.hub) has not turned for \($0.time.text)\n" }.joined())
     }
 
     private var readiness: HTTPResponse {

@@ -23,7 +23,7 @@ struct ConfigurationFile {
             bytes = try SmallFile.read(path, upTo: ConfigurationFile.longest)
         } catch {
             let isForgiven = mayBeMissing && error.code == ENOENT
-            if !isForgiven { throw StartFailure(.configuration, "\(path): \(error)") }
+            if !isForgiven { throw StartFailure(.configuration, "cannot read \(path): \(error)") }
         }
         try self.init(path: path, text: String(decoding: bytes, as: UTF8.self))
     }

@@ -33,7 +33,7 @@ enum JournalMessage {
 
     private static func value(of field: LogEntry.Field) -> [UInt8] {
         // systemd.journal-fields(7) wants the number.
-        if case .stringConvertible(let errno as Errno) = field.value { return Array("\(errno.code)".utf8) }
+        if case .stringConvertible(let name as ErrnoName) = field.value { return Array("\(name.errno.code)".utf8) }
         var value: [UInt8] = []
         value.append(field.text, .lines)
         return value

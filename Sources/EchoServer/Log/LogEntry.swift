@@ -54,16 +54,26 @@ extension LogEntry {
         case let error as NetError:
             var fields: Logger.Metadata = ["call": .string(error.call.rawValue)]
             switch error.ending {
-            case .system(let errno): fields["errno"] = .stringConvertible(errno)
+            case .system(let errno): fields.merge(LogEntry.fields(of: errno)) { own, _ in own }
             case .wait(let error): fields["reason"] = "\(error)"
             }
             // The other side of a listener is itself.
             if let peer = error.peer { fields[error.call.isListeners ? "address" : "peer"] = "\(peer)" }
             return fields
-        case let errno as Errno: return ["errno": .stringConvertible(errno)]
+        case let errno as Errno:
+            var fields: Logger.Metadata = ["errno": .stringConvertible(ErrnoName(errno: errno))]
+            if let words = errno.words { fields["error"] = .string(words) }
+            return fields
         default: return ["error": "\(error)"]
         }
     }
+}
+
+/// An error number in a field of its own, where programs look for the name; the words have another.
+struct ErrnoName: CustomStringConvertible {
+    let errno: Errno
+
+    var description: String { errno.name }
 }
 
 extension NetError.Call {

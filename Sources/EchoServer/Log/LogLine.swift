@@ -1,4 +1,5 @@
 import Glibc
+import GreenNet
 import Logging
 
 /// An entry as one line, its end included: never longer than a pipe takes in one piece.

@@ -78,7 +78,7 @@ extension InheritedSocket.Flaw: CustomStringConvertible {
         case .listening: "is a listening socket, not a connected one"
         case .notConnected: "is not connected"
         case .otherFamily(let family): "is of address family \(family), not IPv4, IPv6 or unix"
-        case .system(let errno): "can't be used: \(errno)"
+        case .system(let errno): "cannot be used: \(errno)"
         }
     }
 }

@@ -94,7 +94,8 @@ public final class Listener {
     /// Longer queues are cut by the kernel at net.core.somaxconn.
     public static let defaultBacklog = 4096
 
-    /// Binds and listens.  The path of a unix socket at which nobody answers any more is taken over.
+    /// Binds and listens.  The path of a unix socket at which nobody answers any more is taken over.  Throws EISDIR or ENOTSOCK where a
+    /// directory or another file has the path.
     public convenience init(on wanted: SocketAddress, backlog: Int = Listener.defaultBacklog) throws(NetError) {
         self.init(try ListeningSocket(on: wanted, backlog: backlog))
     }
@@ -244,16 +245,27 @@ extension ListeningSocket {
         _ descriptor: Int32, _ address: SocketAddress, _ storage: inout SocketAddress.Storage
     ) throws(NetError) {
         var result = SystemCalls.bind(descriptor, to: &storage)
-        if result == -Int(EADDRINUSE), let path = address.filePath, isStale(path, &storage) {
-            try check(.unlink, SystemCalls.unlink(path), address)
-            result = SystemCalls.bind(descriptor, to: &storage)
+        if result == -Int(EADDRINUSE), let path = address.filePath {
+            try checkIsSocket(path, address)
+            if isStale(&storage) {
+                try check(.unlink, SystemCalls.unlink(path), address)
+                result = SystemCalls.bind(descriptor, to: &storage)
+            }
         }
         try check(.bind, result, address)
     }
 
-    /// A path left behind by a server that is gone.  A file of another kind "refuses" connections too, and is left alone.
-    private static func isStale(_ path: String, _ storage: inout SocketAddress.Storage) -> Bool {
-        guard SystemCalls.isSocket(path) else { return false }
+    /// The kernel calls an address in use whatever has the path.  A file that is no socket "refuses" connections too, and is left alone.
+    private static func checkIsSocket(_ path: String, _ address: SocketAddress) throws(NetError) {
+        switch SystemCalls.kind(ofFileAt: path) {
+        case S_IFSOCK, 0: return
+        case S_IFDIR: throw NetError(.bind, result: -Int(EISDIR), address)
+        default: throw NetError(.bind, result: -Int(ENOTSOCK), address)
+        }
+    }
+
+    /// A path left behind by a server that is gone.
+    private static func isStale(_ storage: inout SocketAddress.Storage) -> Bool {
         let probe = SystemCalls.socket(family: AF_UNIX)
         guard probe >= 0 else { return false }
         defer { SystemCalls.close(Int32(probe)) }

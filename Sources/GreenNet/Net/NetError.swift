@@ -83,12 +83,46 @@ extension NetError: WaitEnding {
 }
 
 extension NetError: CustomStringConvertible {
-    /// As in `recv, 127.0.0.1:4242: ECONNRESET`.
-    public var description: String {
-        let whom = peer.map { ", \($0)" } ?? ""
-        return switch ending {
-        case .wait(let error): "\(call.rawValue)\(whom): \(error)"
-        case .system(let errno): "\(call.rawValue)\(whom): \(errno)"
+    /// As in `cannot receive from 127.0.0.1:4242: connection reset by peer (ECONNRESET)`.
+    public var description: String { "cannot \(deed): \(reason)" }
+
+    /// What the call was to do.
+    private var deed: String {
+        switch call {
+        case .accept: "accept connections" + with("on")
+        case .bind: "bind" + with("")
+        case .connect: "connect" + with("to")
+        case .getsockname: "tell the socket's address (getsockname)" + with("of")
+        case .listen: "listen" + with("on")
+        case .read: "read" + with("from")
+        case .recv: "receive" + with("from")
+        case .send: "send" + with("to")
+        case .setsockopt: "set a socket option" + with("for")
+        case .shutdown: "shut down the connection" + with("with")
+        case .socket: "make a socket" + with("for")
+        case .unlink: "remove" + with("")
+        case .write: "write" + with("to")
+        case .fork: "fork a process" + with("for")
+        case .mmap: "make a stack" + with("for")
+        case .threadCreate: "start an OS thread" + with("for")
+        }
+    }
+
+    private func with(_ preposition: String) -> String {
+        guard let peer else { return "" }
+        return preposition.isEmpty ? " \(peer)" : " \(preposition) \(peer)"
+    }
+
+    private var reason: String {
+        switch ending {
+        case .wait(.deadlinePassed): "deadline passed"
+        case .wait(.timedOut(let limit)): "timed out after \(limit.length.text)"
+        case .wait(.closed): "closed meanwhile"
+        case .wait(let error): "\(error)"
+        // Of the file that has the path, not of the socket: the C library's words would mislead.
+        case .system(let errno) where call == .bind && errno.code == ENOTSOCK:
+            "it exists and is not a socket (ENOTSOCK)"
+        case .system(let errno): "\(errno)"
         }
     }
 }

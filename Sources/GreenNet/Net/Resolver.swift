@@ -7,8 +7,8 @@ public struct ResolveError: Error, Hashable, Sendable, CustomStringConvertible {
     /// getaddrinfo's number, such as EAI_NONAME.
     public let code: Int32
 
-    /// As in `no.such.host: Name or service not known`.
-    public var description: String { "\(host): \(String(cString: gai_strerror(code)))" }
+    /// As in `cannot look up no.such.host: Name or service not known`.
+    public var description: String { "cannot look up \(host.escaped): \(String(cString: gai_strerror(code)))" }
 }
 
 /// Looks up host names with the C library's resolver, which blocks: so on OS threads of its own, a few at most, which are started when

@@ -6,7 +6,8 @@ public enum SocketAddress: Hashable, Sendable {
     case ipv4(IPv4, port: UInt16)
     /// An IPv6 address and a port.
     case ipv6(IPv6, port: UInt16)
-    /// A path, an abstract name with `@` in front, or nothing for a client that has no name of its own.
+    /// A path, an abstract name with `@` in front, or nothing for a client that has no name of its own.  Where a peer's path is not UTF-8, the
+    /// bytes that are not are written as `\xff`.
     case unix(path: String)
 
     /// Four bytes, in the order of the network.
@@ -71,12 +72,12 @@ public enum SocketAddress: Hashable, Sendable {
 }
 
 extension SocketAddress: CustomStringConvertible {
-    /// As people write it: `127.0.0.1:8080`, `[::1]:8080`, `/run/echo.sock`.
+    /// As people write it: `127.0.0.1:8080`, `[::1]:8080`, `/run/echo.sock`.  Control characters in a path are escaped.
     public var description: String {
         switch self {
         case .ipv4(let address, let port): "\(address):\(port)"
         case .ipv6(let address, let port): "[\(address)]:\(port)"
-        case .unix(let path): path.isEmpty ? "unix client" : path
+        case .unix(let path): path.isEmpty ? "unix client" : path.escaped
         }
     }
 }
@@ -227,8 +228,9 @@ extension SocketAddress.Storage {
     fileprivate var unixPath: String {
         withUnsafeBytes(of: bytes) { bytes in
             let name = bytes[min(Self.pathOffset, Int(length))..<min(Int(length), bytes.count)]
-            guard name.first == 0 else { return String(decoding: name.prefix { $0 != 0 }, as: UTF8.self) }
-            return name.count > 1 ? "@" + String(decoding: name.dropFirst(), as: UTF8.self) : ""
+            // One that is not UTF-8 has no value that leads to it again, but it is shown without loss.
+            guard name.first == 0 else { return String(showing: name.prefix { $0 != 0 }) }
+            return name.count > 1 ? "@" + String(showing: name.dropFirst()) : ""
         }
     }
 }

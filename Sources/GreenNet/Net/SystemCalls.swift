@@ -235,10 +235,10 @@ enum SystemCalls {
 
     static func unlink(_ path: String) -> Int { retrying { Int(Glibc.unlink(path)) } }
 
-    /// Whether there is a socket at `path`; a link to one is none.
-    static func isSocket(_ path: String) -> Bool {
+    /// `S_IFSOCK`, `S_IFDIR` and so on, of a link its own; 0 where there is none.
+    static func kind(ofFileAt path: String) -> mode_t {
         var status = stat()
-        return Glibc.lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFSOCK
+        return Glibc.lstat(path, &status) == 0 ? status.st_mode & S_IFMT : 0
     }
 
     // MARK: Descriptors that others use too

@@ -22,8 +22,8 @@ public struct ChildError: Error, Hashable, Sendable, CustomStringConvertible {
     /// Why: ENOENT where there is none.
     public let errno: Errno
 
-    /// As in `no-such-program: ENOENT`.
-    public var description: String { "\(program): \(errno)" }
+    /// As in `cannot start no-such-program: no such file or directory (ENOENT)`.
+    public var description: String { "cannot start \(program.escaped): \(errno)" }
 }
 
 /// A running program, and what it reads and writes.  `withChild` makes it.

@@ -12,7 +12,8 @@ public struct BlockedHub: Sendable, CustomStringConvertible {
 
     /// All of that, a line for each frame.
     public var description: String {
-        (["\(greenThread) has not given way for \(length)"] + backtrace.map { "    at " + $0 }).joined(separator: "\n")
+        (["\(greenThread) has not given way for \(length.text)"] + backtrace.map { "    at " + $0 }).joined(
+            separator: "\n")
     }
 }
 

@@ -151,6 +151,11 @@ enum GNU {
         return String(cString: name)
     }
 
+    static func errnoWords(_ code: Int32) -> String? {
+        guard let words = green_errno_words(code) else { return nil }
+        return String(cString: words)
+    }
+
     /// -1 with errno set; else the descriptor, closed on exec.
     static func accept(
         _ descriptor: Int32, _ address: UnsafeMutablePointer<sockaddr>, _ length: inout socklen_t, blocking: Bool

@@ -46,7 +46,7 @@ public final class Hub {
         if Context.running != nil { return }
         let hub = try make()
         do throws(Errno) { try hub.state.pointee.stacks.stock(count) } catch {
-            throw HubFailure("no stacks for the hub: \(error)")
+            throw HubFailure("cannot make stacks for the hub: \(error)")
         }
     }
 
@@ -65,7 +65,7 @@ public final class Hub {
         } catch {
             stacks.unmapAll()
             loop.destroy()
-            throw HubFailure("no stack for the hub: \(error)")
+            throw HubFailure("cannot make a stack for the hub: \(error)")
         }
         let state = HubPointer.allocate(capacity: 1)
         let hub = Hub(state: state, alternateStack: Context.watchForOverflow())

@@ -33,8 +33,8 @@ public struct SpawnError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What the kernel said: ENOMEM, as a rule.
     public let errno: Errno
 
-    /// As in `no stack for a green thread: ENOMEM`.
-    public var description: String { "no stack for a green thread: \(errno)" }
+    /// As in `cannot make a stack for a green thread: cannot allocate memory (ENOMEM)`.
+    public var description: String { "cannot make a stack for a green thread: \(errno)" }
 }
 
 extension HubPointer {

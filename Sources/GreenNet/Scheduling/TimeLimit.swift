@@ -11,7 +11,7 @@ public struct TimedOut: Error, Hashable, Sendable, CustomStringConvertible {
     public let limit: TimeLimit
 
     /// As in `timed out after 0.5 seconds`.
-    public var description: String { "timed out after \(limit.length)" }
+    public var description: String { "timed out after \(limit.length.text)" }
 }
 
 /// Runs `body` with `length` as the time limit of all that it waits for, together.

@@ -38,7 +38,7 @@ struct AcceptLoopTests {
                 try waitUntil { loop.accepted.count == 1 }
                 #expect(loop.accepted.map(\.peer) == [client.address])
             }
-            #expect(loop.events == Array(repeating: "skipped \(Errno(number))", count: 3))
+            #expect(loop.events == Array(repeating: "skipped \(Errno(number).name)", count: 3))
             try loop.end()
         }
     }
@@ -78,7 +78,7 @@ struct AcceptLoopTests {
                 client.close()
             }
             #expect(Deadline.now - begin >= .milliseconds(10 + 20 + 40 + 80))
-            #expect(loop.events == ["paused \(Errno(number))"])
+            #expect(loop.events == ["paused \(Errno(number).name)"])
             try loop.end()
         }
     }
@@ -310,5 +310,5 @@ private final class EventLog {
         }
     }
 
-    private func name(_ error: any Error) -> String { (error as? NetError)?.errno?.description ?? "\(error)" }
+    private func name(_ error: any Error) -> String { (error as? NetError)?.errno?.name ?? "\(error)" }
 }

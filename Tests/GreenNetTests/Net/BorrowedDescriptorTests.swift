@@ -129,7 +129,7 @@ struct BorrowedDescriptorTests {
             defer { Glibc.close(disk.number) }
             let failure = #expect(throws: NetError.self) { try disk.writeAll("x") }
             #expect(failure?.errno == Errno(ENOSPC))
-            #expect(failure?.description == "write: ENOSPC")
+            #expect(failure?.description == "cannot write: no space left on device (ENOSPC)")
         }
     }
 }

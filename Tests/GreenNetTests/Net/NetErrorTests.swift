@@ -9,14 +9,14 @@ struct NetErrorTests {
 
     @Test func `an error names the call, the other side and what the kernel said`() {
         let error = NetError(.recv, result: -Int(ECONNRESET), peer)
-        #expect(error.description == "recv, 127.0.0.1:4242: ECONNRESET")
+        #expect(error.description == "cannot receive from 127.0.0.1:4242: connection reset by peer (ECONNRESET)")
         #expect(error.errno == Errno(ECONNRESET))
         #expect(error.waitError == nil)
     }
 
     @Test func `an error of a wait says which`() {
         let error = NetError(.accept, .wait(.deadlinePassed), nil)
-        #expect(error.description == "accept: deadlinePassed")
+        #expect(error.description == "cannot accept connections: deadline passed")
         #expect(error.waitError == .deadlinePassed)
         #expect(error.errno == nil)
         #expect(!error.isPeerGone)

@@ -50,7 +50,7 @@ struct ResolverTests {
                 try Resolver.resolve("no..such..name", port: 1, until: .after(.seconds(5)))
             }
             #expect(error == ResolveError(host: "no..such..name", code: EAI_NONAME))
-            #expect(error?.description == "no..such..name: Name or service not known")
+            #expect(error?.description == "cannot look up no..such..name: Name or service not known")
         }
     }
 

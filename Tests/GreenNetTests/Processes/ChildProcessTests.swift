@@ -26,7 +26,7 @@ struct ChildProcessTests {
             for _ in 0..<7 {
                 let error = #expect(throws: ChildError.self) { try withChild("/no/such/program") { _ in } }
                 #expect(error == ChildError(program: "/no/such/program", errno: Errno(ENOENT)))
-                #expect(error?.description == "/no/such/program: ENOENT")
+                #expect(error?.description == "cannot start /no/such/program: no such file or directory (ENOENT)")
             }
             #expect(throws: ChildError.self) { try withChild("no-such-program-in-path") { _ in } }
             #expect(throws: ChildError.self) { try withChild("true\0") { _ in } }

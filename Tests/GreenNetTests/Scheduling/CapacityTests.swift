@@ -111,7 +111,7 @@ private func runOutOfStacks(atMost limit: Int) throws {
     #expect(failed.state == .failed)
     let error = #expect(throws: SpawnError.self) { try failed.value() }
     #expect(error?.errno == Errno(ENOMEM))
-    #expect(error?.description == "no stack for a green thread: ENOMEM")
+    #expect(error?.description == "cannot make a stack for a green thread: cannot allocate memory (ENOMEM)")
     try failed.join()
     failed.kill()
 

@@ -2,7 +2,7 @@
 ///
 /// Control characters never come through as they are: those that end a line, that terminals obey, or that turn the
 /// direction of writing.
-enum Escaping {
+package enum Escaping {
     /// Free text.
     case plain
     /// Between quotation marks.
@@ -34,7 +34,7 @@ enum Escaping {
 }
 
 extension Unicode.Scalar {
-    var isControl: Bool {
+    package var isControl: Bool {
         switch value {
         case 0..<0x20, 0x7f..<0xa0: true  // C0, DEL, C1
         case 0x61c, 0x200e, 0x200f, 0x2028...0x202e, 0x2066...0x2069: true  // directions, separators of lines
@@ -45,10 +45,10 @@ extension Unicode.Scalar {
 }
 
 extension [UInt8] {
-    mutating func append(_ text: String) { append(contentsOf: text.utf8) }
+    package mutating func append(_ text: String) { append(contentsOf: text.utf8) }
 
     /// Cut after about `limit` bytes, never inside a character.
-    mutating func append(_ text: String, _ escaping: Escaping, limit: Int = .max) {
+    package mutating func append(_ text: String, _ escaping: Escaping, limit: Int = .max) {
         let start = count
         for character in text.unicodeScalars {
             if count - start >= limit { return append("…") }
@@ -61,13 +61,37 @@ extension [UInt8] {
     }
 }
 
-/// As in an URL, so that no format needs to escape it again; spaces, though, stay readable.
-func percentEncoded(_ bytes: some Sequence<UInt8>) -> String {
-    bytes.reduce(into: "") { text, byte in
-        if (0x20..<0x7f).contains(byte), !#"%"\"#.utf8.contains(byte) {
-            text.unicodeScalars.append(Unicode.Scalar(byte))
-        } else {
-            text += "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
+extension String {
+    /// Fit for a line on a terminal: control characters as `\n` or `\u{1b}`.
+    package var escaped: String {
+        guard unicodeScalars.contains(where: \.isControl) else { return self }
+        var bytes: [UInt8] = []
+        bytes.append(self, .plain)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// Text from outside: nil where the bytes are not UTF-8.
+    package init?(utf8 bytes: some Sequence<UInt8>) { self.init(validating: bytes, as: UTF8.self) }
+
+    /// For a message about bytes that may not be UTF-8: those that are not show as `\xff`.
+    package init(showing bytes: some Sequence<UInt8>) {
+        let bytes = Array(bytes)
+        var (rest, place, text) = (bytes.makeIterator(), 0, "")
+        var parser = Unicode.UTF8.ForwardParser()
+        while true {
+            switch parser.parseScalar(from: &rest) {
+            case .emptyInput:
+                self = text
+                return
+            case .valid(let encoded):
+                text.unicodeScalars.append(Unicode.UTF8.decode(encoded))
+                place += encoded.count
+            case .error(let length):
+                for byte in bytes[place..<place + length] {
+                    text += "\\x" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
+                }
+                place += length
+            }
         }
     }
 }
