@@ -159,7 +159,7 @@ extension Socket {
             pointee.mayReceive = error == nil
             return error
         }
-        require(pointee.reader == nil, "two green threads receive from descriptor \(pointee.descriptor)")
+        if pointee.reader != nil { stopForTwo("receive from") }
         let thread = Context.running!
         if !reading.isActive { reading.start(on: hub.pointee.loop) }
         pointee.reader = thread
@@ -175,6 +175,12 @@ extension Socket {
         return nil
     }
 
+    /// Apart from the waits, whose frames every parked connection holds: making the message takes room in them.
+    @inline(never)
+    private func stopForTwo(_ what: String) -> Never {
+        programmingError("two green threads \(what) descriptor \(pointee.descriptor)")
+    }
+
     /// Nil once a `send` may find room.
     ///
     /// A socket that can be written to always says so: the watcher is stopped when the wait is over.
@@ -182,7 +188,7 @@ extension Socket {
         if pointee.isClosed { return .closed }
         guard let hub = pointee.hub else { return limitCall(.writable, &blocking.pointee.sendLimit, until: deadline) }
         let writing = writing
-        require(writing.pointee.writer == nil, "two green threads send to descriptor \(pointee.descriptor)")
+        if writing.pointee.writer != nil { stopForTwo("send to") }
         let thread = Context.running!
         writing.watcher.start(on: hub.pointee.loop)
         writing.pointee.writer = thread
