@@ -15,6 +15,8 @@ struct Belongings {
     static func expectNoMore(than before: Belongings, _ sourceLocation: SourceLocation) {
         var left: [String] = []
         let isClean = eventually {
+            // They would be kept for some seconds.
+            OffloadPool.endIdleThreads()
             left = now().sorted(without: before)
             return left.isEmpty
         }

@@ -27,6 +27,8 @@ enum MicroBenchmarks {
         ("event hand-over", { passEvents($0, until: { .never }) }),
         ("event hand-over with deadline", { passEvents($0, until: { .now + .seconds(10) }) }),
         ("queue hand-over", passThroughQueue),
+        ("call on another OS thread", offloadOneByOne),
+        ("bare hand-over to an OS thread and back", passBarely),
         ("uppercase of 64 KiB", uppercaseBlock),
         ("copy of 64 KiB", copyBlock),
     ]

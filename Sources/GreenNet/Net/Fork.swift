@@ -32,13 +32,15 @@ package enum Fork {
 
     /// Runs `body` in a child process and returns its id.  The child ends with what `body` returns, without running any exit handler.
     ///
-    /// To be called while the process has one OS thread: no other one would exist in the child, and whatever it held would stay held.
+    /// To be called while the process has one OS thread: no other one would exist in the child, and whatever it held would stay held.  The idle ones of
+    /// offload pools are ended first; where one runs a call, the program stops.
     /// In the child, the parent's hub is as good as gone: its loop shares the kernel's epoll set with the parent's, and a change there would be
     /// felt here.  So its descriptors are closed, unused, and the next call that needs a hub makes one.
     /// `prepare` runs in the child while signals are blocked: to install handlers before one can come.
     package static func child(
         _ inheritance: Inheritance, prepare: () -> Void = {}, _ body: () -> Int32
     ) throws(Errno) -> pid_t {
+        endOffloadThreads()
         var all = Fork.signalsToBlock
         var before = sigset_t()
         // A signal in between would run the parent's handler in the child, and write to what may be somebody else's descriptor by then.
@@ -58,6 +60,17 @@ package enum Fork {
 
     /// A child that has ended and was not told of before, and its status as waitpid has it; nil where there is none.  Never waits.
     package static func endedChild() -> (pid_t, Int32)? { SystemCalls.collectAnyChild() }
+
+    /// One whose call has just been answered takes a moment to be idle.
+    private static func endOffloadThreads() {
+        var running = OffloadPool.endIdleThreads()
+        for _ in 0..<1000 where running > 0 {
+            poll(nil, 0, 1)
+            running = OffloadPool.endIdleThreads()
+        }
+        require(
+            running == 0, "fork while \(running) OS threads run calls of an OffloadPool: wait for the calls first")
+    }
 
     private static func becomeChild(of parent: pid_t, _ inheritance: Inheritance) {
         resetSignals()

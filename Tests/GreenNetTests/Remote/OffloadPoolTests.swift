@@ -5,7 +5,7 @@ import Testing
 
 @testable import GreenNet
 
-// The pool's OS threads must be gone after each of these; `onHub` sees to that.
+// The pool's OS threads must be gone after each of these; `onHub` ends the idle ones and looks.
 struct OffloadPoolTests {
     @Test func `a call that blocks runs on another OS thread, and the hub goes on meanwhile`() throws {
         try onHub {
@@ -117,6 +117,239 @@ struct OffloadPoolTests {
             for (hub, thread) in hubs.enumerated() { try #expect(thread.value() == (0..<20).map { hub * 100 + $0 }) }
         }
     }
+
+    // MARK: OS threads that wait for a next call
+
+    @Test func `calls one after the other run on one OS thread, which ends when nothing came for a while`() throws {
+        try onHub {
+            let started = Atomic(0)
+            let threads = ThreadCache(idleTime: .milliseconds(300)) { thread, body, argument in
+                started.add(1, ordering: .relaxed)
+                return pthread_create(thread, nil, body, argument)
+            }
+            let pool = OffloadPool(limit: 4, threads: threads)
+            let numbers = try (0..<200).map { number in try pool.run { number } }
+            #expect(numbers == Array(0..<200))
+            // One that has just answered may not be idle yet when the next call comes.
+            #expect(started.load(ordering: .relaxed) <= pool.limit)
+            #expect(eventually { threads.count == 0 })
+            try #expect(pool.run { 7 } == 7)
+            threads.endIdle()
+        }
+    }
+
+    @Test func `two pools share the OS threads that are idle, which can be ended at once`() throws {
+        try onHub {
+            let threads = ThreadCache()
+            let (one, other) = (OffloadPool(limit: 1, threads: threads), OffloadPool(limit: 1, threads: threads))
+            let thread = try one.run { pthread_self() }
+            // It may not be idle yet when its answer is there.
+            try eventuallyOnHub { try other.run { pthread_self() } == thread }
+            #expect(threads.count <= 2)
+            try eventuallyOnHub {
+                threads.endIdle()
+                return threads.count == 0
+            }
+            #expect(threads.count == 0)
+        }
+    }
+
+    @Test func `a crowd of calls starts no more OS threads than the limit, and all end`() throws {
+        try onHub {
+            let threads = ThreadCache(idleTime: .milliseconds(1))
+            let pool = OffloadPool(limit: 3, threads: threads)
+            for _ in 0..<20 {
+                let most = Atomic(0)
+                let calls = (0..<30).map { number in
+                    spawn {
+                        try pool.run {
+                            most.max(threads.count, ordering: .relaxed)
+                            return number
+                        }
+                    }
+                }
+                for (number, call) in calls.enumerated() { try #expect(call.value() == number) }
+                // Those of the last round may be about to end.
+                #expect(most.load(ordering: .relaxed) <= 6)
+            }
+            #expect(eventually { threads.count == 0 })
+        }
+    }
+
+    @Test func `what a call has spawned ends with it, though its OS thread is kept`() throws {
+        try onHub {
+            let threads = ThreadCache()
+            let pool = OffloadPool(limit: 1, threads: threads)
+            let unwound = Atomic(0)
+            try pool.run {
+                spawn {
+                    defer { unwound.add(1, ordering: .relaxed) }
+                    try Greenlet.sleep(until: .never)
+                }
+                try Greenlet.yield()
+            }
+            #expect(eventually { unwound.load(ordering: .relaxed) == 1 })
+            #expect(threads.count == 1)
+            #expect(
+                eventually {
+                    threads.endIdle()
+                    return threads.count == 0
+                })
+        }
+    }
+
+    // MARK: Calls that were given up
+
+    @Test func `calls that were given up leave their places to others, as far as that is allowed`() throws {
+        try onHub {
+            let pool = OffloadPool(limit: 1, givenUpLimit: 2)
+            let gate = Gate()
+            for _ in 0..<3 {
+                #expect(throws: WaitError.deadlinePassed) {
+                    try pool.run(until: .after(.milliseconds(20))) { gate.pass() }
+                }
+            }
+            try eventuallyOnHub { gate.waiting == 3 }
+            #expect(gate.waiting == 3)
+            // All three hang: two don't count, one does.
+            let next = spawn { try pool.run { 4 } }
+            try Greenlet.sleep(for: .milliseconds(20))
+            #expect(next.state == .waiting)
+            gate.open()
+            try #expect(next.value() == 4)
+        }
+    }
+
+    @Test func `one that waits begins when the call before it is given up`() throws {
+        try onHub {
+            let pool = OffloadPool(limit: 1, givenUpLimit: 1)
+            let gate = Gate()
+            let first = spawn { try pool.run { gate.pass() } }
+            try eventuallyOnHub { gate.waiting == 1 }
+            let second = spawn { try pool.run { 2 } }
+            try Greenlet.yield()
+            #expect(second.state == .waiting)
+            first.kill()
+            try #expect(second.value(until: .after(.seconds(10))) == 2)
+            gate.open()
+        }
+    }
+
+    @Test func `when calls that were given up return, no more than the limit run again`() throws {
+        try onHub {
+            let pool = OffloadPool(limit: 2, givenUpLimit: 10)
+            let (old, new) = (Gate(), Gate())
+            let hanging = (0..<12).map { _ in spawn { try pool.run { old.pass() } } }
+            for count in 1...6 {
+                try eventuallyOnHub { old.waiting == count * 2 }
+                for call in hanging[(count * 2 - 2)..<(count * 2)] { call.kill() }
+            }
+            #expect(old.waiting == 12)
+            let calls = (0..<8).map { _ in spawn { try pool.run { new.pass() } } }
+            old.open()
+            try eventuallyOnHub { old.waiting == 0 && new.waiting == 2 }
+            new.open()
+            for call in calls { try call.value() }
+            #expect(new.most <= 2)
+        }
+    }
+
+    @Test func `thousands that were given up while they waited for their turn are forgotten`() throws {
+        try onHub {
+            let pool = OffloadPool(limit: 1)
+            let gate = Gate()
+            let first = spawn { try pool.run { gate.pass() } }
+            try eventuallyOnHub { gate.waiting == 1 }
+            let begun = Atomic(0)
+            let last = spawn { try pool.run { 5 } }
+            try Greenlet.yield()
+            for _ in 0..<5 {
+                let crowd = (0..<1000).map { _ in spawn { try pool.run { begun.add(1, ordering: .relaxed) } } }
+                try Greenlet.yield()
+                for call in crowd { call.kill() }
+                try joinAll(crowd)
+                #expect(pool.queued == 1)
+                #expect(pool.queueLength < 10)
+            }
+            gate.open()
+            try first.value()
+            try #expect(last.value() == 5)
+            #expect(begun.load(ordering: .relaxed) == 0)
+        }
+    }
+
+    // MARK: Where no OS thread can be had
+
+    @Test func `of two hubs that can't have an OS thread at the same time, each is told`() throws {
+        let asking = Gate()
+        let threads = ThreadCache(create: { _, _, _ in
+            asking.pass()
+            return EAGAIN
+        })
+        let pool = OffloadPool(limit: 2, threads: threads)
+        let hubs = (0..<2).map { _ in
+            OSThread {
+                defer { Hub.current.close() }
+                return #expect(throws: Errno(EAGAIN)) { try pool.run(until: .after(.seconds(10))) { 1 } }
+            }
+        }
+        #expect(eventually { asking.waiting == 2 })
+        asking.open()
+        for hub in hubs { try #expect(hub.value() != nil) }
+    }
+
+    @Test func `where no further OS thread can be had, the calls wait for those that there are`() throws {
+        try onHub {
+            let room = Atomic(1)
+            let threads = ThreadCache(create: { thread, body, argument in
+                guard room.subtract(1, ordering: .relaxed).newValue >= 0 else { return EAGAIN }
+                return pthread_create(thread, nil, body, argument)
+            })
+            let pool = OffloadPool(limit: 4, threads: threads)
+            let gate = Gate()
+            let calls = (0..<5).map { number in
+                spawn {
+                    try pool.run {
+                        gate.pass()
+                        return number
+                    }
+                }
+            }
+            try eventuallyOnHub { gate.waiting == 1 && calls.allSatisfy { $0.state == .waiting } }
+            gate.open()
+            for (number, call) in calls.enumerated() { try #expect(call.value() == number) }
+            #expect(gate.most == 1)
+            #expect(
+                eventually {
+                    threads.endIdle()
+                    return threads.count == 0
+                })
+        }
+    }
+
+    // MARK: Fork
+
+    @Test func `a fork ends the OS threads that are idle`() async {
+        await #expect(processExitsWith: .success) {
+            for _ in 0..<3 { try Hub.current.offload {} }
+            let pid = try Fork.child(.init()) { ThreadCache.shared.count == 0 ? 0 : 1 }
+            var status: Int32 = -1
+            precondition(waitpid(pid, &status, 0) == pid && status == 0)
+            // It goes on as before.
+            let answer = try Hub.current.offload { 3 }
+            precondition(answer == 3)
+        }
+    }
+
+    @Test func `a fork while a call runs stops the program`() async throws {
+        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            let gate = Gate()
+            spawn { try Hub.current.offload { gate.pass() } }
+            while gate.waiting == 0 { try Greenlet.sleep(for: .milliseconds(1)) }
+            _ = try Fork.child(.init()) { 0 }
+        }
+        if let result { expectProgrammingError("fork while 1 OS threads run calls of an OffloadPool", in: result) }
+    }
 }
 
 private final class Token: Sendable {}
@@ -146,7 +379,7 @@ private final class Gate: Sendable {
     }
 }
 
-private func eventuallyOnHub(_ condition: () -> Bool) throws {
+private func eventuallyOnHub(_ condition: () throws -> Bool) throws {
     let deadline = Deadline.after(.seconds(10))
-    while !condition(), !deadline.hasPassed { try Greenlet.sleep(for: .milliseconds(1)) }
+    while try !condition(), !deadline.hasPassed { try Greenlet.sleep(for: .milliseconds(1)) }
 }
