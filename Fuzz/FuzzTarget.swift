@@ -79,7 +79,9 @@ enum FuzzTarget: String {
 
     private static func readAddress(_ bytes: [UInt8]) {
         let text = String(decoding: bytes, as: UTF8.self)
-        if let address = AdminAddress(text) { precondition(AdminAddress("\(address)") == address) }
+        if let endpoint = try? Endpoint(parsing: text), !text.unicodeScalars.contains(where: \.isControl) {
+            precondition((try? Endpoint(parsing: "\(endpoint)")) == endpoint)
+        }
         guard let address = SocketAddress(ip: text, port: 7) else { return }
         let shown = "\(address)"
         let end = shown.index(shown.endIndex, offsetBy: -2)

@@ -4,7 +4,8 @@ import ProgramKit
 
 /// Where to connect, and how long that may take: options of every subcommand.
 struct Target: ParsableArguments {
-    @Argument(help: "Name or address of the service (default: 127.0.0.1).")
+    @Argument(
+        help: "Name or address of the service; host:port and the path of a unix socket do too (default: 127.0.0.1).")
     var host: String?
 
     @Argument(help: "Its port (default: 8080).")
@@ -13,36 +14,33 @@ struct Target: ParsableArguments {
     @Option(help: ArgumentHelp("Connect to a unix socket instead; @NAME is an abstract one.", valueName: "path"))
     var unixSocket: String?
 
-    enum Place: Equatable {
-        case host(String, port: UInt16)
-        case unix(path: String)
-    }
-
-    var place: Place {
-        if let unixSocket { return .unix(path: unixSocket) }
-        return .host(Target.withoutBrackets(host ?? "127.0.0.1"), port: portNumber ?? 8080)
-    }
-
-    private var portNumber: UInt16? { port.flatMap { NumericOptions.Client.port.value(of: $0) }.map { UInt16($0) } }
-
-    /// An IPv6 address may stand in brackets, as it does where a port follows it.
-    private static func withoutBrackets(_ host: String) -> String {
-        guard host.hasPrefix("["), host.hasSuffix("]") else { return host }
-        return String(host.dropFirst().dropLast())
-    }
-
-    func validate() throws {
-        _ = try NumericOptions.Client.port.number(ifIn: port)
-        switch place {
-        case .host(let name, _):
-            if name.isEmpty { throw ValidationError("The host has no name.") }
-        case .unix(let path):
-            if host != nil { throw ValidationError("A host and --unix-socket exclude each other.") }
-            if path.isEmpty || path.utf8.count > SocketAddress.longestUnixPath {
-                throw ValidationError("The path of a unix socket has 1 to \(SocketAddress.longestUnixPath) bytes.")
+    /// Throws `ValidationError`, which says what is wrong.
+    private func parsed() throws -> Endpoint {
+        do {
+            if let unixSocket {
+                if host != nil { throw ValidationError("A host and --unix-socket exclude each other.") }
+                return .unix(path: try Endpoint.unixPath(parsing: unixSocket))
             }
+            let host = host ?? "127.0.0.1"
+            guard let port = try NumericOptions.Client.port.number(ifIn: port) else {
+                return try checked(Endpoint(parsing: host, defaultPort: 8080))
+            }
+            return .host(try Endpoint.host(parsing: host), port: UInt16(port))
+        } catch let error as AddressError {
+            throw ValidationError("\(error)")
         }
     }
+
+    /// Nobody can be reached at port 0.
+    private func checked(_ endpoint: Endpoint) throws -> Endpoint {
+        if case .host(_, let port) = endpoint { _ = try NumericOptions.Client.port.number(ifIn: "\(port)") }
+        return endpoint
+    }
+
+    /// Valid when the arguments are.
+    var place: Endpoint { try! parsed() }
+
+    func validate() throws { _ = try parsed() }
 
     /// Waits for the connection, for `limit` at most.  Throws `Failure` when that has passed, or what the resolver or the kernel said.
     func connect(within limit: Duration?) throws -> Connection {
@@ -57,15 +55,6 @@ struct Target: ParsableArguments {
         } catch WaitError.deadlinePassed {
             // The name could not be looked up in time.
             throw Failure.notConnected("\(place)", after: limit!)
-        }
-    }
-}
-
-extension Target.Place: CustomStringConvertible {
-    var description: String {
-        switch self {
-        case .host(let name, let port): SocketAddress(ip: name, port: port).map { "\($0)" } ?? "\(name.escaped):\(port)"
-        case .unix(let path): path.escaped
         }
     }
 }

@@ -35,10 +35,10 @@ struct EchoServerCommand: ParsableCommand {
             EXIT STATUS
               0   stopped by a signal, when the clients were done
               64  a bad option
-              69  the address is in use
+              69  the address can't be had now: in use, not this machine's (yet), or a name that can't be looked up
               71  the system refused something
               77  no permission
-              78  a bad setting in the environment or the file, or an address that can't be had
+              78  a bad setting in the environment or the file, or a host or path that does not exist
             """,
         version: Version.text
     )

@@ -155,7 +155,7 @@ struct Server {
     /// On the hub of this process, whatever serves the clients.
     private func openAdmin() throws(StartFailure) -> AdminServer? {
         guard let wanted = settings.admin else { return nil }
-        let address = try wanted.resolved()
+        let address = try wanted.listenAddress()
         do throws(NetError) {
             let socket = try ListeningSocket(on: address, backlog: AdminServer.mostConnections)
             log.administered(at: socket.address)
@@ -171,7 +171,7 @@ struct Server {
     private func openSockets() throws(StartFailure) -> [[ListeningSocket]] {
         let hubs = settings.workers * (settings.processes ?? 1)
         if !inherited.isEmpty && settings.namesAddress { log.addressIgnored() }
-        let address = inherited.isEmpty ? try address() : nil
+        let address = inherited.isEmpty ? try settings.endpoint.listenAddress() : nil
         do throws(NetError) {
             return if let address { try openSockets(on: address, for: hubs) } else { try share(inherited, among: hubs) }
         } catch {
@@ -195,15 +195,6 @@ struct Server {
         var all = [sockets]
         for _ in 1..<hubs { all.append(try sockets.map { socket throws(NetError) in try socket.duplicate() }) }
         return all
-    }
-
-    private func address() throws(StartFailure) -> SocketAddress {
-        if let path = settings.unixSocket { return .unix(path: path) }
-        do {
-            return try Resolver.resolveHere(settings.host, port: settings.port)[0]
-        } catch {
-            throw StartFailure(.configuration, "host: \(error)")
-        }
     }
 }
 

@@ -23,9 +23,10 @@ struct StartFailure: Error, CustomStringConvertible {
     init(_ error: NetError) {
         let status: ExitStatus =
             switch error.errno?.code {
-            case EADDRINUSE: .unavailable
+            // Each may be otherwise in a moment: an address can be given to the machine later.
+            case EADDRINUSE, EADDRNOTAVAIL: .unavailable
             case EACCES, EPERM: .permission
-            case EADDRNOTAVAIL, ENAMETOOLONG, ENOENT, ENOTDIR, EAFNOSUPPORT, EISDIR, ENOTSOCK: .configuration
+            case ENAMETOOLONG, ENOENT, ENOTDIR, EAFNOSUPPORT, EISDIR, ENOTSOCK: .configuration
             default: .system
             }
         self.init(status, "\(error)")

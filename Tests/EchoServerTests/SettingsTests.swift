@@ -69,7 +69,7 @@ import Testing
         #expect(settings.drainTimeout == .milliseconds(500))
         #expect(settings.logLevel == .debug)
         #expect(settings.logFormat == .journal)
-        #expect(settings.admin == .tcp(host: "::1", port: 9090))
+        #expect(settings.admin == .host("::1", port: 9090))
     }
 
     @Test func `green threads have workers and processes`() throws {
@@ -159,9 +159,20 @@ import Testing
         }
 
         static let all =
-            each([""], of: "host", "a host name or an address")
+            each([""], of: "host", "a host name or an address: the host is missing")
+            + each(
+                ["127.0.0.1:80", "[::1]:80", "localhost:80"], of: "host",
+                "a host name or an address: the port goes to --port")
+            + each(
+                ["fe80::1", "[fe80::1]"], of: "host",
+                "a host name or an address: \(AddressError.Reason.missingInterface)")
+            + each(
+                ["999.1.1.1", "0177.0.0.1", "1.2.3", "0x7f.1"], of: "host",
+                "a host name or an address: \(AddressError.Reason.badIPv4)")
+            + each(
+                ["/run/x", "unix:/run/x", "@x"], of: "host", "a host name or an address: a path goes to --unix-socket")
             + each(["65536", "-1", "http", "80 ", "8.0", ""], of: "port", "a whole number from 0 to 65535")
-            + each(["", longPath], of: "unix-socket", "the path of a unix socket, 1 to 107 bytes")
+            + each(["", "@", "/", "unix:", longPath], of: "unix-socket", "the path of a unix socket, 1 to 107 bytes")
             + each(["lower", "UPPER", ""], of: "transform", "upper or echo")
             + each(["0", "-1", "16777217", "64k", ""], of: "buffer-size", "a whole number from 1 to 16777216 bytes")
             + each(["0", "-1", "2147483648", "many"], of: "backlog", "a whole number from 1 to 2147483647")
@@ -178,10 +189,13 @@ import Testing
                     of: name, "a number from 0.001 to 3153600000 seconds, or 0")
             }
             + each(["verbose", "INFO", ""], of: "log-level", "a level, trace to critical")
-            + each(
-                ["9090", ""], of: "admin",
-                "an address such as 127.0.0.1:9090 or [::1]:9090, or the path of a unix socket")
+            + each(["localhost", "[::1]"], of: "admin", "\(adminRule): the port is missing")
+            + each(["9090"], of: "admin", "\(adminRule): \(AddressError.Reason.badIPv4)")
+            + each(["", ":9090"], of: "admin", "\(adminRule): the host is missing")
+            + each(["[fe80::1]:9090"], of: "admin", "\(adminRule): \(AddressError.Reason.missingInterface)")
             + each(["xml", "JSON", ""], of: "log-format", "auto, text, json or journal")
+
+        private static let adminRule = "an address such as 127.0.0.1:9090 or [::1]:9090, or the path of a unix socket"
 
         /// In letters of two bytes, since bytes are what counts.
         private static let longPath = "/" + String(repeating: "ä", count: 53) + "b"
@@ -223,6 +237,16 @@ import Testing
     @Test func `a path of 107 bytes is a unix socket`() throws {
         let path = "/" + String(repeating: "ä", count: 53)
         #expect(try settings(["--unix-socket", path]).unixSocket == path)
+    }
+
+    @Test(arguments: ["::1", "[::1]"])
+    func `an IPv6 address alone may stand in brackets`(host: String) throws {
+        #expect(try settings(["--host", host]).host == "::1")
+    }
+
+    @Test func `the path of a unix socket may have a prefix that says so`() throws {
+        #expect(try settings(["--unix-socket", "unix:/run/x"]).unixSocket == "/run/x")
+        #expect(try settings(["--admin", "unix:x"]).admin == .unix(path: "x"))
     }
 
     @Test(arguments: ["trace", "debug", "info", "notice", "warning", "error", "critical"])

@@ -67,11 +67,24 @@ test_failing_to_start() {
     kill "$occupant"
     check '... and succeeds by itself when it is free' eventually answers
     fresh
+    serve_with HOST=192.0.2.7 2>/dev/null
+    check 'start fails with an address that the machine does not have, with status 69' property_is ExecMainStatus 69
+    fresh
+    drop_in echo-server.service '[Service]' RestartSec=100ms
+    serve_with HOST=later.example 2>/dev/null
+    check 'start fails with a name that no name server can be asked for, with status 69' property_is ExecMainStatus 69
+    check '... and is tried more often than five times in ten seconds' eventually restarted_often
+    echo 127.0.0.1 later.example >>/etc/hosts
+    check '... and succeeds by itself when there is an address' eventually answers
+    sed -i '$d' /etc/hosts
+    fresh
     drop_in echo-server.service '[Service]' 'Environment=ECHO_SERVER_PORT=many'
     check 'start fails with a bad setting' fails systemctl start echo-server
     check '... with status 78' property_is ExecMainStatus 78
     check '... and is not tried again' property_is ActiveState failed
 }
+
+restarted_often() { (($(property NRestarts) > 6)); }
 
 test_models() {
     local settings

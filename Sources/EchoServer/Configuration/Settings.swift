@@ -26,7 +26,7 @@ struct Settings: Sendable {
     var overflow = StreamServer.Overflow.defer
     var logLevel = Logger.Level.info
     var logFormat = LogFormat.auto
-    var admin: AdminAddress?
+    var admin: Endpoint?
     var live = Live()
 
     /// What a running server can take new values for.  Plain bits: they lie in memory that forked children share.
@@ -49,7 +49,10 @@ struct Settings: Sendable {
     init(_ sources: SettingSources) throws(StartFailure) {
         for setting in Settings.all {
             guard let (text, origin) = sources.pick(setting.name) else { continue }
-            guard setting.set(&self, text) else { throw origin.failure("'\(text)' is not \(setting.rule)") }
+            guard setting.set(&self, text) else {
+                let reason = setting.reason(text).map { ": \($0)" } ?? ""
+                throw origin.failure("'\(text)' is not \(setting.rule)\(reason)")
+            }
         }
         namesAddress = ["host", "port", "unix-socket"].contains { sources.pick($0) != nil }
         let others = model == .green ? ["pool-size"] : ["workers", "processes"]
@@ -60,6 +63,9 @@ struct Settings: Sendable {
         try checkOverflow(sources)
         try checkSums(sources)
     }
+
+    /// Where to listen, unless a service manager passes sockets in.
+    var endpoint: Endpoint { unixSocket.map { .unix(path: $0) } ?? .host(host, port: port) }
 
     /// The names of the limits without which one client could take all connections, and keep them, that were not set.
     var missingLimits: [String] {
@@ -103,13 +109,16 @@ struct Setting: Sendable {
     let rule: String
     /// False where the text is not such a value.
     let set: @Sendable (inout Settings, String) -> Bool
+    /// Of a text that is not: what is wrong with it, where there is more to say than the rule.
+    let reason: @Sendable (String) -> String?
     let show: @Sendable (Settings) -> String
 
     init<Value>(
         _ name: String, _ path: WritableKeyPath<Settings, Value> & Sendable, _ rule: String,
-        parse: @escaping @Sendable (String) -> Value?, show: @escaping @Sendable (Value) -> String = { "\($0)" }
+        parse: @escaping @Sendable (String) -> Value?, reason: @escaping @Sendable (String) -> String? = { _ in nil },
+        show: @escaping @Sendable (Value) -> String = { "\($0)" }
     ) {
-        (self.name, self.rule) = (name, rule)
+        (self.name, self.rule, self.reason) = (name, rule, reason)
         set = { settings, text in
             guard let value = parse(text) else { return false }
             settings[keyPath: path] = value
@@ -123,15 +132,14 @@ extension Settings {
     static let names = Set(all.map(\.name))
 
     static let all: [Setting] = [
-        Setting("host", \.host, "a host name or an address", parse: { $0.isEmpty ? nil : $0 }),
+        Setting(
+            "host", \.host, "a host name or an address", parse: { try? Endpoint.host(parsing: $0) },
+            reason: reason(Endpoint.host)),
         Setting(
             "port", \.port, Numbers.port.rule, parse: { Numbers.port.value(of: $0).map { UInt16($0) } }),
         Setting(
             "unix-socket", \.unixSocket, "the path of a unix socket, 1 to \(SocketAddress.longestUnixPath) bytes",
-            parse: {
-                (1...SocketAddress.longestUnixPath).contains($0.utf8.count) && $0 != "@" ? $0 : Optional<String?>.none
-            },
-            show: { $0 ?? "none" }),
+            parse: { (try? Endpoint.unixPath(parsing: $0)).map { .some($0) } ?? .none }, show: { $0 ?? "none" }),
         Setting("model", \.model, "green, thread or process", parse: { Model(rawValue: $0) }),
         Setting("transform", \.live.transform, "upper or echo", parse: { Transform(rawValue: $0) }),
         Setting(
@@ -151,10 +159,33 @@ extension Settings {
         Setting("log-format", \.logFormat, "auto, text, json or journal", parse: { LogFormat(rawValue: $0) }),
         Setting(
             "admin", \.admin, "an address such as 127.0.0.1:9090 or [::1]:9090, or the path of a unix socket",
-            parse: { AdminAddress($0).map { .some($0) } ?? .none }, show: { $0.map { "\($0)" } ?? "none" }),
+            parse: { (try? Endpoint(parsing: $0)).map { .some($0) } ?? .none },
+            reason: reason(endpoint),
+            show: { $0.map { "\($0)" } ?? "none" }),
     ]
 
     private typealias Numbers = NumericOptions.Server
+
+    @Sendable
+    private static func endpoint(_ text: String) throws(AddressError) -> Endpoint { try Endpoint(parsing: text) }
+
+    /// What `parse` has against a text.
+    private static func reason<Value>(
+        _ parse: @escaping @Sendable (String) throws(AddressError) -> Value
+    ) -> @Sendable (String) -> String? {
+        { text in
+            do throws(AddressError) {
+                _ = try parse(text)
+                return nil
+            } catch {
+                return switch error.reason {
+                case .unexpectedPort: "the port goes to --port"
+                case .path: "a path goes to --unix-socket"
+                default: "\(error.reason)"
+                }
+            }
+        }
+    }
 
     private static func required<Number>(
         _ path: WritableKeyPath<Settings, Number> & Sendable, _ option: NumericOption<Number>

@@ -39,9 +39,9 @@ public enum Resolver {
         return try addresses(of: host, port: port).get()
     }
 
-    /// The C library would look up what stands before a zero byte.
+    /// The C library would look up what stands before a zero byte, and would take `1.2.3` for 1.2.0.3 and `0177.0.0.1` for 127.0.0.1.
     private static func check(_ host: String) throws(ResolveError) {
-        if host.utf8.contains(0) { throw ResolveError(host: host, code: EAI_NONAME) }
+        if host.utf8.contains(0) || host.endsInNumber { throw ResolveError(host: host, code: EAI_NONAME) }
     }
 
     /// Blocks.

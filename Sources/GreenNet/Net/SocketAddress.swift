@@ -22,7 +22,8 @@ public enum SocketAddress: Hashable, Sendable {
         let scope: UInt32
     }
 
-    /// A numeric IPv4 or IPv6 address, such as `127.0.0.1` or `fe80::1%eth0`.  Nil for anything else: names are for `Resolver`.
+    /// A numeric IPv4 or IPv6 address, such as `127.0.0.1` or `fe80::1%eth0`.  Nil for anything else: names are for
+    /// `Resolver`, an address with its port for `init(parsing:)`.
     public init?(ip text: String, port: UInt16) {
         // The C library would take the rest for no part of it.
         guard !text.utf8.contains(0) else { return nil }
@@ -100,16 +101,22 @@ extension SocketAddress.IPv4: CustomStringConvertible {
 
 extension SocketAddress.IPv6: CustomStringConvertible {
     init?(_ text: String) {
-        let parts = text.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
+        let parts = SocketAddress.IPv6.split(text)
         var address = in6_addr()
-        guard inet_pton(AF_INET6, String(parts[0]), &address) == 1 else { return nil }
+        guard inet_pton(AF_INET6, parts.address, &address) == 1 else { return nil }
         var scope: UInt32 = 0
-        if parts.count == 2 {
-            let isNumber = parts[1].utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
-            scope = isNumber ? UInt32(parts[1]) ?? 0 : if_nametoindex(String(parts[1]))
+        if let interface = parts.interface {
+            let isNumber = interface.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+            scope = isNumber ? UInt32(interface) ?? 0 : if_nametoindex(interface)
             guard scope != 0 else { return nil }
         }
         self.init(address, scope: scope)
+    }
+
+    /// What stands before the first `%`, and what behind it.
+    static func split(_ text: String) -> (address: String, interface: String?) {
+        let parts = text.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        return (parts[0], parts.count == 2 ? parts[1] : nil)
     }
 
     init(_ address: in6_addr, scope: UInt32) {
@@ -124,6 +131,9 @@ extension SocketAddress.IPv6: CustomStringConvertible {
         let (first, last) = (UInt64(bigEndian: high), UInt64(bigEndian: low))
         return first == 0 && (last == 1 || last >> 24 == 0xffff7f)
     }
+
+    /// fe80::/10.
+    var isLinkLocal: Bool { UInt64(bigEndian: high) >> 54 == 0xfe80 >> 6 }
 
     var raw: in6_addr {
         var address = in6_addr()
