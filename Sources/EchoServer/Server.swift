@@ -156,8 +156,11 @@ struct Server {
     private func openAdmin() throws(StartFailure) -> AdminServer? {
         guard let wanted = settings.admin else { return nil }
         let address = try wanted.listenAddress()
+        let permissions = try settings.adminAccess.permissions("admin")
         do throws(NetError) {
-            let socket = try ListeningSocket(on: address, backlog: AdminServer.mostConnections)
+            let socket = try ListeningSocket(
+                on: address, backlog: AdminServer.mostConnections, freebind: settings.freebind, permissions: permissions
+            )
             log.administered(at: socket.address)
             return AdminServer(
                 socket,
@@ -171,22 +174,28 @@ struct Server {
     private func openSockets() throws(StartFailure) -> [[ListeningSocket]] {
         let hubs = settings.workers * (settings.processes ?? 1)
         if !inherited.isEmpty && settings.namesAddress { log.addressIgnored() }
-        let address = inherited.isEmpty ? try settings.endpoint.listenAddress() : nil
+        let isOwn = inherited.isEmpty
+        let address = isOwn ? try settings.endpoint.listenAddress() : nil
+        let permissions = isOwn ? try settings.unixSocketAccess.permissions("unix-socket") : UnixPermissions()
         do throws(NetError) {
-            return if let address { try openSockets(on: address, for: hubs) } else { try share(inherited, among: hubs) }
+            guard let address else { return try share(inherited, among: hubs) }
+            return try openSockets(on: address, permissions, for: hubs)
         } catch {
             throw StartFailure(error)
         }
     }
 
     /// Those of one port share it, and the kernel spreads the connections over them.
-    private func openSockets(on address: SocketAddress, for hubs: Int) throws(NetError) -> [[ListeningSocket]] {
-        let first = try ListeningSocket(on: address, backlog: settings.backlog)
+    private func openSockets(
+        on address: SocketAddress, _ permissions: UnixPermissions, for hubs: Int
+    ) throws(NetError) -> [[ListeningSocket]] {
+        let (backlog, freebind) = (settings.backlog, settings.freebind)
+        let first = try ListeningSocket(on: address, backlog: backlog, freebind: freebind, permissions: permissions)
         if hubs == 1 || settings.unixSocket != nil { return try share([first], among: hubs) }
         // Only the first attempt can tell that another program has the port.
         first.close()
         return try (0..<hubs).map { _ throws(NetError) in
-            [try ListeningSocket(on: first.address, backlog: settings.backlog, sharesPort: true)]
+            [try ListeningSocket(on: first.address, backlog: backlog, sharesPort: true, freebind: freebind)]
         }
     }
 

@@ -29,6 +29,29 @@ import Testing
         #expect(settings.drainTimeout == .seconds(10))
         #expect(settings.logLevel == .info)
         #expect(settings.logFormat == .auto)
+        #expect(settings.unixSocketAccess == SocketAccess())
+        #expect(settings.adminAccess == SocketAccess())
+        #expect(!settings.freebind)
+    }
+
+    @Test func `what the environment allows, an option can forbid`() throws {
+        let environment = ["ECHO_SERVER_FREEBIND": "yes"]
+        #expect(try settings(environment: environment).freebind)
+        #expect(try !settings(["--no-freebind"], environment: environment).freebind)
+    }
+
+    @Test(arguments: ["mode", "owner", "group"])
+    func `an abstract socket has no permissions, and to ask for some is refused`(what: String) {
+        for (prefix, option) in [("unix-socket", "--unix-socket"), ("admin", "--admin")] {
+            let failure = #expect(throws: StartFailure.self) {
+                try settings(["\(option)=@x", "--\(prefix)-\(what)=0"])
+            }
+            #expect(failure?.status == .usage)
+            #expect(
+                failure?.message
+                    == "--\(prefix)-\(what): '0' goes with a path: anybody may connect to the abstract socket @x")
+            #expect(throws: Never.self) { try settings(["\(option)=/x", "--\(prefix)-\(what)=0"]) }
+        }
     }
 
     private static let all = [
@@ -36,11 +59,12 @@ import Testing
         "pool-size": "3", "buffer-size": "1024", "backlog": "16", "max-connections": "100",
         "max-connections-per-ip": "5", "overflow": "reject", "idle-timeout": "60", "write-timeout": "1.5",
         "drain-timeout": "0.5", "log-level": "debug", "log-format": "journal",
-        "admin": "[::1]:9090",
+        "admin": "[::1]:9090", "unix-socket-mode": "0640", "unix-socket-owner": "root", "unix-socket-group": "7",
+        "admin-mode": "600", "admin-owner": "0", "admin-group": "adm", "freebind": "yes",
     ]
 
     @Test func `every setting can be an option`() throws {
-        expectAllSet(try settings(SettingsTests.all.map { "--\($0)=\($1)" }))
+        expectAllSet(try settings(SettingsTests.all.map { $0 == "freebind" ? "--freebind" : "--\($0)=\($1)" }))
     }
 
     @Test func `every setting can be in the environment`() throws {
@@ -70,6 +94,9 @@ import Testing
         #expect(settings.logLevel == .debug)
         #expect(settings.logFormat == .journal)
         #expect(settings.admin == .host("::1", port: 9090))
+        #expect(settings.unixSocketAccess == SocketAccess(mode: 0o640, owner: "root", group: "7"))
+        #expect(settings.adminAccess == SocketAccess(mode: 0o600, owner: "0", group: "adm"))
+        #expect(settings.freebind)
     }
 
     @Test func `green threads have workers and processes`() throws {
@@ -173,6 +200,15 @@ import Testing
                 ["/run/x", "unix:/run/x", "@x"], of: "host", "a host name or an address: a path goes to --unix-socket")
             + each(["65536", "-1", "http", "80 ", "8.0", ""], of: "port", "a whole number from 0 to 65535")
             + each(["", "@", "/", "unix:", longPath], of: "unix-socket", "the path of a unix socket, 1 to 107 bytes")
+            + ["unix-socket-mode", "admin-mode"].flatMap { name in
+                each(["1000", "8", "-1", "rw", ""], of: name, "an octal mode, 0 to 0777")
+            }
+            + ["unix-socket-owner", "admin-owner"].flatMap { name in
+                each(["4294967295", "a b", ""], of: name, "a user's name, or its number, 0 to 4294967294")
+            }
+            + ["unix-socket-group", "admin-group"].flatMap { name in
+                each(["4294967295", "a b", ""], of: name, "a group's name, or its number, 0 to 4294967294")
+            }
             + each(["lower", "UPPER", ""], of: "transform", "upper or echo")
             + each(["0", "-1", "16777217", "64k", ""], of: "buffer-size", "a whole number from 1 to 16777216 bytes")
             + each(["0", "-1", "2147483648", "many"], of: "backlog", "a whole number from 1 to 2147483647")
@@ -199,6 +235,14 @@ import Testing
 
         /// In letters of two bytes, since bytes are what counts.
         private static let longPath = "/" + String(repeating: "ä", count: 53) + "b"
+    }
+
+    @Test(arguments: ["", "true", "1", "Yes"])
+    func `what may be or not is yes or no`(value: String) {
+        let failure = #expect(throws: StartFailure.self) {
+            try settings(environment: ["ECHO_SERVER_FREEBIND": value])
+        }
+        #expect(failure?.message == "ECHO_SERVER_FREEBIND: '\(value)' is not yes or no")
     }
 
     @Test(arguments: BadValue.all)

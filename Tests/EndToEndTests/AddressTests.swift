@@ -99,7 +99,99 @@ extension EndToEnd {
             #expect(result.error.contains("EADDRNOTAVAIL"))
         }
 
+        @Test(arguments: ServerModel.all)
+        func `with freebind it listens on an address of another machine`(model: ServerModel) throws {
+            let arguments = ["--host", "192.0.2.1", "--admin", "192.0.2.1:0", "--freebind"]
+            try withServer(model, arguments) { server in
+                #expect("\(server.address)".hasPrefix("192.0.2.1:"))
+                try server.program.waitForLine(containing: "admin on http://192.0.2.1:")
+            }
+        }
+
+        @Test(.enabled(if: NetworkNamespace.obstacle == nil, "needs root and ip(8)"))
+        func `with freebind it is reached as soon as the machine has the address`() throws {
+            try onOSThread(.seconds(90)) {
+                try NetworkNamespace.enter()
+                try withServer(.green, ["--host", "192.0.2.1", "--freebind"]) { server in
+                    #expect(throws: NetError.self) {
+                        try Connection.connect(to: server.address, until: .after(.milliseconds(50)))
+                    }
+                    try NetworkNamespace.add(address: "192.0.2.1")
+                    try #expect(server.answer(to: "late") == "LATE")
+                }
+            }
+        }
+
         // MARK: Unix sockets
+
+        /// Whether somebody who is neither root nor the server's user can connect.
+        private func others(canConnectTo path: String) throws -> Bool {
+            var launch = try Program.built("echo-client", ["ping", "--timeout", "10", "--unix-socket", path])
+            launch.arguments = ["--reuid=65534", "--regid=65534", "--clear-groups", launch.path] + launch.arguments
+            launch.path = "/usr/bin/setpriv"
+            return try Program.run(launch).exit == .status(0)
+        }
+
+        private static let canChangeUser: Bool = {
+            var launch = Program.Launch("/bin/sh", ["-c", "setpriv --reuid=65534 --regid=65534 --clear-groups true"])
+            launch.redirections = "2>/dev/null"
+            return (try? Program.run(launch))?.exit == .status(0)
+        }()
+
+        @Test(.enabled(if: canChangeUser, "needs root and setpriv(1)"), arguments: ServerModel.all)
+        func `under a tight umask, others can connect to a path where its mode says so`(model: ServerModel) throws {
+            try withTemporaryDirectory { directory in
+                chmod(directory, 0o755)
+                let (path, admin) = ("\(directory)/echo", "\(directory)/admin")
+                let arguments = ["--unix-socket", path, "--admin", admin]
+                try withServer(model, arguments, adjust: { $0.setup = "umask 077" }) { _ in
+                    try #expect(!others(canConnectTo: path))
+                    #expect([mode(path), mode(admin)] == [0o700, 0o700])
+                }
+                let open = [
+                    "--unix-socket-mode", "0666", "--admin-mode", "640", "--admin-owner", "7", "--admin-group", "65534",
+                ]
+                try withServer(model, arguments + open, adjust: { $0.setup = "umask 077" }) { _ in
+                    try #expect(others(canConnectTo: path))
+                    #expect([mode(path), mode(admin)] == [0o666, 0o640])
+                    var status = stat()
+                    #expect(lstat(admin, &status) == 0 && status.st_uid == 7 && status.st_gid == 65534)
+                }
+            }
+        }
+
+        private func mode(_ path: String) -> mode_t {
+            var status = stat()
+            return lstat(path, &status) == 0 ? status.st_mode & 0o7777 : 0o10000
+        }
+
+        @Test(arguments: [("owner", "user"), ("group", "group")])
+        func `an owner or a group that does not exist ends it with status 78 and says which`(
+            what: String, kind: String
+        ) throws {
+            try withTemporaryPath { path in
+                let arguments = ["--unix-socket", path, "--unix-socket-\(what)", "no-such-one"]
+                let result = try Program.run(Server.launch(.green, arguments))
+                #expect(result.exit == .status(78))
+                #expect(result.error.contains("unix-socket-\(what): there is no \(kind) 'no-such-one'"))
+                #expect(access(path, F_OK) != 0)
+            }
+        }
+
+        @Test(.enabled(if: canChangeUser, "needs root and setpriv(1)"))
+        func `who may not give a path away is told so with status 77, and no path is left`() throws {
+            try withTemporaryDirectory { directory in
+                chmod(directory, 0o777)
+                let path = "\(directory)/echo"
+                var launch = try Server.launch(.green, ["--unix-socket", path, "--unix-socket-owner", "1"])
+                launch.arguments = ["--reuid=65534", "--regid=65534", "--clear-groups", launch.path] + launch.arguments
+                launch.path = "/usr/bin/setpriv"
+                let result = try Program.run(launch)
+                #expect(result.exit == .status(77))
+                #expect(result.error.contains(path) && result.error.contains("EPERM"))
+                #expect(entries(of: directory) == [])
+            }
+        }
 
         @Test(arguments: ServerModel.all)
         func `a unix socket is served, and its path removed at the end`(model: ServerModel) throws {

@@ -12,7 +12,8 @@ extension EndToEnd {
             for option in [
                 "host", "port", "unix-socket", "model", "transform", "workers", "processes", "pool-size", "buffer-size",
                 "backlog", "max-connections", "max-connections-per-ip", "overflow", "idle-timeout", "write-timeout",
-                "drain-timeout", "log-level", "log-format", "config", "admin",
+                "drain-timeout", "log-level", "log-format", "config", "admin", "unix-socket-mode", "unix-socket-owner",
+                "unix-socket-group", "admin-mode", "admin-owner", "admin-group",
             ] {
                 #expect(result.output.contains("--\(option) "))
             }

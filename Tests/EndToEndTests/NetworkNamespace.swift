@@ -32,6 +32,9 @@ enum NetworkNamespace {
         try write("1024 65535", to: "/proc/sys/net/ipv4/ip_local_port_range")
     }
 
+    /// Gives the machine an address of its own.
+    static func add(address: String) throws { try run("address", "add", "\(address)/32", "dev", "lo") }
+
     private static func run(_ arguments: String...) throws {
         let result = try Program.run(Program.Launch("/usr/bin/env", ["ip"] + arguments))
         if result.exit != .status(0) { throw Unexpected("ip \(arguments.joined(separator: " ")): \(result.error)") }

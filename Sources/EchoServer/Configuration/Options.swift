@@ -15,6 +15,22 @@ struct Options: ParsableArguments {
     var unixSocket: String?
 
     @Option(
+        help: ArgumentHelp(
+            "Who may connect to the unix socket's path: 0660, say (default: by the umask).", valueName: "octal"))
+    var unixSocketMode: String?
+
+    @Option(help: ArgumentHelp("Owner of the unix socket's path (default: the process's user).", valueName: "user"))
+    var unixSocketOwner: String?
+
+    @Option(help: ArgumentHelp("Group of the unix socket's path (default: the process's group).", valueName: "group"))
+    var unixSocketGroup: String?
+
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Listen, for --admin too, on an address that the machine does not have yet (default: --no-freebind).")
+    var freebind: Bool?
+
+    @Option(
         help: ArgumentHelp("What each connection gets: green, thread or process (default: green).", valueName: "model"))
     var model: String?
 
@@ -101,6 +117,17 @@ struct Options: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
+            "Who may connect to the path of --admin: 0660, say (default: by the umask).", valueName: "octal"))
+    var adminMode: String?
+
+    @Option(help: ArgumentHelp("Owner of the path of --admin (default: the process's user).", valueName: "user"))
+    var adminOwner: String?
+
+    @Option(help: ArgumentHelp("Group of the path of --admin (default: the process's group).", valueName: "group"))
+    var adminGroup: String?
+
+    @Option(
+        help: ArgumentHelp(
             "A file of settings, KEY = VALUE, keys as the options' names; read again on HUP. With a - in front, it may be missing.",
             valueName: "file"))
     var config: String?
@@ -114,11 +141,14 @@ struct Options: ParsableArguments {
     /// Those that were given, by their names.
     var given: [String: String] {
         let all: [String: String?] = [
-            "host": host, "port": port, "unix-socket": unixSocket, "model": model, "transform": transform,
+            "host": host, "port": port, "unix-socket": unixSocket, "unix-socket-mode": unixSocketMode,
+            "unix-socket-owner": unixSocketOwner, "unix-socket-group": unixSocketGroup,
+            "freebind": freebind.map { $0 ? "yes" : "no" }, "model": model, "transform": transform,
             "workers": workers, "processes": processes, "pool-size": poolSize, "buffer-size": bufferSize,
             "backlog": backlog, "max-connections": maxConnections, "max-connections-per-ip": maxConnectionsPerIp,
             "overflow": overflow, "idle-timeout": idleTimeout, "write-timeout": writeTimeout,
             "drain-timeout": drainTimeout, "log-level": logLevel, "log-format": logFormat, "admin": admin,
+            "admin-mode": adminMode, "admin-owner": adminOwner, "admin-group": adminGroup,
         ]
         return all.compactMapValues { $0 }
     }

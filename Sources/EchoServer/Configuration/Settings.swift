@@ -14,6 +14,9 @@ struct Settings: Sendable {
     var host = "127.0.0.1"
     var port: UInt16 = 8080
     var unixSocket: String?
+    var unixSocketAccess = SocketAccess()
+    /// The machine need not have the address yet.
+    var freebind = false
     /// Any of the above was given.
     private(set) var namesAddress = false
     var model = Model.green
@@ -27,6 +30,7 @@ struct Settings: Sendable {
     var logLevel = Logger.Level.info
     var logFormat = LogFormat.auto
     var admin: Endpoint?
+    var adminAccess = SocketAccess()
     var live = Live()
 
     /// What a running server can take new values for.  Plain bits: they lie in memory that forked children share.
@@ -62,6 +66,7 @@ struct Settings: Sendable {
         }
         try checkOverflow(sources)
         try checkSums(sources)
+        try checkAccess(sources)
     }
 
     /// Where to listen, unless a service manager passes sockets in.
@@ -89,6 +94,18 @@ struct Settings: Sendable {
             throw origin.failure(
                 "'\(text)' for each of \(poolSize ?? 1) in the pool makes \(memory) bytes, and \(NumericOptions.Server.mostPoolMemory) is the most"
             )
+        }
+    }
+
+    /// Who asks for less than everybody shall not get more.
+    private func checkAccess(_ sources: SettingSources) throws(StartFailure) {
+        var paths = [("unix-socket", unixSocket)]
+        if case .unix(let path)? = admin { paths.append(("admin", path)) }
+        for (prefix, path) in paths {
+            guard let path, path.hasPrefix("@") else { continue }
+            for (text, origin) in ["mode", "owner", "group"].compactMap({ sources.pick("\(prefix)-\($0)") }) {
+                throw origin.failure("'\(text)' goes with a path: anybody may connect to the abstract socket \(path)")
+            }
         }
     }
 
@@ -140,6 +157,11 @@ extension Settings {
         Setting(
             "unix-socket", \.unixSocket, "the path of a unix socket, 1 to \(SocketAddress.longestUnixPath) bytes",
             parse: { (try? Endpoint.unixPath(parsing: $0)).map { .some($0) } ?? .none }, show: { $0 ?? "none" }),
+        mode("unix-socket-mode", \.unixSocketAccess.mode),
+        account("unix-socket-owner", \.unixSocketAccess.owner, .user),
+        account("unix-socket-group", \.unixSocketAccess.group, .group),
+        Setting(
+            "freebind", \.freebind, "yes or no", parse: { ["yes": true, "no": false][$0] }, show: { $0 ? "yes" : "no" }),
         Setting("model", \.model, "green, thread or process", parse: { Model(rawValue: $0) }),
         Setting("transform", \.live.transform, "upper or echo", parse: { Transform(rawValue: $0) }),
         Setting(
@@ -162,6 +184,9 @@ extension Settings {
             parse: { (try? Endpoint(parsing: $0)).map { .some($0) } ?? .none },
             reason: reason(endpoint),
             show: { $0.map { "\($0)" } ?? "none" }),
+        mode("admin-mode", \.adminAccess.mode),
+        account("admin-owner", \.adminAccess.owner, .user),
+        account("admin-group", \.adminAccess.group, .group),
     ]
 
     private typealias Numbers = NumericOptions.Server
@@ -199,6 +224,20 @@ extension Settings {
         Setting(
             option.name, path, option.rule, parse: { text in option.value(of: text).map { .some($0) } ?? .none },
             show: { $0?.optionText ?? "none" })
+    }
+
+    private static func mode(_ name: String, _ path: WritableKeyPath<Settings, mode_t?> & Sendable) -> Setting {
+        Setting(
+            name, path, "an octal mode, 0 to 0777", parse: { SocketAccess.mode($0).map { .some($0) } ?? .none },
+            show: { $0.map(SocketAccess.show) ?? "by the umask" })
+    }
+
+    private static func account(
+        _ name: String, _ path: WritableKeyPath<Settings, String?> & Sendable, _ kind: Account
+    ) -> Setting {
+        Setting(
+            name, path, "a \(kind)'s name, or its number, 0 to \(Account.largestNumber)",
+            parse: { Account.isWellFormed($0) ? $0 : Optional<String?>.none }, show: { $0 ?? "none" })
     }
 
     /// 0 stands for none.

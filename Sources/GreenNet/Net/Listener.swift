@@ -11,11 +11,17 @@ package struct ListeningSocket: Sendable {
     package let isInherited: Bool
 
     /// Binds and listens.  The path of a unix socket at which nobody answers any more is taken over.
-    /// With `sharesPort`, several may listen on one port, and the kernel spreads the connections over them.
-    package init(on wanted: SocketAddress, backlog: Int, sharesPort: Bool = false) throws(NetError) {
-        descriptor = try ListeningSocket.bound(to: wanted, sharesPort: sharesPort)
+    /// With `sharesPort`, several may listen on one port, and the kernel spreads the connections over them.  With `freebind`, the
+    /// machine need not have the address yet.  There is no moment in which the path of a unix socket allows more than `permissions`.
+    package init(
+        on wanted: SocketAddress, backlog: Int, sharesPort: Bool = false, freebind: Bool = false,
+        permissions: UnixPermissions = UnixPermissions()
+    ) throws(NetError) {
+        descriptor = try ListeningSocket.bound(
+            to: wanted, sharesPort: sharesPort, freebind: freebind, permissions: permissions)
         file = wanted.filePath.flatMap { SystemCalls.FileIdentity(of: $0) }
         do throws(NetError) {
+            if let path = wanted.filePath { try permissions.grant(at: path, of: wanted) }
             address = try ListeningSocket.listen(descriptor, wanted, backlog: backlog)
         } catch {
             SystemCalls.close(descriptor)
@@ -94,10 +100,13 @@ public final class Listener {
     /// Longer queues are cut by the kernel at net.core.somaxconn.
     public static let defaultBacklog = 4096
 
-    /// Binds and listens.  The path of a unix socket at which nobody answers any more is taken over.  Throws EISDIR or ENOTSOCK where a
-    /// directory or another file has the path.
-    public convenience init(on wanted: SocketAddress, backlog: Int = Listener.defaultBacklog) throws(NetError) {
-        self.init(try ListeningSocket(on: wanted, backlog: backlog))
+    /// Binds and listens.  The path of a unix socket at which nobody answers any more is taken over.  With `freebind`, the machine need not
+    /// have the address yet: it is listened on from when the machine gets it.  Throws what the
+    /// kernel refused, and EISDIR or ENOTSOCK where a directory or another file has the path.
+    public convenience init(
+        on wanted: SocketAddress, backlog: Int = Listener.defaultBacklog, freebind: Bool = false
+    ) throws(NetError) {
+        self.init(try ListeningSocket(on: wanted, backlog: backlog, freebind: freebind))
     }
 
     /// Takes over `origin`, for use on this hub.
@@ -201,13 +210,17 @@ extension Listener: Sendable {}
 // MARK: - Opening
 
 extension ListeningSocket {
-    private static func bound(to address: SocketAddress, sharesPort: Bool) throws(NetError) -> Int32 {
+    private static func bound(
+        to address: SocketAddress, sharesPort: Bool, freebind: Bool, permissions: UnixPermissions
+    ) throws(NetError) -> Int32 {
         guard var storage = address.storage else { throw NetError(.bind, result: -Int(ENAMETOOLONG), address) }
         let result = SystemCalls.socket(family: address.family)
         guard result >= 0 else { throw NetError(.socket, result: result, address) }
         let descriptor = Int32(result)
         do throws(NetError) {
             try setOptions(descriptor, address, sharesPort)
+            if freebind { try allowForeign(descriptor, address) }
+            if address.filePath != nil { try permissions.withholdAll(from: descriptor, at: address) }
             try bind(descriptor, address, &storage)
         } catch {
             SystemCalls.close(descriptor)
@@ -239,6 +252,17 @@ extension ListeningSocket {
         try check(
             .setsockopt, SystemCalls.setOption(descriptor, level: Int32(IPPROTO_TCP), TCP_NODELAY, to: 1), address)
         try check(.setsockopt, SystemCalls.keepUrgentByteInStream(descriptor), address)
+    }
+
+    /// Lets it be bound to an address that the machine does not have.
+    private static func allowForeign(_ descriptor: Int32, _ address: SocketAddress) throws(NetError) {
+        let result: Int
+        switch address {
+        case .ipv4: result = SystemCalls.setOption(descriptor, level: Int32(IPPROTO_IP), IP_FREEBIND, to: 1)
+        case .ipv6: result = SystemCalls.setOption(descriptor, level: Int32(IPPROTO_IPV6), IPV6_FREEBIND, to: 1)
+        case .unix: return
+        }
+        try check(.setsockopt, result, address)
     }
 
     private static func bind(

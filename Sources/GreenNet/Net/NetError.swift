@@ -6,7 +6,8 @@ public struct NetError: Error, Hashable, Sendable {
     /// stack, `pthread_create`.
     public enum Call: String, Sendable {
         /// The system call of that name.
-        case accept, bind, connect, getsockname, listen, read, recv, send, setsockopt, shutdown, socket, unlink, write
+        case accept, bind, chmod, chown, connect, getsockname, listen, read, recv, send, setsockopt, shutdown, socket,
+            unlink, write
         /// A connection's own context, a process or a stack, could not be had from this system call.
         case fork, mmap
         /// A connection's own context, an OS thread, could not be had.

@@ -112,6 +112,27 @@ enum SystemCalls {
         nanosleep(&time, nil)
     }
 
+    // MARK: The path of a unix socket
+
+    /// For looking at what is there, not for reading; a symbolic link is not followed.
+    static func openPath(_ path: String) -> Int {
+        // O_PATH, which Swift's view of glibc leaves out.
+        let pathOnly: Int32 = 0o10000000
+        return retrying { Int(Glibc.open(path, pathOnly | O_NOFOLLOW | O_CLOEXEC)) }
+    }
+
+    static func setMode(_ descriptor: Int32, _ mode: mode_t) -> Int { retrying { Int(Glibc.fchmod(descriptor, mode)) } }
+
+    /// Of what `openPath` has opened, for which the kernel has no call with a descriptor alone.
+    static func setMode(ofPath descriptor: Int32, _ mode: mode_t) -> Int {
+        retrying { Int(Glibc.chmod("/proc/self/fd/\(descriptor)", mode)) }
+    }
+
+    /// Nil leaves one as it is.
+    static func setOwner(ofPath descriptor: Int32, _ owner: uid_t?, _ group: gid_t?) -> Int {
+        retrying { Int(Glibc.chown("/proc/self/fd/\(descriptor)", owner ?? .max, group ?? .max)) }
+    }
+
     // MARK: Setting up
 
     static func socket(family: Int32) -> Int {

@@ -55,6 +55,78 @@ struct ListenerTests {
         }
     }
 
+    @Test(arguments: ["192.0.2.1"] + (hasIPv6 ? ["2001:db8::1"] : []))
+    func `with freebind it listens on an address that the machine does not have`(host: String) throws {
+        try onHub {
+            let elsewhere = try #require(SocketAddress(ip: host, port: 0))
+            let listener = try Listener(on: elsewhere, freebind: true)
+            #expect(listener.address == elsewhere.with(port: try #require(listener.address.port)))
+            #expect(listener.address.port != 0)
+        }
+    }
+
+    // MARK: Who may connect to a path
+
+    private func status(_ path: String) throws -> stat {
+        var status = stat()
+        try #require(lstat(path, &status) == 0)
+        return status
+    }
+
+    @Test(arguments: [0, 0o600, 0o660, 0o777])
+    func `the path of a unix socket has the mode that was asked for`(mode: mode_t) throws {
+        try withTemporaryPath { path in
+            let socket = try ListeningSocket(
+                on: .unix(path: path), backlog: 1, permissions: UnixPermissions(mode: mode))
+            defer { socket.close() }
+            try #expect(status(path).st_mode == S_IFSOCK | mode)
+        }
+    }
+
+    @Test func `a path allows nothing until its mode is set`() throws {
+        try withTemporaryPath { path in
+            let address = SocketAddress.unix(path: path)
+            let permissions = UnixPermissions(mode: 0o777)
+            let descriptor = Int32(SystemCalls.socket(family: AF_UNIX))
+            defer { close(descriptor) }
+            try permissions.withholdAll(from: descriptor, at: address)
+            var storage = try #require(address.storage)
+            try #require(SystemCalls.bind(descriptor, to: &storage) == 0)
+            try #expect(status(path).st_mode == S_IFSOCK)
+            try permissions.grant(at: path, of: address)
+            try #expect(status(path).st_mode == S_IFSOCK | 0o777)
+        }
+    }
+
+    @Test(.enabled(if: geteuid() == 0, "only root can give files away"))
+    func `the path of a unix socket has the owner and the group that were asked for`() throws {
+        try withTemporaryPath { path in
+            let permissions = UnixPermissions(mode: 0o660, owner: 1234, group: 4321)
+            let socket = try ListeningSocket(on: .unix(path: path), backlog: 1, permissions: permissions)
+            defer { socket.close() }
+            let status = try status(path)
+            #expect(status.st_uid == 1234)
+            #expect(status.st_gid == 4321)
+            #expect(status.st_mode == S_IFSOCK | 0o660)
+        }
+    }
+
+    @Test func `what has been put in the socket's place is left alone`() throws {
+        try withTemporaryDirectory { directory in
+            let (file, link) = ("\(directory)/file", "\(directory)/link")
+            try write("dear", to: file)
+            try #require(symlink(file, link) == 0)
+            let before = try status(file).st_mode
+            for path in [file, link] {
+                let error = #expect(throws: NetError.self) {
+                    try UnixPermissions(mode: 0o777).grant(at: path, of: .unix(path: path))
+                }
+                #expect(error?.errno?.code == ENOTSOCK)
+            }
+            try #expect(status(file).st_mode == before)
+        }
+    }
+
     @Test func `an address of another machine is refused`() throws {
         try onHub {
             let elsewhere = try #require(SocketAddress(ip: "198.51.100.7", port: 0))
