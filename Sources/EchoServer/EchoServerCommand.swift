@@ -45,6 +45,12 @@ struct EchoServerCommand: ParsableCommand {
 
     @OptionGroup var options: Options
 
+    /// Where a manager passes the connection in, there is nothing to listen on.
+    private func check(_ settings: Settings) throws(StartFailure) {
+        if options.inetd { return }
+        for note in try StartCheck(settings: settings).run() { writeLine("echo-server: \(note)") }
+    }
+
     func run() throws {
         do {
             Server.ignoreRequests()
@@ -52,7 +58,7 @@ struct EchoServerCommand: ParsableCommand {
             let configuration = Configuration(options)
             if options.printConfig { return try writeOutput(configuration.listing()) }
             let settings = try LiveSettings(configuration.read(), configuration)
-            if options.checkConfig { return }
+            if options.checkConfig { return try check(settings.now) }
             if options.inetd { try Inetd(settings).run() } else { try Server(settings).run() }
         } catch let failure as StartFailure {
             writeLine("echo-server: \(failure.message)")

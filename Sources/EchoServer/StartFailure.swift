@@ -26,7 +26,7 @@ struct StartFailure: Error, CustomStringConvertible {
             // Each may be otherwise in a moment: an address can be given to the machine later.
             case EADDRINUSE, EADDRNOTAVAIL: .unavailable
             case EACCES, EPERM: .permission
-            case ENAMETOOLONG, ENOENT, ENOTDIR, EAFNOSUPPORT, EISDIR, ENOTSOCK: .configuration
+            case ENAMETOOLONG, ENOENT, ENOTDIR, EAFNOSUPPORT, EISDIR, ENOTSOCK, EROFS, ELOOP: .configuration
             default: .system
             }
         self.init(status, "\(error)")

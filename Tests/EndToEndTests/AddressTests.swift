@@ -99,6 +99,16 @@ extension EndToEnd {
             #expect(result.error.contains("EADDRNOTAVAIL"))
         }
 
+        /// No name server can be reached there, and that is said at once.
+        @Test(.enabled(if: NetworkNamespace.obstacle == nil, "needs root"), arguments: [[], ["--check-config"]])
+        func `before the network is up, a name ends it with status 69`(options: [String]) throws {
+            var launch = try Server.launch(.green, ["--host", "later.example"] + options)
+            (launch.path, launch.arguments) = ("/usr/bin/unshare", ["--net", launch.path] + launch.arguments)
+            let result = try Program.run(launch)
+            #expect(result.exit == .status(69))
+            #expect(result.error.hasPrefix("echo-server: cannot look up later.example: "))
+        }
+
         @Test(arguments: ServerModel.all)
         func `with freebind it listens on an address of another machine`(model: ServerModel) throws {
             let arguments = ["--host", "192.0.2.1", "--admin", "192.0.2.1:0", "--freebind"]

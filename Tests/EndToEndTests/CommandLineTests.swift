@@ -101,7 +101,7 @@ extension EndToEnd {
 
         @Test func `a good configuration is checked without a word`() throws {
             try withTemporaryPath("settings") { path in
-                try write("model = process\npool-size = 2\n", to: path)
+                try write("model = process\npool-size = 2\nport = 0\n", to: path)
                 let result = try Program.run(Program.built("echo-server", ["--config", path, "--check-config"]))
                 #expect(result.exit == .status(0))
                 #expect(result.output == "")

@@ -132,7 +132,7 @@ struct Options: ParsableArguments {
             valueName: "file"))
     var config: String?
 
-    @Flag(help: "Check all settings, and end.")
+    @Flag(help: "Check all settings, and whether the server could listen, and end.")
     var checkConfig = false
 
     @Flag(help: "Print every setting and where it comes from, and end.")

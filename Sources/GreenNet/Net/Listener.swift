@@ -210,7 +210,7 @@ extension Listener: Sendable {}
 // MARK: - Opening
 
 extension ListeningSocket {
-    private static func bound(
+    static func bound(
         to address: SocketAddress, sharesPort: Bool, freebind: Bool, permissions: UnixPermissions
     ) throws(NetError) -> Int32 {
         guard var storage = address.storage else { throw NetError(.bind, result: -Int(ENAMETOOLONG), address) }
@@ -280,7 +280,7 @@ extension ListeningSocket {
     }
 
     /// The kernel calls an address in use whatever has the path.  A file that is no socket "refuses" connections too, and is left alone.
-    private static func checkIsSocket(_ path: String, _ address: SocketAddress) throws(NetError) {
+    static func checkIsSocket(_ path: String, _ address: SocketAddress) throws(NetError) {
         switch SystemCalls.kind(ofFileAt: path) {
         case S_IFSOCK, 0: return
         case S_IFDIR: throw NetError(.bind, result: -Int(EISDIR), address)
@@ -288,9 +288,10 @@ extension ListeningSocket {
         }
     }
 
-    /// A path left behind by a server that is gone.
-    private static func isStale(_ storage: inout SocketAddress.Storage) -> Bool {
-        let probe = SystemCalls.socket(family: AF_UNIX)
+    /// A path left behind by a server that is gone.  Asked with a socket of another kind: one that is bound, listening already or not yet, says
+    /// EPROTOTYPE then, and has nobody to accept.
+    static func isStale(_ storage: inout SocketAddress.Storage) -> Bool {
+        let probe = SystemCalls.datagramSocket(family: AF_UNIX)
         guard probe >= 0 else { return false }
         defer { SystemCalls.close(Int32(probe)) }
         return SystemCalls.connect(Int32(probe), to: &storage) == -Int(ECONNREFUSED)
@@ -303,7 +304,7 @@ extension ListeningSocket {
 
 extension SocketAddress {
     /// The path of a unix socket that has one in the file system.
-    fileprivate var filePath: String? {
+    var filePath: String? {
         guard case .unix(let path) = self, !path.isEmpty, !path.hasPrefix("@") else { return nil }
         return path
     }

@@ -92,6 +92,8 @@ extension NetError: CustomStringConvertible {
         switch call {
         case .accept: "accept connections" + with("on")
         case .bind: "bind" + with("")
+        case .chmod: "change the mode" + with("of")
+        case .chown: "change owner and group" + with("of")
         case .connect: "connect" + with("to")
         case .getsockname: "tell the socket's address (getsockname)" + with("of")
         case .listen: "listen" + with("on")

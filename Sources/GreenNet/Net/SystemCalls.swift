@@ -121,6 +121,12 @@ enum SystemCalls {
         return retrying { Int(Glibc.open(path, pathOnly | O_NOFOLLOW | O_CLOEXEC)) }
     }
 
+    /// 0 where this process may make and remove files there, by its effective user.
+    static func mayMakeFiles(in directory: String) -> Int {
+        // With a dot behind: a file is no directory, even for root.
+        retrying { Int(Glibc.faccessat(AT_FDCWD, directory + "/.", W_OK | X_OK, AT_EACCESS)) }
+    }
+
     static func setMode(_ descriptor: Int32, _ mode: mode_t) -> Int { retrying { Int(Glibc.fchmod(descriptor, mode)) } }
 
     /// Of what `openPath` has opened, for which the kernel has no call with a descriptor alone.

@@ -127,6 +127,19 @@ struct ListenerTests {
         }
     }
 
+    /// A moment later it will: another one that is started then must not take its path.
+    @Test func `a path that somebody has bound and does not listen on yet is in use`() throws {
+        try withTemporaryPath { path in
+            let address = SocketAddress.unix(path: path)
+            let descriptor = Int32(SystemCalls.socket(family: AF_UNIX))
+            defer { close(descriptor) }
+            var storage = try #require(address.storage)
+            try #require(SystemCalls.bind(descriptor, to: &storage) == 0)
+            let error = #expect(throws: NetError.self) { try ListeningSocket(on: address, backlog: 1) }
+            #expect(error?.errno?.code == EADDRINUSE)
+        }
+    }
+
     @Test func `an address of another machine is refused`() throws {
         try onHub {
             let elsewhere = try #require(SocketAddress(ip: "198.51.100.7", port: 0))
@@ -174,8 +187,7 @@ struct ListenerTests {
                 let listener = try Listener(on: address)
                 let error = failure { () throws(NetError) in try Listener(on: address) }
                 #expect(error == NetError(.bind, result: -Int(EADDRINUSE), address))
-                // The question whether somebody lives there is in the queue, and over.
-                #expect(try listener.accept().receive() == nil)
+                // The question whether somebody lives there has left nobody in the queue.
                 #expect(try talk(through: listener) == pattern(10))
             }
         }

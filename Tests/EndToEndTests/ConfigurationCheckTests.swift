@@ -1,0 +1,129 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+extension EndToEnd {
+    /// `--check-config` says what a start would, and changes nothing.
+    @Suite(.serialized) struct ConfigurationCheckTests {
+        private typealias Result = (exit: Program.Exit, output: String, error: String)
+
+        private func check(_ arguments: [String], setup: String? = nil) throws -> Result {
+            try Program.run(Server.launch(.green, arguments + ["--check-config"]) { $0.setup = setup })
+        }
+
+        /// The same from a check and from a start.
+        private func expectRefusal(_ arguments: [String], _ status: Int32, _ text: String, setup: String? = nil) throws
+        {
+            let checked = try check(arguments, setup: setup)
+            #expect(checked.exit == .status(status), "\(arguments)")
+            #expect(checked.error.contains(text), "\(checked.error)")
+            #expect(checked.output == "" && checked.error.split(separator: "\n").count == 1)
+            let started = try Program.run(Server.launch(.green, arguments) { $0.setup = setup })
+            #expect(started.exit == checked.exit, "\(arguments)")
+            #expect(started.error == checked.error)
+        }
+
+        @Test(
+            arguments: [
+                (["--host", "999.1.1.1"], 64, "999.1.1.1"),
+                (["--host", "127.0.0.1:80"], 64, "the port goes to --port"),
+                (["--host", "fe80::1"], 64, "fe80::1%eth0"), (["--host", "fe80::1%no-such0"], 69, "no-such0"),
+                (["--host", "192.0.2.1"], 69, "EADDRNOTAVAIL"), (["--admin", "192.0.2.1:0"], 69, "EADDRNOTAVAIL"),
+                (["--admin-owner", "no-such-user", "--admin", "/tmp/x/y"], 78, "no-such-user"),
+                (["--unix-socket", "/no/such/directory/socket"], 78, "/no/such/directory/socket"),
+                (["--admin", "/no/such/directory/socket"], 78, "/no/such/directory/socket"),
+                (["--unix-socket", "/proc/version/socket"], 78, "ENOTDIR"), (["--unix-socket", "/tmp"], 78, "EISDIR"),
+                (["--admin", "/tmp"], 78, "EISDIR"), (["--unix-socket", "/proc/version"], 78, "ENOTSOCK"),
+            ] as [([String], Int32, String)])
+        func `what no start could listen on is found by a check`(
+            arguments: [String], status: Int32, text: String
+        ) throws {
+            try expectRefusal(arguments, status, text)
+        }
+
+        @Test func `limits that no start could keep are found by a check`() throws {
+            try expectRefusal(["--workers", "8"], 71, "descriptor limit is 20", setup: "ulimit -n 20")
+        }
+
+        @Test(arguments: [
+            ["--host", "127.0.0.1", "--admin", "127.0.0.1"], ["--host", "0.0.0.0", "--admin", "127.0.0.1"],
+            ["--host", "127.0.0.1", "--admin", "0.0.0.0"],
+        ])
+        func `one address for the service and its admin interface is found by a check`(arguments: [String]) throws {
+            // Free a moment ago.
+            let port = try onHub { try #require(Listener(on: SocketAddress(ip: "127.0.0.1", port: 0)!).address.port) }
+            var arguments = arguments
+            arguments[3] += ":\(port)"
+            let result = try check(arguments + ["--port", "\(port)"])
+            #expect(result.exit == .status(69))
+            #expect(result.error.contains("--admin"))
+            try #expect(Program.run(Server.launch(.green, arguments + ["--port", "\(port)"])).exit == .status(69))
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `a service that runs is not disturbed by a check, and its addresses are no mistake`(
+            model: ServerModel
+        ) throws {
+            try withTemporaryPath { path in
+                try withServer(model, ["--admin", path]) { server in
+                    try #expect(server.answer(to: "before") == "BEFORE")
+                    let client = try server.connect()
+                    defer { client.close() }
+                    try client.expect("STAY", to: "stay")
+                    let before = identity(path)
+                    for _ in 0..<5 {
+                        let result = try check(model.arguments + ["--port", "\(server.port)", "--admin", path])
+                        #expect(result.exit == .status(0))
+                        #expect(result.output == "")
+                        let notes = result.error.split(separator: "\n")
+                        #expect(notes.count == 2 && notes.allSatisfy { $0.contains("is in use") }, "\(notes)")
+                    }
+                    #expect(identity(path) == before)
+                    try client.expect("STILL", to: "still")
+                    // Nobody else has come.
+                    try #expect(server.counts()["accepted"] == 2)
+                }
+            }
+        }
+
+        @Test func `a unix socket that is served, or was left behind, is left as it is`() throws {
+            try withTemporaryPath { path in
+                let server = try Server.start(.green, ["--unix-socket", path])
+                defer { server.program.end() }
+                let before = identity(path)
+                let served = try check(["--unix-socket", path])
+                #expect(served.exit == .status(0) && served.error.contains("\(path) is in use"))
+                try #expect(onHub { try server.counts()["accepted"] } == 0)
+                server.program.end()
+                let left = try check(["--unix-socket", path])
+                #expect(left.exit == .status(0) && left.error == "")
+                #expect(identity(path) == before && before != nil)
+            }
+        }
+
+        @Test func `a path that nobody has is not made`() throws {
+            try withTemporaryDirectory { directory in
+                let result = try check(["--unix-socket", "\(directory)/a", "--admin", "\(directory)/b"])
+                #expect(result.exit == .status(0) && result.error == "")
+                #expect(entries(of: directory) == [])
+            }
+        }
+
+        @Test(arguments: [
+            ["--host", "192.0.2.1", "--admin", "192.0.2.1:0", "--freebind"], ["--unix-socket", "@greennet-check"],
+            ["--host", "localhost"],
+        ])
+        func `what a start could listen on passes without a word`(arguments: [String]) throws {
+            let result = try check(arguments)
+            #expect(result.exit == .status(0))
+            #expect(result.error == "" && result.output == "")
+        }
+
+        /// Device and number of the file; nil where there is none.
+        private func identity(_ path: String) -> [UInt64]? {
+            var status = stat()
+            return lstat(path, &status) == 0 ? [UInt64(status.st_dev), UInt64(status.st_ino)] : nil
+        }
+    }
+}
