@@ -35,7 +35,8 @@ enum NetworkNamespace {
     /// Gives the machine an address of its own.
     static func add(address: String) throws { try run("address", "add", "\(address)/32", "dev", "lo") }
 
-    private static func run(_ arguments: String...) throws {
+    /// ip(8), there.
+    static func run(_ arguments: String...) throws {
         let result = try Program.run(Program.Launch("/usr/bin/env", ["ip"] + arguments))
         if result.exit != .status(0) { throw Unexpected("ip \(arguments.joined(separator: " ")): \(result.error)") }
     }

@@ -45,6 +45,21 @@ extension EndToEnd {
             }
         }
 
+        /// `localhost` has two addresses; 127.0.0.1 refuses.
+        @Test func `it gets through by name though the kernel can watch none of its sockets`() throws {
+            try withServer(.green, ["--host", "::1"]) { server in
+                let faults = try Faults()
+                // The first is for the loop itself.
+                faults.fail(.epollControl, 2...Int(Int32.max), with: ENOSPC)
+                var launch = try PingTests.launch("localhost", "\(server.port)")
+                faults.preload(&launch)
+                let result = try Program.run(launch)
+                #expect(result.exit == .status(0), "\(result)")
+                #expect(result.output.hasPrefix("[::1]:\(try server.port) answered in "))
+                #expect(faults.made(.epollControl) > 2)
+            }
+        }
+
         @Test func `one that does not answer in time is not, and the time is kept`() throws {
             try withServer { server in
                 server.program.send(SIGSTOP)

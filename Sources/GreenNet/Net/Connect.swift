@@ -8,34 +8,64 @@ extension Connection {
     public static func connect(
         to address: SocketAddress, from source: SocketAddress? = nil, until deadline: Deadline = .never
     ) throws(NetError) -> Connection {
+        let (connection, isConnected) = try beginConnecting(to: address, from: source)
+        if isConnected { return connection }
+        if let error = connection.socket.waitUntilWritable(until: deadline) {
+            connection.close()
+            throw NetError(.connect, .wait(error), address)
+        }
+        let result = -Int(SystemCalls.pendingError(connection.socket.pointee.descriptor))
+        if result == 0 { return connection }
+        connection.close()
+        throw NetError(.connect, result: result, address)
+    }
+
+    /// Looks `host` up and connects to the first of its addresses that answers.
+    ///
+    /// As RFC 8305 has it, the addresses of IPv6 and IPv4 are tried by turns, beginning with the one that the system prefers.  Each attempt has
+    /// 250 milliseconds, or until it fails, before the next one begins beside it; the first connection is returned, and the other attempts are
+    /// closed.  A numeric address is not looked up.
+    ///
+    /// Throws `ResolveError` where the name has no address, and `NetError` where no address takes the connection: it is about the attempt that tells
+    /// most, and `NetError.attempts` has all of them.  `deadline` is that of the look-up and all attempts together; when it has passed, and when
+    /// killed, it throws `WaitError` during the look-up and `NetError` after that, and nothing stays open.  Callable from any green thread.
+    public static func connect(
+        toHost host: String, port: UInt16, until deadline: Deadline = .never
+    ) throws -> Connection {
+        if let address = SocketAddress(ip: host, port: port) { return try connect(to: address, until: deadline) }
+        return try connect(toHost: host, port: port, until: deadline, lookUp: Resolver.resolve)
+    }
+
+    /// With another resolver: for tests.
+    package static func connect(
+        toHost host: String, port: UInt16, until deadline: Deadline,
+        lookUp: (String, UInt16, Deadline) throws -> [SocketAddress]
+    ) throws -> Connection {
+        var race = ConnectionRace(to: "\(host):\(port)", try lookUp(host, port, deadline))
+        return try race.run(until: deadline)
+    }
+
+    /// Asks the kernel to connect, without waiting.  Throws where that has failed already; nothing stays open then.
+    static func beginConnecting(
+        to address: SocketAddress, from source: SocketAddress? = nil
+    ) throws(NetError) -> (connection: Connection, isConnected: Bool) {
         guard var storage = address.storage else { throw NetError(.connect, result: -Int(ENAMETOOLONG), address) }
         let result = SystemCalls.socket(family: address.family)
         guard result >= 0 else { throw NetError(.socket, result: result, address) }
         let connection = Connection(descriptor: Int32(result), peer: address)
         do throws(NetError) {
             if let source { try connection.bind(to: source) }
-            try connection.establish(&storage, until: deadline)
+            return (connection, try connection.begin(&storage))
         } catch {
             connection.close()
             throw error
         }
-        return connection
     }
 
-    /// Looks `host` up and tries its addresses in turn until one answers.  Throws `ResolveError`, or the last address's `NetError`.
-    public static func connect(
-        toHost host: String, port: UInt16, until deadline: Deadline = .never
-    ) throws -> Connection {
-        var failure: NetError?
-        for address in try Resolver.resolve(host, port: port, until: deadline) {
-            do throws(NetError) {
-                return try connect(to: address, until: deadline)
-            } catch {
-                if error.waitError != nil { throw error }
-                failure = error
-            }
-        }
-        throw failure!
+    /// How the kernel's attempt has ended: 0, or errno as a negative number; nil while it goes on.
+    var connectResult: Int? {
+        let descriptor = socket.pointee.descriptor
+        return SystemCalls.poll(descriptor, for: .writable) == 0 ? nil : -Int(SystemCalls.pendingError(descriptor))
     }
 
     private func bind(to source: SocketAddress) throws(NetError) {
@@ -49,18 +79,14 @@ extension Connection {
         if result < 0 { throw NetError(.bind, result: result, source) }
     }
 
-    private func establish(_ storage: inout SocketAddress.Storage, until deadline: Deadline) throws(NetError) {
+    /// Returns whether it is connected already; else it is under way.
+    private func begin(_ storage: inout SocketAddress.Storage) throws(NetError) -> Bool {
         _ = SystemCalls.keepUrgentByteInStream(socket.pointee.descriptor)
         if peer.family != AF_UNIX {
             _ = SystemCalls.setOption(socket.pointee.descriptor, level: Int32(IPPROTO_TCP), TCP_NODELAY, to: 1)
         }
         let result = SystemCalls.connect(socket.pointee.descriptor, to: &storage)
-        if result == 0 { return }
-        guard result == -Int(EINPROGRESS) else { throw NetError(.connect, result: result, peer) }
-        if let error = socket.waitUntilWritable(until: deadline) {
-            throw NetError(.connect, .wait(error), peer)
-        }
-        let number = SystemCalls.pendingError(socket.pointee.descriptor)
-        if number != 0 { throw NetError(.connect, result: -Int(number), peer) }
+        if result == 0 || result == -Int(EINPROGRESS) { return result == 0 }
+        throw NetError(.connect, result: result, peer)
     }
 }

@@ -28,6 +28,8 @@ public struct NetError: Error, Hashable, Sendable {
     public var ending: Ending { facts.ending }
     /// The other side, or for a listener its own address; nil where it is not known.
     public var peer: SocketAddress? { facts.peer }
+    /// Of a connect by name that has failed: how the attempt with each address has ended, in the order in which they ended; empty for anything else.
+    public var attempts: [NetError] { facts.attempts }
 
     /// One word, as `WaitError` is, and for the same reason.
     private let facts: Facts
@@ -36,19 +38,28 @@ public struct NetError: Error, Hashable, Sendable {
         let call: Call
         let ending: Ending
         let peer: SocketAddress?
+        /// The name and port that were asked for, where it is about a name's addresses.
+        let host: String?
+        let attempts: [NetError]
 
-        init(_ call: Call, _ ending: Ending, _ peer: SocketAddress?) {
+        init(
+            _ call: Call, _ ending: Ending, _ peer: SocketAddress?, host: String? = nil, attempts: [NetError] = []
+        ) {
             (self.call, self.ending, self.peer) = (call, ending, peer)
+            (self.host, self.attempts) = (host, attempts)
         }
 
         static func == (left: Facts, right: Facts) -> Bool {
             left.call == right.call && left.ending == right.ending && left.peer == right.peer
+                && left.host == right.host && left.attempts == right.attempts
         }
 
         func hash(into hasher: inout Hasher) {
             hasher.combine(call)
             hasher.combine(ending)
             hasher.combine(peer)
+            hasher.combine(host)
+            hasher.combine(attempts)
         }
     }
 
@@ -60,6 +71,19 @@ public struct NetError: Error, Hashable, Sendable {
     @inline(never)
     init(_ call: Call, result: Int, _ peer: SocketAddress?) {
         self.init(call, .system(Errno(Int32(-result))), peer)
+    }
+
+    /// A connect by name, of which `attempts` have ended in vain.  It ended as the one that tells most did, or by `ending`.
+    @inline(never)
+    init(_ host: String, _ attempts: [NetError], _ ending: Ending? = nil) {
+        // That there is no way to one of the addresses is usual, as where a machine has no IPv6.
+        let told = attempts.first { $0.ending == ending || ending == nil && !$0.hadNoWay } ?? attempts.first
+        facts = Facts(.connect, ending ?? told!.ending, told?.peer, host: host, attempts: attempts)
+    }
+
+    private var hadNoWay: Bool {
+        guard let code = errno?.code else { return false }
+        return [ENETUNREACH, EHOSTUNREACH, ENETDOWN, EADDRNOTAVAIL, EAFNOSUPPORT].contains(code)
     }
 
     /// The error number; nil where the kernel was not the one who refused.
@@ -84,8 +108,11 @@ extension NetError: WaitEnding {
 }
 
 extension NetError: CustomStringConvertible {
-    /// As in `cannot receive from 127.0.0.1:4242: connection reset by peer (ECONNRESET)`.
-    public var description: String { "cannot \(deed): \(reason)" }
+    /// As in `cannot receive from 127.0.0.1:4242: connection reset by peer (ECONNRESET)`.  Of a connect by name, each address with its reason follows
+    /// the name: `cannot connect to twin:80: [::2]:80: network is unreachable (ENETUNREACH); 127.0.0.2:80: connection refused (ECONNREFUSED)`.
+    public var description: String { "cannot \(deed): \(attempts.isEmpty ? reason : reasons)" }
+
+    private var reasons: String { attempts.map { "\($0.peer!): \($0.reason)" }.joined(separator: "; ") }
 
     /// What the call was to do.
     private var deed: String {
@@ -112,8 +139,8 @@ extension NetError: CustomStringConvertible {
     }
 
     private func with(_ preposition: String) -> String {
-        guard let peer else { return "" }
-        return preposition.isEmpty ? " \(peer)" : " \(preposition) \(peer)"
+        guard let whom = facts.host?.escaped ?? peer.map({ "\($0)" }) else { return "" }
+        return preposition.isEmpty ? " \(whom)" : " \(preposition) \(whom)"
     }
 
     private var reason: String {

@@ -201,6 +201,30 @@ extension Socket {
         return waitUnwatched(.writable, thread, until: deadline)
     }
 
+    /// Nil once a `send` may find room on one of `sockets`, or one of them has failed: whoever asks looks which.  It may also be none.  For one green
+    /// thread that waits for all of them; none may be closed meanwhile.
+    static func waitUntilOneIsWritable(_ sockets: [Socket], until deadline: Deadline) -> WaitError? {
+        let thread = Context.running!
+        for socket in sockets {
+            require(
+                socket.writing.pointee.writer == nil,
+                "two green threads send to descriptor \(socket.pointee.descriptor)")
+            socket.writing.watcher.start(on: thread.hub.pointee.loop)
+            socket.writing.pointee.writer = thread
+        }
+        let wake = thread.wait(for: .writable, sockets[0].address, until: deadline)
+        var areWatched = true
+        for socket in sockets {
+            socket.writing.pointee.writer = nil
+            socket.writing.watcher.stop(on: thread.hub.pointee.loop)
+            if socket.writing.pointee.isUnwatched { areWatched = false }
+            socket.writing.pointee.isUnwatched = false
+        }
+        if wake != .event || areWatched { return thread.error(after: wake) }
+        let error = thread.error(after: thread.wait(for: .sleep, until: Swift.min(.after(BackOff.shortest), deadline)))
+        return error == .deadlinePassed && !deadline.hasPassed ? nil : error
+    }
+
     /// Nobody will tell when it is ready.  So the kernel is asked every now and then: a connection gets on slowly until the kernel has memory
     /// again, and the processor is left to the others.
     @inline(never)

@@ -77,6 +77,9 @@ public final class OffloadPool: Sendable {
         return try result.result!.get()
     }
 
+    /// Whether all the OS threads that it may have run calls that were given up: a new call would wait until one of those returns.
+    var hangs: Bool { withState { $0.givenUp >= limit + givenUpLimit } }
+
     /// How many calls wait for their turn.
     var queued: Int { withState { $0.queue.count - $0.withdrawn } }
 

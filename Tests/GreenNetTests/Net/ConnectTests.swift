@@ -157,18 +157,35 @@ struct ConnectTests {
         }
     }
 
-    @Test func `connect by name throws the last address's error`() throws {
+    @Test func `connect by name throws what tells most, with the name and all addresses and their reasons`() throws {
         try onHub {
             let closed = try Listener(on: loopback)
             closed.close()
             let port = try #require(closed.address.port)
             let before = openDescriptors()
+            // TCP leads to no group.
             let error = #expect(throws: NetError.self) {
-                try Connection.connect(toHost: "127.0.0.2+127.0.0.3.gated", port: port)
+                try Connection.connect(toHost: "224.0.0.1+127.0.0.2+127.0.0.3.gated", port: port)
             }
             #expect(error?.errno == Errno(ECONNREFUSED))
-            #expect(error?.peer == SocketAddress(ip: "127.0.0.3", port: port))
+            #expect(error?.peer == SocketAddress(ip: "127.0.0.2", port: port))
+            #expect(error?.attempts.map(\.errno?.code) == [ENETUNREACH, ECONNREFUSED, ECONNREFUSED])
+            let attempts = try #require(error?.attempts).map { "\($0.peer!): \($0.errno!)" }
+            #expect(
+                error?.description
+                    == "cannot connect to 224.0.0.1+127.0.0.2+127.0.0.3.gated:\(port): \(attempts.joined(separator: "; "))"
+            )
             #expect(openDescriptors() == before)
+        }
+    }
+
+    @Test func `where no address has a way to it, connect by name throws the first one's error`() throws {
+        try onHub {
+            let error = #expect(throws: NetError.self) {
+                try Connection.connect(toHost: "224.0.0.1+224.0.0.2.gated", port: 1)
+            }
+            #expect(error?.errno == Errno(ENETUNREACH))
+            #expect(error?.peer == SocketAddress(ip: "224.0.0.1", port: 1))
         }
     }
 
@@ -182,16 +199,164 @@ struct ConnectTests {
 
     @Test func `the deadline of connect by name is that of all addresses together`() throws {
         try onHub {
-            let silent = try SilentListener()
-            let port = try #require(silent.listener.address.port)
-            let deadline = Deadline.now + .milliseconds(30)
-            let error = #expect(throws: NetError.self) {
-                try Connection.connect(toHost: "127.0.0.1+127.0.0.1+127.0.0.1.gated", port: port, until: deadline)
+            try withSilent(2) { silent, port in
+                let before = openDescriptors()
+                let deadline = Deadline.now + .milliseconds(300)
+                let error = #expect(throws: NetError.self) {
+                    try Connection.connect(toHost: "127.0.0.1+127.0.0.2+127.0.0.1.gated", port: port, until: deadline)
+                }
+                #expect(error?.waitError == .deadlinePassed)
+                #expect(error?.attempts.map(\.peer) == silent.map(\.listener.address))
+                #expect(Deadline.now - deadline < slack)
+                #expect(openDescriptors() == before)
             }
-            #expect(error?.waitError == .deadlinePassed)
-            #expect(Deadline.now - deadline < slack)
-            silent.close()
         }
+    }
+}
+
+// MARK: - Several addresses
+
+extension ConnectTests {
+    @Test func `a dead first address costs a quarter of a second, and nothing of it stays`() throws {
+        try onHub {
+            try withSilent(1) { silent, port in
+                let listener = try Listener(on: SocketAddress(ip: "127.0.0.9", port: port)!)
+                let before = openDescriptors()
+                let begin = Deadline.now
+                let client = try Connection.connect(
+                    toHost: "127.0.0.1+127.0.0.9.gated", port: port, until: begin + .seconds(20))
+                #expect(client.peer == listener.address)
+                #expect(Deadline.now - begin >= ConnectionRace.attemptDelay)
+                #expect(Deadline.now - begin < ConnectionRace.attemptDelay + slack)
+                #expect(openDescriptors() == before + 1)
+                let served = try listener.accept()
+                try client.sendAll(pattern(10))
+                #expect(try served.receive(exactly: 10) == pattern(10))
+            }
+        }
+    }
+
+    @Test func `an attempt begins a quarter of a second after the one before it, or when that has failed`() throws {
+        try onVirtualHub {
+            try withSilent(2) { silent, port in
+                let listener = try Listener(on: SocketAddress(ip: "127.0.0.9", port: port)!)
+                let addresses = ["127.0.0.1", "127.0.0.2", "127.0.0.8", "127.0.0.9", "127.0.0.7"]
+                let begin = Deadline.now
+                let client = try connect(addresses, port)
+                #expect(client.peer == listener.address)
+                // The two silent ones; 127.0.0.8 refuses.
+                let time = Deadline.now - begin
+                #expect(time >= .milliseconds(500) && time < .milliseconds(501))
+            }
+        }
+    }
+
+    /// The kernel sends its first packet again after a second.
+    @Test func `an earlier attempt goes on beside the later ones, and wins where it is answered first`() throws {
+        try onHub {
+            try withSilent(2) { silent, port in
+                let before = openDescriptors()
+                let client = spawn { try connect(["127.0.0.1", "127.0.0.2"], port) }
+                try waitUntil { openDescriptors() == before + 2 }
+                try silent[0].makeRoom()
+                let connection = try client.value(until: .after(.seconds(20)))
+                #expect(connection.peer == silent[0].listener.address)
+                // The listener's and the other attempt's have gone.
+                #expect(openDescriptors() == before + 1)
+            }
+        }
+    }
+
+    @Test func `killed with several attempts under way, it leaves nothing open`() throws {
+        try onHub {
+            try withSilent(3) { silent, port in
+                let before = openDescriptors()
+                var error: (any Error)?
+                let client = spawn {
+                    do { _ = try connect(["127.0.0.1", "127.0.0.2", "127.0.0.3"], port) } catch let caught {
+                        error = caught
+                    }
+                }
+                try waitUntil { openDescriptors() == before + 3 }
+                #expect(Hub.current.description.contains("to be writable"))
+                client.kill()
+                try client.join()
+                #expect((error as? NetError)?.waitError == .cancelled)
+                #expect((error as? NetError)?.attempts.count == 3)
+                #expect(openDescriptors() == before)
+            }
+        }
+    }
+
+    @Test func `a time limit around connect by name comes out as TimedOut`() throws {
+        try onHub {
+            try withSilent(2) { silent, port in
+                let before = openDescriptors()
+                #expect(throws: TimedOut.self) {
+                    try withTimeout(.milliseconds(300)) { try connect(["127.0.0.1", "127.0.0.2"], port) }
+                }
+                #expect(openDescriptors() == before)
+            }
+        }
+    }
+
+    @Test func `a thousand addresses that lead nowhere keep nobody else from running`() throws {
+        try onHub {
+            let addresses = (0..<1000).map { "224.0.\($0 / 250).\($0 % 250 + 1)" }
+            var turns = 0
+            let other = spawn {
+                while true {
+                    turns += 1
+                    try Greenlet.yield()
+                }
+            }
+            #expect(throws: NetError.self) { try connect(addresses, 1) }
+            #expect(turns >= 1000)
+            try killAll([other])
+        }
+    }
+
+    @Test func `without a descriptor for a further attempt, those under way go on`() throws {
+        try onHub {
+            try withSilent(1) { silent, port in
+                let before = openDescriptors()
+                let error = try withRoom(forDescriptors: 1) {
+                    #expect(throws: NetError.self) {
+                        try connect(["127.0.0.1", "127.0.0.2"], port, until: .after(.milliseconds(300)))
+                    }
+                }
+                #expect(error?.waitError == .deadlinePassed)
+                #expect(error?.attempts.map(\.call) == [.socket, .connect])
+                #expect(openDescriptors() == before)
+            }
+        }
+    }
+
+    @Test func `the addresses of both families come by turns, each once, beginning with the first one's`() {
+        func order(_ addresses: String...) -> [String] {
+            let order = ConnectionRace.order(addresses.map { SocketAddress(ip: $0, port: 1)! })
+            return order.map { "\($0)".split(separator: ":").count > 2 ? "six" : "\($0.with(port: 0))" }
+        }
+        #expect(order("10.0.0.1") == ["10.0.0.1:0"])
+        #expect(order("::2", "::3", "::4", "10.0.0.1") == ["six", "10.0.0.1:0", "six", "six"])
+        #expect(order("10.0.0.1", "10.0.0.2", "::2", "::3") == ["10.0.0.1:0", "six", "10.0.0.2:0", "six"])
+        #expect(order("10.0.0.1", "10.0.0.1", "::2", "10.0.0.1") == ["10.0.0.1:0", "six"])
+    }
+
+    private func connect(_ addresses: [String], _ port: UInt16, until deadline: Deadline = .never) throws -> Connection
+    {
+        try Connection.connect(toHost: "several", port: port, until: deadline) { _, port, _ in
+            addresses.map { SocketAddress(ip: $0, port: port)! }
+        }
+    }
+
+    /// At 127.0.0.1, 127.0.0.2 and so on, all with one port.
+    private func withSilent(_ count: UInt8, _ body: ([SilentListener], UInt16) throws -> Void) throws {
+        let first = try SilentListener()
+        let port = first.listener.address.port!
+        let others = try (1..<count).map { try SilentListener(on: SocketAddress(ip: "127.0.0.\($0 + 1)", port: port)!) }
+        defer { for silent in [first] + others { silent.close() } }
+        try body([first] + others, port)
     }
 }
 
@@ -200,10 +365,13 @@ private final class SilentListener {
     let listener: Listener
     private var queued: [Peer] = []
 
-    init() throws {
-        listener = try Listener(on: loopback, backlog: 0)
+    init(on address: SocketAddress = loopback) throws {
+        listener = try Listener(on: address, backlog: 0)
         queued = [try Peer(connectedTo: listener.address)]
     }
+
+    /// For one more.
+    func makeRoom() throws { _ = try listener.accept() }
 
     func close() {
         listener.close()

@@ -36,6 +36,22 @@ struct ResolverTests {
         }
     }
 
+    @Test(arguments: ["localhost", "LocalHost.", "a.localhost", "a.b.LOCALHOST."])
+    func `localhost, and what ends in it, is this machine, and is not looked up`(host: String) throws {
+        try onHub {
+            let before = LibraryCall.lookUp.count
+            let both = ["127.0.0.1", "::1"].map { SocketAddress(ip: $0, port: 7)! }
+            try #expect(Resolver.resolve(host, port: 7) == both)
+            try #expect(Resolver.resolveHere(host, port: 7) == both)
+            #expect(LibraryCall.lookUp.count == before)
+        }
+    }
+
+    @Test(arguments: ["localhost.example", "notlocalhost", "localhost..", ".", "", "localhost.localdomain"])
+    func `a name that merely resembles localhost is none of this machine's`(host: String) {
+        #expect(!Resolver.isLoopbackName(host))
+    }
+
     @Test func `a name may have several addresses, which keep their order`() throws {
         try onHub {
             let addresses = try Resolver.resolve("127.0.0.3+127.0.0.1+127.0.0.2.gated", port: 7)
@@ -105,7 +121,7 @@ struct ResolverTests {
                 let answers = (1...50).map { number in
                     spawn { try Resolver.resolve("127.0.0.\(number).gated", port: 1) }
                 }
-                try waitUntil { gate.queue == Resolver.threadLimit }
+                try waitUntil { gate.queue == Resolver.placeLimit }
                 for _ in 0..<10 { try Greenlet.sleep(for: .milliseconds(2)) }
                 #expect(gate.longestQueue == 4)
                 gate.open()
@@ -187,6 +203,61 @@ struct ResolverTests {
                     try withTimeout(.milliseconds(10)) { try Resolver.resolve("127.0.0.1.gated", port: 1) }
                 }
             }
+        }
+    }
+
+    @Test func `look-ups that were given up hold no place: the next one has its turn at once`() throws {
+        try onHub {
+            try LookupGate.closed { gate in
+                // By a deadline, by a time limit, and by a kill.
+                let late = (1...4).map { number in
+                    spawn { try Resolver.resolve("127.0.0.\(number).gated", port: 1, until: .after(.milliseconds(20))) }
+                }
+                for one in late { #expect(throws: WaitError.deadlinePassed) { try one.value() } }
+                #expect(gate.queue == 4)
+                let killed = (5...8).map { number in spawn { try Resolver.resolve("127.0.0.\(number).gated", port: 1) }
+                }
+                try waitUntil { gate.queue == 8 }
+                for one in killed { one.kill() }
+                let next = spawn { try Resolver.resolve("127.0.0.9.gated", port: 9) }
+                try waitUntil { gate.queue == 9 }
+                #expect(try Resolver.resolve("localhost", port: 1).contains(loopback.with(port: 1)))
+                gate.open()
+                #expect(try next.value() == [SocketAddress(ip: "127.0.0.9", port: 9)!])
+                try waitUntil { gate.queue == 0 }
+            }
+        }
+    }
+
+    @Test func `where all OS threads hang in look-ups that were given up, the next one says so at once`() throws {
+        try onHub {
+            try LookupGate.closed { gate in
+                for count in stride(from: 4, through: Resolver.threadLimit, by: 4) {
+                    let asked = (1...4).map { number in
+                        spawn { try Resolver.resolve("127.0.1.\(number).gated", port: 1) }
+                    }
+                    try waitUntil { gate.queue == count }
+                    try killAll(asked)
+                }
+                let error = #expect(throws: ResolveError.self) { try Resolver.resolve("127.0.0.1.gated", port: 1) }
+                #expect(error?.code == EAI_AGAIN)
+                #expect(
+                    error?.description
+                        == "cannot look up 127.0.0.1.gated: Temporary failure in name resolution: 32 look-ups that were given up still hang"
+                )
+                // Those need no OS thread.
+                #expect(try Resolver.resolve("::1", port: 1).count == 1)
+                gate.open()
+                try waitUntil { (try? Resolver.resolve("127.0.0.2.gated", port: 1)) != nil }
+            }
+        }
+    }
+
+    @Test func `a look-up on a hub with a virtual clock takes no time`() throws {
+        try onVirtualHub {
+            let begin = Deadline.now
+            try #expect(Resolver.resolve("127.0.0.2.gated", port: 1, until: .after(.milliseconds(1))).count == 1)
+            #expect(Deadline.now == begin)
         }
     }
 

@@ -1,0 +1,92 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+extension EndToEnd {
+    /// Names with dead addresses, on a machine without a network: with a network and a hosts file of their own.
+    @Suite(
+        .serialized,
+        .enabled(if: NetworkNamespace.obstacle == nil, "needs root and ip(8): \(NetworkNamespace.obstacle ?? "")"))
+    struct NameTests {
+        /// Where packets go to that nobody answers.
+        private static let dead = "2001:db8:2::1"
+
+        /// In a network whose only addresses are `addresses` and the loopback's, and in which `dead` is on a device whose other end takes it for somebody else's.
+        private func inNetwork(_ addresses: [String], _ body: @escaping @Sendable () throws -> Void) throws {
+            try onOSThread {
+                try NetworkNamespace.enter()
+                try NetworkNamespace.run("link", "add", "near", "type", "veth", "peer", "name", "far")
+                for device in ["near", "far"] { try NetworkNamespace.run("link", "set", device, "up") }
+                try NetworkNamespace.run("route", "add", "\(NameTests.dead)/128", "dev", "near")
+                // Or the kernel would ask for it, and find out.
+                try NetworkNamespace.run(
+                    "neighbour", "add", NameTests.dead, "lladdr", "02:00:00:00:00:01", "dev", "near")
+                for address in addresses { try NetworkNamespace.run("address", "add", address, "dev", "lo") }
+                try body()
+            }
+        }
+
+        /// Runs `echo-client` with `hosts` as /etc/hosts, in a mount namespace of its own.
+        private func client(
+            hosts: String, _ arguments: [String]
+        ) throws -> (exit: Program.Exit, output: String, error: String) {
+            try withTemporaryPath("hosts") { path in
+                try write(hosts, to: path)
+                let program = try Program.built("echo-client", arguments)
+                let mount = "mount --bind \(path) /etc/hosts && exec \"$0\" \"$@\""
+                let words = ["unshare", "--mount", "/bin/sh", "-c", mount, program.path] + program.arguments
+                return try Program.run(Program.Launch("/usr/bin/env", words))
+            }
+        }
+
+        @Test func `a name with a dead first address and a living second is reached in a moment`() throws {
+            try inNetwork(["2001:db8:1::1/128", "10.9.0.1/32"]) {
+                try withServer(.green, ["--host", "10.9.0.1"]) { server in
+                    let (port, start) = (try server.port, Deadline.now)
+                    let hosts = "\(NameTests.dead) twin\n10.9.0.1 twin\n"
+                    let result = try client(hosts: hosts, ["ping", "twin", "\(port)", "--timeout", "15"])
+                    #expect(result.exit == .status(0), "\(result)")
+                    #expect(result.output.hasPrefix("10.9.0.1:\(port) answered in "))
+                    #expect(Deadline.now - start < .seconds(10))
+                    // The attempt was made, and was the first.
+                    #expect(Deadline.now - start >= .milliseconds(250))
+                }
+            }
+        }
+
+        @Test func `where no address of a name answers, the error names each, and why`() throws {
+            try inNetwork(["2001:db8:1::1/128", "10.9.0.1/32"]) {
+                let hosts = "\(NameTests.dead) twin\n10.9.0.1 twin\n"
+                let result = try client(hosts: hosts, ["ping", "twin", "7", "--timeout", "1"])
+                #expect(result.exit == .status(1))
+                #expect(result.error.contains("twin:7: no connection within 1 second"), "\(result)")
+                let refused = try client(hosts: "::1 twin\n10.9.0.1 twin\n", ["ping", "twin", "7"])
+                #expect(refused.exit == .status(1))
+                for address in [
+                    "cannot connect to twin:7: ", "[::1]:7: connection refused (ECONNREFUSED)",
+                    "10.9.0.1:7: connection refused (ECONNREFUSED)",
+                ] {
+                    #expect(refused.error.contains(address), "\(refused)")
+                }
+            }
+        }
+
+        /// The system's own rule for what a machine has (`AI_ADDRCONFIG`) takes no notice of the loopback.
+        @Test(arguments: [[], ["2001:db8:1::1/128"], ["10.9.0.1/32"]])
+        func `localhost is reached without a network, and with one of either family`(addresses: [String]) throws {
+            try inNetwork(addresses) {
+                for (host, line) in [
+                    ("127.0.0.1", "127.0.0.1 localhost\n"), ("::1", "::1 localhost\n"), ("127.0.0.1", ""),
+                ] {
+                    try withServer(.green, ["--host", host]) { server in
+                        let port = "\(try server.port)"
+                        let result = try client(hosts: line, ["ping", "localhost", port])
+                        #expect(result.exit == .status(0), "\(host), \(line): \(result)")
+                    }
+                }
+                try withServer(.green, ["--host", "localhost"]) { server in #expect(server.address.isLocal) }
+            }
+        }
+    }
+}
