@@ -1,7 +1,7 @@
 // A chat server: what one guest writes, all others read.
 //
 // Shows two green threads for each client, one that reads and one that writes, with a queue between guests, so that one who reads slowly holds nobody up;
-// and a server that ends when it is told to.
+// a loop over lines that are there already, which gives the others a turn all the same, and a server that ends when it is told to.
 //
 //     swift run ChatServer 7000          # and in two other terminals: nc 127.0.0.1 7000
 
@@ -63,6 +63,8 @@ final class Lines {
     func next() throws -> String? {
         while true {
             if let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
+                // One packet may have brought hundreds of lines.  Those who read the line before it have their turn before the next one comes.
+                try Greenlet.yield()
                 defer { rest.removeSubrange(...end) }
                 return String(decoding: rest[..<end], as: UTF8.self)
             }

@@ -106,6 +106,22 @@ import Testing
     }
 }
 
+extension ExamplesTests {
+    @Test func `four hundred lines in one packet reach a guest who reads at once, all of them`() throws {
+        try whileServing("ChatServer", ["0"]) { port in
+            try onHub {
+                let ann = try Guest("Ann", port)
+                let ben = try Guest("Ben", port)
+                try ann.expect("Ben is here")
+                let lines = (1...400).map { "line \($0)" }
+                let all = lines.map { "\($0)\n" }.joined()
+                try ann.connection.sendAll(Array(all.utf8))
+                for line in lines { try ben.expect("Ann: \(line)") }
+            }
+        }
+    }
+}
+
 private func client(of port: UInt16) throws -> Connection {
     try Connection.connect(to: SocketAddress(ip: "127.0.0.1", port: port)!, until: .after(.seconds(10)))
 }

@@ -35,6 +35,10 @@ public final class Connection {
     ///
     /// The bytes lie in a buffer that all connections of the hub share, so that one that waits holds none.  They may be changed there, and
     /// are gone at the next call that waits or gives way; `sendAll` of them looks after itself.
+    ///
+    /// After 16 calls in a row that did not have to wait, it gives way to the other green threads.  A loop over what *one* call has returned, line by line
+    /// say, does not: see <doc:Fairness>.
+    ///
     /// Throws when `deadline` has passed, when the green thread was killed or its time limit is over, and where the kernel says so.
     public func receive(until deadline: Deadline = .never) throws(NetError) -> UnsafeMutableRawBufferPointer? {
         let buffer = sharedBuffer

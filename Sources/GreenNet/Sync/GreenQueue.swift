@@ -3,6 +3,9 @@
 /// `GreenQueue()` gives the oldest first, `.lifo()` the youngest, `.priority()` the least.  With a limit, whoever puts into a full queue waits.
 /// Both sides are served first come, first served.  An item goes from hand to hand: it belongs to the one that waits for it from the
 /// moment it was put, so that a kill or a deadline that comes after that loses nothing.  Belongs to its OS thread.
+///
+/// A call that does not have to wait gives no way to the others: a loop that only calls `tryPut` fills the queue before anybody takes, and a loop
+/// over a full queue empties it before anybody else runs.  Where that is too long, call `Greenlet.yield()` in the loop; see <doc:Fairness>.
 public class GreenQueue<Item>: Waitable {
     private final let store: Store<Item>
     // Raw memory: green threads stand in these while they wait.  `Places` says when.
