@@ -10,6 +10,17 @@ public final class Connection {
     public let peer: SocketAddress
     let socket: Socket
 
+    /// Whether its server is being drained, and waits for this connection to end: true from the moment when `StreamServer.drain` was called.  False for a
+    /// connection of no server.
+    @exclusivity(unchecked)
+    public private(set) var isDraining = false
+    /// Inside `withIdle`.
+    @exclusivity(unchecked)
+    private var isIdle = false
+    /// `finishReceiving` was called.
+    @exclusivity(unchecked)
+    private var isFinished = false
+
     /// Takes over an open, non-blocking descriptor, for use on this hub.
     init(descriptor: Int32, peer: SocketAddress) {
         self.peer = peer
@@ -183,9 +194,45 @@ public final class Connection {
 
     /// From now on, `receive` returns what has come already and then the end of the stream, without waiting for more.
     public func finishReceiving() {
+        isFinished = true
+        stopWaiting()
+    }
+
+    private func stopWaiting() {
         guard !socket.pointee.isClosed else { return }
         socket.pointee.endsWhenEmpty = true
         socket.wakeReader()
+    }
+
+    // MARK: Draining
+
+    /// Runs `body`, in which the connection counts as idle: its client is owed nothing.  For the wait for a client's next request.
+    ///
+    /// While its server is being drained, `receive` inside `body` waits for nothing more: it returns what has come already, and else the end of the
+    /// stream.  After `body`, receiving is as before, so that a request of which only a part had come can be received to its end:
+    ///
+    ///     while true {
+    ///         var request = try connection.withIdle { try connection.receive(upTo: 4096) }
+    ///         if request.isEmpty { return }  // the client has gone, or the server is being drained
+    ///         while !isComplete(request) { request += try connection.receive(upTo: 4096) }
+    ///         try connection.sendAll(answer(to: request, keepsAlive: !connection.isDraining))
+    ///     }
+    ///
+    /// Throws what `body` throws.
+    public func withIdle<Value, Failure: Error>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
+        isIdle = true
+        if isDraining { stopWaiting() }
+        defer {
+            isIdle = false
+            if !isFinished { socket.pointee.endsWhenEmpty = false }
+        }
+        return try body()
+    }
+
+    /// Its server is being drained.  Never waits.
+    func beginDraining() {
+        isDraining = true
+        if isIdle { stopWaiting() }
     }
 }
 

@@ -12,10 +12,17 @@ package protocol ConnectionModel: AnyObject {
     /// Gives `socket` its context, and tells the server with `connectionStarted`.  Throws where the system has none left; the socket is
     /// closed then.
     func start(_ socket: consuming Accepted, for server: StreamServer) throws
+    /// Tells every connection that the server is being drained: one that is idle may end now.
+    func beginDraining()
     /// Lets every connection answer what it has received, and end.
     func finishReceiving()
     /// Ends every connection, as soon as it notices.
     func cancel()
+}
+
+extension ConnectionModel {
+    /// A blocking socket has no idle waits that could be ended alone.
+    package func beginDraining() {}
 }
 
 /// How a connection ended, for the counters.
@@ -69,6 +76,7 @@ package final class GreenModel: ConnectionModel {
     package func start(_ socket: consuming Accepted, for server: StreamServer) throws {
         let peer = socket.peer
         let connection = Connection(descriptor: socket.releaseDescriptor(), peer: peer)
+        if server.isDraining { connection.beginDraining() }
         do {
             try Hub.currentThread.hub.start(ServedConnection(connection, for: server))
         } catch {
@@ -76,6 +84,10 @@ package final class GreenModel: ConnectionModel {
             throw error
         }
         server.connectionStarted()
+    }
+
+    package func beginDraining() {
+        for served in servedConnections { served.connection.beginDraining() }
     }
 
     package func finishReceiving() {
@@ -110,7 +122,7 @@ private final class ServedConnection: AnyGreenlet {
     private func serve() -> ConnectionEnd {
         do {
             try model.handler(connection)
-            if connection.socket.pointee.endsWhenEmpty { linger() }
+            if connection.isDraining || connection.socket.pointee.endsWhenEmpty { linger() }
             return .done
         } catch {
             if isKilled { return .cancelled }

@@ -32,6 +32,9 @@ public final class StreamServer {
         package func close() { SystemCalls.close(descriptor) }
     }
 
+    /// Whether `drain` was called.
+    public private(set) var isDraining = false
+
     /// Connections that are being served.
     public private(set) var openConnections = 0
 
@@ -214,10 +217,26 @@ public final class StreamServer {
 
     // MARK: Stopping
 
-    /// Stops accepting and waits until every client is done, or until `deadline`; then lets each connection answer what it has received
-    /// and end.  One that can't within a second more, because its client does not read, is cancelled.
+    /// Stops accepting and waits until every connection has ended, at most until `deadline`; then lets each answer what it has received, and end.
+    ///
+    /// What happens, in this order:
+    ///
+    /// 1. The server accepts what the kernel has queued and closes its listeners.  From now on `Connection.isDraining` is true for each connection, also for
+    ///    those that had to wait for a place.
+    /// 2. A connection inside `Connection.withIdle`, now or later, is told the end of the stream unless something has come, so that its handler returns.
+    ///    Any other one goes on as before: a handler that serves request after request looks at `isDraining` and ends after the current one.
+    /// 3. As soon as the last connection has ended, `drain` returns.
+    /// 4. At `deadline`, each connection that is left is told the end of the stream once it has received what had come by then.  One that still has
+    ///    not ended a second later, since its client does not read, is cancelled.
+    ///
+    /// When a handler returns while this is under way, its client is told the end of the stream, and what it still sends is dropped for half a second at most,
+    /// so that a reset does not take away the last answer.
+    ///
+    /// Throws when killed or when an enclosing time limit is over; the connections go on then, and stay drained.
     public func drain(until deadline: Deadline) throws(WaitError) {
+        isDraining = true
         stopAccepting()
+        model.beginDraining()
         if try waitUntilEmpty(until: deadline) { return }
         dropWaiting()
         model.finishReceiving()

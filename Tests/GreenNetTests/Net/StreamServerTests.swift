@@ -591,6 +591,109 @@ struct StreamServerStopTests {
         }
     }
 
+    // MARK: Draining handlers that keep connections
+
+    @Test func `drain ends idle connections at once, and returns when the busy one has been answered`() throws {
+        try onHub {
+            var isAnswering = false
+            let server = try Server { connection in
+                try serveRequests(on: connection) { request in
+                    isAnswering = true
+                    if request == "slow" { try waitUntil { connection.isDraining } }
+                    return "\(request) done"
+                }
+            }
+            let (idle, answered, busy) = (try server.connect(), try server.connect(), try server.connect())
+            answered.write(Array("one\n".utf8))
+            #expect(try answered.read(exactly: 9) == Array("one done\n".utf8))
+            isAnswering = false
+            busy.write(Array("slow\n".utf8))
+            try waitUntil { isAnswering }
+            let begin = Deadline.now
+            let drain = spawn { try server.drain(until: .after(.seconds(30))) }
+            #expect(try idle.ending() == .end)
+            #expect(try answered.ending() == .end)
+            for client in [idle, answered] { client.close() }
+            #expect(try busy.readToEnd() == Array("slow done\n".utf8))
+            busy.close()
+            try drain.value(until: .after(.seconds(20)))
+            #expect(Deadline.now - begin < .seconds(20))
+            #expect(server.failures == [])
+            #expect(server.ends == [.done, .done, .done])
+        }
+    }
+
+    @Test func `a request that has begun to come when its server is drained is received to its end and answered`()
+        throws
+    {
+        try onHub {
+            let server = try Server { connection in try serveRequests(on: connection) { "\($0) done" } }
+            let (early, late) = (try server.connect(), try server.connect())
+            early.write(Array("on".utf8))
+            try Greenlet.sleep(for: .milliseconds(20))
+            // It has come, and nobody was told yet.
+            late.write(Array("tw".utf8))
+            let drain = spawn { try server.drain(until: .after(.seconds(30))) }
+            for _ in 0..<10 { try Greenlet.sleep(for: .milliseconds(1)) }
+            #expect(server.openConnections == 2)
+            early.write(Array("e\n".utf8))
+            late.write(Array("o\n".utf8))
+            #expect(try early.readToEnd() == Array("one done\n".utf8))
+            #expect(try late.readToEnd() == Array("two done\n".utf8))
+            for client in [early, late] { client.close() }
+            try drain.value(until: .after(.seconds(20)))
+        }
+    }
+
+    @Test func `one that was queued when the server was drained is draining from its beginning`() throws {
+        try onHub {
+            var states: [Bool] = []
+            let server = try Server(limit: 1) { connection in
+                states.append(connection.isDraining)
+                try serveRequests(on: connection) { "\($0) done" }
+            }
+            let first = try server.connect()
+            let waiting = try Peer(connectedTo: server.address)
+            waiting.write(Array("one\n".utf8))
+            #expect(!server.server.isDraining)
+            let drain = spawn { try server.drain(until: .after(.seconds(30))) }
+            #expect(try first.ending() == .end)
+            first.close()
+            #expect(try waiting.readToEnd() == Array("one done\n".utf8))
+            waiting.close()
+            try drain.value(until: .after(.seconds(20)))
+            #expect(states == [false, true])
+            #expect(server.server.isDraining)
+        }
+    }
+
+    @Test func `a connection that is not idle is left alone until the deadline`() throws {
+        try onHub {
+            let server = try Server(echo)
+            let client = try server.connect()
+            let deadline = Deadline.after(.milliseconds(100))
+            let drain = spawn { try server.drain(until: deadline) }
+            try Greenlet.sleep(for: .milliseconds(20))
+            client.write(pattern(10))
+            #expect(try client.read(exactly: 10) == pattern(10))
+            #expect(try client.ending() == .end)
+            #expect(deadline.hasPassed)
+            client.close()
+            try drain.value(until: .after(slack))
+        }
+    }
+
+    @Test func `after finishReceiving, the stream stays at its end after an idle wait too`() throws {
+        try onHub {
+            let (connection, peer) = try connectedPair()
+            #expect(!connection.isDraining)
+            connection.finishReceiving()
+            #expect(try connection.withIdle { try connection.receive(upTo: 10) } == [])
+            #expect(try connection.receive(upTo: 10, until: .after(.seconds(10))) == [])
+            peer.close()
+        }
+    }
+
     // MARK: stop
 
     @Test func `stop cancels every connection and returns when all have unwound`() throws {
@@ -625,6 +728,21 @@ struct StreamServerStopTests {
 }
 
 private struct Refused: Error {}
+
+/// A line, an answer, and so on, until the client has gone or the server is drained: as HTTP keeps connections.
+private func serveRequests(on connection: Connection, _ answer: (String) throws -> String) throws {
+    while true {
+        var request = try connection.withIdle { try connection.receive(upTo: 100) }
+        if request.isEmpty { return }
+        while request.last != UInt8(ascii: "\n") {
+            let more = try connection.receive(upTo: 100)
+            if more.isEmpty { return }
+            request += more
+        }
+        let line = String(decoding: request.dropLast(), as: UTF8.self)
+        try connection.sendAll(Array("\(answer(line))\n".utf8))
+    }
+}
 
 private func echo(_ connection: Connection) throws {
     while let bytes = try connection.receive() { try connection.sendAll(bytes) }
