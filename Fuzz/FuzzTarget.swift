@@ -1,6 +1,7 @@
 import Glibc
 import GreenNet
 import Logging
+import ProgramKit
 
 /// What reads bytes from outside.  Each says what must be true of whatever it makes of them; libFuzzer looks for bytes of which it isn't.
 ///
@@ -56,8 +57,8 @@ enum FuzzTarget: String {
 
     /// What any combination that was accepted keeps to.
     private static func check(_ settings: Settings) {
-        precondition((1...Settings.largestBuffer).contains(settings.bufferSize))
-        precondition((1...Settings.mostWorkers).contains(settings.workers))
+        precondition(NumericOptions.Server.bufferSize.range.contains(settings.bufferSize))
+        precondition(NumericOptions.Server.workers.range.contains(settings.workers))
         precondition(settings.drainTimeout >= .zero && settings.idleTimeout != .zero && settings.writeTimeout != .zero)
         precondition(settings.model == .green || settings.processes == nil)
         for setting in Settings.all { _ = setting.show(settings) }

@@ -27,6 +27,8 @@ struct StartFailure: Error, CustomStringConvertible {
             case EADDRINUSE, EADDRNOTAVAIL: .unavailable
             case EACCES, EPERM: .permission
             case ENAMETOOLONG, ENOENT, ENOTDIR, EAFNOSUPPORT, EISDIR, ENOTSOCK, EROFS, ELOOP: .configuration
+            // An address that no socket can have, or an account that is none in this user namespace.
+            case EINVAL where [.bind, .chown].contains(error.call): .configuration
             default: .system
             }
         self.init(status, "\(error)")

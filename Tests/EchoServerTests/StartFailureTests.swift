@@ -11,7 +11,8 @@ import Testing
 
     private static let statuses: [(code: Int32, status: Int32)] = [
         (EADDRINUSE, 69), (EACCES, 77), (EPERM, 77), (EADDRNOTAVAIL, 69), (ENAMETOOLONG, 78), (ENOENT, 78),
-        (ENOTDIR, 78), (EAFNOSUPPORT, 78), (EISDIR, 78), (ENOTSOCK, 78), (EROFS, 78), (ELOOP, 78), (EMFILE, 71),
+        (ENOTDIR, 78), (EAFNOSUPPORT, 78), (EISDIR, 78), (ENOTSOCK, 78), (EROFS, 78), (ELOOP, 78), (EINVAL, 78),
+        (EMFILE, 71),
         (ENOMEM, 71), (ENOBUFS, 71),
         (EIO, 71),
     ]
