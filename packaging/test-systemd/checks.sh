@@ -41,7 +41,13 @@ test_settings() {
     fresh
     serve_with UNIX_SOCKET=/run/echo-server/echo.sock
     check 'it serves on a unix socket below /run/echo-server' answers -U /run/echo-server/echo.sock
+    check '... every user' [ "$(printf 'hello\n' | as_nobody nc -N -w 5 -U /run/echo-server/echo.sock)" = HELLO ]
+    fresh
+    serve_with ADMIN=/run/echo-server/admin.sock
+    check '... and shows how it stands to none of them' fails as_nobody nc -N -w 5 -U /run/echo-server/admin.sock </dev/null
 }
+
+as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 
 # As echo-server(8) says.
 test_port_below_1024() {
