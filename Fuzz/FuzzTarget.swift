@@ -28,9 +28,22 @@ enum FuzzTarget: String {
     }
 
     private static func readRequest(_ bytes: [UInt8]) {
-        guard let request = try? HTTPRequest(head: bytes) else { return }
-        precondition(request.path.hasPrefix("/"))
+        let whole = head(of: [bytes])
+        precondition(whole == head(of: bytes.map { [$0] }), "another head where it comes byte by byte")
+        guard let request = try? HTTPRequest(head: whole ?? bytes) else { return }
+        precondition(request.path.hasPrefix("/") || request.path == "*" && request.method == .options)
         precondition(request.path.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7f }, "a control character in the path")
+    }
+
+    /// Nil where it is too long, or there is more to come.
+    private static func head(of pieces: [[UInt8]]) -> [UInt8]? {
+        var head = HTTPHead()
+        do {
+            for piece in pieces { if let bytes = try head.add(piece) { return bytes } }
+        } catch {
+            precondition(pieces.joined().count >= HTTPHead.longest, "too long too soon")
+        }
+        return nil
     }
 
     private static func readConfiguration(_ bytes: [UInt8]) {

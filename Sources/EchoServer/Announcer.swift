@@ -77,8 +77,9 @@ final class Announcer {
 
     /// The green threads of this process, hub by hub.
     func greenThreads() -> String {
+        let deadline = Deadline.after(.seconds(2))
         let others = hubs.enumerated().map { index, hub in
-            "hub \(index + 1)\n\(hub.greenThreads(until: .after(.seconds(2))) ?? "  does not answer")\n"
+            "hub \(index + 1)\n\(hub.greenThreads(until: deadline) ?? "  does not answer")\n"
         }
         let elsewhere = settings.processes == nil ? "" : "those of the other processes go to the log on USR1\n"
         return "hub 0\n\(Hub.current)\n" + others.joined() + elsewhere

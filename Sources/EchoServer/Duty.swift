@@ -14,6 +14,8 @@ enum Duty: String, CaseIterable {
     case listThreads = "list green threads"
     // By `HubGauges`.
     case measure = "measure"
+    // By `AdminSeat`, once for each.
+    case admin = "admin"
     // By the process model.
     case reap = "reap"
     // By `Notifier`, and by `Watchdog` on further hubs.
@@ -23,9 +25,9 @@ enum Duty: String, CaseIterable {
     case feedWatchdog = "watchdog"
     case answerWatchdog = "answer the watchdog"
 
-    /// How many stacks a hub needs for itself that accepts on so many listeners.  Not all at once, and clients may have some of them
-    /// meanwhile: what begins later, after many have come, may yet have to do without.
-    static func stacks(listeners: Int) -> Int { allCases.count + listeners }
+    /// How many stacks a hub needs for itself that accepts on `listeners` listeners and serves the admin interface from `adminSeats` seats.
+    /// Not all at once, and clients may have some of them meanwhile: what begins later, after many have come, may yet have to do without.
+    static func stacks(listeners: Int, adminSeats: Int = 0) -> Int { allCases.count - 1 + listeners + adminSeats }
 }
 
 /// As GreenNet's, with a name for which there is a stack in store.

@@ -36,8 +36,11 @@ struct Server {
     /// Returns when a signal has ended the service and the clients are done.
     func run() throws {
         do throws(HubFailure) {
-            let listeners = max(1, inherited.count) + (settings.admin == nil ? 0 : 1)
-            try Hub.prepare(stacks: Duty.stacks(listeners: listeners))
+            let hasAdmin = settings.admin != nil
+            try Hub.prepare(
+                stacks: Duty.stacks(
+                    listeners: max(1, inherited.count) + (hasAdmin ? 1 : 0), adminSeats: hasAdmin ? AdminSeats.count : 0
+                ))
         } catch {
             throw StartFailure(.system, error.description)
         }
@@ -159,11 +162,11 @@ struct Server {
         let permissions = try settings.adminAccess.permissions("admin")
         do throws(NetError) {
             let socket = try ListeningSocket(
-                on: address, backlog: AdminServer.mostConnections, freebind: settings.freebind, permissions: permissions
+                on: address, backlog: AdminServer.backlog, freebind: settings.freebind, permissions: permissions
             )
             log.administered(at: socket.address)
             return AdminServer(
-                socket,
+                [socket],
                 AdminPages(announcer: announcer, shared: shared, metrics: Metrics(settings, shared, announcer, log)))
         } catch {
             throw StartFailure(error)
@@ -256,8 +259,10 @@ struct SharedState {
     /// Rather now than when a hub or a listener can't be made.
     private static func check(_ limit: Int, _ settings: Settings) throws(StartFailure) {
         let (standard, each, connection) = (3, 2, 1)
-        let listeners = settings.workers * (settings.processes ?? 1) + (settings.admin == nil ? 0 : 1)
-        let needed = standard + listeners + settings.workers * each + connection
+        // A listener, and the descriptor that is kept for a connection.
+        let admin = settings.admin == nil ? 0 : 2
+        let listeners = settings.workers * (settings.processes ?? 1)
+        let needed = standard + listeners + admin + settings.workers * each + connection
         if limit < needed {
             throw StartFailure(
                 .system, "the descriptor limit is \(limit), and \(needed) is the least for these workers")

@@ -3,6 +3,8 @@ import GreenNet
 import TestSupport
 import Testing
 
+@testable import class EchoServer.AdminSeats
+
 extension EndToEnd {
     /// What the admin interface tells, and what it puts up with.
     @Suite(.serialized) struct AdminTests {
@@ -47,7 +49,7 @@ extension EndToEnd {
                 let areTold = try eventuallyOnHub {
                     let metrics = try admin.metrics()
                     let threads = (0..<2).compactMap { metrics["echo_server_green_threads{hub=\"\($0)\"}"] }
-                    return threads.count == 2 && threads.reduce(0, +) >= 20
+                    return threads.count == 2 && threads.reduce(0, +) >= 20 + Double(AdminSeats.count)
                 }
                 #expect(areTold)
                 let lag = try #require(try admin.metrics()["echo_server_hub_lag_peak_seconds{hub=\"1\"}"])
@@ -127,7 +129,10 @@ extension EndToEnd {
         // MARK: Bad clients
 
         @Test(arguments: [
-            ("GARBAGE\r\n\r\n", 400), ("\u{16}\u{3}\u{1}\r\n\r\n", 400), ("GET / HTTP/1.1\r\n\r\n", 400),
+            ("GARBAGE\r\n\r\n", 400), ("GET /readyz HTTP/1.1\r\nHost : x\r\n\r\n", 400),
+            ("GET /readyz HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n", 400),
+            ("GET http://x/readyz HTTP/1.1\r\n\r\n", 400), (String(repeating: "\r\n", count: 4096), 431),
+            ("\u{16}\u{3}\u{1}\r\n\r\n", 400), ("GET / HTTP/1.1\r\n\r\n", 400),
             ("GET /nothing HTTP/1.0\r\n\r\n", 404), ("GET /../etc/passwd HTTP/1.0\r\n\r\n", 404),
             ("POST / HTTP/1.0\r\nContent-Length: 3\r\n\r\nabc", 405), ("GET / HTTP/2.0\r\n\r\n", 505),
             ("GET /" + String(repeating: "x", count: 10_000) + " HTTP/1.0\r\n\r\n", 431),
@@ -155,34 +160,121 @@ extension EndToEnd {
             }
         }
 
-        @Test func `silent clients are let go, and hold up nobody but those who come after them`() throws {
+        @Test func `silent clients are sent away with 408 when their time is over`() throws {
             try withAdminServer { server, admin in
-                // One place stays free.
                 let silent = try (0..<15).map { _ in try Connection.connect(to: admin.address) }
                 defer { for client in silent { client.close() } }
                 try #expect(admin.get("/healthz").status == 200)
                 try #expect(server.answer(to: "hello") == "HELLO")
-                for client in silent {
-                    let answer = String(decoding: try client.receiveToEnd(), as: UTF8.self)
-                    #expect(answer.hasPrefix("HTTP/1.1 408 "))
+                for client in silent { try #expect(client.answer.hasPrefix("HTTP/1.1 408 ")) }
+            }
+        }
+
+        @Test(arguments: ServerModel.testable(.green, .thread, .process))
+        func `a probe is answered at once, however many silent and slow clients there are`(model: ServerModel) throws {
+            try withAdminServer(model) { server, admin in
+                var crowd: [Connection] = []
+                defer { for client in crowd { client.close() } }
+                for round in 0..<5 {
+                    for number in 0..<64 {
+                        let client = try Connection.connect(to: admin.address)
+                        crowd.append(client)
+                        // They send a byte now and then, some of them an almost complete request.
+                        if number % 4 == 1 { try client.sendAll(Array("G".utf8)) }
+                        if number % 4 == 2 { try client.sendAll(Array("GET / HTTP/1.0\r\n".utf8)) }
+                    }
+                    let start = Deadline.now
+                    for path in ["/healthz", "/readyz", "/metrics"] { try #expect(admin.get(path).status == 200) }
+                    #expect(Deadline.now - start < slack, "round \(round)")
+                }
+                try #expect(server.answer(to: "hello") == "HELLO")
+            }
+        }
+
+        @Test func `of more clients than there are seats, those who came first give way`() throws {
+            try withAdminServer { _, admin in
+                let crowd = try (0..<50).map { _ in try Connection.connect(to: admin.address) }
+                defer { for client in crowd { client.close() } }
+                for client in crowd.dropLast(AdminSeats.count) { try #expect(client.answer.hasPrefix("HTTP/1.1 408 ")) }
+                // The others may still ask.
+                for client in crowd.suffix(AdminSeats.count) {
+                    try client.sendAll(Array("GET /readyz HTTP/1.0\r\n\r\n".utf8))
+                    try #expect(client.answer.hasSuffix("\r\n\r\nready\n"))
                 }
             }
         }
 
-        @Test func `more clients than there are places are turned away, and the service goes on`() throws {
+        @Test func `a request that has come is answered, however many clients come after it`() throws {
             try withAdminServer { server, admin in
-                let crowd = try (0..<100).map { _ in try Connection.connect(to: admin.address) }
-                let turnedAway = try crowd.count { client in
-                    do {
-                        return try client.receive(until: .after(.milliseconds(20))) == nil
-                    } catch let error as NetError {
-                        return error.waitError == nil
-                    }
+                // While the process is stopped, all of them come: the requests first.
+                server.program.send(SIGSTOP)
+                let requests = try (0..<AdminSeats.count).map { _ in
+                    let client = try Connection.connect(to: admin.address)
+                    try client.sendAll(Array("GET /readyz HTTP/1.0\r\n\r\n".utf8))
+                    return client
                 }
-                #expect(turnedAway >= 80)
-                try #expect(server.answer(to: "hello") == "HELLO")
-                for client in crowd { client.close() }
-                try #expect(eventuallyOnHub { (try? admin.get("/healthz").status) == 200 })
+                let silent = try (0..<64).map { _ in try Connection.connect(to: admin.address) }
+                defer { for client in requests + silent { client.close() } }
+                server.program.send(SIGCONT)
+                for client in requests { try #expect(client.answer.hasSuffix("\r\n\r\nready\n")) }
+            }
+        }
+
+        /// They ask for more than the kernel's buffers hold.
+        @Test func `clients that don't read their answers keep nobody waiting for long`() throws {
+            try withTemporaryPath { path in
+                try withServer(.green, ["--admin", path]) { server in
+                    let admin = Admin(.unix(path: path))
+                    let clients = try (0..<3000).map { _ in try server.connect() }
+                    defer { for client in clients { client.close() } }
+                    let unread = try (0..<AdminSeats.count).map { _ in
+                        let client = try Connection.connect(to: admin.address)
+                        try client.sendAll(Array("GET /threads HTTP/1.0\r\n\r\n".utf8))
+                        return client
+                    }
+                    defer { for client in unread { client.close() } }
+                    let start = Deadline.now
+                    try #expect(admin.get("/healthz").status == 200)
+                    #expect(Deadline.now - start < .seconds(1) + slack)
+                }
+            }
+        }
+
+        @Test(
+            .enabled(if: Sanitizer.active == .none, "a sanitizer needs memory of its own"),
+            arguments: ServerModel.testable(.green, .greenWorkers))
+        func `a probe is answered though there is no memory for another stack`(model: ServerModel) throws {
+            let faults = try Faults()
+            try withServer(model, ["--admin", "127.0.0.1:0"], adjust: { faults.preload(&$0) }) { server in
+                let admin = try Admin(of: server)
+                faults.failAll(.mmap, with: ENOMEM)
+                defer { faults.stopFailing(.mmap) }
+                // Until all stacks that are there are taken, and clients are turned away.
+                var clients: [Connection] = []
+                defer { for client in clients { client.close() } }
+                while try admin.metrics()["echo_server_refused_total{reason=\"no_context\"}"] == 0, clients.count < 500
+                {
+                    clients.append(try server.connect())
+                }
+                #expect(clients.count < 500)
+                let silent = try (0..<20).map { _ in try Connection.connect(to: admin.address) }
+                for path in ["/healthz", "/readyz", "/metrics"] { try #expect(admin.get(path).status == 200) }
+                for client in silent { client.close() }
+            }
+        }
+
+        @Test(.enabled(if: Sanitizer.active == .none, "a sanitizer has descriptors of its own"))
+        func `a probe is answered though there is no descriptor left`() throws {
+            try withServer(.green, ["--admin", "127.0.0.1:0"], adjust: { $0.setup = "ulimit -n 24" }) { server in
+                let admin = try Admin(of: server)
+                let clients = try (0..<40).map { _ in try server.connect() }
+                defer { for client in clients { client.close() } }
+                try server.program.waitOnHub(forLineContaining: "not accepting for now")
+                for _ in 0..<5 {
+                    let silent = try (0..<20).map { _ in try Connection.connect(to: admin.address) }
+                    for path in ["/healthz", "/readyz", "/metrics"] { try #expect(admin.get(path).status == 200) }
+                    for client in silent { client.close() }
+                }
             }
         }
 
@@ -196,6 +288,71 @@ extension EndToEnd {
                     for _ in 0..<1000 { try client.sendAll(more, until: .after(.patient(5))) }
                 }
                 try #expect(admin.get("/healthz").status == 200)
+            }
+        }
+
+        // MARK: What other programs send
+
+        @Test(arguments: [
+            "\r\nGET /readyz HTTP/1.1\r\nHost: x\r\n\r\n", "\r\n\r\n\nGET /readyz HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET http://x:9090/readyz HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET HTTPS://[::1]/readyz?a=/ HTTP/1.1\r\nHost: y\r\n\r\n",
+            "GET /re%61dyz HTTP/1.1\r\nHost: x\r\n\r\n", "GET /readyz?x=%zz HTTP/1.0\r\nExpect: 100-continue\r\n\r\n",
+            "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\nGET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET /readyz HTTP/1.1\r\nHost: x\r\nContent-Length: 600000\r\n\r\n"
+                + String(repeating: "x", count: 600_000),
+            "GET /readyz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        ])
+        func `an unusual request for readiness is one, and has one answer`(text: String) throws {
+            try withAdminServer { _, admin in
+                let answer = try admin.text(answering: Array(text.utf8))
+                #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\n") && answer.hasSuffix("\r\n\r\nready\n"))
+                #expect(answer.ranges(of: "HTTP/1.1").count == 1)
+            }
+        }
+
+        @Test func `a field may have a value in Latin-1`() throws {
+            try withAdminServer { _, admin in
+                let request =
+                    Array("GET /readyz HTTP/1.1\r\nHost: x\r\nUser-Agent: caf".utf8) + [0xe9] + Array("\r\n\r\n".utf8)
+                try #expect(admin.text(answering: request).hasSuffix("\r\n\r\nready\n"))
+            }
+        }
+
+        /// As HAProxy's `option httpchk` sends them, and others.
+        @Test(arguments: [
+            "OPTIONS / HTTP/1.0\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "OPTIONS /readyz HTTP/1.0\r\n\r\n",
+            "OPTIONS http://x HTTP/1.1\r\nHost: x\r\n\r\n",
+        ])
+        func `OPTIONS is told what else may be asked`(text: String) throws {
+            try withAdminServer { _, admin in
+                let answer = try admin.text(answering: Array(text.utf8))
+                #expect(answer.hasPrefix("HTTP/1.1 204 No Content\r\n"))
+                #expect(answer.contains("\r\nAllow: GET, HEAD, OPTIONS\r\n") && answer.hasSuffix("\r\n\r\n"))
+                #expect(!answer.contains("\r\nContent-Length:") && !answer.contains("\r\nContent-Type:"))
+            }
+        }
+
+        @Test func `OPTIONS of a page that is not there, or says that something is wrong, is answered as GET is`()
+            throws
+        {
+            try withAdminServer { server, admin in
+                try #expect(admin.exchange("OPTIONS /nothing HTTP/1.0\r\n\r\n").status == 404)
+                let client = try server.connect()
+                try client.expect("HELLO", to: "hello")
+                server.program.send(SIGTERM)
+                let isDraining = try eventuallyOnHub { try admin.get("/readyz").status == 503 }
+                #expect(isDraining)
+                try #expect(admin.exchange("OPTIONS /readyz HTTP/1.0\r\n\r\n") == admin.get("/readyz"))
+                client.close()
+                #expect(try server.program.waitForExit() == .status(0))
+            }
+        }
+
+        @Test func `HEAD has the answer's fields and no body`() throws {
+            try withAdminServer { _, admin in
+                let answer = try admin.text(answering: Array("HEAD /readyz HTTP/1.0\r\n\r\n".utf8))
+                #expect(answer.contains("\r\nContent-Length: 6\r\n") && answer.hasSuffix("\r\n\r\n"))
             }
         }
 
@@ -242,12 +399,16 @@ struct Admin: Sendable {
     func get(_ path: String) throws -> Answer { try exchange("GET \(path) HTTP/1.1\r\nHost: localhost\r\n\r\n") }
 
     /// Sends `request` and reads the answer to its end.
-    func exchange(_ request: String) throws -> Answer {
+    func text(answering request: [UInt8]) throws -> String {
         let client = try Connection.connect(to: address, until: .after(.patient(5)))
         defer { client.close() }
         // It may be refused before it is all there.
-        try? client.sendAll(Array(request.utf8))
-        let text = String(decoding: try client.receiveToEnd(), as: UTF8.self)
+        try? client.sendAll(request)
+        return try client.answer
+    }
+
+    func exchange(_ request: String) throws -> Answer {
+        let text = try text(answering: Array(request.utf8))
         let words = text.prefix { $0 != "\r\n" }.split(separator: " ")
         let status = try #require(words.dropFirst().first.flatMap { Int($0) }, "\(text)")
         return Answer(status, String(text.split(separator: "\r\n\r\n", maxSplits: 1).dropFirst().first ?? ""))
@@ -261,5 +422,12 @@ struct Admin: Sendable {
                 let space = try #require(line.lastIndex(of: " "))
                 return (String(line[..<space]), try #require(Double(line[line.index(after: space)...])))
             })
+    }
+}
+
+extension Connection {
+    /// All that comes until the other side ends.
+    fileprivate var answer: String {
+        get throws { String(decoding: try receiveToEnd(), as: UTF8.self) }
     }
 }

@@ -45,7 +45,7 @@ extension EndToEnd {
         @Test(arguments: [
             (["--workers", "8"], "ulimit -n 20"), ([], "ulimit -n 5"),
             (["--processes", "2", "--workers", "4"], "ulimit -n 12"), (["--model", "thread"], "ulimit -n 6"),
-            (["--model", "process", "--pool-size", "2"], "ulimit -n 5"),
+            (["--model", "process", "--pool-size", "2"], "ulimit -n 5"), (["--admin", "127.0.0.1:0"], "ulimit -n 8"),
         ])
         func `too few descriptors for its hubs end it with status 71, and one line with the limit`(
             arguments: [String], setup: String

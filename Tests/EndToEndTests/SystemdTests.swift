@@ -3,6 +3,7 @@ import GreenNet
 import TestSupport
 import Testing
 
+@testable import class EchoServer.AdminSeats
 @testable import enum EchoServer.Duty
 
 extension EndToEnd {
@@ -49,7 +50,9 @@ extension EndToEnd {
                 let admin = Admin(.unix(path: path))
                 for hub in 0..<model.hubs {
                     // The first one has the admin interface's listener too.
-                    let wanted = Duty.stacks(listeners: 20 + (hub == 0 ? 1 : 0))
+                    let wanted =
+                        hub == 0
+                        ? Duty.stacks(listeners: 20 + 1, adminSeats: AdminSeats.count) : Duty.stacks(listeners: 20)
                     let isTold = try eventuallyOnHub {
                         let metrics = try admin.metrics()
                         let threads = metrics["echo_server_green_threads{hub=\"\(hub)\"}"]

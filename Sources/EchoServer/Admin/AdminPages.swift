@@ -6,7 +6,14 @@ struct AdminPages {
     let shared: SharedState
     let metrics: Metrics
 
-    func response(to path: String) throws(HTTPFailure) -> HTTPResponse {
+    /// OPTIONS is answered as GET is where something is wrong: HAProxy's checks ask so unless told otherwise, and look at the status only.
+    func response(to request: HTTPRequest) throws(HTTPFailure) -> HTTPResponse {
+        if request.path == "*" { return .options }
+        let page = try page(at: request.path)
+        return request.method == .options && page.status == .ok ? .options : page
+    }
+
+    private func page(at path: String) throws(HTTPFailure) -> HTTPResponse {
         switch path {
         case "/": HTTPResponse(.ok, AdminPage.html, .html)
         case "/metrics": HTTPResponse(.ok, metrics.text, .metrics)

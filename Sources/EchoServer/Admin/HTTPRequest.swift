@@ -1,32 +1,36 @@
-/// A request of HTTP/1, as far as it matters here: what somebody wants to see.
+/// A request of HTTP/1, as far as it matters here: what is to be shown.
 struct HTTPRequest: Equatable {
-    /// Without the query.
+    let method: Method
+    /// Without the query; `*` where OPTIONS asks about the server as a whole.
     let path: String
-    /// HEAD: the answer without its body.
-    let wantsHeadOnly: Bool
 
-    /// What a request may be long, up to and with the empty line behind it.
-    static let longest = 8 << 10
+    enum Method: String {
+        case get = "GET"
+        case head = "HEAD"
+        case options = "OPTIONS"
+    }
 
     private typealias Bytes = ArraySlice<UInt8>
+
+    /// HEAD: the answer without its body.
+    var wantsHeadOnly: Bool { method == .head }
 
     /// Reads `head`, which goes up to the empty line.  Throws what the answer is to be where it is no request, or none that is served.
     ///
     /// Byte by byte: what Swift takes for one character may be a space or a line feed and what combines with it.
     init(head: [UInt8]) throws(HTTPFailure) {
-        guard head.allSatisfy(HTTPRequest.mayOccur), String(validating: head, as: UTF8.self) != nil else {
-            throw .badRequest
-        }
-        var lines = HTTPRequest.lines(of: head)[...]
+        guard head.allSatisfy(HTTPRequest.mayOccur) else { throw .badRequest }
+        // Empty lines before the request are ignored.
+        var lines = HTTPRequest.lines(of: head).drop { $0.isEmpty }
         guard !lines.joined().contains(UInt8(ascii: "\r")) else { throw .badRequest }
         let words = (lines.popFirst() ?? []).split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
         guard words.count == 3, HTTPRequest.isToken(words[0]) else { throw .badRequest }
         try HTTPRequest.checkVersion(words[2])
-        try HTTPRequest.checkFields(lines, hasHost: !words[2].elementsEqual("HTTP/1.0".utf8))
-        wantsHeadOnly = words[0].elementsEqual("HEAD".utf8)
-        guard wantsHeadOnly || words[0].elementsEqual("GET".utf8) else { throw .methodNotAllowed }
-        guard words[1].first == UInt8(ascii: "/"), !words[1].contains(UInt8(ascii: "\t")) else { throw .badRequest }
-        path = String(decoding: words[1].prefix { $0 != UInt8(ascii: "?") }, as: UTF8.self)
+        try HTTPRequest.checkFields(lines, needsHost: !words[2].elementsEqual("HTTP/1.0".utf8))
+        guard let method = Method(rawValue: String(decoding: words[0], as: UTF8.self)) else { throw .methodNotAllowed }
+        self.method = method
+        let isServer = method == .options && words[1].elementsEqual("*".utf8)
+        path = isServer ? "*" : try HTTPTarget.path(of: words[1])
     }
 
     /// A line feed alone ends a line too, as RFC 9112 suggests.
@@ -36,6 +40,7 @@ struct HTTPRequest: Equatable {
         }
     }
 
+    /// What is not ASCII is allowed: the value of a field may be in any encoding (RFC 9110, 5.5).
     private static func mayOccur(_ byte: UInt8) -> Bool { byte >= 0x20 && byte != 0x7f || [9, 10, 13].contains(byte) }
 
     private static func checkVersion(_ text: Bytes) throws(HTTPFailure) {
@@ -48,15 +53,25 @@ struct HTTPRequest: Equatable {
 
     private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
 
-    /// They say nothing that matters here, but a request in which they are wrong is none.
-    private static func checkFields(_ lines: ArraySlice<Bytes>, hasHost: Bool) throws(HTTPFailure) {
+    /// They say nothing that matters here, but a request in which they are wrong is none.  So is one with a line that is folded, or with a space
+    /// before a colon: others may read these differently.
+    private static func checkFields(_ lines: ArraySlice<Bytes>, needsHost: Bool) throws(HTTPFailure) {
         var hosts = 0
         for line in lines where !line.isEmpty {
             guard let colon = line.firstIndex(of: UInt8(ascii: ":")), isToken(line[..<colon]) else { throw .badRequest }
             // Letters alone differ from their lower case in this bit.
-            if line[..<colon].map({ $0 | 0x20 }).elementsEqual("host".utf8) { hosts += 1 }
+            guard line[..<colon].map({ $0 | 0x20 }).elementsEqual("host".utf8) else { continue }
+            hosts += 1
+            let value = trimmed(line[(colon + 1)...])
+            guard value.isEmpty || HTTPTarget.isAuthority(value) else { throw .badRequest }
         }
-        guard hosts == 1 || hosts == 0 && !hasHost else { throw .badRequest }
+        guard hosts == 1 || hosts == 0 && !needsHost else { throw .badRequest }
+    }
+
+    private static func trimmed(_ value: Bytes) -> Bytes {
+        func isSpace(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
+        let rest = value.drop(while: isSpace)
+        return rest.prefix(rest.count - rest.reversed().prefix(while: isSpace).count)
     }
 
     private static func isToken(_ text: Bytes) -> Bool {

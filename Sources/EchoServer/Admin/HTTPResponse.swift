@@ -6,6 +6,7 @@ struct HTTPResponse {
 
     enum Status: String {
         case ok = "200 OK"
+        case noContent = "204 No Content"
         case badRequest = "400 Bad Request"
         case notFound = "404 Not Found"
         case methodNotAllowed = "405 Method Not Allowed"
@@ -26,6 +27,9 @@ struct HTTPResponse {
         (self.status, self.body, self.type) = (status, body, type)
     }
 
+    /// To OPTIONS, where all is well: what else may be asked.
+    static let options = HTTPResponse(.noContent, "")
+
     init(_ failure: HTTPFailure) {
         let status: Status =
             switch failure {
@@ -45,12 +49,15 @@ struct HTTPResponse {
 
     private var head: String {
         var lines = [
-            "HTTP/1.1 \(status.rawValue)", "Content-Type: \(type.rawValue)", "Content-Length: \(body.utf8.count)",
-            "Connection: close", "Cache-Control: no-store", "X-Content-Type-Options: nosniff",
+            "HTTP/1.1 \(status.rawValue)", "Connection: close", "Cache-Control: no-store",
+            "X-Content-Type-Options: nosniff",
             // The page brings all it needs along, and asks nobody but this server.
             "Content-Security-Policy: default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'",
         ]
-        if status == .methodNotAllowed { lines.append("Allow: GET, HEAD") }
+        if status == .noContent || status == .methodNotAllowed { lines.append("Allow: GET, HEAD, OPTIONS") }
+        if status != .noContent {
+            lines += ["Content-Type: \(type.rawValue)", "Content-Length: \(body.utf8.count)"]
+        }
         return lines.map { $0 + "\r\n" }.joined() + "\r\n"
     }
 }

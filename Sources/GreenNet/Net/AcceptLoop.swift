@@ -160,6 +160,11 @@ struct AcceptLoop {
     private func report(_ event: AcceptEvent) { server.onAcceptEvent(event, listener) }
 
     private mutating func pause(_ error: NetError) throws(WaitError) {
+        if let makeRoom = server.makeRoom, error.call == .accept {
+            // The kernel looks for a descriptor before it looks for somebody to connect.
+            guard listener.looksAcceptable() else { return }
+            if try makeRoom() { return }
+        }
         if !backOff.isActive, isTimeToReport {
             pauseReported = .now
             report(.paused(error))

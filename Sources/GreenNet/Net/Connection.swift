@@ -22,7 +22,7 @@ public final class Connection {
     private var isFinished = false
 
     /// Takes over an open, non-blocking descriptor, for use on this hub.
-    init(descriptor: Int32, peer: SocketAddress) {
+    package init(descriptor: Int32, peer: SocketAddress) {
         self.peer = peer
         socket = .make(descriptor)
     }

@@ -173,6 +173,12 @@ public final class Listener {
         return false
     }
 
+    /// Asks the kernel whether a connection is there.
+    func looksAcceptable() -> Bool {
+        socket.pointee.mayReceive = SystemCalls.poll(socket.pointee.descriptor, for: .readable) > 0
+        return socket.pointee.mayReceive
+    }
+
     /// Nothing has said yet that nobody is there.
     var mayAccept: Bool { socket.pointee.mayReceive }
     /// Others go on listening where this one stops.

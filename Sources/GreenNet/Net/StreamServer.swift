@@ -43,6 +43,9 @@ public final class StreamServer {
     /// Told that a connection begins, and how it has ended.  Must not wait.
     package var onStart: () -> Void = {}
     package var onEnd: (ConnectionEnd) -> Void = { _ in }
+    /// Asked where somebody wants to connect and the process or the system has no descriptor or no memory left for that: returns whether it has
+    /// given some back, so that accepting is tried again at once and not after a pause.  May wait.
+    package var makeRoom: (() throws(WaitError) -> Bool)?
 
     /// How long `drain` waits, after its deadline, for what was received to be answered.
     package static let grace = Duration.seconds(1)
