@@ -14,6 +14,7 @@ fail() {
 expected_files() {
     cat <<'FILES'
 /etc/default/echo-server
+/lib/systemd/system/echo-server-admin.socket
 /lib/systemd/system/echo-server-inetd.socket
 /lib/systemd/system/echo-server-inetd@.service
 /lib/systemd/system/echo-server.service

@@ -53,7 +53,7 @@ mkdir "$activated/echo-server.service.d"
 cp systemd/socket-activated.conf "$activated/echo-server.service.d/"
 
 for directory in "$plain" "$activated"; do
-    for unit in echo-server.service echo-server.socket echo-server@.service echo-server-inetd.socket; do
+    for unit in echo-server.service echo-server.socket echo-server-admin.socket echo-server@.service echo-server-inetd.socket; do
         check "$unit (${directory##*/})" systemd-analyze verify --man=no "$directory/$unit"
     done
 done

@@ -22,7 +22,7 @@ struct EchoServerCommand: ParsableCommand {
             changes nothing.
 
             It tells systemd (Type=notify) when it is ready, how it stands and that it is alive. Sockets that systemd passes in are served \
-            instead of --host, --port and --unix-socket.
+            instead of --host, --port and --unix-socket; one named admin is used instead of --admin.
 
             EXAMPLES
               echo-server                                 serve 127.0.0.1:8080

@@ -11,20 +11,21 @@ struct Server {
     private let log: ServerLog
     private let shared: SharedState
     private let announcer: Announcer
-    /// The listeners that a service manager has passed in.
-    private let inherited: [ListeningSocket]
+    /// What a service manager has passed in.
+    private let passed: Activation.Sockets
 
     init(_ live: LiveSettings) throws(StartFailure) {
         StandardDescriptors.reserve()
         let variables = ManagerVariables.take()
         // Before anything else is opened, and could be taken for one of them.
-        inherited = try Activation.listen(on: Activation.passed(variables, to: getpid()))
+        passed = try Activation.sort(Activation.passed(variables, to: getpid()))
         let limit = DescriptorLimit.raise()
         self.live = live
         settings = live.now
         log = ServerLog(level: settings.logLevel, format: settings.logFormat)
         shared = try SharedState(
-            settings, descriptorLimit: limit, isWatched: Watchdog.interval(variables, of: getpid()) != nil)
+            settings, descriptorLimit: limit, hasAdmin: settings.admin != nil || !passed.admin.isEmpty,
+            isWatched: Watchdog.interval(variables, of: getpid()) != nil)
         announcer = Announcer(live, shared, log, variables)
         // A log that goes into a closed pipe must not end the service.
         signal(SIGPIPE, SIG_IGN)
@@ -36,11 +37,10 @@ struct Server {
     /// Returns when a signal has ended the service and the clients are done.
     func run() throws {
         do throws(HubFailure) {
-            let hasAdmin = settings.admin != nil
+            let admins = max(passed.admin.count, settings.admin == nil ? 0 : 1)
             try Hub.prepare(
                 stacks: Duty.stacks(
-                    listeners: max(1, inherited.count) + (hasAdmin ? 1 : 0), adminSeats: hasAdmin ? AdminSeats.count : 0
-                ))
+                    listeners: max(1, passed.service.count) + admins, adminSeats: admins == 0 ? 0 : AdminSeats.count))
         } catch {
             throw StartFailure(.system, error.description)
         }
@@ -155,19 +155,40 @@ struct Server {
 
     // MARK: Listening
 
-    /// On the hub of this process, whatever serves the clients.
+    /// On the hub of this process, whatever serves the clients.  Nil where there is none.
     private func openAdmin() throws(StartFailure) -> AdminServer? {
-        guard let wanted = settings.admin else { return nil }
+        let sockets = try adminSockets()
+        if sockets.isEmpty { return nil }
+        for socket in sockets { log.administered(at: socket.address) }
+        return AdminServer(
+            sockets,
+            AdminPages(announcer: announcer, shared: shared, metrics: Metrics(settings, shared, announcer, log)))
+    }
+
+    /// Those that were passed in, or else the one that `--admin` wants.
+    private func adminSockets() throws(StartFailure) -> [ListeningSocket] {
+        if !passed.admin.isEmpty {
+            if let wanted = settings.admin { log.adminIgnored(wanted) }
+            return passed.admin
+        }
+        guard let wanted = settings.admin else { return [] }
+        do throws(StartFailure) {
+            return [try openAdmin(on: wanted)]
+        } catch {
+            // Where it walls the service in, an address may be out of reach for good.  To end would be no help: the manager would start the
+            // service again for the clients who wait at its sockets, and they would wait for ever.
+            if passed.service.isEmpty { throw error }
+            log.withoutAdmin(wanted, error)
+            return []
+        }
+    }
+
+    private func openAdmin(on wanted: Endpoint) throws(StartFailure) -> ListeningSocket {
         let address = try wanted.listenAddress()
         let permissions = try settings.adminAccess.permissions("admin")
         do throws(NetError) {
-            let socket = try ListeningSocket(
-                on: address, backlog: AdminServer.backlog, freebind: settings.freebind, permissions: permissions
-            )
-            log.administered(at: socket.address)
-            return AdminServer(
-                [socket],
-                AdminPages(announcer: announcer, shared: shared, metrics: Metrics(settings, shared, announcer, log)))
+            return try ListeningSocket(
+                on: address, backlog: AdminServer.backlog, freebind: settings.freebind, permissions: permissions)
         } catch {
             throw StartFailure(error)
         }
@@ -176,12 +197,13 @@ struct Server {
     /// The sockets of each hub: those that were passed in, or else one of its own.
     private func openSockets() throws(StartFailure) -> [[ListeningSocket]] {
         let hubs = settings.workers * (settings.processes ?? 1)
-        if !inherited.isEmpty && settings.namesAddress { log.addressIgnored() }
-        let isOwn = inherited.isEmpty
+        if !passed.service.isEmpty && settings.namesAddress { log.addressIgnored() }
+        for socket in passed.unusual { log.servesUnusual(socket.name, at: socket.address) }
+        let isOwn = passed.service.isEmpty
         let address = isOwn ? try settings.endpoint.listenAddress() : nil
         let permissions = isOwn ? try settings.unixSocketAccess.permissions("unix-socket") : UnixPermissions()
         do throws(NetError) {
-            guard let address else { return try share(inherited, among: hubs) }
+            guard let address else { return try share(passed.service, among: hubs) }
             return try openSockets(on: address, permissions, for: hubs)
         } catch {
             throw StartFailure(error)
@@ -237,8 +259,10 @@ struct SharedState {
     /// Descriptors that are not connections: standard ones, loops, listeners, the log.
     private static let reserve = 64
 
-    init(_ settings: Settings, descriptorLimit: Int, isWatched: Bool = false) throws(StartFailure) {
-        try SharedState.check(descriptorLimit, settings)
+    init(
+        _ settings: Settings, descriptorLimit: Int, hasAdmin: Bool = false, isWatched: Bool = false
+    ) throws(StartFailure) {
+        try SharedState.check(descriptorLimit, settings, hasAdmin: hasAdmin)
         let processes = settings.processes ?? 1
         rows = settings.model == .process ? settings.poolSize ?? 1 : settings.workers * processes
         self.descriptorLimit = descriptorLimit
@@ -247,7 +271,7 @@ struct SharedState {
         mostPlaces = settings.poolSize ?? max(1, free) * processes
         let places = min(settings.maxConnections ?? mostPlaces, mostPlaces)
         counters = try Counters(rows: rows)
-        let isAsked = settings.admin != nil || isWatched && settings.processes != nil
+        let isAsked = hasAdmin || isWatched && settings.processes != nil
         gauges = isAsked ? try HubGauges(hubs: settings.model == .green ? rows : 1) : nil
         admission = try SharedAdmission(
             places: places, most: mostPlaces, perPeer: settings.maxConnectionsPerIP, rows: rows)
@@ -257,10 +281,10 @@ struct SharedState {
     func measure(hub: Int) -> Greenlet<Void>? { gauges?.measure(hub: hub) }
 
     /// Rather now than when a hub or a listener can't be made.
-    private static func check(_ limit: Int, _ settings: Settings) throws(StartFailure) {
+    private static func check(_ limit: Int, _ settings: Settings, hasAdmin: Bool) throws(StartFailure) {
         let (standard, each, connection) = (3, 2, 1)
         // A listener, and the descriptor that is kept for a connection.
-        let admin = settings.admin == nil ? 0 : 2
+        let admin = hasAdmin ? 2 : 0
         let listeners = settings.workers * (settings.processes ?? 1)
         let needed = standard + listeners + admin + settings.workers * each + connection
         if limit < needed {

@@ -57,6 +57,24 @@ struct ServerLog: Sendable {
             metadata: ["admin_address": "\(address)"])
     }
 
+    func adminIgnored(_ wanted: Endpoint) {
+        logger.notice(
+            "ignoring --admin: a socket named admin was passed in", metadata: ["admin_address": "\(wanted)"])
+    }
+
+    /// It serves all the same.
+    func withoutAdmin(_ wanted: Endpoint, _ failure: StartFailure) {
+        logger.error(
+            "serving without --admin: \(failure.message); pass in a socket with FileDescriptorName=admin instead",
+            metadata: ["admin_address": "\(wanted)"])
+    }
+
+    func servesUnusual(_ name: String, at address: SocketAddress) {
+        logger.notice(
+            "a socket with an unknown name was passed in, and is served like one named echo",
+            metadata: ["name": "\(name)", "address": "\(address)"])
+    }
+
     private func tellLimits(_ settings: Settings, _ shared: SharedState) {
         let places = shared.admission.places
         logger.notice(

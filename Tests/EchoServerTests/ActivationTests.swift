@@ -78,6 +78,22 @@ import Testing
         #expect(listeners.map(\.isInherited) == [true, true, true])
     }
 
+    @Test
+    func `a socket named admin is the admin interface's, all others are served, and a name of no meaning is told`()
+        throws
+    {
+        let address = try #require(SocketAddress(ip: "127.0.0.1", port: 0))
+        let names = ["echo", "admin", "", "unknown", "my.socket", "metrics", "Admin", "admin"]
+        let sockets = try names.map { _ in try ListeningSocket(on: address, backlog: 1) }
+        defer { for socket in sockets { socket.close() } }
+        let sorted = try Activation.sort(
+            zip(sockets, names).map { Activation.Passed(descriptor: $0.descriptor, name: $1) })
+        #expect(sorted.admin.map(\.address) == [1, 7].map { sockets[$0].address })
+        #expect(sorted.service.map(\.address) == [0, 2, 3, 4, 5, 6].map { sockets[$0].address })
+        #expect(sorted.unusual.map(\.name) == ["metrics", "Admin"])
+        #expect(sorted.unusual.map(\.address) == [5, 6].map { sockets[$0].address })
+    }
+
     @Test func `the complaint about another descriptor says which, and what is wrong`() throws {
         let descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
         defer { close(descriptor) }

@@ -93,8 +93,14 @@ struct ManagedSockets: Sendable {
         }
     }
 
-    func start(_ model: ServerModel, _ arguments: [String] = []) throws -> ActivatedServer {
-        try ActivatedServer(model.arguments + arguments, sockets: descriptors, log: log)
+    /// `names` are those of the sockets, where they have any.
+    func start(
+        _ model: ServerModel, _ arguments: [String] = [], names: [String]? = nil
+    ) throws -> ActivatedServer {
+        let names = names.map { " LISTEN_FDNAMES=\($0.joined(separator: ":"))" } ?? ""
+        return try ActivatedServer(
+            model.arguments + arguments, sockets: descriptors, log: log,
+            variables: "LISTEN_PID=$$ LISTEN_FDS=\"$N\"" + names)
     }
 
     /// Sends `text` over a connection of its own to one of the sockets, ends that side, and returns all that comes back.

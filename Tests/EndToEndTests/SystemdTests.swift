@@ -110,6 +110,86 @@ extension EndToEnd {
             }
         }
 
+        // MARK: The admin interface
+
+        @Test(arguments: everyArrangement)
+        func `a socket named admin is the admin interface's, and stays open for the next server`(
+            model: ServerModel
+        ) throws {
+            try ManagedSockets.with([SystemdTests.ipv4, SystemdTests.ipv4, SystemdTests.unix]) { managed in
+                let names = ["echo", "admin", "admin"]
+                let server = try managed.start(model, names: names)
+                try server.waitUntilReady()
+                try #expect(managed.answer(to: "x") == "X")
+                for index in 1...2 {
+                    let admin = Admin(managed.sockets[index].address)
+                    try #expect(admin.get("/readyz") == .init(200, "ready\n"))
+                    try #expect(admin.get("/healthz").status == 200)
+                }
+                #expect(server.lines.count { $0.contains("listening on") } == 1)
+                #expect(server.lines.count { $0.contains("admin on") } == 2)
+                try server.stop()
+                let waiting = spawn { try Admin(managed.sockets[1].address).get("/healthz").status }
+                try Greenlet.yield()
+                let next = try managed.start(model, names: names)
+                try #expect(waiting.value() == 200)
+                try next.waitUntilReady()
+                try next.stop()
+            }
+        }
+
+        @Test func `where only a socket named admin is passed in, the service has its own address`() throws {
+            try ManagedSockets.with { managed in
+                let path = "\(managed.directory)/socket"
+                let server = try managed.start(.green, ["--unix-socket", path], names: ["admin"])
+                try server.waitUntilReady()
+                let client = try Connection.connect(to: .unix(path: path))
+                try client.expect("HELLO", to: "hello")
+                client.close()
+                try #expect(Admin(managed.sockets[0].address).get("/readyz").status == 200)
+                #expect(!server.lines.contains { $0.contains("do not count") })
+                try server.stop()
+            }
+        }
+
+        @Test func `a socket named admin wins over --admin, and it says so`() throws {
+            try ManagedSockets.with([SystemdTests.ipv4, SystemdTests.ipv4]) { managed in
+                // An address that can't be had doesn't matter then.
+                let server = try managed.start(.green, ["--admin", "192.0.2.1:9090"], names: ["echo", "admin"])
+                try server.waitUntilReady()
+                try #expect(Admin(managed.sockets[1].address).get("/readyz").status == 200)
+                #expect(server.lines.contains { $0.contains("notice") && $0.contains("ignoring --admin") })
+                try server.stop()
+            }
+        }
+
+        /// As in a service that has no network of its own: the manager would start it again and again for the clients who wait.
+        @Test(arguments: ["192.0.2.1:9090", "nowhere.invalid:9090", "/nonexistent/socket"])
+        func `where sockets are passed in, it serves them though --admin can't be had, and says so`(
+            address: String
+        ) throws {
+            try ManagedSockets.with { managed in
+                let server = try managed.start(.green, ["--admin", address])
+                try server.waitUntilReady()
+                try #expect(managed.answer(to: "x") == "X")
+                let complaints = server.lines.filter { $0.contains("error") && $0.contains("serving without --admin") }
+                #expect(complaints.count == 1 && complaints[0].contains(address), "\(server.lines)")
+                try server.stop()
+            }
+        }
+
+        @Test func `a socket of any other name is served, with a notice where the name may mean something`() throws {
+            let names = ["echo", "unknown", "my-own.socket", "metrics"]
+            try ManagedSockets.with(names.map { _ in SystemdTests.ipv4 }) { managed in
+                let server = try managed.start(.green, names: names)
+                try server.waitUntilReady()
+                for index in names.indices { try #expect(managed.answer(to: "x", at: index) == "X") }
+                let notices = server.lines.filter { $0.contains("a socket with an unknown name") }
+                #expect(notices.count == 1 && notices[0].contains("metrics"), "\(server.lines)")
+                try server.stop()
+            }
+        }
+
         // MARK: Restarts
 
         @Test(arguments: everyArrangement)

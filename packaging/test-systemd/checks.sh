@@ -21,7 +21,7 @@ test_start_and_stop() {
 
 test_hardening() {
     check 'systemd finds nothing wrong in the units' systemd-analyze verify --man=no \
-        /lib/systemd/system/echo-server{,@,-inetd@}.service /lib/systemd/system/echo-server{,-inetd}.socket
+        /lib/systemd/system/echo-server{,@,-inetd@}.service /lib/systemd/system/echo-server{,-admin,-inetd}.socket
     check 'exposure of the service is at most 1.5' systemd-analyze security --no-pager --threshold=15 echo-server.service
     drop_in echo-server.service "$(</usr/share/doc/echo-server/examples/socket-activated.conf)"
     check 'exposure of the socket-activated service is at most 0.5' \
@@ -165,6 +165,27 @@ test_admin() {
     socket_activated
     answers
     check 'without a network of its own, it tells on a unix socket' admin_says 200 /readyz -U /run/echo-server/admin.sock
+}
+
+# In the service that has no network of its own.
+test_admin_socket() {
+    socket_activated
+    check 'echo-server-admin.socket starts' systemctl start echo-server-admin.socket
+    check '... and its first client starts the service' admin_says 200 /readyz 127.0.0.1 9090
+    check '... which has no network of its own' property_is PrivateNetwork yes
+    check '... /metrics can be read' admin_says echo_server_ready /metrics 127.0.0.1 9090
+    check '... clients are served' answers
+    check '... and not the admin interface: the other socket is no service' fails answers 127.0.0.1 9090
+    check 'after a restart both are answered' eval 'systemctl restart echo-server && answers && admin_says 200 /readyz 127.0.0.1 9090'
+    fresh
+    drop_in echo-server.service '[Service]' Environment=ECHO_SERVER_ADMIN=127.0.0.1:9090
+    socket_activated
+    check 'with an address in ECHO_SERVER_ADMIN, which is out of reach, clients are served' answers
+    check '... and the journal says that there is no admin interface' eventually journal_tells 'serving without --admin: .*FileDescriptorName=admin'
+    check '... in the one process that was started' property_is NRestarts 0
+    systemctl stop echo-server
+    systemctl start echo-server-admin.socket
+    check 'with echo-server-admin.socket, the address does not matter' admin_says 200 /readyz 127.0.0.1 9090
 }
 
 test_reload() {
@@ -443,7 +464,7 @@ install() {
 # From the untidiest state: sockets enabled, connections open.
 purge() {
     fresh
-    systemctl enable --now echo-server.socket echo-server-inetd.socket >/dev/null 2>&1
+    systemctl enable --now echo-server.socket echo-server-admin.socket echo-server-inetd.socket >/dev/null 2>&1
     (sleep 60) | nc 127.0.0.1 8080 >/dev/null &
     (sleep 60) | nc 127.0.0.1 8081 >/dev/null &
     eventually processes_are 2

@@ -9,6 +9,21 @@ enum Activation {
     struct Passed: Hashable {
         let descriptor: Int32
         let name: String
+
+        /// Whether it is one for the admin interface; all others are served.
+        var isForAdmin: Bool { name == Activation.adminName }
+        /// Whether it is one of those that a socket of the service has: ours, none, or that of its unit.
+        var hasUsualName: Bool {
+            isForAdmin || ["echo", Activation.noName, ""].contains(name) || name.hasSuffix(".socket")
+        }
+    }
+
+    /// All that were passed in, ready to accept on.
+    struct Sockets {
+        let service: [ListeningSocket]
+        let admin: [ListeningSocket]
+        /// Those of the service whose names somebody may have meant something by.
+        let unusual: [(name: String, address: SocketAddress)]
     }
 
     /// What the first one has for a number.
@@ -17,6 +32,8 @@ enum Activation {
     private static let most: Int32 = 1 << 20
     /// How the manager calls one that has no name.
     private static let noName = "unknown"
+    /// `FileDescriptorName=` of the admin interface's.
+    private static let adminName = "admin"
 
     /// Those meant for process `pid`, in the order of the socket unit; none where the variables are not there or are for another process.
     /// Throws where they make no sense.
@@ -33,6 +50,14 @@ enum Activation {
             throw StartFailure(.configuration, "LISTEN_FDNAMES: '\(list)' does not name \(count) descriptors")
         }
         return zip(firstDescriptor..., names).map { Passed(descriptor: $0, name: $1) }
+    }
+
+    /// Makes `passed` ready to accept on, sorted by whom they are for.
+    static func sort(_ passed: [Passed]) throws(StartFailure) -> Sockets {
+        let all = zip(passed, try listen(on: passed))
+        return Sockets(
+            service: all.filter { !$0.0.isForAdmin }.map(\.1), admin: all.filter { $0.0.isForAdmin }.map(\.1),
+            unusual: all.filter { !$0.0.hasUsualName }.map { ($0.name, $1.address) })
     }
 
     /// Makes `passed` ready to accept on.  What matters is that they are listening stream sockets, not where they listen.
