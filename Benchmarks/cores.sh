@@ -53,7 +53,13 @@ clean_up() {
     rm -rf "$scratch"
 }
 trap clean_up EXIT
-trap 'exit 130' INT TERM HUP
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# What ends with this script, also where SIGKILL ends it.
+with_us=()
+if command -v setpriv >/dev/null; then with_us=(setpriv --pdeathsig KILL); fi
 
 # The process and its children, which have none.
 family() {
@@ -91,7 +97,7 @@ start_server() {
     local -a options
     options_of "$1"
     rm -f "$scratch/log"
-    "$server_program" --port 0 --admin 127.0.0.1:0 --log-format text "${options[@]}" 2>"$scratch/log" &
+    "${with_us[@]}" "$server_program" --port 0 --admin 127.0.0.1:0 --log-format text "${options[@]}" 2>"$scratch/log" &
     server=$!
     port=$(address_after 'listening on ')
     admin=$(address_after 'admin on http://')
@@ -157,7 +163,7 @@ difference() {
 # Usage: start_generator NUMBER COUNT; it says what it has connected, and waits for a line.
 start_generator() {
     mkfifo "$scratch/orders$1" "$scratch/answers$1"
-    "$load_program" 127.0.0.1 "$port" --attended --connections "$2" --seconds "$seconds" <"$scratch/orders$1" >"$scratch/answers$1" &
+    "${with_us[@]}" "$load_program" 127.0.0.1 "$port" --attended --connections "$2" --seconds "$seconds" <"$scratch/orders$1" >"$scratch/answers$1" &
     generators+=($!)
     exec {orders}>"$scratch/orders$1" {answers}<"$scratch/answers$1"
     orders_of+=("$orders") answers_of+=("$answers")

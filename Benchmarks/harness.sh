@@ -23,7 +23,13 @@ clean_up() {
     rm -rf "$scratch"
 }
 trap clean_up EXIT
-trap 'exit 130' INT TERM HUP
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# What ends with this script, also where SIGKILL ends it.
+with_us=()
+if command -v setpriv >/dev/null; then with_us=(setpriv --pdeathsig KILL); fi
 
 # Usage: use_cpus SERVER GENERATOR; on these CPUs, under the policy asked for.
 use_cpus() {
@@ -150,7 +156,7 @@ start_server() {
     : >"$scratch/log"
     {
         if [[ -n $account ]]; then echo "$BASHPID" >"$account/cgroup.procs"; fi
-        exec "${server_on[@]}" "$@" "${command[@]}"
+        exec "${with_us[@]}" "${server_on[@]}" "$@" "${command[@]}"
     } 2>"$scratch/log" >&2 &
     server=$!
     for ((i = 0; i < 1500; i++)); do
@@ -184,7 +190,7 @@ generate() { "${generator_on[@]}" timeout 300 "$bench/echo-load" 127.0.0.1 "$por
 
 # A generator that waits for `go`, and reports in `line`.
 start_generator() {
-    coproc GENERATOR { exec "${generator_on[@]}" timeout 300 "$bench/echo-load" 127.0.0.1 "$port" "$@"; }
+    coproc GENERATOR { exec "${with_us[@]}" "${generator_on[@]}" timeout 300 "$bench/echo-load" 127.0.0.1 "$port" "$@"; }
     load=$GENERATOR_PID
     # Copies, for bash takes back its own when the coprocess ends.
     exec {answers}<&"${GENERATOR[0]}" {orders}>&"${GENERATOR[1]}"

@@ -161,7 +161,13 @@ clean_up() {
     rm -rf "$scratch"
 }
 trap clean_up EXIT
-trap 'exit 130' INT TERM HUP
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# What ends with this script, also where SIGKILL ends it.
+with_us=()
+if command -v setpriv >/dev/null; then with_us=(setpriv --pdeathsig KILL); fi
 
 # The process and its children, which have none.
 family() {
@@ -209,7 +215,7 @@ address_after() {
 }
 
 start_server() {
-    "$programs/echo-server" --port 0 --admin 127.0.0.1:0 --processes "$processes" --log-format text --drain-timeout 5 2>"$scratch/log" &
+    "${with_us[@]}" "$programs/echo-server" --port 0 --admin 127.0.0.1:0 --processes "$processes" --log-format text --drain-timeout 5 2>"$scratch/log" &
     server=$!
     port=$(address_after 'listening on ')
     admin=$(address_after 'admin on http://')
@@ -263,7 +269,7 @@ sources() {
 }
 
 start_client() {
-    "$programs/echo-client" load 127.0.0.1 "$port" --mode hold --connections "$connections" --processes "$processes" \
+    "${with_us[@]}" "$programs/echo-client" load 127.0.0.1 "$port" --mode hold --connections "$connections" --processes "$processes" \
         --source "$(sources)" --ramp "$ramp" --duration "$hold" --timeout 60 --json >"$scratch/report" 2>"$scratch/complaints" &
     client=$!
     opening=$EPOCHREALTIME

@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,6 +19,7 @@
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #ifndef MFD_NOEXEC_SEAL  // Linux 6.3
@@ -148,3 +151,56 @@ ssize_t green_send_file(int descriptor, const struct sockaddr *address, socklen_
     memcpy(CMSG_DATA(rights), &file, sizeof(int));
     return sendmsg(descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
+
+// In the child, before it becomes another program: calls that are allowed after a fork beside other OS threads, and no others.
+
+static void reset_signals(void) {
+    for (int number = 1; number < NSIG; number++) {
+        struct sigaction action;
+        // What is ignored stays so, as under nohup.
+        if (sigaction(number, NULL, &action) != 0 || action.sa_handler == SIG_IGN) continue;
+        signal(number, SIG_DFL);
+    }
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static _Noreturn void become(const green_program *program, pid_t starter, int failure) {
+    if (program->has_own_group) setpgid(0, 0);
+    if (program->signal_at_starters_end) {
+        prctl(PR_SET_PDEATHSIG, program->signal_at_starters_end);
+        // It may have ended before that was arranged.
+        if (getppid() != starter) _exit(127);
+    }
+    for (int number = 0; number < 3; number++) {
+        if (program->streams[number] >= 0) dup2(program->streams[number], number);
+    }
+    reset_signals();
+    execvpe(program->words[0], program->words, program->variables);
+    int number = errno;
+    ssize_t written = write(failure, &number, sizeof(number));
+    _exit(written == sizeof(number) ? 127 : 126);
+}
+
+pid_t green_start_program(const green_program *program) {
+    int failure[2];
+    if (pipe2(failure, O_CLOEXEC) != 0) return -errno;
+    // A signal in between would run this program's handler in the child.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    pid_t starter = getpid(), pid = fork();
+    int number = pid < 0 ? errno : 0;
+    if (pid == 0) become(program, starter, failure[1]);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    close(failure[1]);
+    // Comes to its end when the child has become the program.
+    while (pid > 0 && read(failure[0], &number, sizeof(number)) < 0 && errno == EINTR) {}
+    close(failure[0]);
+    if (number == 0) return pid;
+    if (pid > 0) waitpid(pid, NULL, 0);
+    return -number;
+}
+
+int green_adopt_orphans(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1); }

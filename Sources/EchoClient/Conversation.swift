@@ -9,11 +9,17 @@ final class Conversation {
     /// Counted before sending, so that no answer is ever early.
     private var sent = 0
     private var received = 0
+    /// How long it may wait for what is owed while no byte moves either way; nil for ever.
+    private let limit: Duration?
+    /// When a byte last moved, or the wait for one began.
+    private var lastMoved = Deadline.now
 
     /// For each direction.  Four times what a pipe holds.
     private static let bufferSize = 256 << 10
 
-    init(over connection: Connection) { self.connection = connection }
+    init(over connection: Connection, idleLimit limit: Duration?) {
+        (self.connection, self.limit) = (connection, limit)
+    }
 
     /// Gives every answer to `show`, with the news whether all is answered now and there may be more input.
     ///
@@ -23,7 +29,7 @@ final class Conversation {
         let sender = spawn(name: "input") { [self] in try sendInput() }
         defer { stop(sender) }
         try withBuffer { buffer in
-            while let answer = try receive(into: buffer) {
+            while let answer = try receive(into: buffer, sender) {
                 try show(answer, received == sent && !sender.hasEnded)
                 if received > sent { throw Failure.surplus(connection.peer, received: received, sent: sent) }
             }
@@ -51,14 +57,38 @@ final class Conversation {
     }
 
     /// Nil at the end of the stream.
-    private func receive(into buffer: UnsafeMutableRawBufferPointer) throws -> UnsafeRawBufferPointer? {
-        do throws(NetError) {
-            let count = try connection.receive(into: buffer)
-            received += count
-            return count == 0 ? nil : UnsafeRawBufferPointer(rebasing: buffer[..<count])
-        } catch {
-            throw error.isBrokenOff && received < sent ? missing(error.errno) : error as any Error
+    private func receive(
+        into buffer: UnsafeMutableRawBufferPointer, _ sender: Greenlet<Void>
+    ) throws -> UnsafeRawBufferPointer? {
+        // Showing the last answer may have taken long.
+        lastMoved = .now
+        var deadline = limit.map { lastMoved + $0 } ?? .never
+        while true {
+            do throws(NetError) {
+                let count = try connection.receive(into: buffer, until: deadline)
+                received += count
+                return count == 0 ? nil : UnsafeRawBufferPointer(rebasing: buffer[..<count])
+            } catch {
+                guard error.waitError == .deadlinePassed, let limit else {
+                    throw error.isBrokenOff && received < sent ? missing(error.errno) : error as any Error
+                }
+                deadline = try nextDeadline(limit, after: deadline, sender)
+            }
         }
+    }
+
+    /// Until when to go on waiting, when nothing came until `deadline`.  Throws `Failure` where that was too long.
+    private func nextDeadline(_ limit: Duration, after deadline: Deadline, _ sender: Greenlet<Void>) throws -> Deadline
+    {
+        let isOwed = received < sent || sender.hasEnded
+        // While nothing is owed, the input takes the time that it takes.
+        if !isOwed { return .after(limit) }
+        if lastMoved + limit > .now { return lastMoved + limit }
+        // What came while this process was stopped counts.
+        if deadline.nanoseconds != 0 { return Deadline(nanoseconds: 0) }
+        throw received < sent
+            ? Failure.noAnswer(connection.peer, received: received, sent: sent, after: limit)
+            : Failure.notEnded(connection.peer, received: received, after: limit)
     }
 
     // MARK: Sending
@@ -70,11 +100,21 @@ final class Conversation {
             try withBuffer { buffer in
                 while let bytes = try StandardStreams.read(into: buffer) {
                     sent += bytes.count
-                    try connection.sendAll(bytes)
+                    try sendAll(bytes)
                 }
             }
         } catch let error as NetError where error.isBrokenOff {
             // Whoever receives sees the same, and knows what is missing.
+        }
+    }
+
+    private func sendAll(_ bytes: UnsafeRawBufferPointer) throws(NetError) {
+        var rest = bytes
+        lastMoved = .now
+        while !rest.isEmpty {
+            let count = try connection.send(rest)
+            rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+            lastMoved = .now
         }
     }
 

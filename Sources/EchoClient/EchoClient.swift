@@ -31,13 +31,13 @@ struct EchoClient: ParsableCommand {
 
             EXIT STATUS
               0   all went well
-              1   no connection, or not the answer of an echo service
+              1   no connection, or not the answer of an echo service, or not in time
               64  bad option
             """,
         version: Version.text,
         subcommands: [
-            Talk.self, Ping.self, Load.self, Compare.self, Workload.self, LoadWorker.self, WorkRun.self,
-            WorkServer.self,
+            Talk.self, Ping.self, Load.self, Compare.self, Workload.self, LoadWorker.self, Attend.self,
+            WorkRun.self, WorkServer.self,
         ],
         defaultSubcommand: Talk.self
     )

@@ -3,7 +3,10 @@ import GreenNet
 /// What went wrong, in words for whoever called the program.
 enum Failure: Error, Equatable {
     case notConnected(String, after: Duration)
-    case noAnswer(SocketAddress, after: Duration)
+    /// Nothing came for so long, with answers missing.
+    case noAnswer(SocketAddress, received: Int, sent: Int, after: Duration)
+    /// Everything was answered, and nothing more came.
+    case notEnded(SocketAddress, received: Int, after: Duration)
     /// The connection was ended with answers missing; by force, where there is an error number.
     case missing(SocketAddress, received: Int, sent: Int, Errno?)
     case surplus(SocketAddress, received: Int, sent: Int)
@@ -24,7 +27,11 @@ extension Failure: CustomStringConvertible {
     var description: String {
         switch self {
         case .notConnected(let place, let limit): "\(place): no connection within \(limit.text)"
-        case .noAnswer(let peer, let limit): "\(peer) did not answer within \(limit.text)"
+        case .noAnswer(let peer, received: 0, _, let limit): "\(peer) did not answer within \(limit.text)"
+        case .noAnswer(let peer, let received, let sent, let limit):
+            "\(peer) answered \(received) of \(sent) bytes, and no more within \(limit.text)"
+        case .notEnded(let peer, let received, let limit):
+            "\(peer) answered all \(received) bytes, but did not end the stream within \(limit.text)"
         case .missing(let peer, let received, let sent, let errno):
             "\(peer) ended the stream after \(received) of \(sent) bytes" + (errno.map { ": \($0)" } ?? "")
         case .surplus(let peer, let received, let sent): "\(peer) answered \(sent) bytes with \(received)"

@@ -45,19 +45,26 @@ struct Ping: ParsableCommand {
         let deadline = Deadline.after(limit)
         let connection = try target.connect(within: limit)
         defer { connection.close() }
-        let time: Duration
-        do {
-            time = try roundTrip(over: connection, until: deadline)
-        } catch let error as NetError where error.waitError == .deadlinePassed {
-            throw Failure.noAnswer(connection.peer, after: limit)
-        }
+        let time = try roundTrip(over: connection, within: limit, until: deadline)
         try StandardStreams.write("\(connection.peer) answered in \(time.inMilliseconds)\n")
     }
 
-    private func roundTrip(over connection: Connection, until deadline: Deadline) throws -> Duration {
+    private func roundTrip(
+        over connection: Connection, within limit: Duration, until deadline: Deadline
+    ) throws -> Duration {
         let start = Deadline.now
-        try connection.sendAll(Ping.question, until: deadline)
-        let answer = try connection.receive(exactly: Ping.question.count, until: deadline)
+        var answer: [UInt8] = []
+        do throws(NetError) {
+            try connection.sendAll(Ping.question, until: deadline)
+            while answer.count < Ping.question.count {
+                let more = try connection.receive(upTo: Ping.question.count - answer.count, until: deadline)
+                if more.isEmpty { break }
+                answer += more
+            }
+        } catch {
+            guard error.waitError == .deadlinePassed else { throw error }
+            throw Failure.noAnswer(connection.peer, received: answer.count, sent: Ping.question.count, after: limit)
+        }
         let time = Deadline.now - start
         if answer.count < Ping.question.count {
             throw Failure.missing(connection.peer, received: answer.count, sent: Ping.question.count, nil)

@@ -13,7 +13,7 @@ struct Talk: ParsableCommand {
 
             EXIT STATUS
               0   the answers were as many bytes as were sent
-              1   they were not, there was no connection, or input or output failed
+              1   they were not, or not in time; there was no connection, or input or output failed
               64  bad option
             When nobody reads its output any more, SIGPIPE ends it (141 in a shell), as it does other filters.
             """
@@ -38,12 +38,13 @@ struct Talk: ParsableCommand {
     func validate() throws { _ = try limit }
 
     func run() throws {
+        let limit = try limit
         let connection = try target.connect(within: limit)
         defer { connection.close() }
         if StandardStreams.areTerminal {
-            try Prompt(connection: connection).run()
+            try Prompt(connection: connection, idleLimit: limit).run()
         } else {
-            try Filter(connection: connection).run()
+            try Filter(connection: connection, idleLimit: limit).run()
         }
     }
 }

@@ -14,7 +14,18 @@ struct FailureTests {
             "127.0.0.1:8080 ended the stream after 0 of 9 bytes: connection reset by peer (ECONNRESET)"
         ),
         (.surplus(peer, received: 20, sent: 10), "127.0.0.1:8080 answered 10 bytes with 20"),
-        (.noAnswer(peer, after: .milliseconds(300)), "127.0.0.1:8080 did not answer within 0.3 seconds"),
+        (
+            .noAnswer(peer, received: 0, sent: 9, after: .milliseconds(300)),
+            "127.0.0.1:8080 did not answer within 0.3 seconds"
+        ),
+        (
+            .noAnswer(peer, received: 3, sent: 9, after: .seconds(2)),
+            "127.0.0.1:8080 answered 3 of 9 bytes, and no more within 2 seconds"
+        ),
+        (
+            .notEnded(peer, received: 9, after: .seconds(2)),
+            "127.0.0.1:8080 answered all 9 bytes, but did not end the stream within 2 seconds"
+        ),
         (.output(Errno(ENOSPC)), "cannot write to standard output: no space left on device (ENOSPC)"),
     ])
     func `a failure is told in one line`(failure: Failure, text: String) {

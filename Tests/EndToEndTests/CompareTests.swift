@@ -53,15 +53,84 @@ extension EndToEnd {
             #expect(result.error == "echo-client: bad does not begin to listen: no such luck\n")
         }
 
-        @Test func `interrupted, it takes its servers along`() throws {
-            let program = try Program(Program.built("echo-client", ["compare", "--duration", "60", "--only", "green"]))
+        static let signals = [SIGHUP, SIGKILL, SIGPIPE, SIGINT, SIGTERM]
+
+        /// Of those that it has started, whether they are its children or not.
+        private func expectNothingLeft(
+            _ program: Program, _ marked: MarkedProcesses, after signal: Int32,
+            sourceLocation: SourceLocation = #_sourceLocation
+        ) throws {
+            defer { marked.end() }
+            program.send(signal)
+            let start = Deadline.now
+            #expect(try program.waitForExit() == .signal(signal), sourceLocation: sourceLocation)
+            let time = Deadline.now - start
+            #expect(time < .seconds(1) + slack, sourceLocation: sourceLocation)
+            #expect(
+                eventually(within: .seconds(10)) { marked.all.isEmpty },
+                "\(marked.all) are left after signal \(signal)",
+                sourceLocation: sourceLocation)
+        }
+
+        private func start(_ arguments: [String]) throws -> (Program, MarkedProcesses) {
+            let marked = MarkedProcesses()
+            var launch = try Program.built("echo-client", arguments)
+            marked.put(on: &launch)
+            return (try Program(launch), marked)
+        }
+
+        @Test(arguments: signals)
+        func `whatever ends it, and at whatever moment, nothing that it has started is left`(signal: Int32) throws {
+            let compare = ["compare", "--rounds", "9", "--duration", "0.05", "--connections", "1", "--only"]
+            for milliseconds in [0, 30, 60, 90, 130, 180, 250] {
+                let (program, marked) = try start(compare + ["green,process,process pool"])
+                defer { program.end() }
+                // The moment is what differs: what there is at it depends on the machine.
+                usleep(UInt32(milliseconds) * 1000)
+                try expectNothingLeft(program, marked, after: signal)
+            }
+            // With all of them there, for sure.
+            let (program, marked) = try start([
+                "compare", "--duration", "60", "--only", "process pool", "--pool-size", "4",
+            ])
             defer { program.end() }
-            // A server, and a process of the load.
-            #expect(try eventually { try program.status().children.count == 2 })
-            let children = try program.status().children
-            program.send(SIGINT)
-            #expect(try program.waitForExit() == .status(130))
-            #expect(children.allSatisfy { ProcessStatus($0) == nil }, "a child is left")
+            #expect(eventually { marked.all.count == 7 }, "\(marked.all)")
+            try expectNothingLeft(program, marked, after: signal)
+        }
+
+        @Test(arguments: signals)
+        func `whatever ends it, nothing is left of another server's command and what that has started`(
+            signal: Int32
+        ) throws {
+            // A child, one that is nobody's child any more, and one in a session of its own that does not care for TERM.
+            let command = "other=sleep 1000 & (sleep 1000 &) ; setsid sh -c 'trap \"\" TERM; sleep 1000; :' & wait"
+            let (program, marked) = try start(["compare", "--only", "other", "--against", command])
+            defer { program.end() }
+            // The attendant, three shells at most, and what these wait for.
+            #expect(eventually { marked.all.count >= 7 }, "\(marked.all)")
+            try expectNothingLeft(program, marked, after: signal)
+        }
+
+        @Test(arguments: signals)
+        func `whatever ends a load or a workload, nothing that it has started is left`(signal: Int32) throws {
+            try withServer { server in
+                let (load, loaded) = try start([
+                    "load", "127.0.0.1", "\(server.port)", "--processes", "2", "--duration", "60",
+                ])
+                defer { load.end() }
+                let (work, worked) = try start(["workload", "--work", "sleep", "--rounds", "100", "--tasks", "5"])
+                defer { work.end() }
+                #expect(eventually { loaded.all.count == 3 && worked.all.count >= 3 }, "\(loaded.all) \(worked.all)")
+                try expectNothingLeft(work, worked, after: signal)
+                // The first INT or TERM has a load report what it has measured.
+                if signal == SIGINT || signal == SIGTERM {
+                    load.send(signal)
+                    #expect(try load.waitForExit() == .status(128 + signal))
+                    #expect(eventually(within: .seconds(10)) { loaded.all.isEmpty })
+                } else {
+                    try expectNothingLeft(load, loaded, after: signal)
+                }
+            }
         }
     }
 }

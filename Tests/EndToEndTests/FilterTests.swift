@@ -124,6 +124,56 @@ extension EndToEnd {
             }
         }
 
+        @Test(arguments: [
+            (0, "did not answer within 0.5 seconds"), (2, "answered 2 of 5 bytes, and no more within 0.5 seconds"),
+            (5, "answered all 5 bytes, but did not end the stream within 0.5 seconds"),
+        ])
+        func `a service that does not go on is waited for as long as was asked, and no longer`(
+            count: Int, message: String
+        ) throws {
+            try withTemporaryPath("input") { input in
+                try RandomStream.echo.write(5, to: input)
+                try onHub {
+                    try FakeService.with { connection in
+                        try connection.sendAll([UInt8](connection.receive(exactly: 5).prefix(count)))
+                        try Greenlet.sleep(for: .seconds(60))
+                    } _: { port in
+                        let start = Deadline.now
+                        let program = try Program(
+                            FilterTests.launch(["127.0.0.1", port, "--timeout", "0.5"]) {
+                                $0.redirections = "<'\(input)'"
+                            })
+                        defer { program.end() }
+                        try #expect(program.waitForExitOnHub() == .status(1))
+                        #expect(Deadline.now - start >= .milliseconds(500))
+                        #expect(program.standardOutput.bytesToEnd() == RandomStream.echo.bytes(0, count))
+                        #expect(program.standardError.textToEnd() == "echo-client: 127.0.0.1:\(port) \(message)\n")
+                    }
+                }
+            }
+        }
+
+        @Test func `while nothing is owed, input may come as late as it likes`() throws {
+            try withServer { server in
+                var ends: [Int32] = [-1, -1]
+                try #require(pipe(&ends) == 0)
+                let arguments = try FilterTests.arguments(for: server) + ["--timeout", "0.2"]
+                let program = try Program(FilterTests.launch(arguments) { $0.input = ends[0] })
+                defer { program.end() }
+                close(ends[0])
+                for line in ["early\n", "late\n"] {
+                    // Longer than the limit, which is what must not matter.
+                    usleep(500_000)
+                    try #require(write(ends[1], line, line.utf8.count) == line.utf8.count)
+                    #expect(
+                        program.standardOutput.waitForLine(
+                            containing: line.dropLast().uppercased(), within: .seconds(10)) != nil)
+                }
+                close(ends[1])
+                try #expect(program.waitForExit() == .status(0))
+            }
+        }
+
         @Test func `where the service breaks off it ends with status 1`() throws {
             try withTemporaryPath("input") { input in
                 try RandomStream.echo.write(FilterTests.count, to: input)

@@ -196,6 +196,85 @@ extension EndToEnd {
             #expect(load.output.contains(#""connection":0,"message":49,"#))
         }
 
+        /// An honest echo of 20 KB/s.
+        private static let slowly: @Sendable (Connection) throws -> Void = { connection in
+            while true {
+                let bytes = try connection.receive(upTo: 1000)
+                if bytes.isEmpty { return }
+                try Greenlet.sleep(for: .milliseconds(50))
+                try connection.sendAll(bytes)
+            }
+        }
+
+        @Test(arguments: [["--mode", "bulk"], ["--depth", "1000"], ["--rate", "100000"]])
+        func `a slow service does not keep a load from ending in time, and what is in flight is counted as that`(
+            options: [String]
+        ) throws {
+            var load: Load?
+            let time = try elapsed {
+                load = try onHub {
+                    try FakeService.with(FaultTests.slowly) { port in
+                        try Load(
+                            onHub: [
+                                "127.0.0.1", port, "-c", "1", "--size", "1000", "--duration", "0.5", "--timeout", "0.3",
+                            ]
+                                + options)
+                    }
+                }
+            }
+            load?.expectHealthy()
+            #expect(time < .seconds(1.5) + slack)
+            #expect(load?.number("seconds") ?? 9 < 1.5)
+            #expect(load?.number("messages") ?? 0 >= 1)
+            #expect(load?.output.contains("\"in_flight\":{\"messages\":0,") == false)
+        }
+
+        @Test func `a service that answers no message in time is called slow, not silent, while bytes come`() throws {
+            let load = try load(
+                "-c", "1", "--size", "100000", "--duration", "0.7", "--timeout", "0.3", serve: FaultTests.slowly)
+            #expect(load.exit == .status(1))
+            #expect(load.failure?.hasPrefix("too slow: ") == true)
+            #expect(load.failure?.hasSuffix(", and no message was answered in full") == true)
+            #expect(load.number("total") == 0)
+        }
+
+        @Test func `the time limit counts from the last byte that came`() throws {
+            let load = try load(
+                "-c", "1", "--size", "6000", "--messages", "1", "--timeout", "0.15", serve: FaultTests.slowly)
+            load.expectHealthy()
+            #expect(load.number("max") ?? 0 >= 250_000)
+        }
+
+        @Test(arguments: [
+            ("steady", SIGTERM, 143), ("churn", SIGINT, 130), ("hold", SIGTERM, 143), ("bulk", SIGINT, 130),
+        ])
+        func `a service that never answers does not hold a load up after a signal`(
+            mode: String, signal: Int32, status: Int32
+        ) throws {
+            try onHub {
+                let isReached = GreenEvent()
+                try FakeService.with { connection in
+                    isReached.set()
+                    while try connection.receive() != nil {}
+                } _: { port in
+                    let program = try Program(
+                        Program.built(
+                            "echo-client",
+                            [
+                                "load", "127.0.0.1", port, "-c", "100", "--mode", mode, "--timeout", "60",
+                                "--processes", "2",
+                            ]))
+                    defer { program.end() }
+                    try isReached.wait(until: .after(.seconds(10)))
+                    let start = Deadline.now
+                    program.send(signal)
+                    #expect(try program.waitForExitOnHub() == .status(status))
+                    #expect(Deadline.now - start < .seconds(1) + slack)
+                    #expect(program.standardOutput.textToEnd().contains("interrupted"))
+                }
+            }
+        }
+
         @Test func `a stall longer than the time limit is a failure`() throws {
             let load = try load("-c", "1", "--messages", "10", "--timeout", "0.3", "--transform", "echo") {
                 connection in

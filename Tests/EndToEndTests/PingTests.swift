@@ -74,6 +74,22 @@ extension EndToEnd {
             }
         }
 
+        @Test func `one that answers in part only is told from one that does not answer`() throws {
+            try onHub {
+                try FakeService.with { connection in
+                    try connection.sendAll([UInt8](connection.receive(exactly: 8).prefix(3)))
+                    try Greenlet.sleep(for: .seconds(60))
+                } _: { port in
+                    let program = try Program(PingTests.launch("127.0.0.1", port, "--timeout", "0.3"))
+                    defer { program.end() }
+                    try #expect(program.waitForExitOnHub() == .status(1))
+                    #expect(
+                        program.standardError.textToEnd()
+                            == "echo-client: 127.0.0.1:\(port) answered 3 of 8 bytes, and no more within 0.3 seconds\n")
+                }
+            }
+        }
+
         @Test func `one that ends without an answer is not`() throws {
             try onHub {
                 try FakeService.with { _ in

@@ -204,6 +204,24 @@ int green_spawn_closing_from(posix_spawn_file_actions_t *actions, int lowest);
 /// `environ`, which Swift can't see without a race.
 char **green_environment(void);
 
+/// A program to be started: as posix_spawn does it, which can't arrange that the program ends with its starter.
+typedef struct green_program {
+    char **words;      // the program's name or path, its arguments, null
+    char **variables;  // its environment, null
+    int streams[3];    // become standard input, output and error; -1 leaves the starter's own
+    /// Sent to it by the kernel when the OS thread that has started it ends, however that ends; 0 for none.
+    int signal_at_starters_end;
+    /// A group of its own: what a terminal sends is not for it.
+    int has_own_group;
+} green_program;
+
+/// Returns its id, or -errno where it can't be started.  It has no signal blocked or caught, and what the starter ignores is ignored.
+/// From any OS thread: nothing happens between fork and exec that another one could be in the middle of.
+pid_t green_start_program(const green_program *program);
+
+/// prctl(PR_SET_CHILD_SUBREAPER): children of children whose parents have ended become this process's.
+int green_adopt_orphans(void);
+
 /// timerfd_create on the monotonic clock, non-blocking and closed on exec.  -1 with errno set.
 int green_timer_open(void);
 

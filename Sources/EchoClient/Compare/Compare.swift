@@ -20,6 +20,7 @@ struct Compare: ParsableCommand {
               0   done; a model that can't serve so many connections is no error
               1   a server could not be started, or the report not be written
               64  bad option
+            Whatever signal ends it also ends the servers and loads that it has started.
             """
     )
 
@@ -93,6 +94,9 @@ struct Compare: ParsableCommand {
         load.size = try NumericOptions.Client.size.number(in: size)
         load.depth = try NumericOptions.Client.depth.number(in: depth)
         load.timeout = .seconds(20)
+        // What a slow model owes at the end belongs to its latencies.
+        load.patience = load.timeout
+        load.endsAtFailure = true
         return load
     }
 

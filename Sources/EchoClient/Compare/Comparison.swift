@@ -9,10 +9,9 @@ final class Comparison {
     let load: LoadPlan
     let rounds: Int
     private(set) var cells: [[Cell?]]
-    /// What is running now, to be ended with the program.
-    private var server: RunningContender?
-    private var fleet: LoadFleet?
     private let start = Deadline.now
+    /// What each server inherits as its limit.
+    private let descriptors = DescriptorLimit.raise()
 
     /// Of `load`, the connections and the target are replaced.
     init(_ contenders: [Contender], connections: [Int], load: LoadPlan, rounds: Int) {
@@ -21,8 +20,6 @@ final class Comparison {
     }
 
     func run() throws {
-        let signals = spawn(name: "signals") { [self] in try endOnSignal() }
-        defer { signals.kill() }
         for round in 0..<rounds {
             for column in connections.indices {
                 for row in contenders.indices { try measure(row, column, round) }
@@ -33,13 +30,6 @@ final class Comparison {
 
     func cell(_ row: Int, _ column: Int) -> Cell { cells[row][column] ?? .impossible("not measured") }
 
-    private func endOnSignal() throws {
-        let signal = try SignalWatcher(SIGINT, SIGTERM).wait()
-        fleet?.close()
-        server?.stop()
-        exit(128 + signal)
-    }
-
     // MARK: One of them
 
     private func measure(_ row: Int, _ column: Int, _ round: Int) throws {
@@ -48,6 +38,11 @@ final class Comparison {
         show(contender, count, round)
         if let places = contender.places, count > places {
             cells[row][column] = .impossible("serves \(places) at once; the others would wait for their turn")
+            return
+        }
+        // Whatever the model: its first process accepts all of them.
+        if !contender.isOther, count > descriptors {
+            cells[row][column] = .impossible("may have \(descriptors) descriptors")
             return
         }
         do {
@@ -65,18 +60,10 @@ final class Comparison {
 
     private func measure(_ contender: Contender, _ count: Int) throws -> Measurement {
         let server = try RunningContender(contender)
-        self.server = server
-        defer {
-            server.stop()
-            self.server = nil
-        }
+        defer { server.stop() }
         let idleMemory = server.tree.memory
         let fleet = try LoadFleet(plan(server.address, count))
-        self.fleet = fleet
-        defer {
-            fleet.close()
-            self.fleet = nil
-        }
+        defer { fleet.close() }
         try fleet.open()
         let tree = server.tree
         let (memory, threads, before) = (tree.memory, tree.threads, tree.processorTime)

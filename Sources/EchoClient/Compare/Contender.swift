@@ -73,12 +73,12 @@ final class RunningContender {
         }
     }
 
-    var tree: ProcessTree { ProcessTree(process.pid) }
+    var tree: ProcessTree { isOther ? ProcessTree(below: process.pid) : ProcessTree(process.pid) }
 
     /// TERM first; what is still there after a while is killed.
     func stop() {
-        // A shell does not pass on what it gets; what it has started is in the same group.
-        if isOther { kill(-process.pid, SIGTERM) } else { process.send(SIGTERM) }
+        // The attendant of another server sees to all that its command has started.
+        if isOther { process.closeInput() } else { process.send(SIGTERM) }
         _ = try? shielded { try process.waitForEnd(until: .after(.seconds(10))) }
         kill(-process.pid, SIGKILL)
         for listener in listeners {
@@ -91,11 +91,13 @@ final class RunningContender {
     private static func launch(_ contender: Contender, _ port: UInt16) throws -> ChildProcess {
         let words =
             contender.isOther
-            ? contender.command.map { $0.replacing("{port}", with: "\(port)") }
+            ? [ChildProcess.ownPath, "attend", "--"] + contender.command.map { $0.replacing("{port}", with: "\(port)") }
             : contender.command + [
                 "--host", "127.0.0.1", "--port", "0", "--log-format", "text", "--log-level", "notice",
             ]
-        return try ChildProcess(words, environment: ["PORT": "\(port)"], capturing: [.standardOutput, .standardError])
+        return try ChildProcess(
+            words, environment: ["PORT": "\(port)"], capturing: [.standardOutput, .standardError],
+            hasWorkAtEnd: contender.isOther)
     }
 
     private static func readAddress(_ contender: Contender, _ process: ChildProcess) throws -> SocketAddress {

@@ -14,6 +14,9 @@ struct ProcessTree {
         processes = found
     }
 
+    /// Without `root` itself.
+    init(below root: pid_t) { processes = Array(ProcessTree(root).processes.dropFirst()) }
+
     private static func children(of pid: pid_t) -> [pid_t] {
         SystemFile.numbers(in: "/proc/\(pid)/task").flatMap { thread in
             (SystemFile.contents(of: "/proc/\(pid)/task/\(thread)/children") ?? "").split(separator: " ")

@@ -21,6 +21,8 @@ struct Load: ParsableCommand {
             With --rate, a latency counts from the moment at which the message should have been sent: a service that stalls for a second \
             is charged for all who would have come in that second.
 
+            Half a second after --duration, or a signal, what is not answered counts as in flight, and the load ends.
+
             EXAMPLES
               echo-client load
               echo-client load ::1 7777 --connections 1000 --size 100 --duration 30
@@ -50,7 +52,7 @@ struct Load: ParsableCommand {
 
     func run() throws {
         let plan = try options.plan(for: try target.address(within: options.timeLimit))
-        let run = try LoadRun(plan, processes: options.processCount)
+        let run = LoadRun(plan, processes: try options.processCount)
         let (result, signal) = try run.run()
         let report = LoadReport(plan, processes: run.processes, result, isInterrupted: signal != nil)
         try StandardStreams.write(json ? "\(report.json)\n" : csv ? report.csv : report.text)
@@ -58,6 +60,7 @@ struct Load: ParsableCommand {
         if json || csv {
             for failure in result.failures.first { StandardStreams.complain("echo-client: \(failure.text)") }
         }
+        if let complaint = report.complaint { StandardStreams.complain("echo-client: \(complaint)") }
         if result.failures.total > 0 || result.messages == 0 && signal == nil { throw ExitCode(1) }
         if let signal { throw ExitCode(128 + signal) }
     }

@@ -61,10 +61,18 @@ extension LoadHub {
 
     @inline(__always)
     private func converse(_ line: LinePointer, _ connection: Connection, _ send: (Int) throws -> Void) throws {
+        // When each message in flight was asked, in a ring.
+        try withUnsafeTemporaryAllocation(of: Int64.self, capacity: plan.depth) { times in
+            try converse(line, connection, times.baseAddress!, send)
+        }
+    }
+
+    @inline(__always)
+    private func converse(
+        _ line: LinePointer, _ connection: Connection, _ times: UnsafeMutablePointer<Int64>,
+        _ send: (Int) throws -> Void
+    ) throws {
         let (size, depth) = (plan.size, plan.depth)
-        // When each message in flight was asked, in a ring.  Of a single one, it is since when the line waits.
-        let times = depth > 1 ? UnsafeMutablePointer<Int64>.allocate(capacity: depth) : waitsSince(line)
-        defer { if depth > 1 { times.deallocate() } }
         var oldest = 0
         var due = min(depth, line.pointee.quota)
         let now = Deadline.now.nanoseconds
@@ -76,7 +84,7 @@ extension LoadHub {
             if due > 0 { try send(due * size) }
             due = 0
             let now = try receive(line, connection)
-            if depth > 1 { line.pointee.waitsSince = now }
+            line.pointee.waitsSince = now
             var finished = 0
             while line.pointee.partial >= size {
                 line.pointee.partial -= size
@@ -96,21 +104,22 @@ extension LoadHub {
         line.pointee.waitsSince = .max
     }
 
-    private func waitsSince(_ line: LinePointer) -> UnsafeMutablePointer<Int64> {
-        withUnsafeMutablePointer(to: &line.pointee.waitsSince) { $0 }
-    }
-
     /// One message, answered in full.
     func finishHolding(_ line: LinePointer, _ connection: Connection) throws {
         let asked = Deadline.now.nanoseconds
         let goal = line.pointee.received + plan.size
         line.pointee.waitsSince = asked
+        (line.pointee.asked, line.pointee.partial) = (1, 0)
         let sender = plan.size > LoadHub.safeInFlight ? LineSender(self, line, connection) : nil
         defer { sender?.stop() }
         if let sender { sender.send(plan.size) } else { try send(plan.size, line, connection) }
         var now = asked
-        while line.pointee.received < goal { now = try receive(line, connection) }
+        while line.pointee.received < goal {
+            now = try receive(line, connection)
+            line.pointee.waitsSince = now
+        }
         line.pointee.waitsSince = .max
+        line.pointee.answered = 1
         record(line, asked: asked, answered: now)
         tally.add(1, to: .messages)
         tally.add(plan.size, to: .bytes)
@@ -185,12 +194,17 @@ extension LoadHub {
             connections[index] = nil
         }
         line.pointee.waitsSince = asked
+        line.pointee.asked = 1
         let sender = plan.size > LoadHub.safeInFlight ? LineSender(self, line, connection) : nil
         defer { sender?.stop() }
         if let sender { sender.send(plan.size) } else { try send(plan.size, line, connection) }
         var now = asked
-        while line.pointee.received < plan.size { now = try receive(line, connection) }
+        while line.pointee.received < plan.size {
+            now = try receive(line, connection)
+            line.pointee.waitsSince = now
+        }
         line.pointee.waitsSince = .max
+        line.pointee.answered = 1
         record(line, asked: asked, answered: now)
         tally.add(1, to: .opened)
         tally.add(1, to: .messages)

@@ -41,6 +41,8 @@ final class LoadFleet {
                 let worker = try Worker(plan.share(number, of: count))
                 workers.append(worker)
                 worker.listener = spawn(name: "process \(number) of the load") { [self] in try listen(to: worker) }
+                // A signal may end it before all are there.
+                try Greenlet.sleep(for: .microseconds(1))
             }
         } catch {
             close()

@@ -47,7 +47,7 @@ final class LoadHub {
         defer { next.deallocate() }
         let openers = (0..<min(LoadHub.openedAtOnce, lines.count)).map { number in
             spawn(name: "opener \(number)") { [self] in
-                while next.pointee < lines.count, tally.stop == .max {
+                while next.pointee < lines.count, tally.stop == .max, !isHopeless {
                     next.pointee += 1
                     try openInTurn(next.pointee - 1, begin)
                 }
@@ -56,6 +56,12 @@ final class LoadHub {
         let watchdog = startWatchdog()
         defer { watchdog.kill() }
         for opener in openers { try opener.value() }
+    }
+
+    /// To open more is of no use: they would fail as well, each after the time limit.
+    private var isHopeless: Bool {
+        let failed = tally.value(of: .failures)
+        return plan.endsAtFailure ? failed > 0 : openedCount == 0 && failed >= LoadHub.openedAtOnce
     }
 
     private func openInTurn(_ index: Int, _ begin: Deadline) throws {
@@ -85,7 +91,7 @@ final class LoadHub {
         line.pointee.waitsSince = Deadline.now.nanoseconds
         try connection.sendAll(greeting)
         line.pointee.sent = greeting.count
-        while line.pointee.received < greeting.count { _ = try receive(line, connection) }
+        while line.pointee.received < greeting.count { line.pointee.waitsSince = try receive(line, connection) }
         line.pointee.waitsSince = .max
     }
 
@@ -107,7 +113,19 @@ final class LoadHub {
     /// The measurement begins: after the green threads were made, which takes its time where there are many, and before any of them runs.
     func begin() {
         start = Deadline.now.nanoseconds
-        if let duration = plan.duration { tally.stop(at: Deadline(nanoseconds: start) + duration) }
+        guard let duration = plan.duration else { return }
+        let stop = Deadline(nanoseconds: start) + duration
+        tally.stop(at: stop)
+        // Those that were held are asked only then.
+        if plan.mode != .hold { tally.end(at: stop + plan.patience) }
+    }
+
+    /// Waits for the end of `work`, which is this hub's, or for the moment after which no answer is waited for.
+    func wait(for work: Greenlet<Void>) throws {
+        while !tally.end.hasPassed {
+            // The moment may be set from another OS thread meanwhile.
+            if try work.join(until: min(tally.end, .after(.milliseconds(50)))) { return try work.value() }
+        }
     }
 
     var result: LoadResult {
@@ -118,8 +136,21 @@ final class LoadHub {
         result.elapsed = Deadline.now - Deadline(nanoseconds: start)
         (result.latencies, result.connecting, result.lateness) = (latencies.pointee, connecting, lateness)
         if longest.pointee.wait > 0 { result.note(longest.pointee) }
+        result.inFlight = inFlight
         result.failures = failures
         return result
+    }
+
+    private var inFlight: LoadResult.InFlight {
+        var sum = LoadResult.InFlight()
+        let now = Deadline.now.nanoseconds
+        for index in lines.indices where !lines[index].pointee.isOver {
+            let line = lines[index].pointee
+            sum.messages += line.asked - line.answered
+            sum.bytes += line.asked > line.answered ? line.partial : 0
+            if line.waitsSince < now { sum.silence = max(sum.silence, now - line.waitsSince) }
+        }
+        return sum
     }
 
     /// Runs `body` for each open connection, on a green thread of its own, and waits until all have ended.
@@ -135,6 +166,7 @@ final class LoadHub {
 
     private func hold() throws {
         begin()
+        // In short sleeps: a signal may end it.
         while Deadline.now.nanoseconds < tally.stop { try Greenlet.sleep(for: .milliseconds(20)) }
         try askEach()
     }
@@ -151,11 +183,25 @@ final class LoadHub {
                     next.pointee += 1
                     let index = next.pointee - 1
                     guard let connection = connections[index], !lines[index].pointee.isOver else { continue }
-                    try attempt(lines[index]) { try finishHolding(lines[index], connection) }
+                    try attempt(lines[index]) {
+                        if isMute { throw notAsked(lines[index]) }
+                        try finishHolding(lines[index], connection)
+                    }
                 }
             }
         }
         for asker in askers { try asker.value() }
+    }
+
+    /// A whole time limit has passed without any answer on those that were asked first: to ask the others would take as long for each of them.
+    private var isMute: Bool { tally.value(of: .messages) == 0 && tally.value(of: .failures) >= LoadHub.askedAtOnce }
+
+    private func notAsked(_ line: LinePointer) -> LoadFailure {
+        LoadFailure(
+            kind: .noAnswer,
+            text:
+                "connection \(line.pointee.number): not asked, for none of those before it was answered within \(plan.timeout.text)"
+        )
     }
 
     // MARK: Failures
@@ -212,7 +258,7 @@ final class LoadHub {
     private func startWatchdog() -> Greenlet<Void> {
         spawn(name: "watchdog") { [self] in
             while true {
-                try Greenlet.sleep(for: min(.milliseconds(100), plan.timeout / 4))
+                try Greenlet.sleep(for: max(.milliseconds(1), min(.milliseconds(100), plan.timeout / 4)))
                 let limit = Deadline.now.nanoseconds - plan.timeout.nanoseconds
                 for index in lines.indices where lines[index].pointee.waitsSince < limit && !lines[index].pointee.isOver
                 {

@@ -31,7 +31,14 @@ struct LoadPlan: Equatable, Sendable {
     var sources: [SocketAddress] = []
     var threads = 1
     var timeout = Duration.seconds(5)
+    /// How long answers are waited for after the duration.
+    var patience = LoadPlan.shortPatience
+    /// A failure ends it, also while the connections are opened.
+    var endsAtFailure = false
     var transform = ExpectedTransform.any
+
+    /// A run ends within a second of its time, or of the signal that stops it.
+    static let shortPatience = Duration.milliseconds(500)
 
     /// The part of the `number`th of `count` processes, or OS threads.
     func share(_ number: Int, of count: Int) -> LoadPlan {
@@ -66,6 +73,7 @@ extension LoadPlan {
             "target=\(LoadPlan.text(of: target))", "mode=\(mode.rawValue)", "connections=\(connections)",
             "own=\(own.lowerBound):\(own.upperBound)", "size=\(size)", "depth=\(depth)",
             "ramp=\(ramp.nanoseconds)", "threads=\(threads)", "timeout=\(timeout.nanoseconds)",
+            "patience=\(patience.nanoseconds)", "ends-at-failure=\(endsAtFailure)",
             "transform=\(transform.rawValue)",
         ]
         words += sources.map { "source=\(LoadPlan.text(of: $0))" }
@@ -99,6 +107,8 @@ extension LoadPlan {
         case "threads": return LoadPlan.set(&threads, Int(text))
         case "ramp": return LoadPlan.set(&ramp, Int64(text).map { .nanoseconds($0) })
         case "timeout": return LoadPlan.set(&timeout, Int64(text).map { .nanoseconds($0) })
+        case "patience": return LoadPlan.set(&patience, Int64(text).map { .nanoseconds($0) })
+        case "ends-at-failure": return LoadPlan.set(&endsAtFailure, Bool(text))
         case "duration": return LoadPlan.set(&duration, Int64(text).map { .nanoseconds($0) })
         case "messages": return LoadPlan.set(&messages, Int(text))
         case "rate": return LoadPlan.set(&rate, Double(text))

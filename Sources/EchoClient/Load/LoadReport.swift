@@ -29,6 +29,7 @@ struct LoadReport {
             lines.append(
                 "sent late by  " + LoadReport.summary(of: result.lateness, [50, 99]) + " (the client's own share)")
         }
+        if result.inFlight.messages > 0 { lines.append(text(of: result.inFlight)) }
         if let time = result.processorTimePerMessage {
             lines.append("client: \(processesText), \((time * 1e6).fixed(2)) us of processor time a message")
         }
@@ -57,6 +58,22 @@ struct LoadReport {
         longest wait: \(shortTime(Double(wait.wait))), on connection \(wait.connection), for message \(wait.message), \
         asked \((Double(wait.asked) / 1e9).fixed(3)) s after the start
         """
+    }
+
+    private func text(of flight: LoadResult.InFlight) -> String {
+        """
+        in flight at the end: \(flight.messages.grouped) \(flight.messages == 1 ? "message" : "messages"), \
+        \(flight.bytes.grouped) bytes of the answers had come; nothing for \(shortTime(Double(flight.silence))) at the longest
+        """
+    }
+
+    /// Why the load counts as failed though no connection has; nil where it does not.
+    var complaint: String? {
+        guard result.messages == 0, result.failures.total == 0, !isInterrupted else { return nil }
+        let time = "\(result.elapsed.inSeconds.fixed(2)) s"
+        return result.inFlight.bytes > 0
+            ? "too slow: \(result.inFlight.bytes.grouped) bytes came in \(time), and no message was answered in full"
+            : "no message was answered in \(time)"
     }
 
     private var failureLines: [String] {
@@ -95,7 +112,7 @@ struct LoadReport {
             ("connect_us", LoadReport.json(of: result.connecting)),
             ("lateness_us", LoadReport.json(of: result.lateness)), ("longest_wait", longestJSON),
             ("client_cpu_us_per_message", .optional(result.processorTimePerMessage.map { $0 * 1e6 })),
-            ("failures", failuresJSON),
+            ("in_flight", inFlightJSON), ("failures", failuresJSON),
         ])
     }
 
@@ -115,6 +132,13 @@ struct LoadReport {
         return .object([
             ("us", .number(Double(longest.wait) / 1e3)), ("connection", .integer(longest.connection)),
             ("message", .integer(longest.message)), ("asked_after_seconds", .number(Double(longest.asked) / 1e9)),
+        ])
+    }
+
+    private var inFlightJSON: JSON {
+        .object([
+            ("messages", .integer(result.inFlight.messages)), ("answer_bytes", .integer(result.inFlight.bytes)),
+            ("longest_silence_us", .number(Double(result.inFlight.silence) / 1e3)),
         ])
     }
 

@@ -18,6 +18,22 @@ struct LoadResult: Sendable {
     var lateness = Latencies()
     var longest: LongestWait?
     var failures = LoadFailures()
+    var inFlight = InFlight()
+
+    /// What was asked and not answered in full when the time was over.
+    struct InFlight: Equatable, Sendable {
+        var messages = 0
+        /// Of their answers, those that had come.
+        var bytes = 0
+        /// For how long nothing had come on one of the connections, in nanoseconds.
+        var silence: Int64 = 0
+
+        mutating func add(_ other: InFlight) {
+            messages += other.messages
+            bytes += other.bytes
+            silence = max(silence, other.silence)
+        }
+    }
 
     struct LongestWait: Equatable, Sendable {
         /// In nanoseconds.
@@ -39,6 +55,7 @@ struct LoadResult: Sendable {
         lateness.add(other.lateness)
         note(other.longest)
         failures.add(other.failures)
+        inFlight.add(other.inFlight)
     }
 
     mutating func note(_ wait: LongestWait?) {
@@ -58,7 +75,7 @@ extension LoadResult {
         var lines = [
             "opened \(opened)", "messages \(messages)", "bytes \(bytes)", "elapsed \(elapsed.nanoseconds)",
             "cpu \(processorTime.nanoseconds)", "latencies \(latencies.text)", "connecting \(connecting.text)",
-            "lateness \(lateness.text)",
+            "lateness \(lateness.text)", "flight \(inFlight.messages) \(inFlight.bytes) \(inFlight.silence)",
         ]
         if let longest {
             let facts = [longest.wait, Int64(longest.connection), Int64(longest.message), longest.asked]
@@ -84,6 +101,7 @@ extension LoadResult {
         case "connecting": connecting.add(text: text)
         case "lateness": lateness.add(text: text)
         case "longest": readLongest(text.split(separator: " ").compactMap { Int($0) })
+        case "flight": readFlight(text.split(separator: " ").compactMap { Int($0) })
         case "count": readCount(text)
         case "failure": readFailure(text)
         default: break
@@ -94,6 +112,11 @@ extension LoadResult {
         guard facts.count == 4 else { return }
         longest = LongestWait(
             wait: Int64(facts[0]), connection: facts[1], message: facts[2], asked: Int64(facts[3]))
+    }
+
+    private mutating func readFlight(_ facts: [Int]) {
+        guard facts.count == 3 else { return }
+        inFlight = InFlight(messages: facts[0], bytes: facts[1], silence: Int64(facts[2]))
     }
 
     private mutating func readCount(_ text: String) {

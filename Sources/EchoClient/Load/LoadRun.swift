@@ -4,24 +4,24 @@ import GreenNet
 /// One load from its beginning to its end, with what a person at a terminal sees meanwhile.
 final class LoadRun {
     private let plan: LoadPlan
-    private let fleet: LoadFleet
+    private let wantedProcesses: Int?
+    /// Nil until all its processes have been started.
+    private var fleet: LoadFleet?
     private var signal: Int32?
+    private(set) var processes = 0
 
-    init(_ plan: LoadPlan, processes: Int?) throws {
-        self.plan = plan
-        fleet = try LoadFleet(plan, processes: processes)
-        self.processes = fleet.processes
-    }
-
-    let processes: Int
+    init(_ plan: LoadPlan, processes: Int?) { (self.plan, wantedProcesses) = (plan, processes) }
 
     /// Returns what came out, and the signal that has ended it early.
     func run() throws -> (LoadResult, signal: Int32?) {
+        let watcher = SignalWatcher(SIGINT, SIGTERM)
+        let signals = spawn(name: "signals") { [self] in try obeySignals(watcher) }
+        defer { signals.kill() }
+        let fleet = try LoadFleet(plan, processes: wantedProcesses)
         defer { fleet.close() }
-        let signals = spawn(name: "signals") { [self] in try obeySignals() }
-        let progress = spawn(name: "progress") { [self] in try showProgress() }
+        (self.fleet, processes) = (fleet, fleet.processes)
+        let progress = spawn(name: "progress") { [self] in try showProgress(fleet) }
         defer {
-            signals.kill()
             progress.kill()
             LoadProgress.clear()
         }
@@ -30,15 +30,16 @@ final class LoadRun {
         return (try fleet.wait(), signal)
     }
 
-    /// The first one ends the load; the second one the program.
-    private func obeySignals() throws {
-        let watcher = SignalWatcher(SIGINT, SIGTERM)
-        signal = try watcher.wait()
+    /// The first one ends the load; the second one the program, and so does the first while there is no load yet.
+    private func obeySignals(_ watcher: SignalWatcher) throws {
+        let first = try watcher.wait()
+        guard let fleet else { exit(128 + first) }
+        signal = first
         fleet.stop()
         exit(128 + (try watcher.wait()))
     }
 
-    private func showProgress() throws {
+    private func showProgress(_ fleet: LoadFleet) throws {
         guard LoadProgress.isSeen else { return }
         var display = LoadProgress(plan)
         while true {

@@ -56,11 +56,16 @@ private final class LoadWorkerProcess {
     private func obey() throws {
         let orders = LineReader(STDIN_FILENO)
         while let order = try orders.next(), order != "end" {
-            if order == "stop" { for tally in tallies { tally.stop(at: .now) } }
+            if order == "stop" { for tally in tallies { stop(tally) } }
             if order == "go" { goes.set() }
         }
         // The kernel closes everything, at once.
         _exit(0)
+    }
+
+    private func stop(_ tally: Tally) {
+        tally.stop(at: .now)
+        tally.end(at: .after(LoadPlan.shortPatience))
     }
 
     private func tellProgress() throws {
@@ -133,21 +138,28 @@ private final class LoadShare {
         let goes = GreenEvent()
         let order = Order(hub: Hub.current.remote, goes: goes)
         let load = LoadHub(plan, tally)
-        try load.openAll()
-        owner.tell { share in
-            share.order = order
-            share.isConnected.set()
+        let work = spawn(name: "measurement") {
+            try load.openAll()
+            owner.tell { share in share.begin(order) }
+            try goes.wait()
+            try load.measure()
         }
-        try goes.wait()
-        try load.measure()
+        try load.wait(for: work)
         let result = load.result
         owner.tell { share in
+            // It may have been ended while it was still opening.
+            share.begin(order)
             share.result = result
             share.isDone.set()
         }
         // The connections stay open until the process ends.
         goes.clear()
         try withExtendedLifetime(load) { _ = try goes.wait() }
+    }
+
+    private func begin(_ order: Order) {
+        self.order = order
+        isConnected.set()
     }
 
     func go() {

@@ -8,6 +8,7 @@ struct Tally: @unchecked Sendable {
     // Unchecked: all that is behind the pointer is atomic.
     private let cells: UnsafeMutablePointer<Atomic<Int>>
     private static let stop = Counter.allCases.count
+    private static let end = stop + 1
 
     enum Counter: Int, CaseIterable {
         case opened, messages, bytes, failures
@@ -19,6 +20,7 @@ struct Tally: @unchecked Sendable {
         cells = .allocate(capacity: 32)
         for index in 0..<32 { (cells + index).initialize(to: Atomic(0)) }
         cells[Tally.stop].store(.max, ordering: .relaxed)
+        cells[Tally.end].store(.max, ordering: .relaxed)
     }
 
     /// By its one writer.
@@ -37,5 +39,13 @@ struct Tally: @unchecked Sendable {
     /// From anywhere: now, or at a moment, unless it stops before.
     func stop(at moment: Deadline) {
         _ = cells[Tally.stop].min(Int(moment.nanoseconds), ordering: .relaxed)
+    }
+
+    /// After which no answer is waited for: what is in flight then stays so.
+    var end: Deadline { Deadline(nanoseconds: Int64(cells[Tally.end].load(ordering: .relaxed))) }
+
+    /// From anywhere: at a moment, unless it ends before.
+    func end(at moment: Deadline) {
+        _ = cells[Tally.end].min(Int(moment.nanoseconds), ordering: .relaxed)
     }
 }

@@ -20,15 +20,26 @@ final class ChildProcess {
     static let ownPath = "/proc/self/exe"
 
     /// Starts `words`, with what is in `environment` besides this process's own; what it writes to `captured` is read here, the
-    /// rest goes where this process's goes.  It ends with this process, if it takes notice of the end of its standard input.
-    init(_ words: [String], environment: [String: String] = [:], capturing captured: Set<Output>) throws {
+    /// rest goes where this process's goes.  Ctrl-C is for this process and not for that one, which the kernel kills when this one ends,
+    /// however it ends; or it sees the end of its standard input, where it `hasWorkAtEnd`.
+    ///
+    /// To be called from the process's first OS thread.
+    init(
+        _ words: [String], environment: [String: String] = [:], capturing captured: Set<Output>,
+        hasWorkAtEnd: Bool = false
+    ) throws {
         let inputPipe = try Pipe()
         var pipes: [Output: Pipe] = [:]
-        for output in captured { pipes[output] = try Pipe() }
-        pid = try ChildProcess.spawn(words, environment, input: inputPipe, pipes)
+        do {
+            for output in captured { pipes[output] = try Pipe() }
+            pid = try ChildProcess.start(words, environment, input: inputPipe, pipes, hasWorkAtEnd)
+        } catch {
+            for pipe in [inputPipe] + pipes.values { pipe.close() }
+            throw error
+        }
         close(inputPipe.reading)
         input = inputPipe.writing
-        for pipe in pipes.values { close(pipe.writing) }
+        for pipe in pipes.values { Glibc.close(pipe.writing) }
         outputs = pipes.mapValues { LineReader($0.reading) }
     }
 
@@ -80,52 +91,30 @@ final class ChildProcess {
 
     // MARK: Starting
 
-    private static func spawn(
-        _ words: [String], _ environment: [String: String], input: Pipe, _ pipes: [Output: Pipe]
+    private static func start(
+        _ words: [String], _ environment: [String: String], input: Pipe, _ pipes: [Output: Pipe], _ hasWorkAtEnd: Bool
     ) throws -> pid_t {
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_adddup2(&actions, input.reading, STDIN_FILENO)
-        for (output, pipe) in pipes { posix_spawn_file_actions_adddup2(&actions, pipe.writing, output.rawValue) }
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        var none = sigset_t()
-        sigemptyset(&none)
-        posix_spawnattr_setsigmask(&attributes, &none)
-        // Ctrl-C is for this process, which then sees to the others.
-        posix_spawnattr_setpgroup(&attributes, 0)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP))
-        var pid = pid_t()
-        let number = withCStrings(words) { words in
-            withCStrings(allVariables(environment)) { variables in
-                posix_spawnp(&pid, words[0]!, &actions, &attributes, words, variables)
-            }
-        }
-        if number != 0 { throw Failure.notStarted(words[0], Errno(number)) }
-        return pid
+        var start = ProgramStart(words, environment: ChildProcess.environment(adding: environment))
+        if hasWorkAtEnd { start.signalAtEnd = nil }
+        start.streams[0] = input.reading
+        for (output, pipe) in pipes { start.streams[Int(output.rawValue)] = pipe.writing }
+        do throws(Errno) { return try start.start() } catch { throw Failure.notStarted(words[0], error) }
     }
 
-    private static func allVariables(_ added: [String: String]) -> [String] {
+    /// This process's, without what is set for a service of this machine: that is not for those that are measured.
+    static var ownEnvironment: [String] {
         var variables: [String] = []
         var next = environ
         while let variable = next.pointee {
             variables.append(String(cString: variable))
             next += 1
         }
-        // What is set for a service of this machine is not for those that are measured.
-        let replaced = added.keys.map { "\($0)=" } + ["ECHO_SERVER_"]
-        return variables.filter { variable in !replaced.contains { variable.hasPrefix($0) } }
-            + added.map { "\($0)=\($1)" }
+        return variables.filter { !$0.hasPrefix("ECHO_SERVER_") }
     }
 
-    private static func withCStrings<R>(
-        _ strings: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> R
-    ) -> R {
-        var pointers = strings.map { strdup($0) } + [nil]
-        defer { for pointer in pointers { free(pointer) } }
-        return pointers.withUnsafeMutableBufferPointer { body($0.baseAddress!) }
+    private static func environment(adding added: [String: String]) -> [String] {
+        ownEnvironment.filter { variable in !added.keys.contains { variable.hasPrefix("\($0)=") } }
+            + added.map { "\($0)=\($1)" }
     }
 }
 
@@ -139,6 +128,8 @@ struct Pipe {
         (reading, writing) = (ends[0], ends[1])
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     }
+
+    func close() { for end in [reading, writing] { Glibc.close(end) } }
 
     /// In one piece with nothing else in between.
     func writeNumber(_ number: Double) -> Bool {

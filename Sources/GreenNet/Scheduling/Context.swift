@@ -191,6 +191,19 @@ enum GNU {
 
     static var environment: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? { green_environment() }
 
+    static func start(
+        _ words: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>,
+        _ variables: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>, _ streams: [Int32], _ signal: Int32,
+        _ hasOwnGroup: Bool
+    ) -> pid_t {
+        var program = green_program(
+            words: words, variables: variables, streams: (streams[0], streams[1], streams[2]),
+            signal_at_starters_end: signal, has_own_group: hasOwnGroup ? 1 : 0)
+        return green_start_program(&program)
+    }
+
+    static func adoptOrphans() -> Int32 { green_adopt_orphans() }
+
     static func timer() -> Int32 { green_timer_open() }
 
     static func setTimer(_ descriptor: Int32, _ moment: Int64) -> Int32 { green_timer_set(descriptor, moment) }
