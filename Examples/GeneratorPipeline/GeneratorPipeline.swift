@@ -11,7 +11,8 @@ typealias Numbers = Generator<Int, Void>
 
 @main struct GeneratorPipeline {
     static func main() throws {
-        for pair in twins(primes()).prefix(8) { print(pair) }
+        let pairs = twins(primes())
+        for _ in 0..<8 { print(try pairs.next()!) }
     }
 
     /// 2, 3, 4, 5, ...

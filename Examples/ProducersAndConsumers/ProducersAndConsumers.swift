@@ -14,7 +14,7 @@ import GreenNet
         try withGreenGroup { shop in
             for customer in ["Ann", "Ben"] {
                 shop.spawn(name: customer) {
-                    for loaf in shelf {
+                    while let loaf = try shelf.next() {
                         print("\(customer) buys \(loaf)")
                         sold[customer, default: 0] += 1
                         try Greenlet.sleep(for: .milliseconds(3))

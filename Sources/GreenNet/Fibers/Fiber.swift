@@ -52,7 +52,8 @@ public final class Fiber<Value> {
     @discardableResult
     public func switchTo(_ value: Value) throws -> Value { try core.take(.success(value)) }
 
-    /// As `switchTo`, but the pending `switchTo` of this one throws `error`.  One that has not begun never will, and `error` goes to its parent.
+    /// As `switchTo`, but the pending `switchTo` of this one throws `error`.  One that has not begun never will, and `error` goes to its parent: not where
+    /// that is busy, when nothing changes.
     @discardableResult
     public func throwInto(_ error: any Error = GreenletExit()) throws -> Value {
         try core.take(.failure(error))
@@ -68,4 +69,6 @@ public enum FiberError: Error, Hashable, Sendable {
     case busy
     /// It is dead, and so are all its ancestors.
     case dead
+    /// The generator was closed, and its body caught that and went on.
+    case ignoredClose
 }

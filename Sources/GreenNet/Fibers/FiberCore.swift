@@ -8,6 +8,8 @@ final class FiberCore<Value> {
     private var inbox: Result<Value, any Error>?
     /// On whose stack it runs; nil before it begins.  A green thread that is a fiber by the way holds its core, and not the other way round.
     private weak var greenlet: AnyGreenlet?
+    /// Not where a green thread, or a fiber for other values, is this one by the way.
+    private var ownsStack = false
     private(set) var isStarted = false
     private var isFinished = false
 
@@ -32,7 +34,7 @@ final class FiberCore<Value> {
     private var thread: GreenThread? { greenlet?.thread }
 
     /// Parked until somebody switches to it.
-    private var isSuspended: Bool {
+    var isSuspended: Bool {
         guard let thread else { return false }
         return thread.state == .parked && thread.waitKind == .fiber
     }
@@ -49,20 +51,39 @@ final class FiberCore<Value> {
     /// Leaves the current fiber for this one.
     func take(_ message: Result<Value, any Error>) throws -> Value { try FiberCore.leave(for: self, with: message) }
 
-    /// In the fiber that switches.
+    /// In the fiber that switches.  Where it throws `FiberError.busy`, nothing has changed.
     static func leave(for other: FiberCore, with message: Result<Value, any Error>) throws -> Value {
         let (me, thread) = (current, Hub.currentThread)
-        guard let target = try other.receiver(of: message) else { throw FiberError.dead }
+        guard let target = try other.target(of: message, from: me) else { throw FiberError.dead }
         if target === me { return try message.get() }
-        guard target.isSuspended, let next = target.thread else { throw FiberError.busy }
+        let next = target.thread!
         require(next.hub == thread.hub, "a fiber is switched to from another OS thread than its own")
         target.inbox = message
         if let error = thread.error(after: thread.handOver(to: next)) { throw error }
         return try me.takeMessage().get()
     }
 
-    /// Itself or an ancestor, ready to be switched to.  An error is too much for one that has not begun: it dies of it.
-    private func receiver(of message: Result<Value, any Error>) throws(SpawnError) -> FiberCore? {
+    /// Itself or an ancestor, ready to be switched to.  Nil where all are dead.
+    private func target(of message: Result<Value, any Error>, from me: FiberCore) throws -> FiberCore? {
+        if isSuspended { return self }
+        if let receiver = receiver(of: message), receiver !== me, receiver.isBusy { throw FiberError.busy }
+        return try begin(with: message)
+    }
+
+    /// Has begun, and can't be switched to.
+    var isBusy: Bool { isStarted && !isSuspended && !isDead }
+
+    /// Itself or an ancestor.  An error is too much for one that has not begun.
+    private func receiver(of message: Result<Value, any Error>) -> FiberCore? {
+        var core = living
+        if case .failure = message {
+            while let current = core, !current.isStarted { core = current.parent?.core.living }
+        }
+        return core
+    }
+
+    /// Returns the receiver, ready to be switched to.  Those before it that have not begun die of an error.
+    private func begin(with message: Result<Value, any Error>) throws(SpawnError) -> FiberCore? {
         while let core = living, !core.isStarted {
             if case .success = message { try core.start() } else { core.isFinished = true }
         }
@@ -79,7 +100,7 @@ final class FiberCore<Value> {
         try Hub.currentThread.hub.startFiber(greenlet)
         greenlet.fiberCores.append(self)
         self.greenlet = greenlet
-        isStarted = true
+        (ownsStack, isStarted) = (true, true)
     }
 
     // MARK: Running and ending
@@ -96,8 +117,8 @@ final class FiberCore<Value> {
 
     /// Names the parent as the one that runs next.  One that was dropped, or whose hub closes, tells nobody.
     private func tellParent(_ result: Result<Value, any Error>) {
-        if greenlet?.isKilled ?? true { return }
-        let parent = try? self.parent?.core.receiver(of: result)
+        if isKilled { return }
+        let parent = try? self.parent?.core.begin(with: result)
         guard let parent, parent.isSuspended, let next = parent.thread else {
             if case .failure(let error) = result { Hub.report(name ?? "a fiber", error) }
             return
@@ -110,11 +131,24 @@ final class FiberCore<Value> {
 
     /// Nobody can switch to it any more.
     func drop() {
-        if isSuspended, let greenlet, greenlet is FiberGreenlet { greenlet.kill() }
+        guard ownsStack, isSuspended else { return }
+        kill()
+        // Inside `shielded`, too: nothing else could end that wait.
+        thread?.wake(.cancelled)
     }
 
     /// Ends it where it waits, whatever for.
     func kill() { greenlet?.kill() }
+
+    /// Dropped, or killed by whoever asked.
+    var isKilled: Bool { greenlet?.isKilled ?? true }
+
+    /// Lets a suspended one go on with `message` at its turn; whoever calls runs on.
+    func wake(with message: Value) {
+        guard isSuspended else { return }
+        inbox = .success(message)
+        thread?.wake(.event)
+    }
 }
 
 /// The stack of a fiber.

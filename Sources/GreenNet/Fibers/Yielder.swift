@@ -1,14 +1,37 @@
 /// The inner side of a generator: for its body, on its stack, and nowhere else.
 public struct Yielder<Output, Input> {
+    // Not the fiber itself, which could not be dropped while it is held on this stack.
+    let core: FiberCore<GeneratorMessage<Output, Input>>
+    let closing: GeneratorClosing
+
     /// Gives `output` to whoever asked, and waits until the next value is asked for.  Returns what was sent; nil from `next()`.
-    /// Throws what is thrown into the generator, and `WaitError.cancelled` once that was dropped.
+    ///
+    /// Throws what is thrown into the generator; and `WaitError.cancelled`, each time, once that was dropped or closed, or whoever asked was killed: it gives
+    /// way then, and `output` is dropped.
     @discardableResult
     public func yield(_ output: Output) throws -> Input? {
-        // Its core: the fiber itself, held on this stack, could not be dropped.
-        let asker = FiberCore<GeneratorMessage<Output, Input>>.current.parent?.core
-        guard let asker else { preconditionFailure("yield is for the body of the generator") }
+        let running = FiberCore<GeneratorMessage<Output, Input>>.current
+        require(running === core, "yield is called outside of the body of its generator")
+        guard let asker else { throw refusal() }
         guard case .input(let input) = try asker.take(.success(.output(output))) else { return nil }
         return input
+    }
+
+    /// Whoever waits for a value.
+    private var asker: FiberCore<GeneratorMessage<Output, Input>>? {
+        if closing.isClosed || core.isKilled { return nil }
+        return core.parent.flatMap { $0.core.isSuspended ? $0.core : nil }
+    }
+
+    private func refusal() -> WaitError {
+        closing.refusals += 1
+        if closing.isClosed, closing.refusals == GeneratorClosing.patience {
+            core.parent?.core.wake(with: .goesOn)
+            core.kill()
+        }
+        // One that catches this for ever would else keep all others from running.
+        Hub.currentThread.giveWay()
+        return .cancelled
     }
 
     /// Gives all values of `other`, to which goes what is sent or thrown here meanwhile.

@@ -138,11 +138,13 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
         }
     }
 
-    /// Takes the next item, and waits for one.  Nil where the channel was closed and nothing is left.  From a green thread of any hub.
-    /// Throws when killed or when an enclosing time limit is over; nothing was taken then.
-    public func next() throws(WaitError) -> Item? {
+    /// Takes the next item, and waits for one until `deadline`; nil where the channel was closed and nothing is left: `while let item = try channel.next()`.
+    ///
+    /// From a green thread of any hub.  Throws `WaitError.deadlinePassed` where nothing came by `deadline`, and when killed or when an enclosing time limit is
+    /// over; nothing was taken then.
+    public func next(until deadline: Deadline = .never) throws(WaitError) -> Item? {
         do throws(WaitError) {
-            return try take()
+            return try take(until: deadline)
         } catch {
             guard error == .closed else { throw error }
             return nil

@@ -122,6 +122,19 @@ public class GreenQueue<Item>: Waitable {
         return try wait(for: .item, until: deadline, in: places.takers)
     }
 
+    /// Takes the next item, and waits for one until `deadline`; nil where the queue was shut down and nothing is left: `while let item = try queue.next()`.
+    ///
+    /// Throws `WaitError.deadlinePassed` where nothing came by `deadline`, and when killed, when an enclosing time limit is over or where nothing is left that
+    /// could wake anybody; nothing was taken then.  There is no `for` loop over a queue, for that can't throw: it would end as if all were done.
+    public final func next(until deadline: Deadline = .never) throws(WaitError) -> Item? {
+        do throws(WaitError) {
+            return try take(until: deadline)
+        } catch {
+            guard error == .closed else { throw error }
+            return nil
+        }
+    }
+
     /// Takes the next item, where there is one: without waiting.
     public final func tryTake() -> Item? { canTake ? takeNow() : nil }
 

@@ -252,6 +252,47 @@ struct FiberTests {
         #expect(trace.lines.sorted() == ["unwound 0", "unwound 1"])
     }
 
+    @Test func `an error for one that has not begun changes nothing where its parent is busy`() throws {
+        try onHub {
+            let event = GreenEvent()
+            let parent = Fiber<Int> { number in
+                try event.wait()
+                return number
+            }
+            let child = Fiber<Int>(parent: parent) { $0 * 2 }
+            let first = spawn {
+                parent.parent = .current
+                return try parent.switchTo(1)
+            }
+            try Greenlet.yield()
+            #expect(throws: FiberError.busy) { try child.throwInto(Failure(1)) }
+            #expect(throws: FiberError.busy) { try parent.switchTo(2) }
+            #expect(!child.isDead && !child.isStarted)
+            event.set()
+            try #expect(first.value() == 1)
+            child.parent = .current
+            try #expect(child.switchTo(4) == 8)
+        }
+    }
+
+    @Test func `one that has made fibers for other values is not ended when they are let go`() throws {
+        try onHub {
+            var child: Fiber<String>?
+            let main = Fiber<Int>.current
+            let fiber = Fiber<Int> { number in
+                child = Fiber<String> { $0 }
+                return try main.switchTo(number) + 1
+            }
+            try #expect(fiber.switchTo(1) == 1)
+            // With it goes what its parent is among fibers for such values.
+            #expect(child?.isStarted == false)
+            child = nil
+            try Greenlet.yield()
+            #expect(!fiber.isDead)
+            try #expect(fiber.switchTo(5) == 6)
+        }
+    }
+
     @Test func `where nothing can wake anybody, it is thrown out of the switch`() throws {
         try onHub {
             let event = GreenEvent()

@@ -8,6 +8,13 @@ struct GeneratorTests {
         Generator { for number in 0..<end { try $0.yield(number) } }
     }
 
+    /// What is left of it.
+    private func all<Output, Input>(_ generator: Generator<Output, Input>) throws -> [Output] {
+        var outputs: [Output] = []
+        while let output = try generator.next() { outputs.append(output) }
+        return outputs
+    }
+
     @Test func `a loop over a generator takes its values as they are made`() throws {
         try onHub {
             var made = 0
@@ -18,7 +25,7 @@ struct GeneratorTests {
                 }
             }
             var seen: [Int] = []
-            for square in squares {
+            while let square = try squares.next() {
                 seen.append(square)
                 #expect(made == seen.count)
                 if square > 20 { break }
@@ -36,7 +43,7 @@ struct GeneratorTests {
             try #expect(generator.next() == 0)
             try #expect(generator.next() == 1)
             for _ in 0..<3 { try #expect(generator.next() == nil) }
-            #expect(Array(counter(to: 5)) == [0, 1, 2, 3, 4])
+            try #expect(all(counter(to: 5)) == [0, 1, 2, 3, 4])
         }
     }
 
@@ -81,21 +88,15 @@ struct GeneratorTests {
         }
     }
 
-    @Test func `a loop ends with an error, which is asked for afterwards or reported`() throws {
+    @Test func `a loop over a generator or a queue can't lose an error: neither is a sequence`() throws {
         try onHub {
-            var reports: [String] = []
-            Hub.current.onUnobservedFailure = { name, error in reports.append("\(name): \(error)") }
-            func failing() -> Generator<Int, Void> {
-                Generator { me in
-                    try me.yield(1)
-                    throw Failure(2)
-                }
+            let failing = Generator<Int, Void> { me in
+                try me.yield(1)
+                throw Failure(2)
             }
-            let asked = failing()
-            #expect(Array(asked) == [1])
-            #expect(asked.failure as? Failure == Failure(2))
-            #expect(Array(failing()) == [1])
-            #expect(reports == ["a generator: Failure(2)"])
+            #expect(throws: Failure(2)) { try all(failing) }
+            let things: [Any] = [failing, GreenQueue<Int>(), GreenChannel<Int>(), RemoteChannel<Int>()]
+            for thing in things { #expect(!(thing is any Sequence)) }
         }
     }
 
@@ -136,6 +137,158 @@ struct GeneratorTests {
             #expect(unwound == 2)
             try generator().close()
             #expect(unwound == 2)
+        }
+    }
+
+    @Test func `closed, each further yield throws cancelled, in a catch and in a defer`() throws {
+        try onHub {
+            var trace: [String] = []
+            let generator = Generator<Int, Void> { me in
+                defer {
+                    for _ in 0..<2 {
+                        do { try me.yield(3) } catch { trace.append("defer: \(error)") }
+                    }
+                }
+                do { try me.yield(1) } catch {
+                    trace.append("\(error)")
+                    for _ in 0..<2 {
+                        do { try me.yield(2) } catch { trace.append("catch: \(error)") }
+                    }
+                }
+                try me.yield(4)
+            }
+            try #expect(generator.next() == 1)
+            try generator.close()
+            #expect(generator.isDone)
+            #expect(
+                trace == ["GreenletExit()"] + Array(repeating: "catch: cancelled", count: 2)
+                    + Array(repeating: "defer: cancelled", count: 2))
+            try #expect(generator.next() == nil)
+        }
+    }
+
+    @Test func `dropped, each further yield throws cancelled, in a catch, in a defer and shielded`() throws {
+        try onHub {
+            for isShielded in [false, true] {
+                var trace: [String] = []
+                func note(_ body: () throws -> Void) {
+                    do { try body() } catch { trace.append("\(error)") }
+                }
+                var generator: Generator<Int, Void>? = Generator { me in
+                    defer { note { try me.yield(3) } }
+                    note { if isShielded { try shielded { _ = try me.yield(1) } } else { try me.yield(1) } }
+                    note { try me.yield(2) }
+                    note { try shielded { _ = try me.yield(2) } }
+                }
+                try #expect(generator!.next() == 1)
+                generator = nil
+                try Greenlet.sleep(for: .milliseconds(1))
+                #expect(trace == Array(repeating: "cancelled", count: 4))
+                #expect(!Hub.current.description.contains("generator"))
+            }
+        }
+    }
+
+    @Test func `close waits for what the body waits for as it unwinds`() throws {
+        try onHub {
+            var unwound = false
+            let generator = Generator<Int, Void> { me in
+                defer {
+                    try? Greenlet.sleep(for: .milliseconds(3))
+                    unwound = true
+                }
+                try me.yield(1)
+            }
+            try #expect(generator.next() == 1)
+            try generator.close()
+            #expect(unwound)
+        }
+    }
+
+    @Test func `a body that never ends makes close throw, and holds nobody up`() throws {
+        try onHub {
+            var (mayEnd, others) = (false, 0)
+            let generator = Generator<Int, Void> { me in
+                while !mayEnd { _ = try? me.yield(1) }
+            }
+            let other = spawn {
+                while !mayEnd {
+                    others += 1
+                    try Greenlet.yield()
+                }
+            }
+            try #expect(generator.next() == 1)
+            #expect(throws: FiberError.ignoredClose) { try generator.close() }
+            #expect(!generator.isDone)
+            #expect(throws: FiberError.busy) { try generator.next() }
+            let before = others
+            try Greenlet.sleep(for: .milliseconds(2))
+            #expect(others > before)
+            mayEnd = true
+            try other.value()
+            try Greenlet.yield()
+            #expect(generator.isDone)
+        }
+    }
+
+    // MARK: Several who ask
+
+    @Test func `while the body waits, whoever else asks is told busy, and the first gets its value`() throws {
+        try onHub {
+            let event = GreenEvent()
+            let generator = Generator<Int, Int> { me in
+                for number in 0... {
+                    try event.wait()
+                    event.clear()
+                    try me.yield(number)
+                }
+            }
+            for number in 0..<3 {
+                let first = spawn { try generator.next() }
+                try Greenlet.yield()
+                #expect(throws: FiberError.busy) { try generator.next() }
+                #expect(throws: FiberError.busy) { try generator.send(7) }
+                #expect(throws: FiberError.busy) { try generator.throwInto(Failure(1)) }
+                #expect(throws: FiberError.busy) { try generator.close() }
+                event.set()
+                try #expect(first.value() == number)
+            }
+            try generator.close()
+        }
+    }
+
+    @Test func `a body that asks its own generator is told busy`() throws {
+        try onHub {
+            var own: Generator<Int, Void>?
+            own = Generator { me in
+                #expect(throws: FiberError.busy) { try own!.next() }
+                try me.yield(1)
+            }
+            try #expect(own!.next() == 1)
+            try #expect(own!.next() == nil)
+            own = nil
+        }
+    }
+
+    @Test func `where whoever asked is killed as the body goes on, its yield throws cancelled`() throws {
+        try onHub {
+            let event = GreenEvent()
+            var error: (any Error)?
+            let generator = Generator<Int, Void> { me in
+                try event.wait()
+                do { try me.yield(1) } catch let caught {
+                    error = caught
+                    throw caught
+                }
+            }
+            let asker = spawn { try generator.next() }
+            try Greenlet.yield()
+            event.set()
+            asker.kill()
+            #expect(throws: GreenletExit()) { try asker.value() }
+            try Greenlet.yield()
+            #expect(error as? WaitError == .cancelled)
+            #expect(generator.isDone)
         }
     }
 
@@ -192,7 +345,7 @@ struct GeneratorTests {
             try #expect(outer.send(8) == 2)
             try #expect(outer.throwInto(Failure(1)) == 20)
             try #expect(outer.next() == 3)
-            #expect(Array(outer) == [4])
+            try #expect(all(outer) == [4])
             #expect(sent == [8])
             #expect(inner.returned == "inner is done")
         }
@@ -202,10 +355,14 @@ struct GeneratorTests {
         try onHub {
             let numbers = Generator<Int, Void> { for number in 1... { try $0.yield(number) } }
             let even = Generator<Int, Void> { me in
-                for number in numbers where number.isMultiple(of: 2) { try me.yield(number) }
+                while let number = try numbers.next() {
+                    if number.isMultiple(of: 2) { try me.yield(number) }
+                }
             }
-            let texts = Generator<String, Void> { me in for number in even { try me.yield("<\(number)>") } }
-            #expect(Array(texts.prefix(3)) == ["<2>", "<4>", "<6>"])
+            let texts = Generator<String, Void> { me in
+                while let number = try even.next() { try me.yield("<\(number)>") }
+            }
+            for text in ["<2>", "<4>", "<6>"] { try #expect(texts.next() == text) }
         }
     }
 

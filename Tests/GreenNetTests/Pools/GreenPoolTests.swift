@@ -72,7 +72,7 @@ struct GreenPoolTests {
                 begun += 1
                 return number
             }
-            for end in ends {
+            while let end = try ends.next() {
                 try #expect(end.get() == taken)
                 taken += 1
                 for _ in 0..<10 { try Greenlet.yield() }

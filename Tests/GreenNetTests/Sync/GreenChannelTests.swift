@@ -71,7 +71,7 @@ struct GreenChannelTests {
     @Test func `a loop over a channel ends when it is shut down`() throws {
         try onHub {
             let channel = GreenChannel<Int>()
-            let taker = spawn { Array(channel) }
+            let taker = spawn { try rest(of: channel) }
             for number in 0..<3 { try channel.put(number) }
             channel.shutDown()
             try #expect(taker.value() == [0, 1, 2])

@@ -326,7 +326,7 @@ struct GreenQueueTests {
             var done = 0
             let workers = (0..<3).map { _ in
                 spawn {
-                    for _ in queue {
+                    while try queue.next() != nil {
                         try Greenlet.yield()
                         done += 1
                         queue.taskDone()
@@ -360,7 +360,7 @@ struct GreenQueueTests {
             #expect(throws: WaitError.closed) { try putter.value() }
             #expect(throws: WaitError.closed) { try queue.put(4) }
             #expect(throws: WaitError.closed) { try queue.tryPut(4) }
-            #expect(Array(queue) == [1, 2])
+            try #expect(rest(of: queue) == [1, 2])
             #expect(throws: WaitError.closed) { try queue.take() }
             #expect(throws: WaitError.closed) { try queue.peek() }
             try #expect(queue.next() == nil)
@@ -387,7 +387,7 @@ struct GreenQueueTests {
             let queue = GreenQueue<Int>()
             let taker = spawn { try queue.take() }
             let peeker = spawn { try queue.peek() }
-            let loop = spawn { Array(queue) }
+            let loop = spawn { try rest(of: queue) }
             try Greenlet.yield()
             queue.shutDown()
             #expect(throws: WaitError.closed) { try taker.value() }
@@ -396,18 +396,50 @@ struct GreenQueueTests {
         }
     }
 
-    @Test func `a loop over a queue ends with a kill, which is felt at the next wait`() throws {
+    @Test
+    func `a loop over a queue that was shut down ends with its last item; a kill or a time limit is thrown out of it`()
+        throws
+    {
         try onHub {
             let queue = GreenQueue<Int>()
-            let loop = spawn {
-                for _ in queue {}
-                try Greenlet.yield()
+            var ended = 0
+            func loop() throws -> Int {
+                var sum = 0
+                while let item = try queue.next() { sum += item }
+                ended += 1
+                return sum
             }
+            let killed = spawn { try loop() }
             try Greenlet.yield()
-            loop.kill()
-            #expect(throws: GreenletExit()) { try loop.value() }
+            killed.kill()
+            #expect(throws: GreenletExit()) { try killed.value() }
+            #expect(throws: TimedOut.self) { try withTimeout(.milliseconds(2)) { try loop() } }
+            #expect(throws: WaitError.deadlinePassed) { try queue.next(until: .after(.milliseconds(1))) }
+            #expect(ended == 0)
+            for number in 1...3 { try queue.put(number) }
+            queue.shutDown()
+            try #expect(loop() == 6)
+            #expect(ended == 1)
         }
     }
+
+    @Test func `a loop over a queue to which nobody puts throws that nothing is left that could wake it`() throws {
+        try onHub {
+            let queue = GreenQueue<Int>()
+            let error = #expect(throws: WaitError.self) { while try queue.next() != nil {} }
+            guard case .blockedForever = error else {
+                Issue.record("\(String(describing: error))")
+                return
+            }
+        }
+    }
+}
+
+/// Until it is shut down.
+func rest<Item>(of queue: GreenQueue<Item>) throws -> [Item] {
+    var items: [Item] = []
+    while let item = try queue.next() { items.append(item) }
+    return items
 }
 
 /// For a job that runs on the OS thread where it was made.

@@ -98,7 +98,7 @@ struct ScheduleTests {
             try joinAll(putters)
             queue.shutDown()
             try joinAll(takers)
-            taken += Array(queue)
+            taken += try rest(of: queue)
             #expect(taken.sorted() == put.sorted(), "seed \(seed)")
         }
     }
