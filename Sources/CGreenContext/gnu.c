@@ -97,6 +97,12 @@ int green_spawn_closing_from(posix_spawn_file_actions_t *actions, int lowest) {
     return posix_spawn_file_actions_addclosefrom_np(actions, lowest);
 }
 
+int green_spawn_in_new_session(posix_spawnattr_t *attributes) {
+    short flags = 0;
+    posix_spawnattr_getflags(attributes, &flags);
+    return posix_spawnattr_setflags(attributes, flags | POSIX_SPAWN_SETSID);
+}
+
 char **green_environment(void) { return environ; }
 
 int green_timer_open(void) { return timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC); }

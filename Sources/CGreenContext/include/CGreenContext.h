@@ -201,6 +201,9 @@ int green_process_handle(pid_t process);
 /// Whatever else is open from `lowest` on, the program that is started doesn't get.
 int green_spawn_closing_from(posix_spawn_file_actions_t *actions, int lowest);
 
+/// The program that is started is the leader of a session and a process group of its own.
+int green_spawn_in_new_session(posix_spawnattr_t *attributes);
+
 /// `environ`, which Swift can't see without a race.
 char **green_environment(void);
 

@@ -342,6 +342,7 @@ enum SystemCalls {
     static func processHandle(_ pid: pid_t) -> Int { retrying { Int(GNU.processHandle(pid)) } }
 
     static func signal(_ pid: pid_t, _ number: Int32) { _ = Glibc.kill(pid, number) }
+    static func signalGroup(_ group: pid_t, _ number: Int32) { _ = Glibc.kill(-group, number) }
 
     /// A child that has ended, and its status; nil where there is none.  Never waits.
     static func collectAnyChild() -> (pid_t, Int32)? {

@@ -2,11 +2,12 @@ import Glibc
 
 /// Starting a program with posix_spawn, which forks and executes at one go: other OS threads don't matter to it.
 enum ChildStart {
-    /// Starts `words[0]` with signals as a login shell has them and no descriptors but `streams`, which become standard input, output and error.
+    /// Starts `words[0]` with signals as a login shell has them and no descriptors but `streams`, which become standard input, output and error;
+    /// with `inNewSession` it is the leader of a session and process group of its own.
     static func start(
-        _ words: [String], _ environment: [String: String]?, streams: [Int32]
+        _ words: [String], _ environment: [String: String]?, streams: [Int32], inNewSession: Bool
     ) throws(Errno) -> (pid: pid_t, handle: Int32) {
-        let pid = try spawn(words, environment, streams)
+        let pid = try spawn(words, environment, streams, inNewSession)
         let handle = SystemCalls.processHandle(pid)
         guard handle >= 0 else {
             SystemCalls.signal(pid, SIGKILL)
@@ -17,7 +18,7 @@ enum ChildStart {
     }
 
     private static func spawn(
-        _ words: [String], _ environment: [String: String]?, _ streams: [Int32]
+        _ words: [String], _ environment: [String: String]?, _ streams: [Int32], _ inNewSession: Bool
     ) throws(Errno) -> pid_t {
         // C would take the rest for no part of it.
         guard !words.contains(where: { $0.utf8.contains(0) }) else { throw Errno(EINVAL) }
@@ -29,6 +30,7 @@ enum ChildStart {
         }
         GNU.close(from: 3, in: &actions)
         var attributes = makeAttributes()
+        if inNewSession { GNU.startSession(&attributes) }
         defer { posix_spawnattr_destroy(&attributes) }
         var pid = pid_t()
         let number = withCStrings(words) { words in

@@ -189,6 +189,8 @@ enum GNU {
         _ = green_spawn_closing_from(&actions, lowest)
     }
 
+    static func startSession(_ attributes: inout posix_spawnattr_t) { _ = green_spawn_in_new_session(&attributes) }
+
     static var environment: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? { green_environment() }
 
     static func start(

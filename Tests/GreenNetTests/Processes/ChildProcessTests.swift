@@ -131,6 +131,73 @@ struct ChildProcessTests {
         }
     }
 
+    // MARK: Groups
+
+    @Test func `what a program has started ends with it, and run doesn't wait for that`() throws {
+        try onHub {
+            let result = try ChildProcess.run("sh", ["-c", "sleep 1000 & echo $!"])
+            #expect(result.exit == .status(0))
+            let other = try #require(pid_t(String(decoding: result.output.dropLast(), as: UTF8.self)))
+            #expect(eventually { !isRunning(other) })
+        }
+    }
+
+    @Test func `a time limit or a kill over run leaves nothing behind of what the program has started`() throws {
+        try onHub {
+            let marks = (0..<2).map { _ in "1000.\(UInt32.random(in: 1 << 20 ... .max))" }
+            let script = { (mark: String) in "sleep \(mark) & sleep \(mark) & wait" }
+            #expect(throws: TimedOut.self) {
+                try withTimeout(.milliseconds(100)) { try ChildProcess.run("sh", ["-c", script(marks[0])]) }
+            }
+            let killed = spawn { try ChildProcess.run("sh", ["-c", script(marks[1])]) }
+            try #expect(eventuallyOnHub { running(with: marks[1]) == 2 })
+            killed.kill()
+            #expect(throws: GreenletExit()) { try killed.value() }
+            for mark in marks { #expect(eventually { running(with: mark) == 0 }) }
+        }
+    }
+
+    @Test func `what holds the input of a program that has ended and doesn't read it doesn't keep run waiting`() throws
+    {
+        try onHub {
+            let bytes = [UInt8](repeating: 1, count: 4 << 20)
+            let result = try ChildProcess.run("sh", ["-c", "exec 3<&0; sleep 1000 <&3 & echo done"], input: bytes)
+            #expect(result.output == Array("done\n".utf8))
+        }
+    }
+
+    @Test func `without endsGroup run waits for all that holds its output, and the group is this program's`() throws {
+        try onHub {
+            let script = "(sleep 0.1; echo late) & cut -d' ' -f5 /proc/$$/stat"
+            let result = try ChildProcess.run("sh", ["-c", script], endsGroup: false)
+            #expect(String(decoding: result.output, as: UTF8.self) == "\(getpgrp())\nlate\n")
+        }
+    }
+
+    @Test func `with endsGroup a child leads a group and a session of its own, without a terminal`() throws {
+        try onHub {
+            try withChild("sh", ["-c", "cut -d' ' -f5,6 /proc/$$/stat; : </dev/tty"], endsGroup: true) { child in
+                let ids = "\(child.pid) \(child.pid)\n"
+                try #expect(text(child.output, ids.count) == ids)
+                // No such device: rather than being stopped.
+                try #expect(child.wait() != .status(0))
+            }
+        }
+    }
+
+    @Test func `a signal goes to all of a child's group`() throws {
+        try onHub {
+            let mark = "1000.\(UInt32.random(in: 1 << 20 ... .max))"
+            try withChild("sh", ["-c", "sleep \(mark) & sleep \(mark) & wait"], endsGroup: true) { child in
+                try #expect(eventuallyOnHub { running(with: mark) == 2 })
+                child.sendToGroup(SIGTERM)
+                try #expect(child.wait() == .signal(SIGTERM))
+                #expect(eventually { running(with: mark) == 0 })
+                child.sendToGroup(SIGTERM)
+            }
+        }
+    }
+
     @Test func `a hundred at once`() throws {
         try onHub {
             let exits = try GreenPool(limit: 20).map(0..<100) { number in
@@ -138,6 +205,22 @@ struct ChildProcessTests {
             }
             #expect(exits == (0..<100).map { .status($0) })
         }
+    }
+
+    /// Not one that only waits for somebody to collect it.
+    private func isRunning(_ pid: pid_t) -> Bool { ProcessStatus(pid) != nil }
+
+    /// How many processes have `mark` as their last argument.
+    private func running(with mark: String) -> Int {
+        ProcessStatus.numbers(in: "/proc").count { pid in
+            ProcessStatus.contents(of: "/proc/\(pid)/cmdline") == "sleep\0\(mark)\0"
+        }
+    }
+
+    private func eventuallyOnHub(_ condition: () -> Bool) throws -> Bool {
+        let deadline = Deadline.after(.seconds(10))
+        while !condition(), !deadline.hasPassed { try Greenlet.sleep(for: .milliseconds(2)) }
+        return condition()
     }
 
     private func text(_ connection: Connection, _ count: Int) throws -> String {
