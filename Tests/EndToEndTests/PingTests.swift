@@ -45,6 +45,20 @@ extension EndToEnd {
             }
         }
 
+        /// The port is the only one that the kernel has for the client too, which so gets connected to itself.
+        @Test(
+            .enabled(if: NetworkNamespace.obstacle == nil, "needs root and ip(8)"),
+            arguments: ["127.0.0.1", "localhost"])
+        func `one that is not there is not, though the client gets its own question back`(host: String) throws {
+            try onOSThread {
+                try NetworkNamespace.enter()
+                try write("40100 40101", to: "/proc/sys/net/ipv4/ip_local_port_range")
+                let result = try Program.run(PingTests.launch(host, "40100"))
+                #expect(result.exit == .status(1))
+                #expect(result.error.contains("connection refused (ECONNREFUSED)"))
+            }
+        }
+
         /// `localhost` has two addresses; 127.0.0.1 refuses.
         @Test func `it gets through by name though the kernel can watch none of its sockets`() throws {
             try withServer(.green, ["--host", "::1"]) { server in

@@ -4,17 +4,22 @@ extension Connection {
     /// Connects to `address`, waiting until the other side has answered; from `source`, where one is given, or an address of the kernel's
     /// choice.  A source with port 0 gets a free one.
     /// A byte that the other side sends as urgent data is received like any other, at its place in the stream.
+    ///
+    /// Where nothing listens at a port of this machine, the kernel may choose that very port for the new socket, which is then connected to itself and
+    /// receives what it sends.  That is a refusal (ECONNREFUSED), unless the port was asked for as the source.
+    /// Where the queue of a unix socket is full, it waits for room, as a call that blocks does.
+    ///
     /// Throws when `deadline` has passed, when killed, and where the kernel or the other side refuses; nothing stays open then.
     public static func connect(
         to address: SocketAddress, from source: SocketAddress? = nil, until deadline: Deadline = .never
     ) throws(NetError) -> Connection {
-        let (connection, isConnected) = try beginConnecting(to: address, from: source)
+        let (connection, isConnected) = try beginConnecting(to: address, from: source, until: deadline)
         if isConnected { return connection }
         if let error = connection.socket.waitUntilWritable(until: deadline) {
             connection.close()
             throw NetError(.connect, .wait(error), address)
         }
-        let result = -Int(SystemCalls.pendingError(connection.socket.pointee.descriptor))
+        let result = connection.outcome(from: source)
         if result == 0 { return connection }
         connection.close()
         throw NetError(.connect, result: result, address)
@@ -45,9 +50,10 @@ extension Connection {
         return try race.run(until: deadline)
     }
 
-    /// Asks the kernel to connect, without waiting.  Throws where that has failed already; nothing stays open then.
+    /// Asks the kernel to connect; waits only for room in the queue of a unix socket.  Throws where that has failed already; nothing stays
+    /// open then.
     static func beginConnecting(
-        to address: SocketAddress, from source: SocketAddress? = nil
+        to address: SocketAddress, from source: SocketAddress? = nil, until deadline: Deadline = .never
     ) throws(NetError) -> (connection: Connection, isConnected: Bool) {
         guard var storage = address.storage else { throw NetError(.connect, result: -Int(ENAMETOOLONG), address) }
         let result = SystemCalls.socket(family: address.family)
@@ -55,7 +61,7 @@ extension Connection {
         let connection = Connection(descriptor: Int32(result), peer: address)
         do throws(NetError) {
             if let source { try connection.bind(to: source) }
-            return (connection, try connection.begin(&storage))
+            return (connection, try connection.begin(&storage, from: source, until: deadline))
         } catch {
             connection.close()
             throw error
@@ -64,8 +70,21 @@ extension Connection {
 
     /// How the kernel's attempt has ended: 0, or errno as a negative number; nil while it goes on.
     var connectResult: Int? {
-        let descriptor = socket.pointee.descriptor
-        return SystemCalls.poll(descriptor, for: .writable) == 0 ? nil : -Int(SystemCalls.pendingError(descriptor))
+        SystemCalls.poll(socket.pointee.descriptor, for: .writable) == 0 ? nil : outcome(from: nil)
+    }
+
+    /// Of an attempt that is over: 0, or errno as a negative number.
+    private func outcome(from source: SocketAddress?) -> Int {
+        let number = SystemCalls.pendingError(socket.pointee.descriptor)
+        if number != 0 { return -Int(number) }
+        return isConnectedToItself && (source?.port ?? 0) == 0 ? -Int(ECONNREFUSED) : 0
+    }
+
+    private var isConnectedToItself: Bool {
+        if peer.family == AF_UNIX { return false }
+        var storage = SocketAddress.Storage()
+        return SystemCalls.localAddress(socket.pointee.descriptor, into: &storage) == 0
+            && SocketAddress(storage) == peer
     }
 
     private func bind(to source: SocketAddress) throws(NetError) {
@@ -80,13 +99,34 @@ extension Connection {
     }
 
     /// Returns whether it is connected already; else it is under way.
-    private func begin(_ storage: inout SocketAddress.Storage) throws(NetError) -> Bool {
+    private func begin(
+        _ storage: inout SocketAddress.Storage, from source: SocketAddress?, until deadline: Deadline
+    ) throws(NetError) -> Bool {
         _ = SystemCalls.keepUrgentByteInStream(socket.pointee.descriptor)
         if peer.family != AF_UNIX {
             _ = SystemCalls.setOption(socket.pointee.descriptor, level: Int32(IPPROTO_TCP), TCP_NODELAY, to: 1)
         }
-        let result = SystemCalls.connect(socket.pointee.descriptor, to: &storage)
+        var result = SystemCalls.connect(socket.pointee.descriptor, to: &storage)
+        if result == -Int(EAGAIN), peer.family == AF_UNIX { result = try waitForRoom(&storage, until: deadline) }
+        if result == 0 { result = outcome(from: source) }
         if result == 0 || result == -Int(EINPROGRESS) { return result == 0 }
         throw NetError(.connect, result: result, peer)
+    }
+
+    /// Nothing tells when a unix socket's queue has room again: poll says at once that the socket can be written to, and epoll nothing more when
+    /// it is so.  So the kernel is asked again and again, each time after twice as long a pause, of 100 ms at most.
+    private func waitForRoom(
+        _ storage: inout SocketAddress.Storage, until deadline: Deadline
+    ) throws(NetError) -> Int {
+        var pause = Duration.milliseconds(1)
+        while true {
+            do throws(WaitError) { try Greenlet.sleep(until: min(deadline, .after(pause))) } catch {
+                throw NetError(.connect, .wait(error), peer)
+            }
+            let result = SystemCalls.connect(socket.pointee.descriptor, to: &storage)
+            if result != -Int(EAGAIN) { return result }
+            if deadline.hasPassed { throw NetError(.connect, .wait(.deadlinePassed), peer) }
+            pause = min(pause * 2, .milliseconds(100))
+        }
     }
 }

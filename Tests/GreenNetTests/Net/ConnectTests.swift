@@ -144,6 +144,63 @@ struct ConnectTests {
         }
     }
 
+    // MARK: No room
+
+    /// A call that blocks waits there; one that does not is told to try again, and by nobody when.
+    @Test func `connect waits while the queue of a unix socket is full`() throws {
+        try withFullUnixSocket { listener in
+            let client = spawn { try Connection.connect(to: listener.address) }
+            try client.waitUntilParked()
+            _ = try listener.accept()
+            let connection = try client.value()
+            let served = try listener.accept()
+            try connection.sendAll(pattern(10))
+            #expect(try served.receive(exactly: 10) == pattern(10))
+        }
+    }
+
+    @Test func `connect to a full unix socket throws at its deadline and when killed, and leaves nothing open`() throws
+    {
+        try withFullUnixSocket { listener in
+            let before = openDescriptors()
+            let late = failure { () throws(NetError) in
+                try Connection.connect(to: listener.address, until: .now + .milliseconds(20))
+            }
+            #expect(late == NetError(.connect, .wait(.deadlinePassed), listener.address))
+            var error: NetError?
+            let client = spawn {
+                error = failure { () throws(NetError) in try Connection.connect(to: listener.address) }
+            }
+            try client.waitUntilParked()
+            client.kill()
+            try client.join()
+            #expect(error == NetError(.connect, .wait(.cancelled), listener.address))
+            #expect(openDescriptors() == before)
+        }
+    }
+
+    private func withFullUnixSocket(_ body: @escaping @Sendable (Listener) throws -> Void) throws {
+        try withTemporaryDirectory { directory in
+            try onHub {
+                // The kernel queues one more than it is told.
+                let listener = try Listener(on: .unix(path: "\(directory)/socket"), backlog: 0)
+                let queued = try Connection.connect(to: listener.address)
+                try body(listener)
+                queued.close()
+            }
+        }
+    }
+
+    @Test func `a connection of a socket to itself is a refusal, unless it was asked for`() throws {
+        try onHub {
+            let closed = try Listener(on: loopback)
+            closed.close()
+            let itself = try Connection.connect(to: closed.address, from: closed.address)
+            try itself.sendAll(pattern(10))
+            #expect(try itself.receive(exactly: 10) == pattern(10))
+        }
+    }
+
     // MARK: By name
 
     @Test func `connect by name tries the addresses in turn`() throws {
