@@ -64,6 +64,5 @@ static inline void green_set_priority(void *watcher, int priority) { ev_set_prio
 static inline int green_io_is_active(const ev_io *watcher) { return ev_is_active(watcher); }
 static inline int green_io_is_pending(const ev_io *watcher) { return ev_is_pending(watcher); }
 static inline int green_signal_is_active(const ev_signal *watcher) { return ev_is_active(watcher); }
-static inline int green_timer_is_active(const ev_timer *watcher) { return ev_is_active(watcher); }
 
 #endif

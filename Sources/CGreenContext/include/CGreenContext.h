@@ -50,7 +50,7 @@ typedef struct green_thread {
     int64_t deadline;               // of the wait under way, ns on the monotonic clock; INT64_MAX: none
     struct green_thread *previous;  // in `queue` only
     void *body;                     // AnyGreenlet, retained until the end; null: the hub's own
-    void *timer;                    // TimerWatcher, made at the first wait with a deadline
+    intptr_t timer;                 // its place in the hub's DeadlineQueue, counted from 1; 0: none
     void *scopes;                   // innermost TimeoutScope
     green_wait_queue joiners;       // those who wait for the end
     struct green_thread *all_next;  // every living green thread of the hub, for dumps

@@ -17,6 +17,10 @@ struct IOWatcher {
     @inline(__always)
     static func isRefused(_ events: Int32) -> Bool { events & Int32(EV_ERROR) != 0 }
 
+    /// In the callback: that of `set`.
+    @inline(__always)
+    static func priority(_ watcher: UnsafeMutablePointer<ev_io>?) -> Int32 { watcher!.pointee.priority }
+
     /// What `set` was given; nil before.
     @inline(__always)
     var context: UnsafeMutableRawPointer? { raw.data }

@@ -1,15 +1,19 @@
 internal import CLibev
 
 /// libev's timer, which fires once.  Allocated, since libev keeps its address while it is active.
+///
+/// Of several that are due at one moment, libev calls back in no order.
 struct TimerWatcher {
     fileprivate var raw = ev_timer()
-    /// When it fires, while it is active.
+    /// When it fires; never, where it is not active.
     fileprivate(set) var due = Deadline.never
 
     typealias Callback = @convention(c) (OpaquePointer?, UnsafeMutablePointer<ev_timer>?, Int32) -> Void
 
+    /// In the callback: what it was made with.
     static func context<T>(_ timer: UnsafeMutablePointer<ev_timer>?, as: T.Type) -> UnsafeMutablePointer<T> {
-        timer!.pointee.data.assumingMemoryBound(to: T.self)
+        UnsafeMutableRawPointer(timer!).assumingMemoryBound(to: TimerWatcher.self).pointee.due = .never
+        return timer!.pointee.data.assumingMemoryBound(to: T.self)
     }
 }
 
@@ -28,21 +32,17 @@ extension UnsafeMutablePointer<TimerWatcher> {
         return watcher
     }
 
-    var isActive: Bool { green_timer_is_active(timer) != 0 }
-
     /// (Re)starts it, so that it fires at `due` or a little later, never before.
     func start(on loop: EventLoop, due: Deadline) {
-        stop(on: loop)
+        ev_timer_stop(loop.raw, timer)
         loop.updateTime()
         green_timer_set(timer, Double(max(0, (due - .now).nanoseconds)) / 1e9)
         pointee.due = due
         ev_timer_start(loop.raw, timer)
     }
 
-    func stop(on loop: EventLoop) { ev_timer_stop(loop.raw, timer) }
-
     func free(on loop: EventLoop) {
-        stop(on: loop)
+        ev_timer_stop(loop.raw, timer)
         deallocate()
     }
 }

@@ -296,8 +296,8 @@ extension Socket {
     // MARK: In the loop
 
     @inline(__always)
-    fileprivate func readabilityCame() {
-        if let reader = pointee.reader { return reader.wake(.event) }
+    fileprivate func readabilityCame(_ priority: Int32) {
+        if let reader = pointee.reader { return reader.wakeByDescriptor(priority) }
         // Nobody wants it now (the green thread is busy, say in a send that waits).  The kernel would go on telling.
         pointee.mayReceive = true
         reading.stop(on: pointee.hub!.pointee.loop)
@@ -307,13 +307,13 @@ extension Socket {
 private let becameReadable: IOWatcher.Callback = { _, watcher, events in
     let socket = IOWatcher.owner(watcher, as: SocketState.self)
     if IOWatcher.isRefused(events) { socket.pointee.isUnwatched = true }
-    socket.readabilityCame()
+    socket.readabilityCame(IOWatcher.priority(watcher))
 }
 
 private let becameWritable: IOWatcher.Callback = { _, watcher, events in
     let writing = IOWatcher.owner(watcher, as: WritingState.self)
     if IOWatcher.isRefused(events) { writing.pointee.isUnwatched = true }
-    writing.pointee.writer?.wake(.event)
+    writing.pointee.writer?.wakeByDescriptor(IOWatcher.priority(watcher))
 }
 
 /// Waiting for nothing in particular, on a hub or off it.

@@ -8,7 +8,8 @@ public final class SignalWatcher {
     /// Raw memory: the loop refers to it, and a green thread parks in it.
     private struct State {
         var waiting = WaitQueue()
-        var pending: UInt64 = 0  // a bit for each signal, from 1 to 64
+        /// Signals that came while nobody waited: a bit for each, from 1 to 64.
+        var pending: UInt64 = 0
     }
 
     private let state = UnsafeMutablePointer<State>.allocate(capacity: 1)
@@ -25,13 +26,22 @@ public final class SignalWatcher {
         state.initialize(to: State())
         events = signals.map { [hub, state] number in
             .make(on: hub.pointee.loop, number: number, context: state) { _, watcher, _ in
-                let state = SignalEvent.context(watcher).assumingMemoryBound(to: State.self)
-                state.pointee.pending |= 1 << UInt64(SignalEvent.number(watcher) - 1)
-                withUnsafeMutablePointer(to: &state.pointee.waiting) { $0 }.wakeAll()
+                SignalWatcher.give(
+                    SignalEvent.number(watcher), to: SignalEvent.context(watcher).assumingMemoryBound(to: State.self))
             }
         }
         hub.pointee.signals += events
         SystemCalls.unblock(signals)
+    }
+
+    /// In the loop.  It belongs to the one that has waited longest from now on.
+    private static func give(_ signal: Int32, to state: UnsafeMutablePointer<State>) {
+        if let first = state.pointee.waiting.first {
+            first.pointee.wait_detail = UInt64(signal)
+            first.wake(.event)
+        } else {
+            state.pointee.pending |= 1 << UInt64(signal - 1)
+        }
     }
 
     deinit {
@@ -48,12 +58,14 @@ public final class SignalWatcher {
         event.deallocate()
     }
 
-    /// Waits for the next of the signals and returns its number.  Several of one kind before it is looked at count once.
+    /// Waits for the next of the signals and returns its number.  First come, first served: a signal goes to the green thread that has waited
+    /// longest.  Of signals that came while none waited, several of one kind count once, and the lowest number is returned first.
     public func wait(until deadline: Deadline = .never) throws(WaitError) -> Int32 {
         let thread = Hub.currentThread
-        while state.pointee.pending == 0 {
+        if state.pointee.pending == 0 {
             let queue = withUnsafeMutablePointer(to: &state.pointee.waiting) { $0 }
             if let error = thread.error(after: thread.wait(for: .signal, until: deadline, in: queue)) { throw error }
+            return Int32(thread.pointee.wait_detail)
         }
         let lowest = state.pointee.pending.trailingZeroBitCount
         state.pointee.pending &= ~(1 << UInt64(lowest))

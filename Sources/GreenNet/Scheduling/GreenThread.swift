@@ -115,6 +115,16 @@ extension GreenThread {
         hub.pointee.ready.append(self)
     }
 
+    /// As `wake(.event)`, in the loop's callback for the descriptor that it waits for, and so in no queue.  `priority` is that of the watcher.
+    @inline(__always)
+    func wakeByDescriptor(_ priority: Int32) {
+        guard state == .parked else { return }
+        assert(pointee.queue == nil)
+        pointee.wake = Wake.event.rawValue
+        state = .ready
+        hub.pointee.ready.insertArrival(self, priority)
+    }
+
     /// Lets every other ready green thread run first.  After `operations` that did not wait, it brings the moment nearer when the loop is
     /// looked at: those whom only the loop knows wait for so many operations, not for so many times as many.
     func giveWay(after operations: Int = 0) {
@@ -127,35 +137,38 @@ extension GreenThread {
 
     // MARK: Deadlines
 
-    /// Sees to it that the timer fires at `limit` at the latest.  One that is due earlier, left over from an earlier wait, is left
-    /// alone and looks again when it fires: a deadline that moves on with every message costs nothing so.
+    @inline(never)  // Else the frames of those that wait would be larger.
     private func limitWait(to limit: Deadline) {
         pointee.deadline = limit.nanoseconds
-        if hub.pointee.rehearsal != nil { return hub.expect(limit) }
-        let timer = timer
-        if !timer.isActive || timer.pointee.due > limit { timer.start(on: hub.pointee.loop, due: limit) }
+        if !hub.pointee.deadlines.renew(self) { enterLimit(limit) }
     }
 
-    private var timer: UnsafeMutablePointer<TimerWatcher> {
-        if let timer = pointee.timer { return timer.assumingMemoryBound(to: TimerWatcher.self) }
-        let timer = UnsafeMutablePointer<TimerWatcher>.make(context: self, callback: timerFired)
-        pointee.timer = UnsafeMutableRawPointer(timer)
-        return timer
+    @inline(never)  // So that what happens with each message needs no frame.
+    private func enterLimit(_ limit: Deadline) {
+        hub.pointee.deadlines.enter(self)
+        if hub.pointee.rehearsal == nil { hub.ring(by: limit) }
     }
 
-    fileprivate func timeIsUp() {
-        guard state == .parked, pointee.deadline != Int64.max else { return }
-        let limit = Deadline(nanoseconds: pointee.deadline)
-        if limit.hasPassed { wake(.deadline) } else { timer.start(on: hub.pointee.loop, due: limit) }
+    func forgetDeadline() { if pointee.timer != 0 { hub.pointee.deadlines.remove(self) } }
+}
+
+extension HubPointer {
+    /// Sees to it that the alarm rings at `moment` at the latest.
+    @inline(__always)
+    fileprivate func ring(by moment: Deadline) {
+        if moment < pointee.alarm.pointee.due { pointee.alarm.start(on: pointee.loop, due: moment) }
     }
 
-    func freeTimer() {
-        pointee.timer?.assumingMemoryBound(to: TimerWatcher.self).free(on: hub.pointee.loop)
-        pointee.timer = nil
+    /// Wakes those whose deadlines have passed, in the order of these, and of their waits where they are the same.
+    func wakeOverdue() {
+        let now = Deadline.now
+        while let thread = pointee.deadlines.popFirst(until: now.nanoseconds) { thread.wake(.deadline) }
     }
 }
 
 /// In the loop.
-private let timerFired: TimerWatcher.Callback = { _, timer, _ in
-    TimerWatcher.context(timer, as: GreenThread.Pointee.self).timeIsUp()
+let alarmRang: TimerWatcher.Callback = { _, timer, _ in
+    let hub = TimerWatcher.context(timer, as: HubState.self)
+    hub.wakeOverdue()
+    if let next = hub.pointee.deadlines.earliest { hub.ring(by: Deadline(nanoseconds: next)) }
 }

@@ -71,7 +71,8 @@ public final class Hub {
         let hub = Hub(state: state, alternateStack: Context.watchForOverflow())
         state.initialize(
             to: HubState(
-                loop: loop, main: makeMainThread(), scheduler: scheduler, stacks: stacks,
+                loop: loop, alarm: .make(context: state, callback: alarmRang), main: makeMainThread(),
+                scheduler: scheduler, stacks: stacks,
                 remote: RemoteHub(wakes: state, on: loop), owner: Unmanaged.passRetained(hub)))
         state.adoptMainThread()
         state.prepareScheduler()
@@ -146,7 +147,6 @@ public final class Hub {
         #if DEBUG
         state.pointee.loop.verify()
         #endif
-        // The main green thread may have left a timer in the loop.
         state.freeMemory()
         state.pointee.loop.destroy()
         Context.virtualTime = 0

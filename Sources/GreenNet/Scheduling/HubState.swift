@@ -6,6 +6,9 @@ typealias HubPointer = UnsafeMutablePointer<HubState>
 struct HubState {
     let loop: EventLoop
     var ready = ReadyQueue()
+    /// Of all green threads; `alarm` rings when the earliest has passed.
+    var deadlines = DeadlineQueue()
+    let alarm: UnsafeMutablePointer<TimerWatcher>
     /// The OS thread's own stack.
     let main: GreenThread
     /// Runs `schedule()` on a stack of its own; switched to where nothing is ready.
@@ -79,19 +82,25 @@ extension HubPointer {
             if pointee.stacks.needsTrimming { pointee.stacks.trim() }
             if !pointee.ready.isEmpty || pointee.stacks.needsTrimming {
                 if pointee.rehearsal != nil { tick() }
-                pointee.loop.pollEvents()
+                pollEvents()
             } else if pointee.isClosing {
                 return
             } else if pointee.rehearsal != nil, jumpAhead() {
                 continue
             } else if canBeWoken {
                 pointee.pulse?.sleep()
+                pointee.ready.beginArrivals()
                 pointee.loop.waitForEvents()
             } else {
                 reportDeadlock()
             }
             verifyNowAndThen()
         }
+    }
+
+    func pollEvents() {
+        pointee.ready.beginArrivals()
+        pointee.loop.pollEvents()
     }
 
     /// A remote handle in somebody's hands may be used at any time.

@@ -2,8 +2,6 @@
 struct Rehearsal {
     /// Picks the next of those that are ready; nil: first come, first served.
     var random: SplitMix?
-    /// No parked green thread has an earlier deadline.
-    var earliest = Int64.max
 
     /// What a pass of the scheduler takes that leaves somebody ready, so that an endless loop which only gives way runs into its time limit too.
     static let passLength: Int64 = 1000
@@ -39,14 +37,9 @@ extension Hub {
 }
 
 extension HubPointer {
-    /// Somebody waits until `limit`.
-    func expect(_ limit: Deadline) {
-        pointee.rehearsal!.earliest = min(pointee.rehearsal!.earliest, limit.nanoseconds)
-    }
-
     /// At the beginning of a pass of the scheduler.
     func rehearsePass() {
-        wakeLate()
+        wakeOverdue()
         guard pointee.rehearsal!.random != nil else { return }
         // One at a time, each drawn anew.
         pointee.turnsLeft = 1
@@ -59,30 +52,11 @@ extension HubPointer {
 
     /// When nothing is ready.  Returns false where nobody waits for a moment.
     func jumpAhead() -> Bool {
-        pointee.loop.pollEvents()
+        pollEvents()
         if !pointee.ready.isEmpty { return true }
-        findEarliest()
-        guard pointee.rehearsal!.earliest != Int64.max else { return false }
-        Context.virtualTime = Swift.max(Context.virtualTime, pointee.rehearsal!.earliest)
-        wakeLate()
+        guard let next = pointee.deadlines.settleFirst() else { return false }
+        Context.virtualTime = Swift.max(Context.virtualTime, next)
+        wakeOverdue()
         return true
-    }
-
-    private func wakeLate() {
-        let now = Context.virtualTime
-        guard pointee.rehearsal!.earliest <= now else { return }
-        for thread in parkedWithDeadline where thread.pointee.deadline <= now { thread.wake(.deadline) }
-        findEarliest()
-    }
-
-    private func findEarliest() {
-        pointee.rehearsal!.earliest = parkedWithDeadline.map(\.pointee.deadline).min() ?? Int64.max
-    }
-
-    /// The earliest deadline first; of those with the same, the oldest.
-    private var parkedWithDeadline: [GreenThread] {
-        sequence(first: pointee.first) { $0?.pointee.all_next }.prefix { $0 != nil }.compactMap { $0 }
-            .filter { $0.state == .parked && $0.pointee.deadline != Int64.max }
-            .sorted { ($0.pointee.deadline, $0.pointee.id) < ($1.pointee.deadline, $1.pointee.id) }
     }
 }

@@ -89,7 +89,7 @@ extension HubPointer {
         if let previous { previous.pointee.all_next = next } else { pointee.first = next }
         next?.pointee.all_previous = previous
         Glibc.free(thread.pointee.name)
-        thread.freeTimer()
+        thread.forgetDeadline()
     }
 
     /// Every green thread that has not ended, the youngest first, without the main one.
@@ -132,6 +132,8 @@ extension HubPointer {
         pointee.stacks.give(pointee.scheduler)
         pointee.stacks.unmapAll()
         pointee.receiveBuffer.deallocate()
+        pointee.deadlines.free()
+        pointee.alarm.free(on: pointee.loop)
     }
 
     // MARK: The end of a green thread

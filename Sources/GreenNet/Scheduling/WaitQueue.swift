@@ -40,6 +40,9 @@ struct ReadyQueue {
     private var first: GreenThread?
     private var last: GreenThread?
     private(set) var count = 0
+    /// Behind it stand those whose descriptors the loop has found ready in this pass, and with the priority `arrivals`; nil: in front of all.
+    private var mark: GreenThread?
+    private var arrivals = Int32.max
 
     var isEmpty: Bool { first == nil }
 
@@ -48,6 +51,22 @@ struct ReadyQueue {
         thread.pointee.next = nil
         if let last { last.pointee.next = thread } else { first = thread }
         last = thread
+        count += 1
+    }
+
+    /// Before the loop is looked at.
+    @inline(__always)
+    mutating func beginArrivals() { arrivals = .max }
+
+    /// Appends one whose descriptor the loop has found ready, in front of those with the same priority that this pass has brought already: libev
+    /// calls back from the last that the kernel has named to the first, the highest priority first.
+    @inline(__always)
+    mutating func insertArrival(_ thread: GreenThread, _ priority: Int32) {
+        if priority != arrivals { (arrivals, mark) = (priority, last) }
+        let next = mark == nil ? first : mark!.pointee.next
+        thread.pointee.next = next
+        if let mark { mark.pointee.next = thread } else { first = thread }
+        if next == nil { last = thread }
         count += 1
     }
 

@@ -88,13 +88,14 @@ struct SleepTests {
 
     @Test func `a deadline that moves on with each wait leaves the timer alone`() throws {
         try onHub {
-            let thread = Hub.currentThread
+            let hub = Hub.current.state
             var due: Deadline?
             for _ in 0..<1000 {
                 try spawn {}.join(until: .after(.seconds(60)))
-                let timer = thread.pointee.timer!.assumingMemoryBound(to: TimerWatcher.self)
-                if let due { #expect(timer.pointee.due == due) }
-                due = timer.pointee.due
+                let next = hub.pointee.alarm.pointee.due
+                #expect(next != .never && hub.pointee.deadlines.earliest == next.nanoseconds)
+                if let due { #expect(next == due) }
+                due = next
             }
         }
     }

@@ -1,0 +1,316 @@
+import Glibc
+import TestSupport
+import Testing
+
+@testable import GreenNet
+
+/// First come, first served: also where it is the kernel or the clock that comes.
+struct OrderTests {
+    // MARK: Deadlines
+
+    @Test(arguments: [8, 64, 1000])
+    func `sleeps that end at one moment end in the order in which they began`(count: Int) throws {
+        try onHub {
+            let moment = Deadline.after(.milliseconds(20) * Sanitizer.slowness)
+            var order: [Int] = []
+            for number in 0..<count {
+                spawn {
+                    try Greenlet.sleep(until: moment)
+                    order.append(number)
+                }
+            }
+            try Hub.current.run()
+            #expect(order == Array(0..<count))
+        }
+    }
+
+    @Test func `deadlines a nanosecond apart pass in their order`() throws {
+        try onHub {
+            let moment = Deadline.after(.milliseconds(20) * Sanitizer.slowness)
+            var random = SeededRandom(seed: 3)
+            var order: [Int] = []
+            for number in (0..<100).shuffled(using: &random) {
+                spawn {
+                    try Greenlet.sleep(until: moment + .nanoseconds(number))
+                    order.append(number)
+                }
+            }
+            try Hub.current.run()
+            #expect(order == Array(0..<100))
+        }
+    }
+
+    @Test(arguments: 0..<5 as Range<UInt64>)
+    func `waits of all kinds until one moment end in the order in which they began, whatever was waited for before`(
+        seed: UInt64
+    ) throws {
+        try onHub {
+            let moment = Deadline.after(.milliseconds(60) * Sanitizer.slowness)
+            var random = SeededRandom(seed: seed)
+            let (event, queue, semaphore) = (GreenEvent(), GreenQueue<Int>(), GreenSemaphore(0))
+            var (begun, ended): ([Int], [Int]) = ([], [])
+            for number in 0..<100 {
+                // Left over when the wait begins that counts: it is due earlier, or later.
+                let before = moment + .milliseconds(Int.random(in: -50...50, using: &random))
+                let pause = Int.random(in: 0...30, using: &random)
+                spawn {
+                    try #expect(spawn {}.join(until: before))
+                    try Greenlet.sleep(for: .milliseconds(pause))
+                    begun.append(number)
+                    switch number % 4 {
+                    case 0: try #expect(!event.wait(until: moment))
+                    case 1: #expect(throws: WaitError.deadlinePassed) { try queue.take(until: moment) }
+                    case 2: try #expect(!semaphore.acquire(until: moment))
+                    default: try Greenlet.sleep(until: moment)
+                    }
+                    ended.append(number)
+                }
+            }
+            try Hub.current.run()
+            #expect(ended == begun)
+        }
+    }
+
+    @Test func `a wait that begins anew until the same moment comes behind those that began meanwhile`() throws {
+        try onHub {
+            let moment = Deadline.after(.milliseconds(20) * Sanitizer.slowness)
+            let event = GreenEvent()
+            var order: [String] = []
+            let first = spawn {
+                try #expect(event.wait(until: moment))
+                try Greenlet.sleep(until: moment)
+                order.append("first")
+            }
+            try Greenlet.yield()
+            let second = spawn {
+                try Greenlet.sleep(until: moment)
+                order.append("second")
+            }
+            try Greenlet.yield()
+            event.set()
+            try joinAll([first, second])
+            #expect(order == ["second", "first"])
+        }
+    }
+
+    @Test func `with a virtual clock it is the same`() throws {
+        try onVirtualHub {
+            let moment = Deadline.after(.seconds(3600))
+            var (begun, ended): ([Int], [Int]) = ([], [])
+            for number in 0..<50 {
+                spawn {
+                    try Greenlet.sleep(for: .seconds(50 - number))
+                    begun.append(number)
+                    try Greenlet.sleep(until: moment)
+                    ended.append(number)
+                }
+            }
+            try Hub.current.run()
+            #expect(ended == begun && begun == Array((0..<50).reversed()))
+        }
+    }
+
+    // MARK: Descriptors
+
+    /// More than the loop asks the kernel for at a time, too.
+    @Test(arguments: [8, 64, 65, 300])
+    func `connections that become readable one after the other are received from in that order`(count: Int) throws {
+        try onHub {
+            var random = SeededRandom(seed: 5)
+            for _ in 0..<2 {
+                let pairs = try (0..<count).map { _ in try unixPair() }
+                var order: [Int] = []
+                let readers = pairs.enumerated().map { number, pair in
+                    spawn {
+                        try #expect(pair.connection.receive(upTo: 10) == [1])
+                        order.append(number)
+                    }
+                }
+                try waitUntil { readers.allSatisfy { $0.state == .waiting } }
+                // The hub looks at its loop only when all have come.
+                let coming = (0..<count).shuffled(using: &random)
+                for number in coming { pairs[number].peer.write([1]) }
+                try joinAll(readers)
+                #expect(order == coming)
+            }
+        }
+    }
+
+    @Test func `connections that can be written to again are sent to in the order in which they could`() throws {
+        try onHub {
+            var random = SeededRandom(seed: 7)
+            let pairs = try (0..<100).map { _ in try unixPair() }
+            var order: [Int] = []
+            let writers = pairs.enumerated().map { number, pair in
+                spawn {
+                    while send(pair.connection.descriptor, [0], 1, 0) > 0 {}
+                    try pair.connection.sendAll([1])
+                    order.append(number)
+                }
+            }
+            try waitUntil { writers.allSatisfy { $0.state == .waiting } }
+            let coming = (0..<100).shuffled(using: &random)
+            for number in coming { _ = try pairs[number].peer.readAll() }
+            try joinAll(writers)
+            #expect(order == coming)
+        }
+    }
+
+    @Test func `listeners come after connections, each in the order in which somebody came`() throws {
+        try onHub {
+            let pairs = try (0..<8).map { _ in try unixPair() }
+            let listeners = try (0..<8).map { _ in try Listener(on: loopback) }
+            var order: [String] = []
+            let waiting =
+                listeners.enumerated().map { number, listener in
+                    spawn {
+                        _ = try listener.accept()
+                        order.append("listener \(number)")
+                    }
+                }
+                + pairs.enumerated().map { number, pair in
+                    spawn {
+                        _ = try pair.connection.receive(upTo: 10)
+                        order.append("connection \(number)")
+                    }
+                }
+            try waitUntil { waiting.allSatisfy { $0.state == .waiting } }
+            let clients = try listeners.map { try Peer(connectedTo: $0.address) }
+            for pair in pairs { pair.peer.write([1]) }
+            try joinAll(waiting)
+            #expect(order == (0..<8).map { "connection \($0)" } + (0..<8).map { "listener \($0)" })
+            for client in clients { client.close() }
+        }
+    }
+
+    @Test func `where data and a deadline have come by the time the hub looks, the data comes first`() throws {
+        try onHub {
+            let pairs = try (0..<8).map { _ in try unixPair() }
+            let moment = Deadline.after(.milliseconds(10) * Sanitizer.slowness)
+            var order: [String] = []
+            let sleepers = (0..<8).map { number in
+                spawn {
+                    try Greenlet.sleep(until: moment)
+                    order.append("deadline \(number)")
+                }
+            }
+            let readers = pairs.enumerated().map { number, pair in
+                spawn {
+                    _ = try pair.connection.receive(upTo: 10, until: moment)
+                    order.append("data \(number)")
+                }
+            }
+            try waitUntil { (sleepers + readers).allSatisfy { $0.state == .waiting } }
+            block(until: moment)
+            for pair in pairs { pair.peer.write([1]) }
+            try joinAll(sleepers + readers)
+            #expect(order == (0..<8).map { "data \($0)" } + (0..<8).map { "deadline \($0)" })
+        }
+    }
+
+    @Test func `those who were ready before the hub looked come before those whom it finds`() throws {
+        try onHub {
+            let pairs = try (0..<8).map { _ in try unixPair() }
+            var order: [String] = []
+            let readers = pairs.enumerated().map { number, pair in
+                spawn {
+                    _ = try pair.connection.receive(upTo: 10)
+                    order.append("data \(number)")
+                }
+            }
+            try waitUntil { readers.allSatisfy { $0.state == .waiting } }
+            for pair in pairs { pair.peer.write([1]) }
+            // One that gives way finds the loop looked at while it is ready itself.
+            let busy = spawn {
+                while order.isEmpty { try Greenlet.yield() }
+                order.append("busy")
+            }
+            try joinAll(readers + [busy])
+            #expect(order.filter { $0 != "busy" } == (0..<8).map { "data \($0)" })
+            #expect(order.last == "busy")
+        }
+    }
+}
+
+extension OrderTests {
+    // MARK: What else is given
+
+    @Test func `a signal goes to the one that has waited longest, and one that comes along does not snatch it`() throws
+    {
+        try onHub {
+            let watcher = SignalWatcher(SIGUSR1)
+            let waiters = (0..<3).map { _ in spawn { try watcher.wait() } }
+            try waitUntil { waiters.allSatisfy { $0.state == .waiting } }
+            for number in 0..<3 {
+                var isSent = false
+                // Ready when the loop is looked at, it runs before the one that is woken there.
+                let newcomer = spawn {
+                    while !isSent { try Greenlet.yield() }
+                    try Greenlet.yield()
+                    _ = try? watcher.wait(until: .now)
+                }
+                spawn {
+                    pthread_kill(pthread_self(), SIGUSR1)
+                    isSent = true
+                }
+                try joinAll([newcomer, waiters[number]] as [AnyGreenlet])
+                #expect(waiters.map(\.hasEnded) == (0..<3).map { $0 <= number })
+            }
+        }
+    }
+
+    @Test func `permits, items and calls from other OS threads come to those who have waited longest`() throws {
+        try onHub {
+            let (permits, items) = (RemoteSemaphore(0), RemoteChannel<Int>())
+            var order: [Int] = []
+            let waiters = (0..<20).map { number in
+                spawn {
+                    if number % 2 == 0 { try permits.acquire() } else { try #expect(items.take() == number) }
+                    order.append(number)
+                }
+            }
+            try waitUntil { waiters.allSatisfy { $0.state == .waiting } }
+            let giver = OSThread {
+                for number in 0..<20 { if number % 2 == 0 { permits.release() } else { _ = try items.tryPut(number) } }
+            }
+            try joinAll(waiters)
+            try giver.value()
+            #expect(order == Array(0..<20))
+        }
+    }
+
+    @Test func `places in a pool go to those who have waited longest`() throws {
+        try onHub {
+            let pool = GreenPool(limit: 2)
+            var order: [Int] = []
+            let spawners = (0..<20).map { number in
+                spawn {
+                    try pool.spawn {
+                        order.append(number)
+                        try Greenlet.sleep(for: .milliseconds(1))
+                    }
+                }
+            }
+            try joinAll(spawners)
+            try pool.join()
+            #expect(order == Array(0..<20))
+        }
+    }
+}
+
+/// Two ends of a Unix socket: what one writes the other finds at once.
+private func unixPair() throws -> (connection: Connection, peer: Peer) {
+    var ends: [Int32] = [-1, -1]
+    let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+    try #require(socketpair(AF_UNIX, type, 0, &ends) == 0)
+    return (Connection(descriptor: ends[0], peer: SocketAddress.unix(path: "peer")), Peer(ends[1]))
+}
+
+extension Peer {
+    /// All that has come by now.
+    fileprivate func readAll() throws -> [UInt8] {
+        var all: [UInt8] = []
+        while case .bytes(let some) = read() { all += some }
+        return all
+    }
+}
