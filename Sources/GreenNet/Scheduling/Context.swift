@@ -1,7 +1,7 @@
 internal import CGreenContext
 import Glibc
 
-// The one door to CGreenContext: every name that the rest of GreenNet uses of it is given here.
+// The door to CGreenContext: every name that the rest of GreenNet uses of it is given here, save what Look.swift has for itself.
 
 /// A green thread's record, at the top of its own stack: raw memory that never moves, so that no access to a class property is
 /// open while a stack is left, and nothing is retained on the way.
@@ -85,26 +85,6 @@ enum Frames {
         guard green_place_of(address, &place) != 0 else { return nil }
         let symbol = withUnsafeBytes(of: &place.symbol) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
         return (symbol.isEmpty ? nil : symbol, String(cString: place.file), place.offset)
-    }
-
-    /// An OS thread that can be looked at from others, while it lives.
-    struct Target: @unchecked Sendable {  // never changes
-        private var target = green_sample_target()
-
-        /// The one that calls.
-        init() { green_sample_prepare(&target) }
-
-        /// What it does at this moment: the green thread that runs, and its frames.  Nil where it doesn't answer.
-        func look() -> (thread: String, frames: [UnsafeMutableRawPointer])? {
-            var target = target
-            var sample = green_sample()
-            guard green_sample_take(&target, &sample) != 0 else { return nil }
-            let name = withUnsafeBytes(of: &sample.name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-            let frames = withUnsafeBytes(of: &sample.frames) { bytes in
-                bytes.bindMemory(to: UnsafeMutableRawPointer?.self).prefix(Int(sample.count)).compactMap { $0 }
-            }
-            return ("green thread \(sample.id)" + (name.isEmpty ? "" : " (\(name))"), frames)
-        }
     }
 }
 

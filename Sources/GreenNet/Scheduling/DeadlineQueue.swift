@@ -25,7 +25,7 @@ struct DeadlineQueue {
     private var count = 0
     private var waits: UInt64 = 0
 
-    /// When somebody is to be looked at; nobody's deadline is earlier.
+    /// When the first entry is to be looked at; no deadline is earlier.
     var earliest: Int64? { count > 0 ? entries[0].due : nil }
 
     /// `thread` begins a wait; its deadline is in its record.  Returns false where it has no entry that does: then it is to be entered.
@@ -61,7 +61,7 @@ struct DeadlineQueue {
         }
     }
 
-    /// The deadline that passes first, of a wait that is under way; nil where that is later than `end`, or nobody waits for one.
+    /// The deadline that passes first, of a wait that is under way; nil where that is later than `end`, or no wait has one.
     mutating func settleFirst(until end: Int64 = .max) -> Int64? {
         while count > 0, entries[0].due <= end {
             var first = entries[0]

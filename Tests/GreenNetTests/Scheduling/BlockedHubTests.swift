@@ -11,14 +11,16 @@ struct BlockedHubTests {
             let reports = Reports()
             try Hub.current.watch(longerThan: .milliseconds(20)) { reports.append($0) }
             for round in 1...2 {
-                let culprit = spawn(name: "culprit \(round)") { spinUntil { reports.all.count >= round } }
+                let culprit = spawn(name: "culprit \(round)") {
+                    spinUntil { reports.all(of: "culprit").count >= round }
+                }
                 try culprit.value()
                 // It goes on, and blocks again: another time.
                 try Greenlet.sleep(for: .milliseconds(1))
             }
             Hub.current.stopWatching()
-            #expect(reports.all.count == 2)
-            let first = try #require(reports.all.first)
+            #expect(reports.all(of: "culprit").count == 2)
+            let first = try #require(reports.all(of: "culprit").first)
             #expect(first.greenThread == "green thread 2 (culprit 1)")
             #expect(first.length >= .milliseconds(20))
             // ThreadSanitizer's own functions, in which it may be at the moment, keep no frame pointers.
@@ -35,6 +37,67 @@ struct BlockedHubTests {
             // Not a wait of a green thread: the whole OS thread sleeps.
             while reports.all.isEmpty { poll(nil, 0, 100) }
             #expect(reports.all.first?.greenThread == "green thread 1 (main)")
+        }
+    }
+
+    @Test
+    func `each of nine calls that block one after the other is reported once, takes its time and returns its result`()
+        throws
+    {
+        let length = Duration.milliseconds(150) * Sanitizer.slowness
+        try withTemporaryPath("lock") { path in
+            try onHub {
+                let reports = Reports()
+                try Hub.current.watch(longerThan: .milliseconds(20) * Sanitizer.slowness) { reports.append($0) }
+                let calls = blockingCalls(length, path)
+                let culprit = spawn(name: "culprit") {
+                    for (name, call) in calls {
+                        let start = Deadline.now
+                        #expect(makeCall(call), "\(name)")
+                        #expect(.now - start >= length, "\(name)")
+                    }
+                }
+                try culprit.value()
+                Hub.current.stopWatching()
+                // On a busy machine, what happens between two calls may take its time too.
+                let told = reports.all.filter { $0.backtrace.contains { $0.contains("makeCall") } }
+                #expect(told.count == calls.count, "\(reports.all)")
+                for (report, (name, _)) in zip(told, calls) {
+                    #expect(report.greenThread == "green thread 2 (culprit)" && report.obstacle == nil)
+                    #expect(report.backtrace.contains { $0.contains(name) }, "\(name): \(report)")
+                    #expect(report.backtrace.contains { $0.contains("runBody") }, "\(report)")
+                }
+            }
+        }
+    }
+
+    @Test func `computing that goes on is reported once, and so are many short calls`() throws {
+        try onHub {
+            let reports = Reports()
+            let limit = Duration.milliseconds(40) * Sanitizer.slowness
+            try Hub.current.watch(longerThan: limit) { reports.append($0) }
+            try spawn(name: "computes") { burn(limit * 5) }.value()
+            try Greenlet.sleep(for: .milliseconds(1))
+            let end = Deadline.after(limit * 5)
+            try spawn(name: "naps") { while !end.hasPassed { poll(nil, 0, 1) } }.value()
+            Hub.current.stopWatching()
+            for name in ["computes", "naps"] { #expect(reports.all(of: name).count == 1, "\(reports.all)") }
+        }
+    }
+
+    @Test func `a call that blocks the OS thread's own stack is shown to its outermost frame, in C as well`() throws {
+        try onHub {
+            let reports = Reports()
+            try Hub.current.watch(longerThan: .milliseconds(10) * Sanitizer.slowness) { reports.append($0) }
+            // C's qsort calls back.
+            var numbers: [Int32] = [2, 1]
+            while !reports.all.contains(where: { $0.backtrace.contains { $0.contains("poll") } }) {
+                qsort(&numbers, 2, 4) { _, _ in
+                    poll(nil, 0, 100)
+                    return 0
+                }
+            }
+            #expect(reports.all.last!.backtrace.contains { $0.contains("BlockedHubTests") }, "\(reports.all)")
         }
     }
 
@@ -62,11 +125,125 @@ struct BlockedHubTests {
 }
 
 /// What OS threads that watch have told.
-private final class Reports: Sendable {
+final class Reports: Sendable {
     private let state = Mutex<[BlockedHub]>([])
     var all: [BlockedHub] { state.withLock { $0 } }
+    func all(of name: String) -> [BlockedHub] { all.filter { $0.greenThread.contains("(\(name)") } }
     func append(_ report: BlockedHub) { state.withLock { $0.append(report) } }
 }
 
 @inline(never)
 private func spinUntil(_ isDone: () -> Bool) { while !isDone() {} }
+
+// MARK: - Calls that block
+
+/// Each with the name by which the C library's function appears in a backtrace.  None is made again by itself where a signal ends it, save the first two.
+private func blockingCalls(_ length: Duration, _ path: String) -> [(name: String, call: () -> Bool)] {
+    let milliseconds = Int32(length / .milliseconds(1))
+    var time = timespec(tv_sec: Int(milliseconds / 1000), tv_nsec: Int(milliseconds % 1000) * 1_000_000)
+    var interval = timeval(tv_sec: Int(milliseconds / 1000), tv_usec: Int(milliseconds % 1000) * 1000)
+    func later(_ body: @escaping @Sendable () -> Void) -> OSThread<Void> {
+        OSThread {
+            usleep(UInt32(milliseconds + 5) * 1000)
+            body()
+        }
+    }
+    func moment() -> timespec {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        let nanoseconds = now.tv_nsec + time.tv_nsec
+        return timespec(
+            tv_sec: now.tv_sec + time.tv_sec + nanoseconds / 1_000_000_000, tv_nsec: nanoseconds % 1_000_000_000)
+    }
+    return [
+        (
+            "read",
+            {
+                var ends: [Int32] = [-1, -1]
+                pipe(&ends)
+                let (reading, writing) = (ends[0], ends[1])
+                let writer = later { _ = write(writing, "x", 1) }
+                defer {
+                    _ = writer.result()
+                    close(reading)
+                    close(writing)
+                }
+                var byte: UInt8 = 0
+                return read(reading, &byte, 1) == 1 && byte == UInt8(ascii: "x")
+            }
+        ),
+        (
+            "flock",
+            {
+                let (first, second) = (open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600), open(path, O_RDWR | O_CLOEXEC))
+                flock(first, LOCK_EX)
+                let opener = later { flock(first, LOCK_UN) }
+                defer {
+                    _ = opener.result()
+                    close(first)
+                    close(second)
+                }
+                return flock(second, LOCK_EX) == 0
+            }
+        ),
+        ("nanosleep", { nanosleep(&time, nil) == 0 }),
+        ("poll", { poll(nil, 0, milliseconds) == 0 }),
+        (
+            "accept",
+            {
+                let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+                defer { close(listener) }
+                var family = sockaddr(sa_family: sa_family_t(AF_UNIX), sa_data: sockaddr().sa_data)
+                bind(listener, &family, 2)  // the kernel finds a name
+                listen(listener, 1)
+                setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &interval, socklen_t(MemoryLayout<timeval>.size))
+                return accept(listener, nil, nil) == -1 && errno == EAGAIN
+            }
+        ),
+        (
+            "select",
+            {
+                // Changed by the call.
+                var left = interval
+                return select(0, nil, nil, nil, &left) == 0
+            }
+        ),
+        (
+            "recv",
+            {
+                var ends: [Int32] = [-1, -1]
+                socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends)
+                defer { for end in ends { close(end) } }
+                setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &interval, socklen_t(MemoryLayout<timeval>.size))
+                var byte: UInt8 = 0
+                return recv(ends[0], &byte, 1, 0) == -1 && errno == EAGAIN
+            }
+        ),
+        (
+            "sigtimedwait",
+            {
+                var signals = sigset_t()
+                sigemptyset(&signals)
+                return sigtimedwait(&signals, nil, &time) == -1 && errno == EAGAIN
+            }
+        ),
+        // Without a name: the C library keeps the place to itself.
+        (
+            "libc",
+            {
+                let semaphore = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
+                defer { semaphore.deallocate() }
+                sem_init(semaphore, 0, 0)
+                var end = moment()
+                return sem_timedwait(semaphore, &end) == -1 && errno == ETIMEDOUT
+            }
+        ),
+    ]
+}
+
+@inline(never)
+private func makeCall(_ call: () -> Bool) -> Bool {
+    let result = call()
+    // Not the last thing it does: its frame stays.
+    return result && !Task.isCancelled
+}
