@@ -122,7 +122,9 @@ struct OptionRangeTests {
         #expect(OptionRangeTests.complaint(["load", "--connections", "\(each)", "--processes", "1"]) == nil)
         let complaint = OptionRangeTests.complaint(["load", "--connections", "\(each + 1)", "--processes", "1"])
         #expect(
-            complaint?.hasSuffix("takes 2 processes of \(each) descriptors each: --processes 1 is too few.") == true)
+            complaint?.hasSuffix(
+                "takes 2 processes of \(each) connections each at this descriptor limit: --processes 1 is too few.")
+                == true)
     }
 
     /// Nil where the arguments are taken.

@@ -31,11 +31,11 @@ extension LoadPlan {
         let processes = asked ?? needed
         if needed > processes {
             return
-                "--connections \(connections) takes \(needed) processes of \(each) descriptors each: --processes \(processes) is too few."
+                "--connections \(connections) takes \(needed) processes of \(each) connections each at this descriptor limit: --processes \(processes) is too few."
         }
         if !Limits.processes.range.contains(processes) {
             return """
-                --connections \(connections) takes \(needed) processes of \(each) descriptors each, and \
+                --connections \(connections) takes \(needed) processes of \(each) connections each at this descriptor limit, and \
                 \(Limits.processes.range.upperBound) is the most: raise the descriptor limit (ulimit -n) or lower --connections.
                 """
         }
