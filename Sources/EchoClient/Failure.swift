@@ -2,7 +2,8 @@ import GreenNet
 
 /// What went wrong, in words for whoever called the program.
 enum Failure: Error, Equatable {
-    case notConnected(String, after: Duration)
+    /// `addresses`: what became of those that were tried, where a name has several.
+    case notConnected(String, after: Duration, addresses: String? = nil)
     /// Nothing came for so long, with answers missing.
     case noAnswer(SocketAddress, received: Int, sent: Int, after: Duration)
     /// Everything was answered, and nothing more came.
@@ -26,7 +27,8 @@ enum Failure: Error, Equatable {
 extension Failure: CustomStringConvertible {
     var description: String {
         switch self {
-        case .notConnected(let place, let limit): "\(place): no connection within \(limit.text)"
+        case .notConnected(let place, let limit, let addresses):
+            "\(place): no connection within \(limit.text)" + (addresses.map { ": \($0)" } ?? "")
         case .noAnswer(let peer, received: 0, _, let limit): "\(peer) did not answer within \(limit.text)"
         case .noAnswer(let peer, let received, let sent, let limit):
             "\(peer) answered \(received) of \(sent) bytes, and no more within \(limit.text)"

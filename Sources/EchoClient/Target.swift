@@ -51,7 +51,7 @@ struct Target: ParsableArguments {
             case .unix(let path): try .connect(to: .unix(path: path), until: deadline)
             }
         } catch let error as NetError where error.waitError == .deadlinePassed {
-            throw Failure.notConnected("\(place)", after: limit!)
+            throw Failure.notConnected("\(place)", after: limit!, addresses: error.reasons)
         } catch WaitError.deadlinePassed {
             // The name could not be looked up in time.
             throw Failure.notConnected("\(place)", after: limit!)

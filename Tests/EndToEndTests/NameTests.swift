@@ -60,7 +60,12 @@ extension EndToEnd {
                 let hosts = "\(NameTests.dead) twin\n10.9.0.1 twin\n"
                 let result = try client(hosts: hosts, ["ping", "twin", "7", "--timeout", "1"])
                 #expect(result.exit == .status(1))
-                #expect(result.error.contains("twin:7: no connection within 1 second"), "\(result)")
+                #expect(result.error.contains("twin:7: no connection within 1 second: "), "\(result)")
+                for address in [
+                    "[\(NameTests.dead)]:7: deadline passed", "10.9.0.1:7: connection refused (ECONNREFUSED)",
+                ] {
+                    #expect(result.error.contains(address), "\(result)")
+                }
                 let refused = try client(hosts: "::1 twin\n10.9.0.1 twin\n", ["ping", "twin", "7"])
                 #expect(refused.exit == .status(1))
                 for address in [

@@ -28,7 +28,8 @@ public final class Connection {
     }
 
     /// Takes over an open, blocking descriptor, for use on an OS thread that has no hub.  Each call is one system call there; a `kill` or
-    /// `withTimeout` is not felt, deadlines are.
+    /// `withTimeout` is not felt, deadlines are.  Its server can't tell it that it is being drained: `isDraining` stays false, an idle wait goes on, and at
+    /// the drain's deadline the server shuts the socket down for receiving, which is the end of the stream.
     package init(blocking descriptor: Int32, peer: SocketAddress, receiveBufferSize: Int) {
         self.peer = peer
         socket = .makeBlocking(descriptor, receiveBufferSize: receiveBufferSize)

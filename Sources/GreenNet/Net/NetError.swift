@@ -110,9 +110,12 @@ extension NetError: WaitEnding {
 extension NetError: CustomStringConvertible {
     /// As in `cannot receive from 127.0.0.1:4242: connection reset by peer (ECONNRESET)`.  Of a connect by name, each address with its reason follows
     /// the name: `cannot connect to twin:80: [::2]:80: network is unreachable (ENETUNREACH); 127.0.0.2:80: connection refused (ECONNREFUSED)`.
-    public var description: String { "cannot \(deed): \(attempts.isEmpty ? reason : reasons)" }
+    public var description: String { "cannot \(deed): \(reasons ?? reason)" }
 
-    private var reasons: String { attempts.map { "\($0.peer!): \($0.reason)" }.joined(separator: "; ") }
+    /// Each of `attempts` with its address; nil where there are none.
+    package var reasons: String? {
+        attempts.isEmpty ? nil : attempts.map { "\($0.peer!): \($0.reason)" }.joined(separator: "; ")
+    }
 
     /// What the call was to do.
     private var deed: String {
