@@ -36,16 +36,29 @@ int green_accept(int descriptor, struct sockaddr *address, socklen_t *length, in
 
 int green_signal_at_parents_end(int signal) { return prctl(PR_SET_PDEATHSIG, signal); }
 
-// One after the other, up to the limit: where no descriptor is left to read the list with.
+// One after the other, where there is no list to read.  Up to the limit, which may be a billion: so not beyond a million, which the kernel
+// gives to no process unless told otherwise (fs.nr_open).
 static void close_each(int first, int last) {
     struct rlimit limit = {.rlim_cur = 1 << 20};
     getrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur > 1 << 20) limit.rlim_cur = 1 << 20;
     for (int number = first; number <= last && (rlim_t)number < limit.rlim_cur; number++) close(number);
+}
+
+// Where no descriptor is left to read the list with, the first that can go goes first.
+static DIR *open_list(int first, int last) {
+    DIR *list = opendir("/proc/self/fd");
+    for (int number = first; !list && errno == EMFILE && number <= last; number++) {
+        int is_closed = close(number) == 0;
+        errno = EMFILE;
+        if (is_closed) list = opendir("/proc/self/fd");
+    }
+    return list;
 }
 
 // By what the kernel lists.  The list is read in the order of the numbers, so that closing what was read does not disturb it.
 static void close_listed(int first, int last) {
-    DIR *list = opendir("/proc/self/fd");
+    DIR *list = open_list(first, last);
     if (!list) return close_each(first, last);
     for (struct dirent *entry; (entry = readdir(list));) {
         int number = atoi(entry->d_name);
