@@ -1,6 +1,7 @@
 import Glibc
 import GreenNet
 import Logging
+import ProgramKit
 import Synchronization
 
 /// The server from its start to its end: opens the listeners, and runs the model's arrangement of hubs, OS threads and processes.
@@ -91,10 +92,7 @@ struct Server {
             }
             return isWell.load(ordering: .relaxed) ? 0 : ExitStatus.system.rawValue
         }
-        supervisor.onDeath = { [unowned supervisor] slot, pid, status in
-            settleDeath(rows: (slot * hubs)..<((slot + 1) * hubs), wasKilled: supervisor.hasKilled)
-            log.died(pid, status)
-        }
+        follow(supervisor, rowsOfWorker: hubs)
         try run(supervisor, sockets, finish: nil)
     }
 
@@ -111,10 +109,7 @@ struct Server {
         let supervisor = Supervisor(count: workers, inheritance, prepare: prepare) { slot in
             log.exitCode { try PoolWorker(live, shared, log, row: slot).run(sockets) }
         }
-        supervisor.onDeath = { [unowned supervisor] slot, pid, status in
-            settleDeath(rows: slot..<slot + 1, wasKilled: supervisor.hasKilled)
-            log.died(pid, status)
-        }
+        follow(supervisor, rowsOfWorker: 1)
         let last = LastClients(
             work: { slot, client in
                 PoolWorker(live, shared, log, row: slot).run(for: client)
@@ -145,12 +140,16 @@ struct Server {
         announcer.endAtOnce(second) { supervisor.send(SIGKILL) }
     }
 
-    /// `wasKilled`: by this server, when the time to finish had passed.
-    private func settleDeath(rows: Range<Int>, wasKilled: Bool) {
-        for row in rows {
-            shared.counters.settleDeath(row: row, as: wasKilled ? .endedCancelled : .endedCrashed)
-            shared.admission.settleDeath(row: row)
+    /// Each worker has so many rows.
+    private func follow(_ supervisor: Supervisor, rowsOfWorker count: Int) {
+        func rows(_ slot: Int) -> Range<Int> { (slot * count)..<((slot + 1) * count) }
+        supervisor.onDeath = { [unowned supervisor] slot, pid, status in
+            // Those that are killed in the end had their time to finish.
+            let ending = supervisor.hasKilled ? Counter.endedCancelled : .endedCrashed
+            for row in rows(slot) { shared.counters.settleDeath(row: row, as: ending) }
+            log.died(pid, status)
         }
+        supervisor.settle = { slot in rows(slot).allSatisfy { shared.admission.settleDeath(row: $0) } }
     }
 
     // MARK: Listening
@@ -253,7 +252,7 @@ struct SharedState {
     let gauges: HubGauges?
     let rows: Int
     let descriptorLimit: Int
-    /// What the descriptors allow, or the pool.
+    /// What the descriptors allow, or the pool; and no more than can be set, for what is shared has its size by it.
     private let mostPlaces: Int
 
     /// Descriptors that are not connections: standard ones, loops, listeners, the log.
@@ -268,7 +267,8 @@ struct SharedState {
         self.descriptorLimit = descriptorLimit
         // A process of the pool has one connection; else each process has as many as it has descriptors.
         let free = max(descriptorLimit - SharedState.reserve, descriptorLimit * 3 / 4)
-        mostPlaces = settings.poolSize ?? max(1, free) * processes
+        mostPlaces = min(
+            settings.poolSize ?? max(1, free) * processes, NumericOptions.Server.maxConnections.range.upperBound)
         let places = min(settings.maxConnections ?? mostPlaces, mostPlaces)
         counters = try Counters(rows: rows)
         let isAsked = hasAdmin || isWatched && settings.processes != nil
@@ -306,6 +306,7 @@ enum DescriptorLimit {
         let soft = limit.rlim_cur
         limit.rlim_cur = limit.rlim_max
         let raised = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0
-        return Int(clamping: raised ? limit.rlim_max : soft)
+        // Their numbers are no larger, whatever the limit, which may be none.
+        return Int(Int32(clamping: raised ? limit.rlim_max : soft))
     }
 }

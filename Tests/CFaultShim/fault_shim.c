@@ -4,6 +4,7 @@
 // map it, and count their calls in it.  Without the variable every call is passed on.
 
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,12 +14,14 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -26,6 +29,8 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define PTHREAD_MUTEX_ROBUST_BIT 16  // glibc's own name for it is in no header
 
 // As the tests lay it out.
 struct record {
@@ -43,7 +48,7 @@ struct record {
 #define CALLS(X) \
     X(accept4) X(bind) X(close) X(close_range) X(connect) X(epoll_create) X(epoll_create1) X(epoll_ctl) X(epoll_wait) \
     X(eventfd) X(fcntl) X(fork) X(getpeername) X(getsockname) X(getsockopt) X(ioctl) X(listen) X(madvise) X(mmap) \
-    X(mprotect) X(open) X(pipe) X(poll) X(ppoll) X(pselect) X(pthread_create) X(pwritev2) X(read) X(recv) X(send) \
+    X(mprotect) X(open) X(opendir) X(pipe) X(poll) X(ppoll) X(pselect) X(pthread_create) X(pthread_mutex_unlock) X(pwritev2) X(read) X(recv) X(send) \
     X(sendmsg) X(sendto) X(setsockopt) X(shutdown) X(socket) X(timerfd_create) X(unlink) X(waitpid) X(write)
 
 #define NUMBER(name) CALL_##name,
@@ -155,6 +160,7 @@ WRAP(int, getsockopt, -1, (int d, int level, int name, void *restrict value, soc
 WRAP(int, listen, -1, (int d, int backlog), (d, backlog))
 WRAP(int, madvise, -1, (void *start, size_t size, int advice), (start, size, advice))
 WRAP(int, mprotect, -1, (void *start, size_t size, int allowed), (start, size, allowed))
+WRAP(DIR *, opendir, NULL, (const char *path), (path))
 WRAP(int, pipe, -1, (int ends[2]), (ends))
 WRAP(int, poll, -1, (struct pollfd *wanted, nfds_t count, int time), (wanted, count, time))
 WRAP(int, ppoll, -1, (struct pollfd *wanted, nfds_t count, const struct timespec *time, const sigset_t *mask),
@@ -179,6 +185,33 @@ WRAP(int, timerfd_create, -1, (clockid_t clock, int flags), (clock, flags))
 WRAP(int, unlink, -1, (const char *path), (path))
 WRAP(pid_t, waitpid, -1, (pid_t pid, int *status, int options), (pid, status, options))
 WRAP_LENGTH(write, (int d, const void *bytes, size_t count), (d, bytes, count))
+
+// Of a lock that survives its holder.  It does not fail: the process gets a signal while it holds the lock.
+int pthread_mutex_unlock(pthread_mutex_t *mutex) {
+    int signal = mutex->__data.__kind & PTHREAD_MUTEX_ROBUST_BIT ? fault(CALL_pthread_mutex_unlock) : 0;
+    if (signal) syscall(SYS_kill, syscall(SYS_getpid), signal);
+    return ORIGINAL(pthread_mutex_unlock)(mutex);
+}
+
+// FAULT_DESCRIPTOR_LIMIT is both limits, as far as the program can see.
+static int pretends_limit(int resource, rlim_t *limit) {
+    const char *text = resource == RLIMIT_NOFILE ? getenv("FAULT_DESCRIPTOR_LIMIT") : NULL;
+    if (text) *limit = strtoull(text, NULL, 10);
+    return text != NULL;
+}
+
+int getrlimit(__rlimit_resource_t resource, struct rlimit *limit) {
+    rlim_t pretended;
+    if (!pretends_limit((int)resource, &pretended)) return (int)syscall(SYS_prlimit64, 0, resource, NULL, limit);
+    limit->rlim_cur = limit->rlim_max = pretended;
+    return 0;
+}
+
+int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit) {
+    rlim_t pretended;
+    if (pretends_limit((int)resource, &pretended)) return 0;
+    return (int)syscall(SYS_prlimit64, 0, resource, limit, NULL);
+}
 
 // It returns its error.
 int pthread_create(
@@ -226,5 +259,7 @@ int open(const char *path, int flags, ...) {
 }
 
 // Newer headers call these under their other names.
+int getrlimit64(__rlimit_resource_t resource, struct rlimit64 *limit) __attribute__((alias("getrlimit")));
+int setrlimit64(__rlimit_resource_t resource, const struct rlimit64 *limit) __attribute__((alias("setrlimit")));
 int fcntl64(int d, int command, ...) __attribute__((alias("fcntl")));
 int open64(const char *path, int flags, ...) __attribute__((alias("open")));

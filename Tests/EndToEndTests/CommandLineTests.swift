@@ -63,7 +63,7 @@ extension EndToEnd {
         func `limits that need more memory than there is end it with status 71, and one line with how much`() throws {
             let arguments = ["--port", "0", "--processes", "512", "--max-connections-per-ip", "1"]
             var launch = try Program.built("echo-server", arguments)
-            launch.setup = "ulimit -v 2000000"
+            launch.setup = "ulimit -v 400000"
             let result = try Program.run(launch)
             #expect(result.exit == .status(71))
             #expect(result.error.hasPrefix("echo-server: no memory: "))

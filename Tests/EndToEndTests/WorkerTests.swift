@@ -304,7 +304,7 @@ extension Server {
     }
 
     /// Nil for one that is turned away.
-    fileprivate func connectIfServed() throws -> Connection? {
+    func connectIfServed() throws -> Connection? {
         let connection = try connect()
         try connection.sendAll(Array("a".utf8))
         let answer = try? connection.receive(exactly: 1)

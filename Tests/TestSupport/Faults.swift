@@ -13,13 +13,16 @@ package final class Faults: @unchecked Sendable {
     /// The calls by their names in C.
     package enum Call: String, CaseIterable, Sendable {
         case accept4, bind, close, connect, eventfd, fcntl, fork, getpeername, getsockname, getsockopt, ioctl, listen,
-            madvise, mmap, mprotect, open, pipe, poll, ppoll, pselect, pwritev2, read, recv, send, sendmsg, sendto,
+            madvise, mmap, mprotect, open, opendir, pipe, poll, ppoll, pselect, pwritev2, read, recv, send, sendmsg,
+            sendto,
             setsockopt, shutdown, socket, unlink, waitpid, write
         case closeRange = "close_range"
         case epollCreate = "epoll_create"
         case epollCreate1 = "epoll_create1"
         case epollControl = "epoll_ctl"
         case epollWait = "epoll_wait"
+        /// Of a lock that survives its holder, and of no other.  The process gets the error as a signal, with the lock held.
+        case robustUnlock = "pthread_mutex_unlock"
         case threadCreate = "pthread_create"
         case timerCreate = "timerfd_create"
 

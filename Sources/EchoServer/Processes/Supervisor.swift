@@ -19,6 +19,9 @@ final class Supervisor {
     var onDeath: (Int, pid_t, ChildStatus) -> Void = { _, _, _ in }
     var onRestart: (Int) -> Void = { _ in }
     var onForkFailure: (Errno) -> Void = { _ in }
+    /// Gives back what the worker in a slot held that has died.  False where there is more to do: it is called again soon, and the slot stays
+    /// empty until then.
+    var settle: (Int) -> Bool = { _ in true }
     var onStateRequest: () -> Void = {}
     var onReloadRequest: () -> Void = {}
     /// Asked, while it stops, for what is to be done in the place of a worker that has ended: returns the process that does it, or nil.
@@ -27,6 +30,8 @@ final class Supervisor {
     private struct Worker {
         var pid: pid_t?
         var hasDied = false
+        /// Whether nothing is left of the one before.
+        var isSettled = true
         var began = Deadline.now
         var backOff = BackOff()
         /// When the next attempt is due, while it has no process.
@@ -39,6 +44,8 @@ final class Supervisor {
 
     /// One that has lived so long was not broken from the start: it is restarted at once.
     private static let soundLife = Duration.seconds(1)
+    /// What a death leaves behind is settled piece by piece, with as much time between for others.
+    private static let settleInterval = Duration.milliseconds(1)
 
     /// `work` is what the child in each slot does, after `prepare`, which no signal interrupts; it ends with what that returns.
     init(
@@ -53,18 +60,36 @@ final class Supervisor {
 
     /// Starts the workers and keeps them running until TERM or INT, which is returned.
     func run(whenStarted: () -> Void) throws(WaitError) -> Int32 {
-        startDue()
+        attend()
         whenStarted()
         while true {
-            if let signal = try nextSignal(until: nextRestart), signal == SIGTERM || signal == SIGINT { return signal }
-            startDue()
+            if let signal = try nextSignal(until: nextDuty), signal == SIGTERM || signal == SIGINT { return signal }
+            attend()
         }
     }
 
-    private var nextRestart: Deadline { workers.filter { $0.pid == nil }.map(\.restart).min() ?? .never }
+    /// Does what is due by now.
+    private func attend() {
+        for slot in workers.indices where !workers[slot].isSettled {
+            workers[slot].isSettled = settle(slot)
+        }
+        for slot in workers.indices where workers[slot].pid == nil && workers[slot].isSettled { fill(slot) }
+    }
 
-    private func startDue() {
-        for slot in workers.indices where workers[slot].pid == nil && workers[slot].restart <= .now { start(slot) }
+    private func fill(_ slot: Int) {
+        if isStopping {
+            if !timeIsOver { workers[slot].pid = takePlace(slot) }
+        } else if workers[slot].restart <= .now {
+            start(slot)
+        }
+    }
+
+    /// When `attend` has something to do next.
+    private var nextDuty: Deadline {
+        var moments: [Deadline] = []
+        if workers.contains(where: { !$0.isSettled }) { moments.append(.after(Supervisor.settleInterval)) }
+        if !isStopping { moments += workers.filter { $0.pid == nil && $0.isSettled }.map(\.restart) }
+        return moments.min() ?? .never
     }
 
     private func start(_ slot: Int) {
@@ -96,17 +121,10 @@ final class Supervisor {
         for (pid, status) in ChildStatus.ended() {
             guard let slot = workers.firstIndex(where: { $0.pid == pid }) else { continue }
             workers[slot].pid = nil
-            workers[slot].hasDied = true
+            (workers[slot].hasDied, workers[slot].isSettled) = (true, false)
             onDeath(slot, pid, status)
             if .now - workers[slot].began >= Supervisor.soundLife { workers[slot].backOff.reset() }
             workers[slot].restart = isStopping ? .never : .after(workers[slot].backOff.next())
-        }
-        if isStopping { fillPlaces() }
-    }
-
-    private func fillPlaces() {
-        for slot in workers.indices where workers[slot].pid == nil && !timeIsOver {
-            workers[slot].pid = takePlace(slot)
         }
     }
 
@@ -125,13 +143,12 @@ final class Supervisor {
         for (signal, deadline) in steps {
             (timeIsOver, hasKilled) = (signal != SIGTERM, signal == SIGKILL)
             if let signal { send(signal) }
-            if signal == SIGTERM {
-                whenTold()
-                fillPlaces()
-            }
-            while workers.contains(where: { $0.pid != nil }) {
-                guard let received = try nextSignal(until: deadline) else { break }
-                if received == SIGTERM || received == SIGINT { return received }
+            if signal == SIGTERM { whenTold() }
+            attend()
+            while workers.contains(where: { $0.pid != nil }) && !deadline.hasPassed {
+                let received = try nextSignal(until: min(deadline, nextDuty))
+                attend()
+                if let received, received == SIGTERM || received == SIGINT { return received }
             }
         }
         return nil

@@ -39,8 +39,8 @@ final class Counters: @unchecked Sendable {
 
     init(rows: Int) throws(StartFailure) {
         self.rows = rows
+        // It is zeroed: written to, all of it would be in use.
         cells = try SharedMemory.allocate(Counters.stride * rows, of: Atomic<Int>.self)
-        for index in 0..<Counters.stride * rows { (cells + index).initialize(to: Atomic(0)) }
     }
 
     fileprivate func cells(of row: Int) -> UnsafeMutablePointer<Atomic<Int>> { cells + row * Counters.stride }

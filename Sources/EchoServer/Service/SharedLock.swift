@@ -1,0 +1,65 @@
+import Glibc
+import Synchronization
+
+/// A lock in memory that forked children share.  It survives the death of whoever held it.
+struct SharedLock: @unchecked Sendable {
+    // Unchecked: a lock is thread-safe.
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    /// How often it was taken.
+    private let acquisitions: UnsafeMutablePointer<Atomic<UInt64>>
+    private let repair: @Sendable () -> Void
+
+    /// `repair` puts right what a holder that was killed has left half done; the next holder calls it first.
+    init(repair: @escaping @Sendable () -> Void) throws(StartFailure) {
+        self.repair = repair
+        mutex = try SharedMemory.allocate(1, of: pthread_mutex_t.self)
+        acquisitions = try SharedMemory.allocate(1, of: Atomic<UInt64>.self)
+        var attributes = pthread_mutexattr_t()
+        pthread_mutexattr_init(&attributes)
+        pthread_mutexattr_setpshared(&attributes, Int32(PTHREAD_PROCESS_SHARED))
+        pthread_mutexattr_setrobust(&attributes, Int32(PTHREAD_MUTEX_ROBUST))
+        pthread_mutex_init(mutex, &attributes)
+    }
+
+    /// An OS thread that holds the lock: as long as this stays the same, it has not let go.
+    struct Holder: Equatable {
+        /// Its number, as the kernel has it.
+        let thread: pid_t
+        let acquisition: UInt64
+    }
+
+    /// Nil where none does, or one that has died.  Takes no lock.
+    var holder: Holder? {
+        // Of a robust lock, the kernel must find its owner there: get_robust_list(2).
+        let thread = mutex.pointee.__data.__lock & SharedLock.threadMask
+        return thread == 0 ? nil : Holder(thread: thread, acquisition: acquisitions.pointee.load(ordering: .relaxed))
+    }
+
+    /// FUTEX_TID_MASK.
+    private static let threadMask: Int32 = 0x3fff_ffff
+
+    /// Waits for the lock, however long it takes.
+    func locked<Value>(_ body: () -> Value) -> Value { hold(pthread_mutex_lock(mutex), body) }
+
+    /// Nil where somebody else has the lock and keeps it.
+    func lockedIfFree<Value>(_ body: () -> Value) -> Value? {
+        for _ in 0..<SharedLock.attempts {
+            let result = pthread_mutex_trylock(mutex)
+            if result != EBUSY { return hold(result, body) }
+            sched_yield()
+        }
+        return nil
+    }
+
+    private static let attempts = 16
+
+    private func hold<Value>(_ result: Int32, _ body: () -> Value) -> Value {
+        acquisitions.pointee.wrappingAdd(1, ordering: .relaxed)
+        if result == EOWNERDEAD {
+            repair()
+            pthread_mutex_consistent(mutex)
+        }
+        defer { pthread_mutex_unlock(mutex) }
+        return body()
+    }
+}

@@ -1,0 +1,54 @@
+import Synchronization
+
+/// A value that forked children share.  The one process that writes it does so on one OS thread; to read it waits for nobody.
+///
+/// A new value is written beside the old one, and then takes its place.  A reader that finds that two have come meanwhile reads again.
+struct SharedValue<Value: BitwiseCopyable & Sendable>: @unchecked Sendable {
+    // Unchecked: the words are atomic.
+    private let words: UnsafeMutablePointer<Atomic<UInt64>>
+    /// How many values there were; the current one lies in this one's half.
+    private let version: UnsafeMutablePointer<Atomic<UInt64>>
+
+    private static var wordCount: Int { (MemoryLayout<Value>.size + 7) / 8 }
+
+    init(_ value: Value) throws(StartFailure) {
+        words = try SharedMemory.allocate(2 * Self.wordCount, of: Atomic<UInt64>.self)
+        version = try SharedMemory.allocate(1, of: Atomic<UInt64>.self)
+        self.value = value
+    }
+
+    var value: Value {
+        get {
+            while true {
+                let before = version.pointee.load(ordering: .acquiring)
+                let value = read(half(before))
+                atomicMemoryFence(ordering: .acquiring)
+                if version.pointee.load(ordering: .relaxed) == before { return value }
+            }
+        }
+        nonmutating set {
+            let next = version.pointee.load(ordering: .relaxed) + 1
+            write(newValue, half(next))
+            version.pointee.store(next, ordering: .releasing)
+        }
+    }
+
+    private func half(_ version: UInt64) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        words + Int(version & 1) * Self.wordCount
+    }
+
+    private func read(_ half: UnsafeMutablePointer<Atomic<UInt64>>) -> Value {
+        withUnsafeTemporaryAllocation(of: UInt64.self, capacity: Self.wordCount) { copy in
+            for index in copy.indices { copy[index] = half[index].load(ordering: .relaxed) }
+            return UnsafeRawPointer(copy.baseAddress!).loadUnaligned(as: Value.self)
+        }
+    }
+
+    private func write(_ value: Value, _ half: UnsafeMutablePointer<Atomic<UInt64>>) {
+        withUnsafeTemporaryAllocation(of: UInt64.self, capacity: Self.wordCount) { copy in
+            copy.initialize(repeating: 0)
+            UnsafeMutableRawPointer(copy.baseAddress!).storeBytes(of: value, as: Value.self)
+            for index in copy.indices { half[index].store(copy[index], ordering: .releasing) }
+        }
+    }
+}
