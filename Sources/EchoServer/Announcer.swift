@@ -22,7 +22,9 @@ final class Announcer {
 
     init(_ live: LiveSettings, _ shared: SharedState, _ log: ServerLog, _ variables: ManagerVariables) {
         (self.live, self.shared, self.log) = (live, shared, log)
-        notifier = Notifier(variables, gauges: shared.gauges) { shared.status(live.now.model) }
+        notifier = Notifier(variables, gauges: shared.gauges, patience: Watchdog.patience(live.now)) {
+            shared.status(live.now.model)
+        }
     }
 
     /// The settings as they are now.

@@ -92,7 +92,7 @@ struct Server {
             }
             return isWell.load(ordering: .relaxed) ? 0 : ExitStatus.system.rawValue
         }
-        follow(supervisor, rowsOfWorker: hubs)
+        follow(supervisor, rowsOfWorker: hubs, shared.gauges)
         try run(supervisor, sockets, finish: nil)
     }
 
@@ -109,7 +109,7 @@ struct Server {
         let supervisor = Supervisor(count: workers, inheritance, prepare: prepare) { slot in
             log.exitCode { try PoolWorker(live, shared, log, row: slot).run(sockets) }
         }
-        follow(supervisor, rowsOfWorker: 1)
+        follow(supervisor, rowsOfWorker: 1, nil)
         let last = LastClients(
             work: { slot, client in
                 PoolWorker(live, shared, log, row: slot).run(for: client)
@@ -140,8 +140,8 @@ struct Server {
         announcer.endAtOnce(second) { supervisor.send(SIGKILL) }
     }
 
-    /// Each worker has so many rows.
-    private func follow(_ supervisor: Supervisor, rowsOfWorker count: Int) {
+    /// Each worker has so many rows, and `gauges` where it has hubs.
+    private func follow(_ supervisor: Supervisor, rowsOfWorker count: Int, _ gauges: HubGauges?) {
         func rows(_ slot: Int) -> Range<Int> { (slot * count)..<((slot + 1) * count) }
         supervisor.onDeath = { [unowned supervisor] slot, pid, status in
             // Those that are killed in the end had their time to finish.
@@ -150,6 +150,10 @@ struct Server {
             log.died(pid, status)
         }
         supervisor.settle = { slot in rows(slot).allSatisfy { shared.admission.settleDeath(row: $0) } }
+        supervisor.onStuck = { pid, silence in log.stuck(pid, silence) }
+        supervisor.watch = settings.workerTimeout.map { timeout in
+            WorkerWatch(timeout: timeout, hubsOfWorker: count, gauges) { shared.admission.lockHolder }
+        }
     }
 
     // MARK: Listening
@@ -271,7 +275,7 @@ struct SharedState {
             settings.poolSize ?? max(1, free) * processes, NumericOptions.Server.maxConnections.range.upperBound)
         let places = min(settings.maxConnections ?? mostPlaces, mostPlaces)
         counters = try Counters(rows: rows)
-        let isAsked = hasAdmin || isWatched && settings.processes != nil
+        let isAsked = hasAdmin || settings.processes != nil && (isWatched || settings.workerTimeout != nil)
         gauges = isAsked ? try HubGauges(hubs: settings.model == .green ? rows : 1) : nil
         admission = try SharedAdmission(
             places: places, most: mostPlaces, perPeer: settings.maxConnectionsPerIP, rows: rows)

@@ -139,6 +139,11 @@ struct ServerLog: Sendable {
         logger.warning("worker \(pid) has died: \(status)", metadata: worker.merging(end) { $1 })
     }
 
+    func stuck(_ pid: pid_t, _ silence: Duration) {
+        logger.warning(
+            "worker \(pid) has not responded for \(silence.text): it is killed", metadata: ["worker": .number(pid)])
+    }
+
     func cannotFork(_ error: Errno) { logger.error("can't fork a worker", error: error, metadata: ["call": "fork"]) }
 
     // MARK: Connections

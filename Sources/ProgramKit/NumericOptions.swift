@@ -17,6 +17,9 @@ package enum NumericOptions {
         package static let workers = NumericOption("workers", 1...1024)
         package static let processes = NumericOption("processes", 1...1024)
         package static let poolSize = NumericOption("pool-size", 1...1024)
+        /// 0 stands for never.  Less is no time for a machine that is busy.
+        package static let workerTimeout = NumericOption(
+            "worker-timeout", Duration.seconds(1)...Duration.seconds(86_400), "seconds", orZero: .zero)
         /// More has no use, and would let a typing error take the machine's memory.
         package static let bufferSize = NumericOption("buffer-size", 1...16 << 20, "bytes")
         package static let backlog = NumericOption("backlog", 1...Int(Int32.max))

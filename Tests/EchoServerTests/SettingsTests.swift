@@ -19,6 +19,7 @@ import Testing
         #expect(settings.workers == 1)
         #expect(settings.processes == nil)
         #expect(settings.poolSize == nil)
+        #expect(settings.workerTimeout == .seconds(10))
         #expect(settings.bufferSize == 65_536)
         #expect(settings.backlog == 4096)
         #expect(settings.maxConnections == nil)
@@ -56,7 +57,7 @@ import Testing
 
     private static let all = [
         "host": "::1", "port": "7", "unix-socket": "/run/echo.sock", "model": "thread", "transform": "echo",
-        "pool-size": "3", "buffer-size": "1024", "backlog": "16", "max-connections": "100",
+        "pool-size": "3", "worker-timeout": "2.5", "buffer-size": "1024", "backlog": "16", "max-connections": "100",
         "max-connections-per-ip": "5", "overflow": "reject", "idle-timeout": "60", "write-timeout": "1.5",
         "drain-timeout": "0.5", "log-level": "debug", "log-format": "journal",
         "admin": "[::1]:9090", "unix-socket-mode": "0640", "unix-socket-owner": "root", "unix-socket-group": "7",
@@ -83,6 +84,7 @@ import Testing
         #expect(settings.model == .thread)
         #expect(settings.transform == .echo)
         #expect(settings.poolSize == 3)
+        #expect(settings.workerTimeout == .milliseconds(2500))
         #expect(settings.bufferSize == 1024)
         #expect(settings.backlog == 16)
         #expect(settings.maxConnections == 100)
@@ -155,6 +157,10 @@ import Testing
         #expect(settings.writeTimeout == nil)
     }
 
+    @Test func `no seconds stand for workers that are left alone`() throws {
+        #expect(try settings(["--worker-timeout", "0"]).workerTimeout == nil)
+    }
+
     @Test func `an option comes before the environment, and the environment before the default`() throws {
         let environment = ["ECHO_SERVER_PORT": "7777", "ECHO_SERVER_TRANSFORM": "echo"]
         let settings = try settings(["--port", "9"], environment: environment)
@@ -216,6 +222,9 @@ import Testing
             + each(["0", "1025", "all", ""], of: "workers", "auto or a whole number from 1 to 1024")
             + each(["0", "1025", "auto"], of: "processes", "a whole number from 1 to 1024")
             + each(["0", "1025", "auto"], of: "pool-size", "a whole number from 1 to 1024")
+            + each(
+                ["-1", "0.999", "86400.001", "inf", "10s", ""], of: "worker-timeout",
+                "a number from 1 to 86400 seconds, or 0")
             + each(["0", "10000001", "all"], of: "max-connections", "a whole number from 1 to 10000000")
             + each(["0", "10000001", "all"], of: "max-connections-per-ip", "a whole number from 1 to 10000000")
             + each(["wait", ""], of: "overflow", "defer or reject")
@@ -299,7 +308,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("workers", "1", "1024"), ("processes", "1", "1024"), ("max-connections", "1", "10000000"),
+        ("worker-timeout", "1", "86400"), ("workers", "1", "1024"), ("processes", "1", "1024"),
+        ("max-connections", "1", "10000000"),
         ("max-connections-per-ip", "1", "10000000"), ("idle-timeout", "0.001", "3153600000"),
         ("write-timeout", "0.001", "3153600000"), ("drain-timeout", "0", "3153600000"),
     ])

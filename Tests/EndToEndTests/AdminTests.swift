@@ -75,7 +75,8 @@ extension EndToEnd {
 
         @Test(.enabled(if: Sanitizer.active != .thread))
         func `a hub that no longer turns makes it unhealthy`() throws {
-            try withAdminServer(ServerModel(.green, "--processes", "2")) { server, admin in
+            let model = ServerModel(.green, "--processes", "2")
+            try withAdminServer(model, ["--worker-timeout", "0"]) { server, admin in
                 let child = try #require(try server.program.status().children.first)
                 try #expect(admin.get("/healthz").status == 200)
                 kill(child, SIGSTOP)

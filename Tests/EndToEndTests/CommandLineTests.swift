@@ -10,7 +10,8 @@ extension EndToEnd {
             #expect(result.exit == .status(0))
             #expect(result.error == "")
             for option in [
-                "host", "port", "unix-socket", "model", "transform", "workers", "processes", "pool-size", "buffer-size",
+                "host", "port", "unix-socket", "model", "transform", "workers", "processes", "pool-size",
+                "worker-timeout", "buffer-size",
                 "backlog", "max-connections", "max-connections-per-ip", "overflow", "idle-timeout", "write-timeout",
                 "drain-timeout", "log-level", "log-format", "config", "admin", "unix-socket-mode", "unix-socket-owner",
                 "unix-socket-group", "admin-mode", "admin-owner", "admin-group",

@@ -23,7 +23,7 @@ extension EndToEnd {
 
         @Test(arguments: ServerModel.testable(ServerModel(.green, "--processes", "2")))
         func `a hub of another process that is stuck keeps the watchdog from being fed`(model: ServerModel) throws {
-            try withManagedServer(model, watchdog: "200000") { server, manager in
+            try withManagedServer(model, ["--worker-timeout", "0"], watchdog: "200000") { server, manager in
                 let child = try #require(server.program.status().children.first)
                 kill(child, SIGSTOP)
                 defer { kill(child, SIGCONT) }

@@ -117,8 +117,11 @@ extension Server {
 }
 
 extension ProcessStatus {
-    fileprivate static func isStopped(_ pid: pid_t) -> Bool {
-        let stat = contents(of: "/proc/\(pid)/stat") ?? ""
-        return stat[(stat.lastIndex(of: ")") ?? stat.startIndex)...].hasPrefix(") T")
+    /// All its OS threads.
+    static func isStopped(_ pid: pid_t) -> Bool {
+        numbers(in: "/proc/\(pid)/task").allSatisfy { thread in
+            let stat = contents(of: "/proc/\(pid)/task/\(thread)/stat") ?? ""
+            return stat[(stat.lastIndex(of: ")") ?? stat.startIndex)...].hasPrefix(") T")
+        }
     }
 }

@@ -25,16 +25,19 @@ struct AdminPages {
     }
 
     /// Whether every hub turns.  The one that answers does.
-    private var health: HTTPResponse {
-        let stuck = shared.gauges?.stuckHubs ?? []
-        if stuck.isEmpty { return HTTPResponse(.ok, "ok\n") }
+    private var health: HTTPResponse { stuckHubs ?? HTTPResponse(.ok, "ok\n") }
+
+    private var stuckHubs: HTTPResponse? {
+        let stuck = shared.gauges?.stuckHubs() ?? []
+        if stuck.isEmpty { return nil }
         return HTTPResponse(.unavailable, stuck.map { "hub \($0.hub) has not turned for \($0.time.text)\n" }.joined())
     }
 
     private var readiness: HTTPResponse {
         switch announcer.stage {
         case .starting: HTTPResponse(.unavailable, "starting\n")
-        case .accepting: HTTPResponse(.ok, "ready\n")
+        // A part of those who connect would get no answer.
+        case .accepting: stuckHubs ?? HTTPResponse(.ok, "ready\n")
         case .stopping: HTTPResponse(.unavailable, "stopping\n")
         }
     }

@@ -18,16 +18,18 @@ final class HubGauges: @unchecked Sendable {
 
     private static let interval = Duration.milliseconds(250)
     /// A hub that was not measured for so long is stuck.
-    private static let patience = Duration.seconds(5)
+    static let patience = Duration.seconds(5)
     /// A peak is remembered for one such time, or two.
     private static let memory = Duration.seconds(10)
 
     init(hubs: Int) throws(StartFailure) {
         self.hubs = hubs
         cells = try SharedMemory.allocate(HubGauges.stride * hubs, of: Atomic<Int>.self)
-        for index in 0..<HubGauges.stride * hubs { (cells + index).initialize(to: Atomic(0)) }
-        for hub in 0..<hubs { set(.time, hub: hub, to: Int(Deadline.now.nanoseconds)) }
+        for hub in 0..<hubs { begin(hub: hub) }
     }
+
+    /// From now on it may be stuck: it has been measured now.
+    func begin(hub: Int) { set(.time, hub: hub, to: Int(Deadline.now.nanoseconds)) }
 
     func value(of gauge: Gauge, hub: Int) -> Int {
         cells[hub * HubGauges.stride + gauge.rawValue].load(ordering: .relaxed)
@@ -37,12 +39,12 @@ final class HubGauges: @unchecked Sendable {
         cells[hub * HubGauges.stride + gauge.rawValue].store(value, ordering: .relaxed)
     }
 
-    /// Those that have not been measured for too long.
-    var stuckHubs: [(hub: Int, time: Duration)] {
+    /// Those that have not been measured for too long, which is longer than `patience`.
+    func stuckHubs(_ patience: Duration = HubGauges.patience) -> [(hub: Int, time: Duration)] {
         let now = Deadline.now
         return (0..<hubs).compactMap { hub in
             let time = now - Deadline(nanoseconds: Int64(value(of: .time, hub: hub)))
-            return time > HubGauges.patience ? (hub, time) : nil
+            return time > patience ? (hub, time) : nil
         }
     }
 

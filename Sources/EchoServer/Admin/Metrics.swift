@@ -39,7 +39,8 @@ struct Metrics {
                 )
             ])
         text.add(.gauge, "echo_server_start_time_seconds", "When it was started, in seconds since 1970.", start)
-        text.add(.gauge, "echo_server_ready", "1 while it accepts connections.", announcer.stage == .accepting ? 1 : 0)
+        let isReady = announcer.stage == .accepting && shared.gauges?.stuckHubs().isEmpty ?? true
+        text.add(.gauge, "echo_server_ready", "1 while it accepts connections and all hubs turn.", isReady ? 1 : 0)
         text.add(
             .counter, "echo_server_workers_restarted_total", "Processes that took the place of one that had died.",
             total(.workersRestarted))

@@ -55,6 +55,13 @@ struct Options: ParsableArguments {
     var poolSize: String?
 
     @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Replace a process that serves clients and has not responded for so long; 0: never (default: 10).",
+            valueName: "seconds"))
+    var workerTimeout: String?
+
+    @Option(
         parsing: .unconditional, help: ArgumentHelp("Bytes received at a time (default: 65536).", valueName: "bytes"))
     var bufferSize: String?
 
@@ -144,8 +151,9 @@ struct Options: ParsableArguments {
             "host": host, "port": port, "unix-socket": unixSocket, "unix-socket-mode": unixSocketMode,
             "unix-socket-owner": unixSocketOwner, "unix-socket-group": unixSocketGroup,
             "freebind": freebind.map { $0 ? "yes" : "no" }, "model": model, "transform": transform,
-            "workers": workers, "processes": processes, "pool-size": poolSize, "buffer-size": bufferSize,
-            "backlog": backlog, "max-connections": maxConnections, "max-connections-per-ip": maxConnectionsPerIp,
+            "workers": workers, "processes": processes, "pool-size": poolSize, "worker-timeout": workerTimeout,
+            "buffer-size": bufferSize, "backlog": backlog, "max-connections": maxConnections,
+            "max-connections-per-ip": maxConnectionsPerIp,
             "overflow": overflow, "idle-timeout": idleTimeout, "write-timeout": writeTimeout,
             "drain-timeout": drainTimeout, "log-level": logLevel, "log-format": logFormat, "admin": admin,
             "admin-mode": adminMode, "admin-owner": adminOwner, "admin-group": adminGroup,

@@ -23,6 +23,8 @@ struct Settings: Sendable {
     var workers = 1
     var processes: Int?
     var poolSize: Int?
+    /// Nil for never.
+    var workerTimeout: Duration? = .seconds(10)
     var bufferSize = 64 << 10
     var backlog = Listener.defaultBacklog
     var maxConnectionsPerIP: Int?
@@ -169,6 +171,7 @@ extension Settings {
             parse: { $0 == "auto" ? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) : Numbers.workers.value(of: $0) }),
         optional(\.processes, Numbers.processes),
         optional(\.poolSize, Numbers.poolSize),
+        timeout(\.workerTimeout, Numbers.workerTimeout),
         required(\.bufferSize, Numbers.bufferSize),
         required(\.backlog, Numbers.backlog),
         optional(\.live.maxConnections, Numbers.maxConnections),

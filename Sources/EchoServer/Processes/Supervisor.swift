@@ -19,9 +19,13 @@ final class Supervisor {
     var onDeath: (Int, pid_t, ChildStatus) -> Void = { _, _, _ in }
     var onRestart: (Int) -> Void = { _ in }
     var onForkFailure: (Errno) -> Void = { _ in }
+    /// Told of a worker that is about to be killed, and for how long it has not worked.
+    var onStuck: (pid_t, Duration) -> Void = { _, _ in }
     /// Gives back what the worker in a slot held that has died.  False where there is more to do: it is called again soon, and the slot stays
     /// empty until then.
     var settle: (Int) -> Bool = { _ in true }
+    /// Nil where workers that no longer work are left alone.
+    var watch: WorkerWatch?
     var onStateRequest: () -> Void = {}
     var onReloadRequest: () -> Void = {}
     /// Asked, while it stops, for what is to be done in the place of a worker that has ended: returns the process that does it, or nil.
@@ -73,6 +77,7 @@ final class Supervisor {
         for slot in workers.indices where !workers[slot].isSettled {
             workers[slot].isSettled = settle(slot)
         }
+        killStuck()
         for slot in workers.indices where workers[slot].pid == nil && workers[slot].isSettled { fill(slot) }
     }
 
@@ -84,9 +89,23 @@ final class Supervisor {
         }
     }
 
+    private func killStuck() {
+        guard let stuck = watch?.look(slotOfThread: { slot(ofThread: $0) }) else { return }
+        for (slot, silence) in stuck {
+            // One that has died otherwise is seen to already.
+            guard let pid = workers[slot].pid else { continue }
+            onStuck(pid, silence)
+            kill(pid, SIGKILL)
+        }
+    }
+
+    private func slot(ofThread thread: pid_t) -> Int? {
+        workers.firstIndex { $0.pid.map { access("/proc/\($0)/task/\(thread)", F_OK) == 0 } ?? false }
+    }
+
     /// When `attend` has something to do next.
     private var nextDuty: Deadline {
-        var moments: [Deadline] = []
+        var moments = watch.map { [$0.nextLook] } ?? []
         if workers.contains(where: { !$0.isSettled }) { moments.append(.after(Supervisor.settleInterval)) }
         if !isStopping { moments += workers.filter { $0.pid == nil && $0.isSettled }.map(\.restart) }
         return moments.min() ?? .never
@@ -96,6 +115,7 @@ final class Supervisor {
         do {
             workers[slot].pid = try Fork.child(inheritance, prepare: prepare) { [work] in work(slot) }
             workers[slot].began = .now
+            watch?.began(slot)
             if workers[slot].hasDied { onRestart(slot) }
         } catch {
             onForkFailure(error)

@@ -9,6 +9,8 @@ final class Notifier {
     private let watchdogInterval: Duration?
     /// Of the hubs of other processes; nil where there are none.
     private let gauges: HubGauges?
+    /// How long they may be stuck.
+    private let patience: Duration
     /// How the service stands, in one line.
     private let status: () -> String
     private var pace = StatusPace()
@@ -24,10 +26,11 @@ final class Notifier {
 
     /// Nil where no manager wants to be told: then nothing of this exists, and nothing is done.
     init?(
-        _ variables: ManagerVariables, pid: pid_t = getpid(), gauges: HubGauges? = nil, status: @escaping () -> String
+        _ variables: ManagerVariables, pid: pid_t = getpid(), gauges: HubGauges? = nil,
+        patience: Duration = HubGauges.patience, status: @escaping () -> String
     ) {
         guard let name = variables["NOTIFY_SOCKET"], let manager = ManagerChannel(to: name) else { return nil }
-        (self.manager, self.gauges, self.status) = (manager, gauges, status)
+        (self.manager, self.gauges, self.patience, self.status) = (manager, gauges, patience, status)
         watchdogInterval = Watchdog.interval(variables, of: pid)
     }
 
@@ -44,7 +47,7 @@ final class Notifier {
                 send([])
             }
         }
-        if let watchdogInterval { feed(Watchdog(hubs, gauges), every: watchdogInterval) }
+        if let watchdogInterval { feed(Watchdog(hubs, gauges, patience: patience), every: watchdogInterval) }
     }
 
     /// Around whatever is done to reread what can be reread, well or badly.

@@ -15,10 +15,19 @@ struct Watchdog {
     }
 
     private let gauges: HubGauges?
+    private let patience: Duration
 
-    init(_ hubs: [HubThread], _ gauges: HubGauges? = nil) {
+    /// A hub with a gauge is stuck when it was not measured for longer than `patience`.
+    init(_ hubs: [HubThread], _ gauges: HubGauges? = nil, patience: Duration = HubGauges.patience) {
         self.hubs = hubs.map { ($0, Answer()) }
-        self.gauges = gauges
+        (self.gauges, self.patience) = (gauges, patience)
+    }
+
+    /// How long a hub may be stuck with these settings before the service manager is to restart the service.  Where a worker that is stuck
+    /// is replaced, the manager is for the case that this does not help.
+    static func patience(_ settings: Settings) -> Duration {
+        guard settings.processes != nil, let timeout = settings.workerTimeout else { return HubGauges.patience }
+        return timeout + HubGauges.patience
     }
 
     /// How often process `pid` is to say that it is alive: twice in the time after which it is taken for stuck.  Nil where nobody waits for it.
@@ -34,7 +43,7 @@ struct Watchdog {
         guard hubs.allSatisfy({ $0.answer.isGiven.load(ordering: .relaxed) || $0.hub.ended.isSet }) else {
             return false
         }
-        guard gauges?.stuckHubs.isEmpty ?? true else { return false }
+        guard gauges?.stuckHubs(patience).isEmpty ?? true else { return false }
         for (hub, answer) in hubs {
             answer.isGiven.store(false, ordering: .relaxed)
             hub.perform(.answerWatchdog) { _ in answer.isGiven.store(true, ordering: .relaxed) }

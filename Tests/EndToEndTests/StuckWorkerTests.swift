@@ -1,0 +1,140 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+extension EndToEnd {
+    /// Worker processes that are stopped and not continued.
+    @Suite(.serialized) struct StuckWorkerTests {
+        /// The shortest there is.
+        private static let impatient = ["--worker-timeout", "1"]
+        private static let hubs = ServerModel.testable(.greenProcesses)
+
+        @Test(arguments: hubs)
+        func `a worker that is stopped for good is replaced, and others notice nothing`(model: ServerModel) throws {
+            try withServer(model, StuckWorkerTests.impatient) { server in
+                let clients = try (0..<ServerModel.fewClients).map { _ in try ServedClient(of: server) }
+                let victim = clients[0].worker
+                kill(victim, SIGSTOP)
+                // What it has accepted is lost with it.
+                try #expect(eventuallyOnHub { ProcessStatus.isStopped(victim) })
+                // Half of them connect to its listener.
+                try inParallel(20) { number in try #expect(server.answer(to: "new \(number)") == "NEW \(number)") }
+                try server.expectReplaced([victim])
+                for client in clients where client.worker != victim {
+                    try client.connection.expect("STILL HERE", to: "still here")
+                }
+                for client in clients { client.connection.close() }
+                #expect(server.log.count { $0.contains("worker \(victim) has not responded for ") } == 1)
+                let counts = try server.waitForCounts { $0["open"] == 0 }
+                counts.expectToAddUp(open: 0)
+                #expect(counts["ended_crashed"] == clients.count { $0.worker == victim })
+                #expect(counts["workers_restarted"] == 1)
+            }
+        }
+
+        /// All who want the lock wait for the one that was stopped with it.
+        @Test(
+            .enabled(if: Sanitizer.active == .none, "a sanitizer makes calls of its own"),
+            arguments: ServerModel.supervised)
+        func `a worker that is stopped with the lock of the limits held is replaced, and no other is`(
+            model: ServerModel
+        ) throws {
+            let faults = try Faults()
+            let arguments = StuckWorkerTests.impatient + ["--max-connections-per-ip", "100"]
+            try withServer(model, arguments, adjust: faults.preload) { server in
+                let workers = try Set(server.program.status().children)
+                faults.failNext(.robustUnlock, 1, with: SIGSTOP)
+                // One of them is lost with its worker.
+                let answers = try inParallel(20) { number in
+                    (try? server.answer(to: "new \(number)")) == "NEW \(number)"
+                }
+                #expect(answers.count { $0 } >= 19)
+                try server.program.waitOnHub(forLineContaining: "has died: killed by signal 9")
+                _ = try server.waitForCounts { $0["workers_restarted"] == 1 }
+                let left = try workers.intersection(server.program.status().children)
+                #expect(left.count == model.workers - 1)
+                try server.waitForCounts { $0["open"] == 0 }.expectToAddUp(open: 0)
+            }
+        }
+
+        @Test(arguments: hubs)
+        func `a service that is stopped as a whole and continued keeps its workers`(model: ServerModel) throws {
+            try withServer(model, StuckWorkerTests.impatient) { server in
+                let clients = try (0..<ServerModel.fewClients).map { _ in try ServedClient(of: server) }
+                let workers = try Set(server.program.status().children)
+                try server.whileStopped { try Greenlet.sleep(for: .seconds(1.5)) }
+                // As long as it would take.
+                let end = Deadline.after(.seconds(1.5))
+                while !end.hasPassed {
+                    for client in clients { try client.connection.expect("STILL HERE", to: "still here") }
+                    try Greenlet.sleep(for: .milliseconds(20))
+                }
+                try #expect(Set(server.program.status().children) == workers)
+                for client in clients { client.connection.close() }
+            }
+        }
+
+        @Test(arguments: hubs)
+        func `with a worker timeout of 0 a stopped worker is left alone, and the service says that it is not ready`(
+            model: ServerModel
+        ) throws {
+            try withServer(model, ["--worker-timeout", "0", "--admin", "127.0.0.1:0"]) { server in
+                let admin = try Admin(of: server)
+                let victim = try #require(server.program.status().children.first)
+                kill(victim, SIGSTOP)
+                defer { kill(victim, SIGCONT) }
+                let isTold = try eventuallyOnHub(within: .seconds(15)) { try admin.get("/readyz").status == 503 }
+                #expect(isTold)
+                try #expect(admin.get("/readyz").body.contains("has not turned for"))
+                try #expect(admin.get("/healthz").status == 503)
+                try #expect(admin.metrics()["echo_server_ready"] == 0)
+                try #expect(server.program.status().children.contains(victim))
+                kill(victim, SIGCONT)
+                try #expect(eventuallyOnHub { try admin.get("/readyz") == .init(200, "ready\n") })
+            }
+        }
+
+        @Test(arguments: hubs)
+        func `while a worker is replaced the watchdog is fed`(model: ServerModel) throws {
+            let manager = try ManagerSocket()
+            try withServer(model, StuckWorkerTests.impatient) {
+                $0.environment["NOTIFY_SOCKET"] = manager.name
+                $0.environment["WATCHDOG_USEC"] = "200000"
+            } _: { server in
+                let victim = try #require(server.program.status().children.first)
+                kill(victim, SIGSTOP)
+                var isReplaced = false
+                while !isReplaced {
+                    #expect(try manager.wait().contains("="))
+                    isReplaced = try !server.program.status().children.contains(victim)
+                }
+                try server.expectReplaced([victim])
+                for _ in 0..<5 { #expect(try manager.wait().contains("=")) }
+            }
+        }
+
+        @Test(arguments: hubs)
+        func `a worker that is stopped while the service drains does not hold it up`(model: ServerModel) throws {
+            try withServer(model, StuckWorkerTests.impatient + ["--drain-timeout", "600"]) { server in
+                let client = try ServedClient(of: server)
+                server.program.send(SIGTERM)
+                try server.program.waitOnHub(forLineContaining: "no longer accepting")
+                kill(client.worker, SIGSTOP)
+                try #expect(server.program.waitForExitOnHub(within: .seconds(15)) == .status(0))
+                client.connection.close()
+                try #require(server.lastCounts).expectToAddUp(open: 0)
+            }
+        }
+    }
+}
+
+extension Server {
+    fileprivate func expectReplaced(_ victims: Set<pid_t>) throws {
+        let areReplaced = try eventuallyOnHub {
+            let children = try program.status().children
+            return children.count == model.workers && victims.isDisjoint(with: children)
+        }
+        #expect(areReplaced)
+    }
+}
