@@ -234,9 +234,15 @@ int green_look_take(const green_look_target *target, green_look *look) {
         if (!before.runs && !seen && is_same(before, after)) break;
         before = after;
     }
-    if (memory >= 0) close(memory);
+    green_thread record;
     if (!done) look->count = 0;
-    return done || look->id != 0;
+    if (!done && peek_running(memory, target, &record)) {
+        // It doesn't answer, or is never still: at least it has a name.
+        name_after(memory, &record, look);
+        done = 1;
+    }
+    if (memory >= 0) close(memory);
+    return done;
 }
 
 // MARK: Those that are suspended

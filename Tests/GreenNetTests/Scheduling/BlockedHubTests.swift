@@ -85,6 +85,22 @@ struct BlockedHubTests {
         }
     }
 
+    @Test func `one that computes with all signals blocked is reported by its name`() throws {
+        try onHub {
+            let reports = Reports()
+            try Hub.current.watch(longerThan: .milliseconds(20)) { reports.append($0) }
+            try spawn(name: "deaf") {
+                var (signals, before) = (sigset_t(), sigset_t())
+                sigfillset(&signals)
+                pthread_sigmask(SIG_BLOCK, &signals, &before)
+                spinUntil { !reports.all(of: "deaf").isEmpty }
+                pthread_sigmask(SIG_SETMASK, &before, nil)
+            }.value()
+            Hub.current.stopWatching()
+            #expect(reports.all(of: "deaf").map(\.backtrace) == [[]])
+        }
+    }
+
     @Test func `a call that blocks the OS thread's own stack is shown to its outermost frame, in C as well`() throws {
         try onHub {
             let reports = Reports()
