@@ -21,7 +21,13 @@ let package = Package(
         .target(name: "CGreenContext"),
         .target(name: "GreenNet", dependencies: ["CGreenContext", "CLibev"], swiftSettings: strict),
         .target(name: "CUppercase"),
-        .target(name: "ProgramKit", swiftSettings: strict),
+        .target(name: "CArguments"),
+        .target(
+            name: "ProgramKit",
+            dependencies: [
+                "CArguments", "GreenNet", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
         .executableTarget(
             name: "EchoServer",
             dependencies: [

@@ -1,5 +1,7 @@
 import ArgumentParser
+import Glibc
 import GreenNet
+import ProgramKit
 
 /// `echo-client`: reads the options and runs what they ask for; a failure is one line and exit status 1.
 @main
@@ -43,19 +45,27 @@ struct EchoClient: ParsableCommand {
     )
 
     static func main() {
+        // INT stays ignored where a shell has said so for a job in the background.
+        InheritedSignals.replace(withDefault: [SIGTERM, SIGCHLD])
         StandardDescriptors.reserve()
         do {
-            var command = try parseAsRoot()
-            try command.run()
+            let arguments = try ProgramArguments.texts()
+            do {
+                var command = try parseAsRoot(arguments)
+                try command.run()
+            } catch {
+                end(error, arguments)
+            }
         } catch {
-            end(with: error)
+            StandardStreams.complain("echo-client: \(error)")
+            exit(withError: ExitCode.validationFailure)
         }
     }
 
     /// ArgumentParser knows best how to tell its own errors: a request for help, a bad option.  A bare exit status was explained before it was
     /// thrown, by a report for instance.
-    private static func end(with error: any Error) -> Never {
-        guard exitCode(for: error) == .failure, !(error is ExitCode) else { exit(withError: error) }
+    private static func end(_ error: any Error, _ arguments: [String]) -> Never {
+        guard exitCode(for: error) == .failure, !(error is ExitCode) else { end(with: error, arguments: arguments) }
         StandardStreams.complain("echo-client: \(error)")
         exit(withError: ExitCode.failure)
     }

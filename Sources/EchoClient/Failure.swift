@@ -20,6 +20,7 @@ enum Failure: Error, Equatable {
     case noPipe(Errno)
     case loadProcessEnded
     case taskFailed
+    case noProcessFiles
     case notWritten(String, Errno)
     case notListening(String, String)
 }
@@ -44,6 +45,8 @@ extension Failure: CustomStringConvertible {
         case .notStarted(let program, let errno): "cannot start \(program): \(errno)"
         case .noPipe(let errno): "cannot make a pipe: \(errno)"
         case .loadProcessEnded: "a process of the load has ended before its time"
+        case .noProcessFiles:
+            "cannot read /proc, which has the processor time and the memory of processes: it is not mounted"
         case .taskFailed: "a task of the workload has failed"
         case .notWritten(let path, let errno): "cannot write \(path): \(errno)"
         case .notListening(let name, let why): "\(name) does not begin to listen: \(why)"

@@ -1,5 +1,7 @@
 import ArgumentParser
+import Glibc
 import GreenNet
+import ProgramKit
 
 /// `echo-server`: reads the options, serves, and ends with an exit status that init systems understand.
 @main
@@ -45,18 +47,27 @@ struct EchoServerCommand: ParsableCommand {
 
     @OptionGroup var options: Options
 
-    /// Where a manager passes the connection in, there is nothing to listen on.
-    private func check(_ settings: Settings) throws(StartFailure) {
-        if options.inetd { return }
-        for note in try StartCheck(settings: settings).run() { writeLine("echo-server: \(note)") }
+    static func main() {
+        Server.arrangeSignals()
+        do {
+            let arguments = try ProgramArguments.texts()
+            do {
+                var command = try parseAsRoot(arguments)
+                try command.run()
+            } catch {
+                end(with: error, arguments: arguments)
+            }
+        } catch {
+            writeLine("echo-server: \(error)")
+            exit(withError: ExitCode(ExitStatus.usage.rawValue))
+        }
     }
 
     func run() throws {
         do {
-            Server.ignoreRequests()
             if options.inetd { Inetd.keepStandardErrorFromClient() }
             let configuration = Configuration(options)
-            if options.printConfig { return try writeOutput(configuration.listing()) }
+            if options.printConfig { return try list(configuration) }
             let settings = try LiveSettings(configuration.read(), configuration)
             if options.checkConfig { return try check(settings.now) }
             if options.inetd { try Inetd(settings).run() } else { try Server(settings).run() }
@@ -67,5 +78,24 @@ struct EchoServerCommand: ParsableCommand {
             writeLine("echo-server: \(error)")
             throw ExitCode(ExitStatus.system.rawValue)
         }
+    }
+
+    private func list(_ configuration: Configuration) throws {
+        warn()
+        let listing = try configuration.listing()
+        // As other programs do whose output a pipe takes.
+        signal(SIGPIPE, SIG_DFL)
+        try writeOutput(listing)
+    }
+
+    /// Where a manager passes the connection in, there is nothing to listen on.
+    private func check(_ settings: Settings) throws(StartFailure) {
+        warn()
+        if options.inetd { return }
+        for note in try StartCheck(settings: settings).run() { writeLine("echo-server: \(note)") }
+    }
+
+    private func warn() {
+        for variable in OwnVariables.unknown() { writeLine("echo-server: warning: \(variable)") }
     }
 }

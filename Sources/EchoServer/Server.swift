@@ -17,23 +17,26 @@ struct Server {
 
     init(_ live: LiveSettings) throws(StartFailure) {
         StandardDescriptors.reserve()
-        let variables = ManagerVariables.take()
+        let variables = try ManagerVariables.take()
         // Before anything else is opened, and could be taken for one of them.
         passed = try Activation.sort(Activation.passed(variables, to: getpid()))
         let limit = DescriptorLimit.raise()
         self.live = live
         settings = live.now
         log = ServerLog(level: settings.logLevel, format: settings.logFormat)
+        log.unknownVariables(OwnVariables.unknown())
         shared = try SharedState(
             settings, descriptorLimit: limit, hasAdmin: settings.admin != nil || !passed.admin.isEmpty,
             isWatched: Watchdog.interval(variables, of: getpid()) != nil)
         announcer = Announcer(live, shared, log, variables)
-        // A log that goes into a closed pipe must not end the service.
-        signal(SIGPIPE, SIG_IGN)
     }
 
-    /// Until there is somebody to hear them, they must not end the process.  To be called before anything else.
-    static func ignoreRequests() { for number in [SIGHUP, SIGUSR1] { signal(number, SIG_IGN) } }
+    /// HUP and USR1 must not end the process until there is somebody to hear them, and a log that goes into a closed pipe never.  The others
+    /// end it until then, or are what children are ended with and heard of by.  To be called before anything else.
+    static func arrangeSignals() {
+        InheritedSignals.replace(
+            withDefault: [SIGTERM, SIGINT, SIGCHLD, SIGALRM], ignoring: [SIGHUP, SIGUSR1, SIGPIPE])
+    }
 
     /// Returns when a signal has ended the service and the clients are done.
     func run() throws {

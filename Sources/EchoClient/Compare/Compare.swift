@@ -118,7 +118,7 @@ struct Compare: ParsableCommand {
             let workers = try Numbers.workers.number(ifIn: workers) ?? max(2, Machine.processors)
             let pool = try Numbers.poolSize.number(in: poolSize)
             let all =
-                Contender.models(server ?? OwnProgram.sibling("echo-server"), workers: workers, pool: pool)
+                Contender.models(server ?? ProgramArguments.sibling("echo-server"), workers: workers, pool: pool)
                 + against.compactMap { Contender.other($0) }
             guard let only else { return all }
             // A name may have a comma in it.
@@ -127,11 +127,12 @@ struct Compare: ParsableCommand {
     }
 
     func run() throws {
+        try ProcessTree.checkReadable()
         DescriptorLimit.raise()
         let rounds = try roundCount
         let comparison = try Comparison(contenders, connections: counts, load: load(1), rounds: rounds)
         try comparison.run()
-        let command = CommandLine.command
+        let command = try Compare.commandLine
         if let html { try SystemFile.write(ComparisonPage(comparison, command: command).html, to: html) }
         if json { return try StandardStreams.write("\(comparison.json)\n") }
         if markdown { return try StandardStreams.write(comparison.markdown(command: command)) }
@@ -140,28 +141,15 @@ struct Compare: ParsableCommand {
     }
 }
 
-/// Where this program lies.
-enum OwnProgram {
-    static var path: String {
-        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4096) { buffer in
-            let count = readlink("/proc/self/exe", buffer.baseAddress!, buffer.count)
-            return String(decoding: buffer[..<max(0, count)].map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        }
-    }
-
-    static func sibling(_ name: String) -> String {
-        let own = path
-        return own[..<(own.lastIndex(of: "/") ?? own.startIndex)] + "/" + name
-    }
-}
-
-extension CommandLine {
+extension Compare {
     /// As it was typed, without the place of the program, and with quotes where the shell needs them.
-    static var command: String {
-        let words = ["echo-client"] + arguments.dropFirst()
-        return words.map { word in
-            let isPlain = word.allSatisfy { $0.isLetter || $0.isNumber || "-_./,:=@%+".contains($0) }
-            return isPlain ? word : "'\(word.replacing("'", with: #"'\''"#))'"
-        }.joined(separator: " ")
+    fileprivate static var commandLine: String {
+        get throws {
+            let words = ["echo-client"] + (try ProgramArguments.texts())
+            return words.map { word in
+                let isPlain = word.allSatisfy { $0.isLetter || $0.isNumber || "-_./,:=@%+".contains($0) }
+                return isPlain ? word : "'\(word.replacing("'", with: #"'\''"#).escaped)'"
+            }.joined(separator: " ")
+        }
     }
 }

@@ -1,5 +1,6 @@
 import Glibc
 import GreenNet
+import ProgramKit
 
 /// A server that takes part in a comparison.
 struct Contender: Equatable, Sendable {
@@ -35,12 +36,13 @@ struct Contender: Equatable, Sendable {
         ]
     }
 
-    /// From `NAME=COMMAND`, for the shell.  Nil where there is no name or no command.
+    /// From `NAME=COMMAND`, for the shell.  Nil where there is no name or no command, or a control character in the name, which is shown.
     static func other(_ text: String) -> Contender? {
         let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
-        guard parts.count == 2 else { return nil }
+        guard parts.count == 2, parts[0].escaped == parts[0] else { return nil }
         return Contender(
-            name: parts[0], meaning: "another server: \(parts[1])", command: ["/bin/sh", "-c", parts[1]], isOther: true)
+            name: parts[0], meaning: "another server: \(parts[1].escaped)", command: ["/bin/sh", "-c", parts[1]],
+            isOther: true)
     }
 }
 
@@ -91,7 +93,8 @@ final class RunningContender {
     private static func launch(_ contender: Contender, _ port: UInt16) throws -> ChildProcess {
         let words =
             contender.isOther
-            ? [ChildProcess.ownPath, "attend", "--"] + contender.command.map { $0.replacing("{port}", with: "\(port)") }
+            ? [ProgramArguments.ownPath, "attend", "--"]
+                + contender.command.map { $0.replacing("{port}", with: "\(port)") }
             : contender.command + [
                 "--host", "127.0.0.1", "--port", "0", "--log-format", "text", "--log-level", "notice",
             ]

@@ -17,6 +17,11 @@ struct ProcessTree {
     /// Without `root` itself.
     init(below root: pid_t) { processes = Array(ProcessTree(root).processes.dropFirst()) }
 
+    /// Throws where the kernel's account of processes can't be seen: every figure would be 0.
+    static func checkReadable() throws {
+        if ProcessTree(getpid()).threads == 0 { throw Failure.noProcessFiles }
+    }
+
     private static func children(of pid: pid_t) -> [pid_t] {
         SystemFile.numbers(in: "/proc/\(pid)/task").flatMap { thread in
             (SystemFile.contents(of: "/proc/\(pid)/task/\(thread)/children") ?? "").split(separator: " ")

@@ -1,5 +1,6 @@
 import Glibc
 import GreenNet
+import ProgramKit
 
 /// The processes of a load, as many as it takes, and what they say.
 ///
@@ -28,7 +29,7 @@ final class LoadFleet {
 
         init(_ plan: LoadPlan) throws {
             process = try ChildProcess(
-                [ChildProcess.ownPath, "load-worker"] + plan.words, capturing: [.standardOutput])
+                [ProgramArguments.ownPath, "load-worker"] + plan.words, capturing: [.standardOutput])
         }
     }
 

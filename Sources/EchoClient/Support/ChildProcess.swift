@@ -16,9 +16,6 @@ final class ChildProcess {
         case standardError = 2
     }
 
-    /// This program.
-    static let ownPath = "/proc/self/exe"
-
     /// Starts `words`, with what is in `environment` besides this process's own; what it writes to `captured` is read here, the
     /// rest goes where this process's goes.  Ctrl-C is for this process and not for that one, which the kernel kills when this one ends,
     /// however it ends; or it sees the end of its standard input, where it `hasWorkAtEnd`.

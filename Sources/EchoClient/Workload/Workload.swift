@@ -60,11 +60,12 @@ struct Workload: ParsableCommand {
     }
 
     func run() throws {
+        try ProcessTree.checkReadable()
         let tasks = try taskCount
         var facts = WorkFacts()
         facts.rounds = ComputingTask.calibratedRounds()
         facts.directory = directory ?? getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-        let server = try ChildProcess([ChildProcess.ownPath, "workload-server"], capturing: [.standardOutput])
+        let server = try ChildProcess([ProgramArguments.ownPath, "workload-server"], capturing: [.standardOutput])
         defer { server.end() }
         guard let port = try server.readLine(.standardOutput).flatMap({ UInt16($0) }) else { throw Failure.taskFailed }
         facts.port = port
@@ -85,7 +86,7 @@ struct Workload: ParsableCommand {
     }
 
     private func measure(_ way: Way, _ work: Work, _ facts: WorkFacts, _ tasks: Int) throws -> WorkTimes {
-        let words = [ChildProcess.ownPath, "workload-run", way.rawValue, work.rawValue, "\(tasks)"] + facts.words
+        let words = [ProgramArguments.ownPath, "workload-run", way.rawValue, work.rawValue, "\(tasks)"] + facts.words
         let process = try ChildProcess(words, capturing: [.standardOutput])
         defer { process.end() }
         let times = try process.readLine(.standardOutput).flatMap { WorkTimes($0) }
