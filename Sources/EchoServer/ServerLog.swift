@@ -112,6 +112,14 @@ struct ServerLog: Sendable {
         }
     }
 
+    func unknownVariables(_ variables: [OwnVariables.Unknown]) {
+        for variable in variables {
+            var fields: Logger.Metadata = ["variable": .string(variable.name)]
+            if let nearest = variable.nearest { fields["nearest"] = .string(nearest) }
+            logger.warning("unknown variable in the environment", metadata: fields)
+        }
+    }
+
     func failed(_ error: any Error) { logger.error("this process has failed", error: error) }
     func addressIgnored() { logger.notice("host, port and unix-socket do not count: the sockets were passed in") }
 

@@ -31,8 +31,8 @@ import Testing
 
     @Test(arguments: [
         ("port 7", "f:1: 'port 7' is not a setting, KEY = VALUE"),
-        ("\n# x\nprot = 7", "f:3: 'prot' is not a setting's name"),
-        ("ECHO_SERVER_PROT=7", "f:1: 'ECHO_SERVER_PROT' is not a setting's name"),
+        ("\n# x\nprot = 7", "f:3: 'prot' is not a setting's name; did you mean 'port'?"),
+        ("ECHO_SERVER_PROT=7", "f:1: 'ECHO_SERVER_PROT' is not a setting's name; did you mean 'port'?"),
         ("config = x", "f:1: 'config' is not a setting's name"),
         ("port = 7\nhost = x\nECHO_SERVER_PORT=8", "f:3: ECHO_SERVER_PORT was given in line 1 already"),
         ("= 7", "f:1: '' is not a setting's name"),
@@ -79,10 +79,18 @@ import Testing
         }
     }
 
-    @Test func `bytes that are no text are part of a value, or a line that means nothing`() {
-        let bytes: [UInt8] = [0xff, 0xfe, 0x00, 0x0a]
-        #expect(throws: StartFailure.self) {
-            try ConfigurationFile(path: "f", text: String(decoding: bytes, as: UTF8.self))
-        }
+    @Test func `a line that is not UTF-8 is refused, and a comment may be anything`() throws {
+        let bytes = Array("# gr".utf8) + [0xfc, 0x0a] + Array("port = 7\nunix-socket = /tmp/".utf8) + [0xff, 0x0a]
+        let failure = #expect(throws: StartFailure.self) { try ConfigurationFile(path: "f", bytes: bytes) }
+        #expect(failure?.message == #"f:3: 'unix-socket = /tmp/\xff' is not UTF-8"#)
+        let file = try ConfigurationFile(path: "f", bytes: Array(bytes.prefix(15)))
+        #expect(file.value(of: "port")?.text == "7")
+    }
+
+    @Test(arguments: ["unix-socket = a\0b", "host = a\0b", "admin = /a\0b", "admin = a\0b:1"])
+    func `a zero byte in a name that C would cut there is refused`(text: String) throws {
+        let sources = SettingSources([:], environment: { _ in nil }, file: try ConfigurationFile(path: "f", text: text))
+        let failure = #expect(throws: StartFailure.self) { try Settings(sources) }
+        #expect(failure?.message.contains("\0b") == true)
     }
 }

@@ -10,17 +10,24 @@ import Testing
     ]
 
     /// For a child would take them for its own.
-    @Test func `what is taken is no longer in the environment`() {
+    @Test func `what is taken is no longer in the environment`() throws {
         for name in ManagerVariablesTests.names { setenv(name, "value of \(name)", 1) }
-        let variables = ManagerVariables.take()
+        let variables = try ManagerVariables.take()
         for name in ManagerVariablesTests.names {
             #expect(variables[name] == "value of \(name)")
             #expect(getenv(name) == nil, "\(name)")
         }
     }
 
-    @Test func `what is not there is not there`() {
-        for name in ManagerVariablesTests.names { #expect(ManagerVariables.take()[name] == nil) }
+    @Test func `one that is not UTF-8 is refused, with its name`() {
+        setenv("NOTIFY_SOCKET", [0x2f, 0xff, 0].map { CChar(bitPattern: $0) }, 1)
+        defer { unsetenv("NOTIFY_SOCKET") }
+        let failure = #expect(throws: StartFailure.self) { try ManagerVariables.take() }
+        #expect(failure?.message == #"NOTIFY_SOCKET: '/\xff' is not UTF-8"#)
+    }
+
+    @Test func `what is not there is not there`() throws {
+        for name in ManagerVariablesTests.names { try #expect(ManagerVariables.take()[name] == nil) }
     }
 
     @Test func `a process is named by its id`() throws {

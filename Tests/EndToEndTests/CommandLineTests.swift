@@ -112,7 +112,7 @@ extension EndToEnd {
 
         @Test(arguments: [
             ("port = 70000", "settings:1: port: '70000' is not a whole number from 0 to 65535"),
-            ("# x\nprot = 80", "settings:2: 'prot' is not a setting's name"),
+            ("# x\nprot = 80", "settings:2: 'prot' is not a setting's name; did you mean 'port'?"),
             ("pool-size = 2", "settings:1: pool-size: '2' goes with the models thread and process, not with green"),
         ])
         func `a bad configuration ends it with status 78, and one line with file, line and what is wrong`(

@@ -3,20 +3,37 @@ import GreenNet
 /// The settings, and how to read them again.
 struct Configuration: Sendable {
     private let options: [String: String]
-    private let path: String?
-    /// A file that is not there is one that says nothing.
-    private let mayBeMissing: Bool
+    private let namesFile: Bool
+    private let place: Place?
+    private let isInetd: Bool
+
+    private enum Place {
+        /// Where it may be missing, a file that is not there is one that says nothing.
+        case file(String, mayBeMissing: Bool)
+        case standardInput
+    }
 
     /// Nothing is read yet.
     init(_ options: Options) {
-        self.options = options.given
+        (self.options, isInetd, namesFile) = (options.given, options.inetd, options.config != nil)
         let wanted = options.config ?? SettingSources.processEnvironment(SettingSources.variable(for: "config"))
-        mayBeMissing = wanted?.hasPrefix("-") ?? false
-        path = mayBeMissing ? wanted.map { String($0.dropFirst()) } : wanted
+        place = wanted.map { text in
+            if text == "-" { return .standardInput }
+            let mayBeMissing = text.hasPrefix("-")
+            return .file(mayBeMissing ? String(text.dropFirst()) : text, mayBeMissing: mayBeMissing)
+        }
     }
 
-    /// Reads the file, if there is one, and checks every value.
+    /// Reads the file, if there is one, and checks every value.  To the end of standard input, it waits.
     func read() throws(StartFailure) -> Settings { try Settings(try sources()) }
+
+    /// The same for a server that runs, which never waits.
+    func readAgain() throws(StartFailure) -> Settings {
+        if case .standardInput? = place {
+            throw StartFailure(.configuration, "the configuration came from standard input, which cannot be read again")
+        }
+        return try read()
+    }
 
     /// A line for each setting: its value, and where that comes from.
     func listing() throws(StartFailure) -> String {
@@ -24,14 +41,24 @@ struct Configuration: Sendable {
         let settings = try Settings(sources)
         return Settings.all.map { setting in
             let origin = sources.pick(setting.name)?.origin ?? .default
-            return "\(setting.name) = \(setting.show(settings))  # \(origin)"
+            return "\(setting.name) = \(setting.show(settings))  # \(origin)".escaped
         }.joined(separator: "\n")
     }
 
     private func sources() throws(StartFailure) -> SettingSources {
-        var file: ConfigurationFile?
-        if let path { file = try ConfigurationFile(path: path, mayBeMissing: mayBeMissing) }
-        return SettingSources(options, file: file)
+        try OwnVariables.checkText(besides: Array(options.keys) + (namesFile ? ["config"] : []))
+        return SettingSources(options, file: try file())
+    }
+
+    private func file() throws(StartFailure) -> ConfigurationFile? {
+        switch place {
+        case nil: return nil
+        case .file("", _)?: throw StartFailure(.configuration, "config: '' is not the path of a file")
+        case .file(let path, let mayBeMissing)?: return try ConfigurationFile(path: path, mayBeMissing: mayBeMissing)
+        case .standardInput? where isInetd:
+            throw StartFailure(.usage, "config: '-' is standard input, which with --inetd is the client's connection")
+        case .standardInput?: return try ConfigurationFile.standardInput()
+        }
     }
 }
 
@@ -67,7 +94,7 @@ final class LiveSettings: Sendable {
     /// Reads the configuration again and takes over what can be; the old settings stay where something is wrong.
     /// Returns the names of what has changed, and of what only a restart would change.
     func reload() throws(StartFailure) -> (changed: [String], needRestart: [String]) {
-        let result = now.reloaded(try configuration.read())
+        let result = now.reloaded(try configuration.readAgain())
         live.value = result.settings.live
         return (result.changed, result.needRestart)
     }

@@ -25,6 +25,27 @@ struct ConfigurationFile {
             let isForgiven = mayBeMissing && error.code == ENOENT
             if !isForgiven { throw StartFailure(.configuration, "cannot read \(path): \(error)") }
         }
+        try self.init(path: path, bytes: bytes)
+    }
+
+    /// Waits for its end.
+    static func standardInput() throws(StartFailure) -> ConfigurationFile {
+        let bytes: [UInt8]
+        do throws(Errno) {
+            bytes = try SmallFile.readStandardInput(upTo: ConfigurationFile.longest)
+        } catch {
+            throw StartFailure(.configuration, "cannot read standard input: \(error)")
+        }
+        return try ConfigurationFile(path: "standard input", bytes: bytes)
+    }
+
+    /// A comment may be in any encoding.
+    init(path: String, bytes: [UInt8]) throws(StartFailure) {
+        for (index, line) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
+            let isComment = line.first { ![UInt8(ascii: " "), UInt8(ascii: "\t")].contains($0) } == UInt8(ascii: "#")
+            if isComment || String(utf8: line) != nil { continue }
+            throw StartFailure(.configuration, "\(path):\(index + 1): '\(String(showing: line))' is not UTF-8")
+        }
         try self.init(path: path, text: String(decoding: bytes, as: UTF8.self))
     }
 
@@ -48,7 +69,8 @@ struct ConfigurationFile {
         let key = String(line[..<equals].trimmed)
         let name = ConfigurationFile.name(of: key)
         guard Settings.names.contains(name) else {
-            throw StartFailure(.configuration, "\(path):\(number): '\(key)' is not a setting's name")
+            let nearest = Spelling.nearest(to: name, among: Settings.names).map { "; did you mean '\($0)'?" } ?? ""
+            throw StartFailure(.configuration, "\(path):\(number): '\(key)' is not a setting's name\(nearest)")
         }
         if let earlier = entries[name] {
             throw StartFailure(.configuration, "\(path):\(number): \(key) was given in line \(earlier.line) already")

@@ -135,7 +135,7 @@ struct Options: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "A file of settings, KEY = VALUE, keys as the options' names; read again on HUP. With a - in front, it may be missing.",
+            "A file of settings, KEY = VALUE, keys as the options' names; read again on HUP. Prefix the path with - to make the file optional; - alone is standard input.",
             valueName: "file"))
     var config: String?
 

@@ -1,9 +1,9 @@
 import Glibc
 import GreenNet
 
-/// Reads files whole.  Never waits for anybody: a hub may call it.
+/// Reads files whole.
 enum SmallFile {
-    /// Throws where the kernel refuses, EFBIG where there is more than `limit`, and ESPIPE for a pipe or a terminal: that would have to be
+    /// Never waits: a hub may call it.  Throws where the kernel refuses, EFBIG where there is more than `limit`, and ESPIPE for a pipe or a terminal: that would have to be
     /// waited for, and has nothing more to say when it is read again.
     static func read(_ path: String, upTo limit: Int) throws(Errno) -> [UInt8] {
         // Even to open a pipe waits, for somebody who writes.
@@ -11,6 +11,15 @@ enum SmallFile {
         if descriptor < 0 { throw Errno(errno) }
         defer { close(descriptor) }
         if lseek(descriptor, 0, SEEK_CUR) < 0 { throw Errno(errno) }
+        return try readToEnd(descriptor, upTo: limit)
+    }
+
+    /// Waits for its end.  Before there is a hub.
+    static func readStandardInput(upTo limit: Int) throws(Errno) -> [UInt8] {
+        try readToEnd(STDIN_FILENO, upTo: limit)
+    }
+
+    private static func readToEnd(_ descriptor: Int32, upTo limit: Int) throws(Errno) -> [UInt8] {
         var bytes: [UInt8] = []
         var part = [UInt8](repeating: 0, count: 4096)
         while true {

@@ -11,6 +11,7 @@ struct Inetd {
     init(_ live: LiveSettings) {
         self.live = live
         log = ServerLog(level: live.now.logLevel, format: live.now.logFormat)
+        log.unknownVariables(OwnVariables.unknown())
     }
 
     /// inetd makes the client all three standard streams: what is said on standard error, the client would hear.

@@ -1,4 +1,5 @@
 import Glibc
+import GreenNet
 
 /// What a service manager has put into the environment for this process, and for no other.
 struct ManagerVariables {
@@ -12,10 +13,16 @@ struct ManagerVariables {
     init(_ values: [String: String]) { self.values = values }
 
     /// Takes them out of the environment: a child must not answer for this process, or take its sockets for its own.
-    static func take() -> ManagerVariables {
+    /// Throws for one that is not UTF-8: it would lead to another socket.
+    static func take() throws(StartFailure) -> ManagerVariables {
         var values: [String: String] = [:]
         for name in names {
-            values[name] = getenv(name).map { String(cString: $0) }
+            guard let value = getenv(name) else { continue }
+            let bytes = UnsafeRawBufferPointer(start: value, count: strlen(value))
+            guard let text = String(utf8: bytes) else {
+                throw StartFailure(.configuration, "\(name): '\(String(showing: bytes))' is not UTF-8")
+            }
+            values[name] = text
             unsetenv(name)
         }
         return ManagerVariables(values)

@@ -1,0 +1,44 @@
+import Glibc
+import GreenNet
+
+/// The variables of the environment that are the server's by their name.
+enum OwnVariables {
+    /// One that means nothing, and the one that was meant, perhaps.
+    struct Unknown: Equatable {
+        let name: String
+        let nearest: String?
+    }
+
+    /// A typing error in a variable's name is found nowhere else: the program would go on without the setting.
+    static func unknown(in environment: [String] = names) -> [Unknown] {
+        let known = (Settings.names + ["config"]).map(SettingSources.variable)
+        return environment.filter { $0.hasPrefix(SettingSources.variablePrefix) && !known.contains($0) }.sorted()
+            .map { Unknown(name: $0, nearest: Spelling.nearest(to: $0, among: known)) }
+    }
+
+    private static var names: [String] {
+        var (names, next) = ([String](), environ)
+        while let variable = next.pointee {
+            let bytes = UnsafeRawBufferPointer(start: variable, count: strlen(variable))
+            names.append(String(showing: bytes.prefix { $0 != UInt8(ascii: "=") }))
+            next += 1
+        }
+        return names
+    }
+
+    /// Throws for a variable that is not UTF-8 and counts, which one of `options` doesn't: a path that was made to be text is another path.
+    static func checkText(besides options: some Collection<String>) throws(StartFailure) {
+        for name in Settings.names.sorted() + ["config"] where !options.contains(name) {
+            let variable = SettingSources.variable(for: name)
+            guard let value = getenv(variable) else { continue }
+            let bytes = UnsafeRawBufferPointer(start: value, count: strlen(value))
+            if String(utf8: bytes) == nil {
+                throw StartFailure(.configuration, "\(variable): '\(String(showing: bytes))' is not UTF-8")
+            }
+        }
+    }
+}
+
+extension OwnVariables.Unknown: CustomStringConvertible {
+    var description: String { "unknown variable \(name)" + (nearest.map { "; did you mean \($0)?" } ?? "") }
+}
