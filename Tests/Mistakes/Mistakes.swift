@@ -41,6 +41,9 @@ let ofNumbers = [
     Mistake("remote-channel", "a channel for -1 items") { _ = RemoteChannel<Int>(limit: -1) },
     Mistake("pool", "a pool of -1 green threads") { _ = GreenPool(limit: -1) },
     Mistake("offload-pool", "a pool of 0 OS threads: it takes 1 or more") { _ = OffloadPool(limit: 0) },
+    Mistake("given-up-limit", "a givenUpLimit of -1: it takes 0 or more") {
+        _ = OffloadPool(limit: 1, givenUpLimit: -1)
+    },
     Mistake("join-count", "joinAll with a count of -1") { try joinAll([GreenEvent](), count: -1) },
     Mistake("receive-buffer", "a receive buffer of 0 bytes: it takes 1 or more") { Hub.current.receiveBufferSize = 0 },
     Mistake("signal-low", "0 is no signal: they have the numbers 1 to 64") { _ = SignalWatcher(0) },
@@ -84,6 +87,12 @@ let ofGreenThreads = [
     Mistake("fiber-family", "a fiber can't descend from itself") {
         let fiber = Fiber<Int> { $0 }
         fiber.parent = fiber
+    },
+    Mistake("yield-outside", "yield is called outside of the body of its generator") {
+        let generator = Generator<Int, Void> { out in
+            _ = try spawn { try out.yield(1) }.value()
+        }
+        _ = try generator.next()
     },
 ]
 
