@@ -228,7 +228,42 @@ static int begins_chain(const green_still_stack *stack, uintptr_t address) {
     }
 }
 
-static uintptr_t find_chain(const green_still_stack *stack, uintptr_t from) {
+// How far above the stack pointer the function that begins at `code` has its frame pointer, by its first instructions; -1 where they tell nothing.
+static long frame_size(const uint8_t *code) {
+#if defined(__x86_64__)
+    if (memcmp(code, "\xf3\x0f\x1e\xfa", 4) == 0) code += 4;  // endbr64
+    if (memcmp(code, "\x55\x48\x89\xe5", 4) != 0) return -1;   // push %rbp; mov %rsp, %rbp
+    code += 4;
+    long pushed = 0;
+    for (;; pushed += 8) {
+        if (code[0] == 0x41 && (code[1] & 0xf8) == 0x50) code += 2;  // push %r8 to %r15
+        else if ((code[0] & 0xf8) == 0x50) code += 1;                // push %rax to %rdi
+        else break;
+    }
+    int32_t size = 0;
+    if (memcmp(code, "\x48\x83\xec", 3) == 0) size = (int8_t)code[3];                       // sub $size, %rsp
+    else if (memcmp(code, "\x48\x81\xec", 3) == 0) memcpy(&size, code + 3, sizeof size);
+    return pushed + size;
+#else
+    uint32_t instruction;
+    long size = -1;
+    for (int i = 0; i < 16; i++) {
+        memcpy(&instruction, code + 4 * i, sizeof instruction);
+        long operand = (long)(instruction >> 10 & 0xfff) << (instruction & 1 << 22 ? 12 : 0);
+        if ((instruction & 0xff8003ff) == 0x910003fd) size = operand;                      // add x29, sp, #operand
+        else if (size >= 0 && (instruction & 0xff8003ff) == 0xd10003ff) size += operand;  // sub sp, sp, #operand
+        else if ((instruction & 0x7c000000) == 0x14000000) break;                          // b, bl
+    }
+    return size;
+#endif
+}
+
+// Where the frame pointer of the function that holds `pc` points to.  What earlier calls have left on the stack looks like frames too, so the first
+// that does is taken only where the function's own code doesn't tell.
+static uintptr_t find_chain(const green_still_stack *stack, uintptr_t from, uintptr_t pc) {
+    const uint8_t *function = (const uint8_t *)green_function_of(pc);
+    long size = function ? frame_size(function) : -1;
+    if (size >= 0 && begins_chain(stack, from + (uintptr_t)size)) return from + (uintptr_t)size;
     for (uintptr_t address = from; address < stack->high; address += sizeof(void *)) {
         if (begins_chain(stack, address)) return address;
     }
@@ -244,7 +279,7 @@ static int go_out(const green_still_stack *stack, green_registers *now, uintptr_
     if (known && rules.return_address.where == NONE) return 0;
     known = known && rules.return_address.where == IN_FRAME;
     if (!(known && rules.base == STACK_POINTER) && !now->frame_pointer) {
-        now->frame_pointer = find_chain(stack, now->stack_pointer);
+        now->frame_pointer = find_chain(stack, now->stack_pointer, pc);
         if (!now->frame_pointer) return 0;
     }
     if (!known) rules = (struct rules){FRAME_POINTER, 2 * sizeof(void *), {IN_FRAME, -2 * (long)sizeof(void *)}, {IN_FRAME, -(long)sizeof(void *)}};

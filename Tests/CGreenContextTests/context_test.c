@@ -7,6 +7,8 @@
 #define _GNU_SOURCE
 #include "CGreenContext.h"
 #include "registers.h"
+#include "../../Sources/CGreenContext/backtrace.h"
+#include "../../Sources/CGreenContext/unwind.h"
 
 #include <errno.h>
 #include <execinfo.h>
@@ -18,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <unwind.h>
 
@@ -730,6 +733,109 @@ static void errnos_have_names(void) {
     CHECK(green_errno_name(-1), ==, NULL);
 }
 
+// ---- Looking at another OS thread
+
+static green_look_target sleeper;
+static green_look look;
+static _Atomic int is_prepared;
+static int slept;
+
+static __attribute__((noinline)) void leave_frames(int depth) {
+    volatile char local[40];
+    local[0] = (char)depth;
+    if (depth > 0) leave_frames(depth - 1);
+    local[1] = local[0];
+}
+
+static void (*stop)(void);
+
+// Its frame lies where the others were, and overwrites few of them.
+static __attribute__((noinline)) void stop_in_large_frame(void) {
+    volatile char large[3000];
+    __asm__ volatile("" : : "r"(large) : "memory");
+    stop();
+    __asm__ volatile("" : : "r"(large) : "memory");
+}
+
+static __attribute__((noinline)) void stop_deeper(void) {
+    leave_frames(20);
+    stop_in_large_frame();
+    __asm__ volatile("" : : : "memory");
+}
+
+static int index_of_frame(uintptr_t function) {
+    for (int i = 0; i < look.count; i++) {
+        if (green_function_of((uintptr_t)look.frames[i] - 1) == function) return i;
+    }
+    return -1;
+}
+
+static void check_frames(uintptr_t outermost) {
+    int innermost = index_of_frame((uintptr_t)stop_in_large_frame);
+    CHECK(innermost, >=, 0);
+    CHECK(index_of_frame((uintptr_t)stop_deeper), ==, innermost + 1);
+    CHECK(index_of_frame(outermost), ==, innermost + 2);
+    CHECK(index_of_frame((uintptr_t)leave_frames), ==, -1);
+}
+
+static green_thread *stopped;
+
+static void switch_back(void) { green_switch(stopped, &os_thread); }
+
+static green_thread *stop_in_green_thread(void *argument) {
+    (void)argument;
+    stop_deeper();
+    return &os_thread;
+}
+
+static void frames_are_found_without_a_frame_pointer(void) {
+    stopped = spawn(stop_in_green_thread);
+    stop = switch_back;
+    green_switch(&os_thread, stopped);
+    void **saved = stopped->stack_pointer;
+    green_still_stack stack = {(uintptr_t)saved, (uintptr_t)stopped->stack_high, (const char *)saved};
+    for (int is_known = 0; is_known < 2; is_known++) {
+        green_registers registers = {(uintptr_t)saved[SAVED_PC], (uintptr_t)(saved + SAVED_WORDS), is_known ? (uintptr_t)saved[SAVED_FP] : 0};
+        look.count = green_unwind(&stack, registers, look.frames, GREEN_LOOK_FRAMES);
+        check_frames((uintptr_t)stop_in_green_thread);
+    }
+    green_switch(&os_thread, stopped);
+    retire(stopped);
+}
+
+static void sleep_here(void) { slept = nanosleep(&(struct timespec){.tv_nsec = 300 * 1000 * 1000}, NULL); }
+
+static void *sleep_for_a_look(void *argument) {
+    green_set_running(argument);
+    green_look_prepare(&sleeper);
+    is_prepared = 1;
+    stop = sleep_here;
+    stop_deeper();
+    return NULL;
+}
+
+static void sleepers_are_not_disturbed(void) {
+    static char name[] = "sleeper";
+    green_thread own = {.id = 9, .name = name};
+    pthread_t thread;
+    is_prepared = 0;
+    CHECK(pthread_create(&thread, NULL, sleep_for_a_look, &own), ==, 0);
+    while (!is_prepared) usleep(1000);
+    usleep(100 * 1000);
+    green_activity activity = {0};
+    int known = green_look_activity(&sleeper, &activity), done = known && green_look_take(&sleeper, &look);
+    pthread_join(thread, NULL);
+    if (!known || activity.runs || !look.count || !green_function_of((uintptr_t)look.frames[0])) {
+        skipped_because = "the machine is too busy, or emulated: its kernel tells of another stack";
+        return;
+    }
+    CHECK(done, ==, 1);
+    CHECK(slept, ==, 0);
+    CHECK(look.id, ==, 9);
+    CHECK(strcmp(look.name, name), ==, 0);
+    check_frames((uintptr_t)sleep_for_a_look);
+}
+
 int main(void) {
     alarm(TIME_LIMIT_S);
     green_sanitizer_main(&os_thread);
@@ -753,6 +859,8 @@ int main(void) {
     run("A SIGSEGV that was sent still kills", sent_signals_are_not_swallowed);
     run("An alternate signal stack is installed where there is none, and taken back", alternate_stacks_come_and_go);
     run("The running green thread is each OS thread's own", running_is_thread_local);
+    run("Frames are found where the frame pointer isn't known, and those left on the stack don't count", frames_are_found_without_a_frame_pointer);
+    run("An OS thread that sleeps is looked at and not disturbed", sleepers_are_not_disturbed);
     run("Errnos have names, and other numbers none", errnos_have_names);
     printf("%d passed, %d failed\n", passed, failed);
     return failed != 0;

@@ -24,7 +24,8 @@ struct BlockedHubTests {
             #expect(first.greenThread == "green thread 2 (culprit 1)")
             #expect(first.length >= .milliseconds(20))
             // ThreadSanitizer's own functions, in which it may be at the moment, keep no frame pointers.
-            #expect(Sanitizer.active == .thread || first.backtrace.contains { $0.contains("spinUntil") })
+            #expect(
+                Sanitizer.active == .thread || first.backtrace.contains { $0.contains("spinUntil") }, "\(first)")
             #expect(first.description.hasPrefix("green thread 2 (culprit 1) has not given way for "))
         }
     }
