@@ -75,12 +75,18 @@ public final class Connection {
         }
     }
 
-    /// After `finishReceiving` and a short read, which ends the stream, unless the kernel has stopped reading at urgent data: then the rest
-    /// is behind them.
+    /// After `finishReceiving` and a short read, which ends the stream where it has emptied the socket.
     @inline(never)
     private func receiveRest(into buffer: UnsafeMutableRawBufferPointer) throws(NetError) -> Int {
-        guard !socket.pointee.isClosed, SystemCalls.isAtUrgentByte(socket.pointee.descriptor) else { return 0 }
+        guard !socket.pointee.isClosed, mayHaveRest else { return 0 }
         return try receiveNow(into: buffer) ?? 0
+    }
+
+    /// The kernel stops reading at urgent data; and of a unix socket also behind a descriptor that was passed, and where another process has written.
+    private var mayHaveRest: Bool {
+        guard peer.family == AF_UNIX else { return SystemCalls.isAtUrgentByte(socket.pointee.descriptor) }
+        // On an OS thread of its own the call would wait; there the server shuts the socket down instead.
+        return socket.pointee.hub != nil
     }
 
     /// Nil where nothing is there.

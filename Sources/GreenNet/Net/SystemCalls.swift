@@ -38,7 +38,7 @@ enum SystemCalls {
             storage.pointee.length = SocketAddress.Storage.capacity
             return Int(GNU.accept(descriptor, storage.address, &storage.pointee.length, blocking: blocking))
         }
-        // Accepted unix sockets inherit no options.
+        // Accepted unix sockets don't inherit this option.
         if result >= 0, storage.pointee.isUnix { _ = keepUrgentByteInStream(Int32(result)) }
         return result
     }
@@ -47,7 +47,8 @@ enum SystemCalls {
         retrying { Int(Glibc.shutdown(descriptor, Int32(SHUT_WR))) }
     }
 
-    /// Sent, and not at the other side yet.
+    /// Sent over TCP, and not at the other side yet; of a unix socket, the memory that holds what the other side has not read.  After a reset it
+    /// stays as it was.
     static func unacknowledgedBytes(_ descriptor: Int32) -> Int {
         var count: Int32 = 0
         let result = retrying { Int(Glibc.ioctl(descriptor, UInt(TIOCOUTQ), &count)) }

@@ -638,6 +638,42 @@ struct ConnectionEndingTests {
         }
     }
 
+    /// The kernel stops reading behind the descriptor, though more is there.
+    @Test func `finishReceiving gives what has come behind a passed descriptor too`() throws {
+        try withTemporaryDirectory { directory in
+            try onHub {
+                let listener = try Listener(on: .unix(path: "\(directory)/socket"))
+                let client = try Connection.connect(to: listener.address)
+                let connection = try listener.accept()
+                try client.sendAll(pattern(10))
+                try pass(pattern(10), withDescriptor: STDIN_FILENO, on: client.descriptor)
+                try client.sendAll(pattern(10))
+                #expect(try connection.receive(exactly: 5) == Array(pattern(10)[..<5]))
+                connection.finishReceiving()
+                #expect(try connection.receive(exactly: 100) == Array(pattern(10)[5...]) + pattern(10) + pattern(10))
+                #expect(try connection.receive() == nil)
+            }
+        }
+    }
+
+    private func pass(_ bytes: [UInt8], withDescriptor passed: Int32, on descriptor: Int32) throws {
+        // A cmsghdr of 16 bytes, and the descriptor.
+        var control: [UInt64] = [20, UInt64(UInt32(SOL_SOCKET)) | 1 << 32, UInt64(UInt32(passed))]
+        var bytes = bytes
+        let sent = bytes.withUnsafeMutableBytes { bytes in
+            control.withUnsafeMutableBytes { control in
+                var piece = iovec(iov_base: bytes.baseAddress, iov_len: bytes.count)
+                return withUnsafeMutablePointer(to: &piece) { piece in
+                    var message = msghdr()
+                    (message.msg_iov, message.msg_iovlen) = (piece, 1)
+                    (message.msg_control, message.msg_controllen) = (control.baseAddress, 24)
+                    return sendmsg(descriptor, &message, 0)
+                }
+            }
+        }
+        try #require(sent == bytes.count)
+    }
+
     @Test func `finishReceiving ends the wait of whoever receives`() throws {
         try onHub {
             let (connection, peer) = try connectedPair()
