@@ -7,7 +7,8 @@ extension EndToEnd {
     /// Worker processes that are stopped and not continued.
     @Suite(.serialized) struct StuckWorkerTests {
         /// The shortest there is.
-        private static let impatient = ["--worker-timeout", "1"]
+        private static let timeout = Sanitizer.slowness
+        private static let impatient = ["--worker-timeout", "\(timeout)"]
         private static let hubs = ServerModel.testable(.greenProcesses)
 
         @Test(arguments: hubs)
@@ -26,7 +27,7 @@ extension EndToEnd {
                 }
                 for client in clients { client.connection.close() }
                 #expect(server.log.count { $0.contains("worker \(victim) has not responded for ") } == 1)
-                let counts = try server.waitForCounts { $0["open"] == 0 }
+                let counts = try server.waitForCounts { $0["open"] == 0 && $0["workers_restarted"] > 0 }
                 counts.expectToAddUp(open: 0)
                 #expect(counts["ended_crashed"] == clients.count { $0.worker == victim })
                 #expect(counts["workers_restarted"] == 1)
@@ -45,16 +46,18 @@ extension EndToEnd {
             try withServer(model, arguments, adjust: faults.preload) { server in
                 let workers = try Set(server.program.status().children)
                 faults.failNext(.robustUnlock, 1, with: SIGSTOP)
-                // One of them is lost with its worker.
                 let answers = try inParallel(20) { number in
                     (try? server.answer(to: "new \(number)")) == "NEW \(number)"
                 }
-                #expect(answers.count { $0 } >= 19)
                 try server.program.waitOnHub(forLineContaining: "has died: killed by signal 9")
                 _ = try server.waitForCounts { $0["workers_restarted"] == 1 }
                 let left = try workers.intersection(server.program.status().children)
                 #expect(left.count == model.workers - 1)
-                try server.waitForCounts { $0["open"] == 0 }.expectToAddUp(open: 0)
+                let counts = try server.waitForCounts { $0["open"] == 0 }
+                counts.expectToAddUp(open: 0)
+                // Lost are those that the worker had accepted; of each hub, one may not have been counted yet.
+                #expect(answers.count { !$0 } <= counts["ended_crashed"] + model.hubsOfWorker)
+                for number in 0..<20 { try #expect(server.answer(to: "later \(number)") == "LATER \(number)") }
             }
         }
 
@@ -63,9 +66,10 @@ extension EndToEnd {
             try withServer(model, StuckWorkerTests.impatient) { server in
                 let clients = try (0..<ServerModel.fewClients).map { _ in try ServedClient(of: server) }
                 let workers = try Set(server.program.status().children)
-                try server.whileStopped { try Greenlet.sleep(for: .seconds(1.5)) }
+                let longEnough = Duration.seconds(1.5) * StuckWorkerTests.timeout
+                try server.whileStopped { try Greenlet.sleep(for: longEnough) }
                 // As long as it would take.
-                let end = Deadline.after(.seconds(1.5))
+                let end = Deadline.after(longEnough)
                 while !end.hasPassed {
                     for client in clients { try client.connection.expect("STILL HERE", to: "still here") }
                     try Greenlet.sleep(for: .milliseconds(20))
