@@ -12,6 +12,8 @@ final class FiberCore<Value> {
     private var ownsStack = false
     private(set) var isStarted = false
     private var isFinished = false
+    /// Suspended in the `yield` of a generator, where nobody but those who ask for a value can let it go on; inside `shielded`, too.
+    var isAtYield = false
 
     init(name: String?, parent: Fiber<Value>?, _ body: @escaping (Value) throws -> Value) {
         (self.name, self.parent, self.body) = (name, parent, body)
@@ -67,7 +69,10 @@ final class FiberCore<Value> {
     private func target(of message: Result<Value, any Error>, from me: FiberCore) throws -> FiberCore? {
         if isSuspended { return self }
         if let receiver = receiver(of: message), receiver !== me, receiver.isBusy { throw FiberError.busy }
-        return try begin(with: message)
+        let target = try begin(with: message)
+        // On a hub that closes, one that has just begun was killed.
+        if let target, target !== me, !target.isSuspended { throw FiberError.busy }
+        return target
     }
 
     /// Has begun, and can't be switched to.
@@ -138,7 +143,10 @@ final class FiberCore<Value> {
     }
 
     /// Ends it where it waits, whatever for.
-    func kill() { greenlet?.kill() }
+    func kill() {
+        greenlet?.kill()
+        if isAtYield { thread?.wake(.cancelled) }
+    }
 
     /// Dropped, or killed by whoever asked.
     var isKilled: Bool { greenlet?.isKilled ?? true }

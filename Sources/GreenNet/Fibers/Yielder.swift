@@ -13,6 +13,8 @@ public struct Yielder<Output, Input> {
         let running = FiberCore<GeneratorMessage<Output, Input>>.current
         require(running === core, "yield is called outside of the body of its generator")
         guard let asker else { throw refusal() }
+        core.isAtYield = true
+        defer { core.isAtYield = false }
         guard case .input(let input) = try asker.take(.success(.output(output))) else { return nil }
         return input
     }
@@ -25,6 +27,8 @@ public struct Yielder<Output, Input> {
 
     private func refusal() -> WaitError {
         closing.refusals += 1
+        // Whoever asked was killed, or its time is over, and ends the body at its next turn: that is no failure of the body's.
+        if core.parent?.core.isSuspended != true { core.kill() }
         if closing.isClosed, closing.refusals == GeneratorClosing.patience {
             core.parent?.core.wake(with: .goesOn)
             core.kill()

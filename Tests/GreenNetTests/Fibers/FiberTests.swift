@@ -252,6 +252,54 @@ struct FiberTests {
         #expect(trace.lines.sorted() == ["unwound 0", "unwound 1"])
     }
 
+    @Test func `the hub ends fibers and generators as it closes that are suspended inside shielded`() throws {
+        let trace = Trace()
+        try onOSThread {
+            let main = Fiber<Int>.current
+            let fiber = Fiber<Int> { _ in
+                defer { trace.append("fiber") }
+                return try shielded { try main.switchTo(0) }
+            }
+            let generator = Generator<Int, Void> { me in
+                defer { trace.append("generator") }
+                while true { _ = try shielded { try me.yield(1) } }
+            }
+            try fiber.switchTo(0)
+            try #expect(generator.next() == 1)
+            spawn {
+                defer { trace.append("asker") }
+                let slow = Generator<Int, Void> { _ in try Greenlet.sleep(until: .never) }
+                _ = try shielded { try slow.next() }
+            }
+            try Greenlet.yield()
+            Hub.current.close()
+            #expect(fiber.isDead && generator.isDone)
+        }
+        #expect(trace.lines.sorted() == ["asker", "fiber", "generator"])
+    }
+
+    @Test func `a fiber or generator that is begun while the hub closes, inside shielded, is told busy and never runs`()
+        throws
+    {
+        let trace = Trace()
+        try onOSThread {
+            spawn {
+                defer {
+                    shielded {
+                        let generator = Generator<Int, Void> { _ in trace.append("runs") }
+                        #expect(throws: FiberError.busy) { try generator.next() }
+                        #expect(throws: FiberError.busy) { try Fiber<Int> { _ in 1 }.switchTo(0) }
+                        trace.append("told")
+                    }
+                }
+                try Greenlet.sleep(until: .never)
+            }
+            try Greenlet.yield()
+            Hub.current.close()
+        }
+        #expect(trace.lines == ["told"])
+    }
+
     @Test func `an error for one that has not begun changes nothing where its parent is busy`() throws {
         try onHub {
             let event = GreenEvent()

@@ -292,6 +292,31 @@ struct GeneratorTests {
         }
     }
 
+    @Test
+    func `killed by one who asks, it unwinds from inside shielded too, and the next one who asks is not left waiting`()
+        throws
+    {
+        try onHub {
+            var isUnwound = false
+            let generator = Generator<Int, Void> { me in
+                defer { isUnwound = true }
+                for number in 1... { _ = try shielded { try me.yield(number) } }
+            }
+            try #expect(generator.next() == 1)
+            let asker = spawn {
+                #expect(throws: WaitError.cancelled) { try Greenlet.yield() }
+                #expect(throws: WaitError.cancelled) { try generator.next() }
+                #expect(throws: FiberError.busy) { try generator.next() }
+            }
+            try Greenlet.yield()
+            asker.kill()
+            try asker.join()
+            try Greenlet.yield()
+            #expect(isUnwound)
+            try #expect(generator.next() == nil)
+        }
+    }
+
     @Test func `one that waits makes who asks wait, and is ended with it`() throws {
         try onHub {
             var unwound = 0
