@@ -225,6 +225,8 @@ int green_look_take(const green_look_target *target, green_look *look) {
     green_activity before, after;
     if (!green_look_activity(target, &before)) return look_by_signal(target, look);
     int memory = open_memory(), done = 0;
+    // To one that has given up its rights, such as a server that was started as root, the kernel doesn't show its own memory.
+    if (memory < 0) return look_by_signal(target, look);
     for (int turn = 0; turn < ATTEMPTS && !done; turn++) {
         if (before.runs) pause_briefly(1000 * 1000);
         int seen = !before.runs && look_at_sleeper(memory, target, look);

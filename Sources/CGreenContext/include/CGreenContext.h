@@ -171,7 +171,8 @@ typedef struct green_activity {
 /// Returns 0 where the kernel doesn't tell, for want of /proc.  From any OS thread.
 int green_look_activity(const green_look_target *target, green_activity *activity);
 
-/// Looks at what `target` does.  One that sleeps notices nothing; one that runs is interrupted by a signal (SIGURG).  Without /proc both are.
+/// Looks at what `target` does.  One that sleeps notices nothing; one that runs is interrupted by a signal (SIGURG).  Where /proc does not tell,
+/// both are.
 /// Returns 0 where nothing is known of it.  From any OS thread; takes 100 ms at most.
 int green_look_take(const green_look_target *target, green_look *look);
 

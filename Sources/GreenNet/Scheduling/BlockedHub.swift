@@ -64,8 +64,8 @@ extension Hub {
     /// `stopWatching()`, or until the hub closes.
     ///
     /// The hub pays one store for each look at its loop.  A call that blocks is not disturbed: it takes its time and returns its result.  Only
-    /// code that computes is interrupted, by a signal (SIGURG), and goes on; where /proc is not mounted, all is, and calls such as `poll` and
-    /// `nanosleep` end with EINTR then.  <doc:HeldOverAWait> is about what is reported as an `obstacle`.
+    /// code that computes is interrupted, by a signal (SIGURG), and goes on.  Where /proc is not mounted, and in a process that has given up its rights (setuid,
+    /// or PR_SET_DUMPABLE), all is, and calls such as `poll` and `nanosleep` end with EINTR then.  <doc:HeldOverAWait> is about what is reported as an `obstacle`.
     /// Unless told otherwise, a report is written to standard error.
     public func watch(
         longerThan length: Duration,

@@ -41,6 +41,26 @@ struct BlockedHubTests {
         }
     }
 
+    /// As in a server that was started as root and serves as somebody else: the kernel doesn't show it its own memory.
+    @Test func `in a process that has given up its rights, one that computes and one that blocks are reported too`()
+        throws
+    {
+        try onHub {
+            let rights = try Rights()
+            rights.giveUp()
+            defer { rights.takeBack() }
+            #expect(open("/proc/self/mem", O_RDONLY) == -1)
+            let reports = Reports()
+            try Hub.current.watch(longerThan: .milliseconds(20) * Sanitizer.slowness) { reports.append($0) }
+            for (name, block) in [("computes", { burn(.milliseconds(1)) }), ("sleeps", { _ = poll(nil, 0, 100) })] {
+                let end = Deadline.after(.seconds(10))
+                try spawn(name: name) { while reports.all(of: name).isEmpty, !end.hasPassed { block() } }.value()
+                #expect(reports.all(of: name).first?.backtrace.isEmpty == false, "\(name): \(reports.all)")
+            }
+            Hub.current.stopWatching()
+        }
+    }
+
     @Test
     func `each of nine calls that block one after the other is reported once, takes its time and returns its result`()
         throws
@@ -263,4 +283,27 @@ private func makeCall(_ call: () -> Bool) -> Bool {
     let result = call()
     // Not the last thing it does: its frame stays.
     return result && !Task.isCancelled
+}
+
+/// Those of an OS thread to files, and of the process to look at itself.
+private struct Rights {
+    // Swift's view of glibc leaves them out.
+    private typealias SetUser = @convention(c) (uid_t) -> Int32
+    private typealias Control = @convention(c) (Int32, UInt, UInt, UInt, UInt) -> Int32
+    private let setUser: SetUser
+    private let control: Control
+
+    init() throws {
+        setUser = unsafeBitCast(try #require(dlsym(nil, "setfsuid")), to: SetUser.self)
+        control = unsafeBitCast(try #require(dlsym(nil, "prctl")), to: Control.self)
+    }
+
+    func giveUp() { change(to: 65534, isShown: 0) }
+    func takeBack() { change(to: geteuid(), isShown: 1) }
+
+    private func change(to user: uid_t, isShown: UInt) {
+        let setDumpable: Int32 = 4
+        _ = setUser(user)
+        _ = control(setDumpable, isShown, 0, 0, 0)
+    }
 }
