@@ -48,7 +48,7 @@ extension EndToEnd {
         /// The port is the only one that the kernel has for the client too, which so gets connected to itself.
         @Test(
             .enabled(if: NetworkNamespace.obstacle == nil, "needs root and ip(8)"),
-            arguments: ["127.0.0.1", "localhost"])
+            arguments: ["127.0.0.1", "localhost", "0.0.0.0", "::1", "::"])
         func `one that is not there is not, though the client gets its own question back`(host: String) throws {
             try onOSThread {
                 try NetworkNamespace.enter()

@@ -82,9 +82,13 @@ extension Connection {
 
     private var isConnectedToItself: Bool {
         if peer.family == AF_UNIX { return false }
-        var storage = SocketAddress.Storage()
-        return SystemCalls.localAddress(socket.pointee.descriptor, into: &storage) == 0
-            && SocketAddress(storage) == peer
+        var (own, other) = (SocketAddress.Storage(), SocketAddress.Storage())
+        let descriptor = socket.pointee.descriptor
+        guard SystemCalls.localAddress(descriptor, into: &own) == 0, SocketAddress(own).port == peer.port else {
+            return false
+        }
+        // Not `peer`: the kernel takes 0.0.0.0 and :: for this machine, and connects to another address.
+        return SystemCalls.peerAddress(descriptor, into: &other) == 0 && SocketAddress(own) == SocketAddress(other)
     }
 
     private func bind(to source: SocketAddress) throws(NetError) {
