@@ -227,11 +227,12 @@ public final class Connection {
     ///
     /// Throws what `body` throws.
     public func withIdle<Value, Failure: Error>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
+        let wasIdle = isIdle
         isIdle = true
         if isDraining { stopWaiting() }
         defer {
-            isIdle = false
-            if !isFinished { socket.pointee.endsWhenEmpty = false }
+            isIdle = wasIdle
+            if !wasIdle, !isFinished { socket.pointee.endsWhenEmpty = false }
         }
         return try body()
     }

@@ -683,6 +683,24 @@ struct StreamServerStopTests {
         }
     }
 
+    @Test func `an idle wait inside another one leaves the connection idle until the outer one ends`() throws {
+        try onHub {
+            let server = try Server { connection in
+                try connection.withIdle {
+                    connection.withIdle {}
+                    while try !connection.receive(upTo: 10).isEmpty {}
+                }
+            }
+            let client = try server.connect()
+            let deadline = Deadline.after(.seconds(20))
+            let drain = spawn { try server.drain(until: deadline) }
+            #expect(try client.ending() == .end)
+            client.close()
+            try drain.value(until: deadline)
+            #expect(!deadline.hasPassed)
+        }
+    }
+
     @Test func `after finishReceiving, the stream stays at its end after an idle wait too`() throws {
         try onHub {
             let (connection, peer) = try connectedPair()
