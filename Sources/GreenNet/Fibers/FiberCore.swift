@@ -12,7 +12,9 @@ final class FiberCore<Value> {
     private var ownsStack = false
     private(set) var isStarted = false
     private var isFinished = false
-    /// Suspended in the `yield` of a generator, where nobody but those who ask for a value can let it go on; inside `shielded`, too.
+    /// Has left for another one, or has not begun to run.
+    private var awaitsSwitch = false
+    /// Has left by the `yield` of a generator, where nobody but those who ask for a value can let it go on; inside `shielded`, too.
     var isAtYield = false
 
     init(name: String?, parent: Fiber<Value>?, _ body: @escaping (Value) throws -> Value) {
@@ -35,9 +37,9 @@ final class FiberCore<Value> {
 
     private var thread: GreenThread? { greenlet?.thread }
 
-    /// Parked until somebody switches to it.
+    /// Parked until somebody switches to it: and not to what else it is, for a generator or fibers for other values wait for those in the same way.
     var isSuspended: Bool {
-        guard let thread else { return false }
+        guard awaitsSwitch, let thread else { return false }
         return thread.state == .parked && thread.waitKind == .fiber
     }
 
@@ -61,6 +63,8 @@ final class FiberCore<Value> {
         let next = target.thread!
         require(next.hub == thread.hub, "a fiber is switched to from another OS thread than its own")
         target.inbox = message
+        me.awaitsSwitch = true
+        defer { me.awaitsSwitch = false }
         if let error = thread.error(after: thread.handOver(to: next)) { throw error }
         return try me.takeMessage().get()
     }
@@ -105,7 +109,7 @@ final class FiberCore<Value> {
         try Hub.currentThread.hub.startFiber(greenlet)
         greenlet.fiberCores.append(self)
         self.greenlet = greenlet
-        (ownsStack, isStarted) = (true, true)
+        (ownsStack, isStarted, awaitsSwitch) = (true, true, true)
     }
 
     // MARK: Running and ending
@@ -114,6 +118,7 @@ final class FiberCore<Value> {
     private func run() {
         let body = body!
         self.body = nil
+        awaitsSwitch = false
         let isKilled = Hub.currentThread.isCancelled
         let result = isKilled ? nil : Result { try body(takeMessage().get()) }
         isFinished = true

@@ -53,7 +53,7 @@ public class Generator<Output, Input> {
     /// killed, and left to itself.  `FiberError.busy` and `WaitError` are as with `next()`.
     public final func close() throws {
         guard !isDone else { return }
-        if fiber.core.isBusy { throw FiberError.busy }
+        if isBusy { throw FiberError.busy }
         closing.isClosed = true
         do {
             if case .goesOn = try resume(.failure(GreenletExit())) { throw FiberError.ignoredClose }
@@ -61,11 +61,16 @@ public class Generator<Output, Input> {
         } catch WaitError.cancelled where isDone && closing.refusals > 0 {}
     }
 
+    /// The body runs, or waits for whatever else than the next to ask: another generator's value, say.
+    private final var isBusy: Bool {
+        fiber.isStarted && !fiber.isDead && !(fiber.core.isAtYield && fiber.core.isSuspended)
+    }
+
     /// What the body answers.
     private final func resume(_ message: Result<Message, any Error>) throws -> Message {
         if fiber.isDead { return .end }
         // Before anything changes: it answers to whoever has asked first.
-        if fiber.core.isBusy { throw FiberError.busy }
+        if isBusy { throw FiberError.busy }
         fiber.parent = .current
         // Between two calls nobody is it: a generator that asks another one would else be held by that.
         defer { fiber.parent = nil }

@@ -323,6 +323,30 @@ struct FiberTests {
         }
     }
 
+    @Test func `one that waits for a generator's value, or in fibers for other values, can't be switched to meanwhile`()
+        throws
+    {
+        try onHub {
+            let event = GreenEvent()
+            let fiber = Fiber<Int> { number in
+                let slow = Generator<String, Void> { me in
+                    try event.wait()
+                    try me.yield("came")
+                }
+                try #expect(slow.next() == "came")
+                return number
+            }
+            let first = spawn {
+                fiber.parent = .current
+                return try fiber.switchTo(1)
+            }
+            try Greenlet.yield()
+            #expect(throws: FiberError.busy) { try fiber.switchTo(2) }
+            event.set()
+            try #expect(first.value(until: .after(.seconds(10))) == 1)
+        }
+    }
+
     @Test func `one that has made fibers for other values is not ended when they are let go`() throws {
         try onHub {
             var child: Fiber<String>?

@@ -257,6 +257,28 @@ struct GeneratorTests {
         }
     }
 
+    @Test
+    func
+        `while the body waits for another generator's value, whoever else asks is told busy, and the first gets its value`()
+        throws
+    {
+        try onHub {
+            let event = GreenEvent()
+            let inner = Generator<Int, Void> { me in
+                try event.wait()
+                try me.yield(7)
+            }
+            let outer = Generator<Int, Void> { me in try me.yield(from: inner) }
+            let first = spawn { try outer.next() }
+            try Greenlet.yield()
+            for _ in 0..<3 { #expect(throws: FiberError.busy) { try outer.next() } }
+            #expect(throws: FiberError.busy) { try outer.close() }
+            event.set()
+            try #expect(first.value(until: .after(.seconds(10))) == 7)
+            try #expect(outer.next() == nil)
+        }
+    }
+
     @Test func `a body that asks its own generator is told busy`() throws {
         try onHub {
             var own: Generator<Int, Void>?
