@@ -24,6 +24,8 @@ public class Generator<Output, Input> {
             try body(Body(core: .current, closing: closing))
             return .end
         }
+        // Who makes it in the body of a generator would else be held by it, and never dropped.
+        fiber.parent = nil
     }
 
     /// Whether the body has ended.

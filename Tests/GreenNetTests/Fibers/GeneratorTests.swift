@@ -413,6 +413,22 @@ struct GeneratorTests {
         }
     }
 
+    @Test func `dropped, one that has made another which nobody has asked yet unwinds`() throws {
+        try onHub {
+            var isUnwound = false
+            var generator: Generator<Int, Void>? = Generator { me in
+                defer { isUnwound = true }
+                let inner = Generator<Int, Void> { me in try me.yield(2) }
+                try me.yield(1)
+                try me.yield(from: inner)
+            }
+            try #expect(generator?.next() == 1)
+            generator = nil
+            try Greenlet.yield()
+            #expect(isUnwound)
+        }
+    }
+
     @Test func `dropped, a pipeline unwinds from end to end`() throws {
         try onHub {
             var unwound = 0
