@@ -17,7 +17,7 @@ final class LoadHub {
     var lateness = Latencies()
     private var failures = LoadFailures()
     private var openedCount = 0
-    /// When the measurement began, in nanoseconds of the monotonic clock.
+    /// When the measurement began, in nanoseconds of the monotonic clock; 0 before.
     private(set) var start: Int64 = 0
     /// With a rate: all that shall be asked has been.
     var isPaced = false
@@ -133,7 +133,8 @@ final class LoadHub {
         result.opened = openedCount
         result.messages = tally.value(of: .messages)
         result.bytes = tally.value(of: .bytes)
-        result.elapsed = Deadline.now - Deadline(nanoseconds: start)
+        // It may have been ended while it was still opening.
+        result.elapsed = start == 0 ? .zero : Deadline.now - Deadline(nanoseconds: start)
         (result.latencies, result.connecting, result.lateness) = (latencies.pointee, connecting, lateness)
         if longest.pointee.wait > 0 { result.note(longest.pointee) }
         result.inFlight = inFlight

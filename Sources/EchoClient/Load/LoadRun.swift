@@ -16,7 +16,11 @@ final class LoadRun {
     func run() throws -> (LoadResult, signal: Int32?) {
         let watcher = SignalWatcher(SIGINT, SIGTERM)
         let signals = spawn(name: "signals") { [self] in try obeySignals(watcher) }
-        defer { signals.kill() }
+        defer {
+            signals.kill()
+            // Once it has ended, the signals have their usual effect again: to write the report may block the hub for ever.
+            _ = try? shielded { try signals.value() }
+        }
         let fleet = try LoadFleet(plan, processes: wantedProcesses)
         defer { fleet.close() }
         (self.fleet, processes) = (fleet, fleet.processes)
