@@ -64,6 +64,12 @@ struct OptionRangeTests {
         Case("workload", "--rounds", ["1", "100"], ["0", "101"], "a whole number from 1 to 100"),
     ]
 
+    @Test(arguments: ["", ",", "127.0.0.1,", ",::1", "localhost", "127.0.0.1:80"])
+    func `each address to connect from has to be one`(text: String) throws {
+        #expect(throws: (any Error).self) { try EchoClient.parseAsRoot(["load", "--source", text]) }
+        #expect(throws: Never.self) { try EchoClient.parseAsRoot(["load", "--source", "127.0.0.2,::1"]) }
+    }
+
     @Test(arguments: cases)
     func `both ends of an option's range are taken, and what lies beyond is refused in words`(option: Case) throws {
         for value in option.taken {

@@ -154,7 +154,7 @@ struct LoadOptions: ParsableArguments {
     var timeLimit: Duration { get throws { try Numbers.timeout.number(in: timeout) } }
 
     private static func addresses(_ text: String) throws -> [SocketAddress] {
-        try text.split(separator: ",").map { part in
+        try text.split(separator: ",", omittingEmptySubsequences: false).map { part in
             guard let address = SocketAddress(ip: String(part), port: 0) else {
                 throw ValidationError("--source: '\(part)' is no numeric address.")
             }

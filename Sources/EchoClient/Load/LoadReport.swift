@@ -81,8 +81,8 @@ struct LoadReport {
         let counts = LoadFailure.Kind.allCases.compactMap { kind in
             result.failures.counts[kind].map { "\($0.grouped) \(kind.rawValue)" }
         }
-        let head = "FAILED: \(result.failures.total.grouped) of \(result.opened.grouped) connections opened: "
-        return [head + counts.joined(separator: ", ")] + result.failures.first.map { "  \($0.text)" }
+        let opened = "\(result.opened.grouped) \(result.opened == 1 ? "connection was" : "connections were") opened"
+        return ["FAILED: \(counts.joined(separator: ", ")) (\(opened))"] + result.failures.first.map { "  \($0.text)" }
     }
 
     private static func summary(of latencies: Latencies, _ shares: [Double]) -> String {
