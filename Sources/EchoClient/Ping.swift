@@ -30,7 +30,7 @@ struct Ping: ParsableCommand {
     )
     var timeout = "5"
 
-    @Option(help: "What the service does with the text: upper, echo or any of both.")
+    @Option(help: "What the service does with the text; any: either of them.")
     var transform = ExpectedTransform.any
 
     /// Letters that a transform changes, and a byte pair that it must not.

@@ -105,10 +105,10 @@ struct LoadOptions: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Open the connections over so long a time, up to a day (default: 0, at once).", valueName: "seconds"))
+            "Open the connections over this time, up to a day; 0: at once.", valueName: "seconds"))
     var ramp = "0"
 
-    @Option(help: "What the connections do: steady, churn, hold or bulk.")
+    @Option(help: "What the connections do.")
     var mode = LoadMode.steady
 
     @Option(
@@ -133,7 +133,7 @@ struct LoadOptions: ParsableArguments {
         help: ArgumentHelp("Longest time for a connect, or in which no byte of an answer comes.", valueName: "seconds"))
     var timeout = "5"
 
-    @Option(help: "What the service does with the text: upper, echo or any of both.")
+    @Option(help: "What the service does with the text; any: either of them.")
     var transform = ExpectedTransform.any
 
     private typealias Numbers = NumericOptions.Client
