@@ -44,6 +44,8 @@ struct Target: ParsableArguments {
 
     /// Waits for the connection, for `limit` at most.  Throws `Failure` when that has passed, or what the resolver or the kernel said.
     func connect(within limit: Duration?) throws -> Connection {
+        // Else the first call that waits would stop the program where no descriptor is left for the loop.
+        try Hub.prepare(stacks: 0)
         let deadline = limit.map { Deadline.after($0) } ?? .never
         do {
             return switch place {

@@ -45,6 +45,18 @@ extension EndToEnd {
             }
         }
 
+        @Test(arguments: [["ping"], ["load", "--duration", "0.1"], ["127.0.0.1", "7"]], [4, 5])
+        func `without descriptors for a connection it says so, and ends with status 1`(
+            arguments: [String], limit: Int
+        ) throws {
+            var launch = try Program.built("echo-client", arguments)
+            launch.setup = "ulimit -n \(limit)"
+            let result = try Program.run(launch)
+            #expect(result.exit == .status(1))
+            #expect(result.error.contains("EMFILE") || result.error.contains("limit of open descriptors"))
+            #expect(!result.error.contains("Fatal error"))
+        }
+
         /// The port is the only one that the kernel has for the client too, which so gets connected to itself.
         @Test(
             .enabled(if: NetworkNamespace.obstacle == nil, "needs root and ip(8)"),

@@ -186,6 +186,7 @@ extension LoadMode: ExpressibleByArgument {}
 extension Target {
     /// A name's first address at which somebody answers.
     func address(within limit: Duration) throws -> SocketAddress {
+        try Hub.prepare(stacks: 0)
         switch place {
         case .unix(let path): return .unix(path: path)
         case .host(let name, let port):
