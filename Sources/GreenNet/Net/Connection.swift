@@ -3,7 +3,8 @@ import Glibc
 /// A connected stream socket, used as if it blocked: a call that has to wait parks its green thread, and the others run.
 ///
 /// It owns its descriptor and closes it once: in `close()`, or when the last reference goes.  One green thread may receive while another
-/// sends; two that receive (or send) at once are a programming error, which stops the program.
+/// sends; two that receive (or send) at once are a programming error, which stops the program.  Where the other side resets the connection, Linux
+/// tells one of the two calls only: a send throws ECONNRESET, say, and the receiver sees the end of the stream.
 /// Belongs to the OS thread that made it.
 public final class Connection {
     /// The other side.
