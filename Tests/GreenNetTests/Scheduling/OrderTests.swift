@@ -126,7 +126,7 @@ struct OrderTests {
                         order.append(number)
                     }
                 }
-                try waitUntil { readers.allSatisfy { $0.state == .waiting } }
+                try waitUntilWatched(readers)
                 // The hub looks at its loop only when all have come.
                 let coming = (0..<count).shuffled(using: &random)
                 for number in coming { pairs[number].peer.write([1]) }
@@ -148,7 +148,7 @@ struct OrderTests {
                     order.append(number)
                 }
             }
-            try waitUntil { writers.allSatisfy { $0.state == .waiting } }
+            try waitUntilWatched(writers)
             let coming = (0..<100).shuffled(using: &random)
             for number in coming { _ = try pairs[number].peer.readAll() }
             try joinAll(writers)
@@ -174,7 +174,7 @@ struct OrderTests {
                         order.append("connection \(number)")
                     }
                 }
-            try waitUntil { waiting.allSatisfy { $0.state == .waiting } }
+            try waitUntilWatched(waiting)
             let clients = try listeners.map { try Peer(connectedTo: $0.address) }
             for pair in pairs { pair.peer.write([1]) }
             try joinAll(waiting)
@@ -200,7 +200,7 @@ struct OrderTests {
                     order.append("data \(number)")
                 }
             }
-            try waitUntil { (sleepers + readers).allSatisfy { $0.state == .waiting } }
+            try waitUntilWatched(sleepers + readers)
             block(until: moment)
             for pair in pairs { pair.peer.write([1]) }
             try joinAll(sleepers + readers)
@@ -218,7 +218,7 @@ struct OrderTests {
                     order.append("data \(number)")
                 }
             }
-            try waitUntil { readers.allSatisfy { $0.state == .waiting } }
+            try waitUntilWatched(readers)
             for pair in pairs { pair.peer.write([1]) }
             // One that gives way finds the loop looked at while it is ready itself.
             let busy = spawn {
@@ -313,4 +313,11 @@ extension Peer {
         while case .bytes(let some) = read() { all += some }
         return all
     }
+}
+
+/// Until all of them wait, and the kernel has been told of what they wait for: the loop does that when it is looked at next, and what has become ready
+/// before comes in the order in which it is told.  A deadline that has come shows that the loop was looked at.
+private func waitUntilWatched<Value>(_ greenlets: [Greenlet<Value>]) throws {
+    try waitUntil { greenlets.allSatisfy { $0.state == .waiting } }
+    try Greenlet.sleep(for: .milliseconds(1))
 }
