@@ -1,4 +1,4 @@
-// Swift hands main's arguments to nobody: `CommandLine.arguments` reads /proc/self/cmdline, is empty where that is not mounted, and replaces
+// Swift does not hand main's arguments on: `CommandLine.arguments` reads /proc/self/cmdline, is empty where that is not mounted, and replaces
 // bytes that are not UTF-8.  glibc gives them to each constructor, in programs that are linked statically too.
 
 #include "CArguments.h"

@@ -31,7 +31,7 @@ struct Target: ParsableArguments {
         }
     }
 
-    /// Nobody can be reached at port 0.
+    /// No service listens at port 0.
     private func checked(_ endpoint: Endpoint) throws -> Endpoint {
         if case .host(_, let port) = endpoint { _ = try NumericOptions.Client.port.number(ifIn: "\(port)") }
         return endpoint

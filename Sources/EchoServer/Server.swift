@@ -31,7 +31,7 @@ struct Server {
         announcer = Announcer(live, shared, log, variables)
     }
 
-    /// HUP and USR1 must not end the process until there is somebody to hear them, and a log that goes into a closed pipe never.  The others
+    /// HUP and USR1 must not end the process until the server watches for them, and a log that goes into a closed pipe never.  The others
     /// end it until then, or are what children are ended with and heard of by.  To be called before anything else.
     static func arrangeSignals() {
         InheritedSignals.replace(

@@ -1,6 +1,6 @@
 /// The numeric options of both programs: the one place where their ranges stand.  The man pages repeat them, which a test compares.
 package enum NumericOptions {
-    /// A hundred years: nobody waits for so long, and sums of such times still fit into 64 bits.
+    /// A hundred years: longer than any wait, and sums of such times still fit into 64 bits.
     private static let longest = Duration.seconds(3_153_600_000)
     /// Less than a tick of the kernel's coarse clock is no time to wait for.
     private static let shortest = Duration.milliseconds(1)

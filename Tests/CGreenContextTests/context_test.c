@@ -821,9 +821,11 @@ static void sleepers_are_not_disturbed(void) {
     is_prepared = 0;
     CHECK(pthread_create(&thread, NULL, sleep_for_a_look, &own), ==, 0);
     while (!is_prepared) usleep(1000);
-    usleep(100 * 1000);
     green_activity activity = {0};
-    int known = green_look_activity(&sleeper, &activity), done = known && green_look_take(&sleeper, &look);
+    int known, tries = 0;
+    do usleep(1000);
+    while ((known = green_look_activity(&sleeper, &activity)) && activity.runs && ++tries < 100);
+    int done = known && green_look_take(&sleeper, &look);
     pthread_join(thread, NULL);
     if (!known || activity.runs || !look.count || !green_function_of((uintptr_t)look.frames[0])) {
         skipped_because = "the machine is too busy, or emulated: its kernel tells of another stack";

@@ -54,7 +54,7 @@ let ofNumbers = [
 let ofLocks = [
     Mistake("release", "a lock is released by a green thread that does not hold it") { GreenLock().release() },
     Mistake("condition", "a green thread waits for a condition without its lock") { try GreenCondition().wait() },
-    Mistake("permit", "a permit was given back that nobody had: all 1 are there") {
+    Mistake("permit", "a permit was given back that no green thread holds: all 1 are there") {
         GreenBoundedSemaphore(1).release()
     },
     Mistake("task-done", "taskDone() was called for more items than were put") { GreenQueue<Int>().taskDone() },

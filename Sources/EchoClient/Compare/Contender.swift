@@ -133,7 +133,7 @@ final class RunningContender {
             }
             try Greenlet.sleep(for: .milliseconds(20))
         }
-        throw Failure.notListening(contender.name, "nobody answers on port \(port) within \(patience.text)")
+        throw Failure.notListening(contender.name, "no server answers on port \(port) within \(patience.text)")
     }
 
     /// One that nobody else has taken by the time it is used, with some luck.

@@ -60,7 +60,7 @@ final class AdminExchange {
 
     // MARK: Serving
 
-    /// Returns when it is over and the connection closed.  A client that is gone, or too slow, is nobody's business.
+    /// Returns when it is over and the connection closed.  A client that is gone, or too slow, is no error.
     func run() {
         try? serve()
         connection.close()

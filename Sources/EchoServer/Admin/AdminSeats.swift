@@ -7,7 +7,7 @@ import GreenNet
 /// request gives way, or else the oldest that has its answer.
 final class AdminSeats {
     private let seats: [AdminSeat]
-    /// The one for whom somebody is giving way.
+    /// The newcomer for which an older connection gives way.
     private var standing: Connection?
     /// Places that are neither taken nor promised to a client who is about to be accepted.
     private var free = AdminSeats.count + 1
@@ -30,7 +30,7 @@ final class AdminSeats {
         }
     }
 
-    /// One after the other: nobody is asked before the last one has left.  Returns whether somebody was.
+    /// One after the other: no connection is asked before the last one has left.  Returns whether one was.
     @discardableResult
     private func askOneToLeave() -> Bool {
         let exchanges = seats.compactMap(\.exchange)
@@ -62,13 +62,13 @@ extension AdminSeats: Admission {
 
     func release() {
         free += 1
-        // As soon as a connection is closed, or nobody was there for it after all: others want the descriptor too.
+        // As soon as a connection is closed, or no client was there for it after all: others want the descriptor too.
         spare.keep()
     }
 
     func admit(_ peer: SocketAddress) -> Bool { true }
     func leave(_ peer: SocketAddress) {}
-    /// Somebody may have become too slow meanwhile.
+    /// A client may have become too slow meanwhile.
     var lookInterval: Duration? { .milliseconds(50) }
 }
 

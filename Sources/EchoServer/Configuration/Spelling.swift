@@ -1,4 +1,4 @@
-/// What somebody may have meant by a name that means nothing.
+/// The known name that was probably meant by an unknown one.
 enum Spelling {
     /// The one of `names` that takes the fewest changes, if these are few; nil where none is near.
     static func nearest(to name: String, among names: some Sequence<String>) -> String? {

@@ -1,3 +1,4 @@
+import GreenNet
 import Synchronization
 
 /// Numbers in memory that forked children share, of which a few are changed together, or none.
@@ -24,7 +25,7 @@ struct SharedCells: @unchecked Sendable {
 
     func set(_ cell: Int, to value: Int) {
         let count = Int(notes[0].load(ordering: .relaxed))
-        precondition(count < SharedCells.mostNotes, "\(count) changes without a commit")
+        require(count < SharedCells.mostNotes, "\(count) changes without a commit")
         notes[1 + 2 * count].store(UInt32(cell), ordering: .releasing)
         notes[2 + 2 * count].store(cells[cell].load(ordering: .relaxed), ordering: .releasing)
         notes[0].store(UInt32(count + 1), ordering: .releasing)

@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-/// A lock in memory that forked children share.  It survives the death of whoever held it.
+/// A lock in memory that forked children share.  It survives the death of its holder.
 struct SharedLock: @unchecked Sendable {
     // Unchecked: a lock is thread-safe.
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
@@ -41,7 +41,7 @@ struct SharedLock: @unchecked Sendable {
     /// Waits for the lock, however long it takes.
     func locked<Value>(_ body: () -> Value) -> Value { hold(pthread_mutex_lock(mutex), body) }
 
-    /// Nil where somebody else has the lock and keeps it.
+    /// Nil where another OS thread has the lock and keeps it.
     func lockedIfFree<Value>(_ body: () -> Value) -> Value? {
         for _ in 0..<SharedLock.attempts {
             let result = pthread_mutex_trylock(mutex)

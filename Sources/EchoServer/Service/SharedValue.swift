@@ -1,6 +1,6 @@
 import Synchronization
 
-/// A value that forked children share.  The one process that writes it does so on one OS thread; to read it waits for nobody.
+/// A value that forked children share.  The one process that writes it does so on one OS thread; a reader never waits.
 ///
 /// A new value is written beside the old one, and then takes its place.  A reader that finds that two have come meanwhile reads again.
 struct SharedValue<Value: BitwiseCopyable & Sendable>: @unchecked Sendable {

@@ -22,7 +22,7 @@ enum Activation {
     struct Sockets {
         let service: [ListeningSocket]
         let admin: [ListeningSocket]
-        /// Those of the service whose names somebody may have meant something by.
+        /// Those of the service with a name that may have been meant to say something.
         let unusual: [(name: String, address: SocketAddress)]
     }
 

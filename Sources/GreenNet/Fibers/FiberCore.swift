@@ -153,10 +153,10 @@ final class FiberCore<Value> {
         if isAtYield { thread?.wake(.cancelled) }
     }
 
-    /// Dropped, or killed by whoever asked.
+    /// Dropped, or killed by the one that asked for a value.
     var isKilled: Bool { greenlet?.isKilled ?? true }
 
-    /// Lets a suspended one go on with `message` at its turn; whoever calls runs on.
+    /// Lets a suspended one go on with `message` at its turn; the caller runs on.
     func wake(with message: Value) {
         guard isSuspended else { return }
         inbox = .success(message)

@@ -71,7 +71,7 @@ public class Generator<Output, Input> {
     /// What the body answers.
     private final func resume(_ message: Result<Message, any Error>) throws -> Message {
         if fiber.isDead { return .end }
-        // Before anything changes: it answers to whoever has asked first.
+        // Before anything changes: the body answers the first one that has asked.
         if isBusy { throw FiberError.busy }
         fiber.parent = .current
         // Between two calls nobody is it: a generator that asks another one would else be held by that.
@@ -104,7 +104,7 @@ final class GeneratorClosing {
     static let patience = 100
 
     var isClosed = false
-    /// How many times the body has tried to yield though nobody asked.
+    /// How many times the body has tried to yield without being asked.
     var refusals = 0
 }
 

@@ -6,7 +6,7 @@ public struct Yielder<Output, Input> {
 
     /// Gives `output` to whoever asked, and waits until the next value is asked for.  Returns what was sent; nil from `next()`.
     ///
-    /// Throws what is thrown into the generator; and `WaitError.cancelled`, each time, once that was dropped or closed, or whoever asked was killed: it gives
+    /// Throws what is thrown into the generator; and `WaitError.cancelled`, each time, once that was dropped or closed, or the one that asked was killed: it gives
     /// way then, and `output` is dropped.
     @discardableResult
     public func yield(_ output: Output) throws -> Input? {
@@ -19,7 +19,7 @@ public struct Yielder<Output, Input> {
         return input
     }
 
-    /// Whoever waits for a value.
+    /// The green thread that waits for a value.
     private var asker: FiberCore<GeneratorMessage<Output, Input>>? {
         if closing.isClosed || core.isKilled { return nil }
         return core.parent.flatMap { $0.core.isSuspended ? $0.core : nil }
@@ -27,7 +27,7 @@ public struct Yielder<Output, Input> {
 
     private func refusal() -> WaitError {
         closing.refusals += 1
-        // Whoever asked was killed, or its time is over, and ends the body at its next turn: that is no failure of the body's.
+        // The one that asked was killed, or its time is over, and ends the body at its next turn: that is no failure of the body's.
         if core.parent?.core.isSuspended != true { core.kill() }
         if closing.isClosed, closing.refusals == GeneratorClosing.patience {
             core.parent?.core.wake(with: .goesOn)

@@ -161,7 +161,7 @@ struct AcceptLoop {
 
     private mutating func pause(_ error: NetError) throws(WaitError) {
         if let makeRoom = server.makeRoom, error.call == .accept {
-            // The kernel looks for a descriptor before it looks for somebody to connect.
+            // The kernel takes a descriptor before it looks for a client.
             guard listener.looksAcceptable() else { return }
             if try makeRoom() { return }
         }

@@ -10,7 +10,7 @@ package struct ListeningSocket: Sendable {
     /// Somebody else has made it and goes on listening when this program has ended: its path and what it has queued are theirs.
     package let isInherited: Bool
 
-    /// Binds and listens.  The path of a unix socket at which nobody answers any more is taken over.
+    /// Binds and listens.  The path of a unix socket at which no server answers any more is taken over.
     /// With `sharesPort`, several may listen on one port, and the kernel spreads the connections over them.  With `freebind`, the
     /// machine need not have the address yet.  There is no moment in which the path of a unix socket allows more than `permissions`.
     package init(
@@ -100,7 +100,7 @@ public final class Listener {
     /// Longer queues are cut by the kernel at net.core.somaxconn.
     public static let defaultBacklog = 4096
 
-    /// Binds and listens.  The path of a unix socket at which nobody answers any more is taken over.  With `freebind`, the machine need not
+    /// Binds and listens.  The path of a unix socket at which no server answers any more is taken over.  With `freebind`, the machine need not
     /// have the address yet: it is listened on from when the machine gets it.  Throws what the
     /// kernel refused, and EISDIR or ENOTSOCK where a directory or another file has the path.
     public convenience init(
@@ -295,7 +295,7 @@ extension ListeningSocket {
     }
 
     /// A path left behind by a server that is gone.  Asked with a socket of another kind: one that is bound, listening already or not yet, says
-    /// EPROTOTYPE then, and has nobody to accept.
+    /// EPROTOTYPE then, and the server gets no connection.
     static func isStale(_ storage: inout SocketAddress.Storage) -> Bool {
         let probe = SystemCalls.datagramSocket(family: AF_UNIX)
         guard probe >= 0 else { return false }

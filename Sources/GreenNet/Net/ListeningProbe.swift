@@ -4,10 +4,10 @@ import Glibc
 package enum ListeningProbe {
     /// It could listen there.
     case free
-    /// Somebody is there: perhaps the very service that is asked about.
+    /// A server is there: perhaps the very service that is asked about.
     case inUse
 
-    /// Binds and closes again, and never listens, so that nobody is disturbed.  The path of a unix socket is looked at, and neither made nor
+    /// Binds and closes again, and never listens, so that no client connects.  The path of a unix socket is looked at, and neither made nor
     /// removed.  Throws what a start would, but EADDRINUSE.
     package init(_ address: SocketAddress, freebind: Bool = false) throws(NetError) {
         if let path = address.filePath {

@@ -201,7 +201,7 @@ extension Socket {
         return waitUnwatched(.writable, thread, until: deadline)
     }
 
-    /// Nil once a `send` may find room on one of `sockets`, or one of them has failed: whoever asks looks which.  It may also be none.  For one green
+    /// Nil once a `send` may find room on one of `sockets`, or one of them has failed: the caller looks which.  It may also be none.  For one green
     /// thread that waits for all of them; none may be closed meanwhile.
     static func waitUntilOneIsWritable(_ sockets: [Socket], until deadline: Deadline) -> WaitError? {
         let thread = Context.running!

@@ -25,7 +25,7 @@ public struct ResolveError: Error, Hashable, Sendable, CustomStringConvertible {
 /// killed, or whose deadline has passed, goes on, but the next one has its place.  With those, there are 32 OS threads at most; while all of
 /// them hang in look-ups that were given up, `resolve` throws at once.
 public enum Resolver {
-    /// Look-ups that somebody waits for.
+    /// Look-ups whose callers still wait.
     static let placeLimit = 4
     /// Those and the ones that were given up.
     static let threadLimit = 32

@@ -8,7 +8,7 @@ public final class SignalWatcher {
     /// Raw memory: the loop refers to it, and a green thread parks in it.
     private struct State {
         var waiting = WaitQueue()
-        /// Signals that came while nobody waited: a bit for each, from 1 to 64.
+        /// Signals that came while no green thread waited: a bit for each, from 1 to 64.
         var pending: UInt64 = 0
     }
 

@@ -43,7 +43,7 @@ public final class StreamServer {
     /// Told that a connection begins, and how it has ended.  Must not wait.
     package var onStart: () -> Void = {}
     package var onEnd: (ConnectionEnd) -> Void = { _ in }
-    /// Asked where somebody wants to connect and the process or the system has no descriptor or no memory left for that: returns whether it has
+    /// Asked where a client wants to connect and the process or the system has no descriptor or no memory left for that: returns whether it has
     /// given some back, so that accepting is tried again at once and not after a pause.  May wait.
     package var makeRoom: (() throws(WaitError) -> Bool)?
 

@@ -212,7 +212,7 @@ enum SystemCalls {
         }
     }
 
-    /// Without this, a byte that was sent with MSG_OOB is no part of what is received, and is lost to whoever does not ask for it.
+    /// Without this, a byte that was sent with MSG_OOB is no part of what is received, and is lost to a program that does not ask for it.
     /// Accepted TCP sockets inherit it from their listener.
     static func keepUrgentByteInStream(_ descriptor: Int32) -> Int {
         setOption(descriptor, level: SOL_SOCKET, SO_OOBINLINE, to: 1)

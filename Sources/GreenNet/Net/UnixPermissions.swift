@@ -17,7 +17,7 @@ package struct UnixPermissions: Hashable, Sendable {
         if mode != nil { try UnixPermissions.check(.chmod, SystemCalls.setMode(descriptor, 0), address) }
     }
 
-    /// Between the bind and the listen: nobody can be connected yet.  First the owner, so that the mode counts for the right one.
+    /// Between the bind and the listen: no client can be connected yet.  First the owner, so that the mode counts for the right one.
     func grant(at path: String, of address: SocketAddress) throws(NetError) {
         if self == UnixPermissions() { return }
         // Who may write to the directory could put something else there meanwhile: whatever it is, it is looked at and changed as one.

@@ -102,7 +102,7 @@ public final class ChildProcess {
     /// Sends it a signal, unless its end was collected before.  Never waits.
     public func send(_ signal: Int32) { if exit == nil { SystemCalls.signal(pid, signal) } }
 
-    /// Sends a signal to all of its process group, where it was started with `endsGroup`, and else to it alone; to nobody once its end was collected.
+    /// Sends a signal to all of its process group, where it was started with `endsGroup`, and else to it alone; to no process once its end was collected.
     /// Never waits.
     public func sendToGroup(_ signal: Int32) {
         guard endsGroup else { return send(signal) }

@@ -57,7 +57,8 @@ enum ChildStart {
         return attributes
     }
 
-    private static func withCStrings<Result>(
+    /// As C has a list of arguments, with a null pointer at its end.  Valid until `body` returns.
+    static func withCStrings<Result>(
         _ strings: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Result
     ) -> Result {
         var pointers = strings.map { strdup($0) } + [nil]

@@ -20,21 +20,13 @@ package struct ProgramStart {
     package func start() throws(Errno) -> pid_t {
         // C would take the rest for no part of it.
         guard !(words + environment).contains(where: { $0.utf8.contains(0) }) else { throw Errno(EINVAL) }
-        let pid = ProgramStart.withCStrings(words) { words in
-            ProgramStart.withCStrings(environment) { variables in
+        let pid = ChildStart.withCStrings(words) { words in
+            ChildStart.withCStrings(environment) { variables in
                 GNU.start(words, variables, streams.map { $0 ?? -1 }, signalAtEnd ?? 0, hasOwnGroup)
             }
         }
         if pid < 0 { throw Errno(-pid) }
         return pid
-    }
-
-    private static func withCStrings<R>(
-        _ strings: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> R
-    ) -> R {
-        var pointers = strings.map { strdup($0) } + [nil]
-        defer { for pointer in pointers { free(pointer) } }
-        return pointers.withUnsafeMutableBufferPointer { body($0.baseAddress!) }
     }
 }
 

@@ -16,7 +16,7 @@ public final class OffloadPool: Sendable {
         var withdrawn = 0
         /// That run calls, or are about to.
         var threads = 0
-        /// Calls that run though nobody waits for them.
+        /// Calls that run though their callers have given them up.
         var givenUp = 0
         /// The OS threads that run calls.
         var workers: Set<pthread_t> = []
@@ -106,7 +106,7 @@ public final class OffloadPool: Sendable {
         if needsThread { startThread() }
     }
 
-    /// Nobody waits for `job` any more.
+    /// The caller of `job` waits no more.
     private func giveUp(_ job: OffloadJob) {
         let (body, needsThread) = withState { state in
             switch job.stage {
@@ -229,7 +229,7 @@ private final class OffloadJob: @unchecked Sendable {
     }
 
     private(set) var stage = Stage.queued
-    /// Runs, and nobody waits for it.
+    /// Runs, and its caller has given it up.
     var isGivenUp = false
     private var body: Body?
 

@@ -89,7 +89,7 @@ package final class ThreadCache: @unchecked Sendable {
         while let body = nextBody(for: worker) { body() }
     }
 
-    /// Nil where the OS thread shall end, and nobody knows of it any more.
+    /// Nil where the OS thread shall end, and is in no list any more.
     private func nextBody(for worker: Worker) -> (@Sendable () -> Void)? {
         locked {
             if worker.body == nil { waitForBody(worker) }
@@ -105,7 +105,7 @@ package final class ThreadCache: @unchecked Sendable {
         var end = timespec(Deadline.after(idleTime))
         while worker.body == nil, !worker.shallEnd {
             guard pthread_cond_timedwait(worker.woken, lock, &end) == ETIMEDOUT else { continue }
-            // Off the list it is given nothing any more, and nobody joins it.
+            // Off the list it is given nothing any more, and is never joined.
             guard let index = idle.firstIndex(where: { $0 === worker }) else { continue }
             idle.remove(at: index)
             pthread_detach(worker.thread)

@@ -134,7 +134,7 @@ public final class Hub {
         for greenlet in state.living {
             greenlet.willClose()
             greenlet.kill()
-            // Inside `shielded`, too: a killed fiber hands over to nobody.
+            // Inside `shielded`, too: a killed fiber hands over to no other.
             if let thread = greenlet.thread, thread.waitKind == .fiber { thread.wake(.cancelled) }
         }
         do { try run() } catch { fatalError("GreenNet: the hub can't close: \(error)") }

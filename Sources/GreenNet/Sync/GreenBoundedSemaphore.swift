@@ -11,7 +11,7 @@ public final class GreenBoundedSemaphore: GreenSemaphore {
 
     /// Gives a permit back.  Never waits.
     override public func release() {
-        require(available < limit, "a permit was given back that nobody had: all \(limit) are there")
+        require(available < limit, "a permit was given back that no green thread holds: all \(limit) are there")
         super.release()
     }
 }
