@@ -15,22 +15,22 @@ CC := $(if $(shell command -v cc),cc,clang)
 endif
 
 swift_sources := $(wildcard Package.swift Sources Tests Examples Benchmarks)
-context_sources := Tests/CGreenContextTests/context_test.c \
-    $(wildcard Sources/CGreenContext/*.c Sources/CGreenContext/*.S)
-context_flags := -g -Wall -Wextra -Werror -ISources/CGreenContext/include
+switch_sources := Tests/CSwitchTests/switch_test.c \
+    $(wildcard Sources/CSwitch/*.c Sources/CSwitch/*.S Sources/CDiagnostics/*.c)
+switch_flags := -g -Wall -Wextra -Werror -ISources/CSwitch/include -ISources/CDiagnostics/include
 
-# $(call run_context_test,compiler and its options,emulator or nothing)
-define run_context_test
+# $(call run_switch_test,compiler and its options,emulator or nothing)
+define run_switch_test
 @mkdir -p .build; \
 for level in -O0 -O2; do \
-    program=.build/context-test-$(notdir $(firstword $(1)))$$level; \
+    program=.build/switch-test-$(notdir $(firstword $(1)))$$level; \
     echo "$$program"; \
-    $(1) $$level $(context_flags) -o "$$program" $(context_sources) -lpthread; \
+    $(1) $$level $(switch_flags) -o "$$program" $(switch_sources) -lpthread; \
     timeout 120 $(2) "$$program"; \
 done
 endef
 
-.PHONY: help setup run build test test-context test-debug test-release test-asan test-tsan test-aarch64 \
+.PHONY: help setup run build test test-switch test-debug test-release test-asan test-tsan test-aarch64 \
     format format-check check-units check clean
 
 help: ## list the targets
@@ -50,10 +50,10 @@ run: setup ## build for release and start echo-server with ARGS
 build: setup ## build everything for release
 	$(build_release)
 
-test: test-context test-debug test-release ## run all tests, in debug and in release
+test: test-switch test-debug test-release ## run all tests, in debug and in release
 
-test-context: setup ## test the switch in C, for this processor
-	$(call run_context_test,$(CC),)
+test-switch: setup ## test the switch in C, for this processor
+	$(call run_switch_test,$(CC),)
 
 test-debug: setup ## run the Swift tests in debug
 	Scripts/swift-test.sh
@@ -72,7 +72,7 @@ test-tsan: setup ## run the Swift tests under ThreadSanitizer
 
 test-aarch64: ## test the switch in C for AArch64, emulated
 	@Scripts/setup.sh gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
-	$(call run_context_test,aarch64-linux-gnu-gcc -static,qemu-aarch64)
+	$(call run_switch_test,aarch64-linux-gnu-gcc -static,qemu-aarch64)
 
 format: ## bring the Swift sources into the common format
 	swift format -i -r -p $(swift_sources)

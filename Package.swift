@@ -18,8 +18,11 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CLibev", providers: [.apt(["libev-dev"])]),
-        .target(name: "CGreenContext"),
-        .target(name: "GreenNet", dependencies: ["CGreenContext", "CLibev"], swiftSettings: strict),
+        .target(name: "CSwitch"),
+        .target(name: "CDiagnostics", dependencies: ["CSwitch"]),
+        .target(name: "CLinux"),
+        .target(
+            name: "GreenNet", dependencies: ["CSwitch", "CDiagnostics", "CLinux", "CLibev"], swiftSettings: strict),
         .target(name: "CUppercase"),
         .target(name: "CArguments"),
         .target(
@@ -88,7 +91,7 @@ package.targets.append(
 // `make bench-micro`.  The server's Transform.swift is among its sources by a link: only there it is internal.
 package.targets.append(
     .executableTarget(
-        name: "MicroBenchmarks", dependencies: ["GreenNet", "CGreenContext", "CUppercase"],
+        name: "MicroBenchmarks", dependencies: ["GreenNet", "CSwitch", "CUppercase"],
         path: "Benchmarks/micro/Sources", swiftSettings: strict))
 
 // Preloaded by tests into the programs that they start.  It has to be a product: of a target that is none, SwiftPM makes object files and no

@@ -19,7 +19,10 @@ products=$(swift build --show-bin-path)
 target=$(swift -print-target-info | sed -n 's/.*"unversionedTriple": "\(.*\)".*/\1/p')
 # What it takes to import GreenNet.
 modules=(
-    -I "$products/Modules" -Xcc "-fmodule-map-file=$products/CGreenContext.build/module.modulemap"
+    -I "$products/Modules"
+    -Xcc "-fmodule-map-file=$products/CSwitch.build/module.modulemap"
+    -Xcc "-fmodule-map-file=$products/CDiagnostics.build/module.modulemap"
+    -Xcc "-fmodule-map-file=$products/CLinux.build/module.modulemap"
     -Xcc -fmodule-map-file=Sources/CLibev/module.modulemap
 )
 

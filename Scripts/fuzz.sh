@@ -22,13 +22,14 @@ swift build
 # The server's sources once more, in one module with the targets, and the rest as it was just built.
 built=.build/debug
 package=$(sed -n 's/.*"-module-name","GreenNet",.*"-package-name","\([^"]*\)".*/\1/p' .build/debug.yaml | head -n 1)
-modules=(GreenNet ProgramKit CArguments CGreenContext CUppercase Logging ArgumentParser ArgumentParserToolInfo)
+modules=(GreenNet ProgramKit CArguments CSwitch CDiagnostics CLinux CUppercase Logging ArgumentParser ArgumentParserToolInfo)
+headers=()
+for module in CSwitch CDiagnostics CLinux CArguments CUppercase; do
+    headers+=(-I "Sources/$module/include" -Xcc "-fmodule-map-file=$PWD/$built/$module.build/module.modulemap")
+done
 find Sources/EchoServer -name '*.swift' ! -name EchoServerCommand.swift -print0 |
     xargs -0 swiftc -Onone -g -sanitize=fuzzer -parse-as-library -swift-version 6 -module-name EchoServer \
-        -package-name "$package" -I "$built/Modules" -I Sources/CLibev -I Sources/CGreenContext/include \
-        -Xcc "-fmodule-map-file=$PWD/$built/CGreenContext.build/module.modulemap" \
-        -I Sources/CArguments/include -Xcc "-fmodule-map-file=$PWD/$built/CArguments.build/module.modulemap" \
-        -I Sources/CUppercase/include -Xcc "-fmodule-map-file=$PWD/$built/CUppercase.build/module.modulemap" \
+        -package-name "$package" -I "$built/Modules" -I Sources/CLibev "${headers[@]}" \
         Fuzz/FuzzTarget.swift $(printf "$built/%s.build/*.o " "${modules[@]}") -lev -o "$out/fuzz"
 
 failed=()

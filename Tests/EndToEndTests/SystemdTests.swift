@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 @testable import class EchoServer.AdminSeats
-@testable import enum EchoServer.Duty
+@testable import enum EchoServer.Housekeeping
 
 extension EndToEnd {
     /// Listening sockets that a service manager has opened.
@@ -52,7 +52,8 @@ extension EndToEnd {
                     // The first one has the admin interface's listener too.
                     let wanted =
                         hub == 0
-                        ? Duty.stacks(listeners: 20 + 1, adminSeats: AdminSeats.count) : Duty.stacks(listeners: 20)
+                        ? Housekeeping.stacks(listeners: 20 + 1, adminSeats: AdminSeats.count)
+                        : Housekeeping.stacks(listeners: 20)
                     let isTold = try eventuallyOnHub {
                         let metrics = try admin.metrics()
                         let threads = metrics["echo_server_green_threads{hub=\"\(hub)\"}"]
@@ -64,7 +65,9 @@ extension EndToEnd {
                 }
                 let strangers = try admin.get("/threads").body.split(separator: "\n").filter { line in
                     let name = line.firstMatch(of: /\((.+?)\):/)?.1
-                    return name.map { $0 != "main" && !$0.hasPrefix("accept ") && Duty(rawValue: String($0)) == nil }
+                    return name.map {
+                        $0 != "main" && !$0.hasPrefix("accept ") && Housekeeping(rawValue: String($0)) == nil
+                    }
                         ?? false
                 }
                 #expect(strangers == [])

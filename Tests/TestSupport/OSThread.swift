@@ -65,7 +65,7 @@ private final class Start: Sendable {
 }
 
 private let startOSThread: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { start in
-    Belongings.markOSThread()
+    LeakCheck.markOSThread()
     if Sanitizer.active == .none { overwriteFreedMemory() }
     Unmanaged<Start>.fromOpaque(start!).takeRetainedValue().run()
     return nil

@@ -35,13 +35,13 @@ package func onOSThread<R: Sendable>(
     sourceLocation: SourceLocation = #_sourceLocation,
     _ body: @escaping @Sendable () throws -> R
 ) throws -> R {
-    let before = Belongings.now()
+    let before = LeakCheck.now()
     let thread = OSThread { try body() }
     guard let result = thread.result(within: limit * Sanitizer.slowness) else {
         Issue.record("stuck for \(limit)\n\(dump())", sourceLocation: sourceLocation)
         throw Stuck()
     }
-    Belongings.expectNoMore(than: before, sourceLocation)
+    LeakCheck.expectNoMore(than: before, sourceLocation)
     return try result.get()
 }
 

@@ -1,4 +1,4 @@
-import CGreenContext
+import CSwitch
 
 /// Two stacks that do nothing but leave each other: what every other way to change green threads is made of.
 ///

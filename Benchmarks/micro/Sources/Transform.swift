@@ -1,1 +1,1 @@
-../../../Sources/EchoServer/Service/Transform.swift
+../../../Sources/EchoServer/Handler/Transform.swift

@@ -2,7 +2,7 @@ import GreenNet
 
 /// What there is to see.
 struct AdminPages {
-    let announcer: Announcer
+    let serviceState: ServiceState
     let shared: SharedState
     let metrics: Metrics
 
@@ -19,7 +19,7 @@ struct AdminPages {
         case "/metrics": HTTPResponse(.ok, metrics.text, .metrics)
         case "/healthz": health
         case "/readyz": readiness
-        case "/threads": HTTPResponse(.ok, announcer.greenThreads())
+        case "/threads": HTTPResponse(.ok, serviceState.greenThreads())
         default: throw .notFound
         }
     }
@@ -34,7 +34,7 @@ struct AdminPages {
     }
 
     private var readiness: HTTPResponse {
-        switch announcer.stage {
+        switch serviceState.stage {
         case .starting: HTTPResponse(.unavailable, "starting\n")
         // A part of those who connect would get no answer.
         case .accepting: stuckHubs ?? HTTPResponse(.ok, "ready\n")

@@ -5,14 +5,14 @@ import GreenNet
 struct Metrics {
     let settings: Settings
     let shared: SharedState
-    let announcer: Announcer
+    let serviceState: ServiceState
     let log: ServerLog
     private let start = time(nil)
     /// As they were when the page was asked for.
     private var totals: Counters.Totals
 
-    init(_ settings: Settings, _ shared: SharedState, _ announcer: Announcer, _ log: ServerLog) {
-        (self.settings, self.shared, self.announcer, self.log) = (settings, shared, announcer, log)
+    init(_ settings: Settings, _ shared: SharedState, _ serviceState: ServiceState, _ log: ServerLog) {
+        (self.settings, self.shared, self.serviceState, self.log) = (settings, shared, serviceState, log)
         totals = shared.counters.totals
     }
 
@@ -34,12 +34,12 @@ struct Metrics {
                 (
                     [
                         "version": Version.number, "libev": GreenNetInfo.libevVersion, "model": "\(settings.model)",
-                        "transform": "\(announcer.settings.transform)",
+                        "transform": "\(serviceState.settings.transform)",
                     ], "1"
                 )
             ])
         text.add(.gauge, "echo_server_start_time_seconds", "When it was started, in seconds since 1970.", start)
-        let isReady = announcer.stage == .accepting && shared.gauges?.stuckHubs().isEmpty ?? true
+        let isReady = serviceState.stage == .accepting && shared.gauges?.stuckHubs().isEmpty ?? true
         text.add(.gauge, "echo_server_ready", "1 while it accepts connections and all hubs turn.", isReady ? 1 : 0)
         text.add(
             .counter, "echo_server_workers_restarted_total", "Processes that took the place of one that had died.",
@@ -53,7 +53,7 @@ struct Metrics {
     private func addConnections(to text: inout PrometheusText) {
         var states: [PrometheusText.Sample] = [(["state": "open"], "\(totals.open)")]
         // Unix sockets don't tell.
-        if let queued = announcer.queuedConnections { states.append((["state": "queued"], "\(queued)")) }
+        if let queued = serviceState.queuedConnections { states.append((["state": "queued"], "\(queued)")) }
         text.add(
             .gauge, "echo_server_connections",
             "Connections that are served, and those the kernel holds until they are.",

@@ -40,7 +40,7 @@ public enum Resolver {
         _ host: String, port: UInt16, until deadline: Deadline = .never
     ) throws -> [SocketAddress] {
         if let known = try known(host, port: port) { return known }
-        if Context.virtualTime != 0 { return try addresses(of: host, port: port).get() }
+        if ThreadClock.virtualTime != 0 { return try addresses(of: host, port: port).get() }
         if pool.hangs {
             throw ResolveError(
                 host: host, code: EAI_AGAIN, detail: "\(threadLimit) look-ups that were given up still hang")

@@ -7,9 +7,9 @@
 /// A call that does not have to wait gives no way to the others: a loop that only calls `tryPut` fills the queue before anybody takes, and a loop
 /// over a full queue empties it before anybody else runs.  Where that is too long, call `Greenlet.yield()` in the loop; see <doc:Fairness>.
 public class GreenQueue<Item>: Waitable {
-    private final let store: Store<Item>
-    // Raw memory: green threads stand in these while they wait.  `Places` says when.
-    private final let places = UnsafeMutablePointer<Places>.allocate(capacity: 1)
+    private final let storage: QueueStorage<Item>
+    // Raw memory: green threads stand in these while they wait.  `QueueWaiters` says when.
+    private final let waiters = UnsafeMutablePointer<QueueWaiters>.allocate(capacity: 1)
     /// The open hand of whoever last waited to take, for the next one.
     private final var spareHand: UnsafeMutablePointer<Item>?
     // Unchecked, here and below: nothing parks during such an access, and nobody else's code runs.
@@ -31,42 +31,42 @@ public class GreenQueue<Item>: Waitable {
     public private(set) final var isShutDown = false
 
     /// A queue that gives the oldest item first.
-    public convenience init(limit: Int? = nil) { self.init(limit: limit, FIFOStore()) }
+    public convenience init(limit: Int? = nil) { self.init(limit: limit, FIFOStorage()) }
 
-    init(limit: Int?, _ store: Store<Item>) {
+    init(limit: Int?, _ storage: QueueStorage<Item>) {
         require(limit.map { $0 >= 0 } ?? true, "a queue for \(limit!) items")
-        (self.limit, self.store) = (limit, store)
-        places.initialize(to: Places())
+        (self.limit, self.storage) = (limit, storage)
+        waiters.initialize(to: QueueWaiters())
     }
 
     deinit {
         spareHand?.deallocate()
-        places.deallocate()
+        waiters.deallocate()
     }
 
     /// A queue that gives the youngest item first.
-    public static func lifo(limit: Int? = nil) -> GreenQueue { GreenQueue(limit: limit, LIFOStore()) }
+    public static func lifo(limit: Int? = nil) -> GreenQueue { GreenQueue(limit: limit, LIFOStorage()) }
 
     /// A queue that gives first what comes before the others; of several that are equal, the oldest.  `comesBefore` must not wait, nor use the queue.
     public static func priority(
         limit: Int? = nil, by comesBefore: @escaping (Item, Item) -> Bool
     ) -> GreenQueue {
-        GreenQueue(limit: limit, PriorityStore(comesBefore))
+        GreenQueue(limit: limit, PriorityStorage(comesBefore))
     }
 
     /// How many items could be taken without a wait, those aside that others hold out.
-    public final var count: Int { store.count }
+    public final var count: Int { storage.count }
 
     /// Whether nothing is in it.
-    public final var isEmpty: Bool { store.count == 0 }
+    public final var isEmpty: Bool { storage.count == 0 }
 
     /// Whether one more does not fit.
-    public final var isFull: Bool { limit.map { store.count >= $0 } ?? false }
+    public final var isFull: Bool { limit.map { storage.count >= $0 } ?? false }
 
     /// How many wait to put, less those who wait to take.
-    public final var balance: Int { places.putters.count - places.takers.count }
+    public final var balance: Int { waiters.putters.count - waiters.takers.count }
 
-    override final var isReady: Bool { !isEmpty || !places.putters.isEmpty || isShutDown }
+    override final var isReady: Bool { !isEmpty || !waiters.putters.isEmpty || isShutDown }
 
     // MARK: Putting
 
@@ -81,7 +81,7 @@ public class GreenQueue<Item>: Waitable {
         let wake = withUnsafePointer(to: item) { hand in
             // Whoever looks out for the queue can take from this one's hand.
             announce()
-            return thread.wait(for: .room, UInt64(UInt(bitPattern: hand)), until: deadline, in: places.putters)
+            return thread.wait(for: .room, UInt64(UInt(bitPattern: hand)), until: deadline, in: waiters.putters)
         }
         if let error = thread.error(after: wake) { throw error }
     }
@@ -91,10 +91,10 @@ public class GreenQueue<Item>: Waitable {
 
     private final func putNow(_ item: Item) throws(WaitError) -> Bool {
         if isShutDown { throw .closed }
-        if let taker = places.takers.pointee.first {
+        if let taker = waiters.takers.pointee.first {
             show(item)
             unfinished += 1
-            taker.hand(of: Item.self).initialize(to: item)
+            taker.slot(of: Item.self).initialize(to: item)
             taker.wake(.event)
             return true
         }
@@ -106,7 +106,7 @@ public class GreenQueue<Item>: Waitable {
 
     private final func keep(_ item: Item) {
         unfinished += 1
-        store.push(item)
+        storage.push(item)
         announce()
     }
 
@@ -119,7 +119,7 @@ public class GreenQueue<Item>: Waitable {
     public final func take(until deadline: Deadline = .never) throws(WaitError) -> Item {
         if canTake { return takeNow() }
         if isShutDown { throw .closed }
-        return try wait(for: .item, until: deadline, in: places.takers)
+        return try wait(for: .item, until: deadline, in: waiters.takers)
     }
 
     /// Takes the next item, and waits for one until `deadline`; nil where the queue was shut down and nothing is left: `while let item = try queue.next()`.
@@ -138,12 +138,12 @@ public class GreenQueue<Item>: Waitable {
     /// Takes the next item, where there is one: without waiting.
     public final func tryTake() -> Item? { canTake ? takeNow() : nil }
 
-    private final var canTake: Bool { !isEmpty || !places.putters.isEmpty }
+    private final var canTake: Bool { !isEmpty || !waiters.putters.isEmpty }
 
     private final func takeNow() -> Item {
         // In a queue with no room at all, straight from whoever waits to put.
-        guard !isEmpty else { return takeFromHand(of: places.putters.pointee.first!) }
-        let item = store.pop()
+        guard !isEmpty else { return takeFromHand(of: waiters.putters.pointee.first!) }
+        let item = storage.pop()
         // The room is for whoever has waited longest.
         admitPutters()
         return item
@@ -151,7 +151,7 @@ public class GreenQueue<Item>: Waitable {
 
     private final func takeFromHand(of putter: GreenThread) -> Item {
         unfinished += 1
-        let item: Item = putter.hand(of: Item.self).pointee
+        let item: Item = putter.slot(of: Item.self).pointee
         putter.wake(.event)
         return item
     }
@@ -160,14 +160,14 @@ public class GreenQueue<Item>: Waitable {
     public final func peek(until deadline: Deadline = .never) throws(WaitError) -> Item {
         if let item = tryPeek() { return item }
         if isShutDown { throw .closed }
-        return try wait(for: .item, until: deadline, in: places.peekers)
+        return try wait(for: .item, until: deadline, in: waiters.peekers)
     }
 
     /// The next item, which stays where it is; nil where there is none.
     public final func tryPeek() -> Item? {
-        if !isEmpty { return store.next }
-        guard let putter = places.putters.pointee.first else { return nil }
-        return putter.hand(of: Item.self).pointee
+        if !isEmpty { return storage.next }
+        guard let putter = waiters.putters.pointee.first else { return nil }
+        return putter.slot(of: Item.self).pointee
     }
 
     /// Returns what was put into the hand of the one that waits.
@@ -190,16 +190,16 @@ public class GreenQueue<Item>: Waitable {
     // MARK: Others
 
     private final func admitPutters() {
-        while !isFull, let putter = places.putters.pointee.first {
-            keep(putter.hand(of: Item.self).pointee)
+        while !isFull, let putter = waiters.putters.pointee.first {
+            keep(putter.slot(of: Item.self).pointee)
             putter.wake(.event)
         }
     }
 
     /// To all who wait to see one.
     private final func show(_ item: Item) {
-        while let peeker = places.peekers.pointee.first {
-            peeker.hand(of: Item.self).initialize(to: item)
+        while let peeker = waiters.peekers.pointee.first {
+            peeker.slot(of: Item.self).initialize(to: item)
             peeker.wake(.event)
         }
     }
@@ -213,7 +213,7 @@ public class GreenQueue<Item>: Waitable {
     public final func taskDone() {
         require(unfinished > 0, "taskDone() was called for more items than were put")
         unfinished -= 1
-        if unfinished == 0 { places.joiners.wakeAll() }
+        if unfinished == 0 { waiters.joiners.wakeAll() }
     }
 
     /// Waits until `taskDone` was called for every item, at most until `deadline`.  Returns whether it was.  Throws when killed or when an enclosing
@@ -222,7 +222,7 @@ public class GreenQueue<Item>: Waitable {
     public final func joinTasks(until deadline: Deadline = .never) throws(WaitError) -> Bool {
         if unfinished == 0 { return true }
         let thread = Hub.currentThread
-        switch thread.error(after: thread.wait(for: .tasks, until: deadline, in: places.joiners)) {
+        switch thread.error(after: thread.wait(for: .tasks, until: deadline, in: waiters.joiners)) {
         case nil: return true
         case .deadlinePassed: return false
         case let error?: throw error
@@ -235,20 +235,20 @@ public class GreenQueue<Item>: Waitable {
     /// `atOnce`; after that, to take throws it too.  Never waits.
     public final func shutDown(atOnce: Bool = false) {
         isShutDown = true
-        places.putters.wakeAll(.closed)
+        waiters.putters.wakeAll(.closed)
         if atOnce { drop() }
         // Those wait for something in an empty queue.
-        places.takers.wakeAll(.closed)
-        places.peekers.wakeAll(.closed)
+        waiters.takers.wakeAll(.closed)
+        waiters.peekers.wakeAll(.closed)
         announce()
     }
 
     /// What was taken before is still to be done.
     private final func drop() {
         while !isEmpty {
-            _ = store.pop()
+            _ = storage.pop()
             unfinished -= 1
         }
-        if unfinished == 0 { places.joiners.wakeAll() }
+        if unfinished == 0 { waiters.joiners.wakeAll() }
     }
 }

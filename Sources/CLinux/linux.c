@@ -1,0 +1,225 @@
+// What Swift's view of glibc leaves out.
+
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef MFD_NOEXEC_SEAL  // Linux 6.3
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+const char *green_errno_name(int number) { return strerrorname_np(number); }
+
+const char *green_errno_words(int number) { return strerrordesc_np(number); }
+
+int green_accept(int descriptor, struct sockaddr *address, socklen_t *length, int blocking) {
+    return accept4(descriptor, address, length, SOCK_CLOEXEC | (blocking ? 0 : SOCK_NONBLOCK));
+}
+
+int green_signal_at_parents_end(int signal) { return prctl(PR_SET_PDEATHSIG, signal); }
+
+// One after the other, where there is no list to read.  Up to the limit, which may be a billion: so not beyond a million, which the kernel
+// gives to no process unless told otherwise (fs.nr_open).
+static void close_each(int first, int last) {
+    struct rlimit limit = {.rlim_cur = 1 << 20};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur > 1 << 20) limit.rlim_cur = 1 << 20;
+    for (int number = first; number <= last && (rlim_t)number < limit.rlim_cur; number++) close(number);
+}
+
+// Where no descriptor is left to read the list with, the first that can go goes first.
+static DIR *open_list(int first, int last) {
+    DIR *list = opendir("/proc/self/fd");
+    for (int number = first; !list && errno == EMFILE && number <= last; number++) {
+        int is_closed = close(number) == 0;
+        errno = EMFILE;
+        if (is_closed) list = opendir("/proc/self/fd");
+    }
+    return list;
+}
+
+// By what the kernel lists.  The list is read in the order of the numbers, so that closing what was read does not disturb it.
+static void close_listed(int first, int last) {
+    DIR *list = open_list(first, last);
+    if (!list) return close_each(first, last);
+    for (struct dirent *entry; (entry = readdir(list));) {
+        int number = atoi(entry->d_name);
+        if (number >= first && number <= last && number != dirfd(list)) close(number);
+    }
+    closedir(list);
+}
+
+// A kernel before 5.9 doesn't have the call, and a sandbox may not know it.
+static void close_between(int first, int last) {
+    if (first <= last && close_range((unsigned)first, (unsigned)last, 0) != 0) close_listed(first, last);
+}
+
+void green_close_all_but(int lowest, const int *kept, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (kept[i] < lowest) continue;
+        close_between(lowest, kept[i] - 1);
+        lowest = kept[i] + 1;
+    }
+    close_between(lowest, INT_MAX);
+}
+
+// Into `end` and before it; returns where the number begins.  The C library's ways are not for a forked child.
+static char *write_decimal(char *end, int number) {
+    unsigned rest = number < 0 ? 0u - (unsigned)number : (unsigned)number;
+    do *--end = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (number < 0) *--end = '-';
+    return end;
+}
+
+void green_raise_oom_score(int amount) {
+    int file = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+    if (file < 0) return;
+    char text[16] = {0};
+    if (read(file, text, sizeof(text) - 1) > 0) {
+        int wanted = atoi(text) + amount;
+        char *end = text + sizeof(text), *start = write_decimal(end, wanted > 1000 ? 1000 : wanted);
+        (void)!write(file, start, (size_t)(end - start));
+    }
+    close(file);
+}
+
+int green_wait(struct pollfd *wanted, size_t count, const sigset_t *mask) { return ppoll(wanted, count, NULL, mask); }
+
+int green_process_handle(pid_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }
+
+int green_spawn_closing_from(posix_spawn_file_actions_t *actions, int lowest) {
+    return posix_spawn_file_actions_addclosefrom_np(actions, lowest);
+}
+
+int green_spawn_in_new_session(posix_spawnattr_t *attributes) {
+    short flags = 0;
+    posix_spawnattr_getflags(attributes, &flags);
+    return posix_spawnattr_setflags(attributes, flags | POSIX_SPAWN_SETSID);
+}
+
+char **green_environment(void) { return environ; }
+
+int green_timer_open(void) { return timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC); }
+
+int green_timer_set(int descriptor, int64_t nanoseconds) {
+    struct itimerspec time = {.it_value = {nanoseconds / 1000000000, nanoseconds % 1000000000}};
+    return timerfd_settime(descriptor, TFD_TIMER_ABSTIME, &time, NULL);
+}
+
+ssize_t green_write_now(int descriptor, const void *bytes, size_t count) {
+    struct iovec part = {.iov_base = (void *)bytes, .iov_len = count};
+    return pwritev2(descriptor, &part, 1, -1, RWF_NOWAIT);
+}
+
+static int fill_and_seal(int file, const char *bytes, size_t count) {
+    while (count > 0) {
+        ssize_t written = write(file, bytes, count);
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) return -1;
+        bytes += written;
+        count -= (size_t)written;
+    }
+    return fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+}
+
+int green_sealed_file(const void *bytes, size_t count) {
+    int file = memfd_create("datagram", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+    // An older kernel doesn't know the last flag; a newer one may insist on it.
+    if (file < 0 && errno == EINVAL) file = memfd_create("datagram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (file < 0 || fill_and_seal(file, bytes, count) == 0) return file;
+    int number = errno;
+    close(file);
+    errno = number;
+    return -1;
+}
+
+ssize_t green_send_file(int descriptor, const struct sockaddr *address, socklen_t length, int file) {
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct msghdr message = {
+        .msg_name = (void *)address,
+        .msg_namelen = length,
+        .msg_control = &control,
+        .msg_controllen = sizeof(control),
+    };
+    struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(rights), &file, sizeof(int));
+    return sendmsg(descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+// In the child, before it becomes another program: calls that are allowed after a fork beside other OS threads, and no others.
+
+static void reset_signals(void) {
+    for (int number = 1; number < NSIG; number++) {
+        struct sigaction action;
+        // What is ignored stays so, as under nohup.
+        if (sigaction(number, NULL, &action) != 0 || action.sa_handler == SIG_IGN) continue;
+        signal(number, SIG_DFL);
+    }
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static _Noreturn void become(const green_program *program, pid_t starter, int failure) {
+    if (program->has_own_group) setpgid(0, 0);
+    if (program->signal_at_starters_end) {
+        prctl(PR_SET_PDEATHSIG, program->signal_at_starters_end);
+        // It may have ended before that was arranged.
+        if (getppid() != starter) _exit(127);
+    }
+    for (int number = 0; number < 3; number++) {
+        if (program->streams[number] >= 0) dup2(program->streams[number], number);
+    }
+    reset_signals();
+    execvpe(program->words[0], program->words, program->variables);
+    int number = errno;
+    ssize_t written = write(failure, &number, sizeof(number));
+    _exit(written == sizeof(number) ? 127 : 126);
+}
+
+pid_t green_start_program(const green_program *program) {
+    int failure[2];
+    if (pipe2(failure, O_CLOEXEC) != 0) return -errno;
+    // A signal in between would run this program's handler in the child.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    pid_t starter = getpid(), pid = fork();
+    int number = pid < 0 ? errno : 0;
+    if (pid == 0) become(program, starter, failure[1]);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    close(failure[1]);
+    // Comes to its end when the child has become the program.
+    while (pid > 0 && read(failure[0], &number, sizeof(number)) < 0 && errno == EINTR) {}
+    close(failure[0]);
+    if (number == 0) return pid;
+    if (pid > 0) waitpid(pid, NULL, 0);
+    return -number;
+}
+
+int green_adopt_orphans(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1); }

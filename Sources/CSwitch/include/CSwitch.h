@@ -1,0 +1,128 @@
+// What Swift cannot do for green threads: switch stacks, start a first frame, keep a thread-local pointer, tell the
+// sanitizers, and install guards.
+//
+// One slot of a slab, addresses growing upwards:
+//
+//     slot           stack_low                                     record           slot + stack size
+//      | guard pages  | <- the stack grows this way ............... | green_thread    | colour |
+//
+// The record lies at the top of its own stack, so that a wake-up touches one page.  Each record is shifted down by a
+// few cache lines (its colour): stacks at a power-of-two stride would else put their hot lines in the same cache sets.
+
+#ifndef CSWITCH_H
+#define CSWITCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/// Parked green threads in the order in which they came, linked through `next` and `previous`.
+typedef struct green_wait_queue {
+    struct green_thread *first;
+    struct green_thread *last;
+} green_wait_queue;
+
+/// The record of a green thread.  It is laid out in C because the assembly, the overflow handler and Swift share it, and
+/// because Swift promises no layout.  Owned by the hub named in it; touched only on that hub's OS thread.
+typedef struct green_thread {
+    // Line 0: all that a wake-up and a switch touch.
+    void *stack_pointer;         // valid only while suspended; the assembly knows that it comes first
+    struct green_thread *next;   // in the ready queue or in `queue`; a thread is never in both
+    void *hub;                   // HubState
+    green_wait_queue *queue;     // it stands in, or null
+    int64_t waiting_since;       // the beginning of the loop's pass in which the wait under way began, ns
+    int64_t scope_deadline;      // the nearest of the enclosing time limits; INT64_MAX: none
+    uint8_t state;               // GreenState
+    uint8_t wake;                // Wake: why the last wait ended
+    uint8_t cancelled;           // killed: every wait throws from now on
+    uint8_t shields;             // depth of `shielded`, in which neither a kill nor an enclosing time limit is felt
+    uint16_t turns;              // operations done since the last wait (fairness)
+    uint8_t wait_kind;           // WaitKind of the wait under way or of the last one
+    uint8_t started;             // the body has begun
+    uint64_t wait_detail;        // what `wait_kind` speaks of: an id, or the address of a descriptor, a lock or an item
+
+    // Line 1: spawning, waiting in a queue or with a deadline, joining.
+    int64_t deadline;               // of the wait under way, ns on the monotonic clock; INT64_MAX: none
+    struct green_thread *previous;  // in `queue` only
+    void *body;                     // AnyGreenlet, retained until the end; null: the hub's own
+    intptr_t timer;                 // its place in the hub's DeadlineQueue, counted from 1; 0: none
+    void *scopes;                   // innermost TimeoutScope
+    green_wait_queue joiners;       // those who wait for the end
+    struct green_thread *all_next;  // every living green thread of the hub, for dumps
+
+    // Line 2: cold.
+    struct green_thread *all_previous;
+    uint64_t id;
+    char *name;         // owned, from strdup; null: only the id
+    void *slot;         // where the guard begins; null: an OS thread's own stack
+    void *stack_low;    // lowest usable address
+    void *stack_high;   // one past the highest usable address
+    void *sanitizer;    // AddressSanitizer's fake stack or ThreadSanitizer's fiber
+    struct green_thread *(*entry)(void *);  // the sanitizers' builds only
+} green_thread;
+
+// The green thread that runs on this OS thread; null until a hub was made here.  Swift has no thread-local variables of
+// constant initial value.  Initial-exec: one load, and a green thread never leaves its OS thread, so that a cached
+// address stays right.
+extern _Thread_local green_thread *green_running_ __attribute__((tls_model("initial-exec")));
+
+static inline green_thread *green_running(void) { return green_running_; }
+static inline void green_set_running(green_thread *thread) { green_running_ = thread; }
+
+// What this OS thread takes for the time, in nanoseconds, where a hub with a virtual clock runs on it; 0: the clock's.
+extern _Thread_local int64_t green_virtual_time_ __attribute__((tls_model("initial-exec")));
+
+static inline int64_t green_virtual_time(void) { return green_virtual_time_; }
+static inline void green_set_virtual_time(int64_t nanoseconds) { green_virtual_time_ = nanoseconds; }
+
+/// Suspends `from`, which is running, and resumes `to`.  Returns when somebody resumes `from`.
+/// Kept: x86-64 rbx rbp r12-r15, MXCSR, x87 control word; AArch64 x19-x30, d8-d15, FPCR.
+void green_switch(green_thread *from, green_thread *to);
+
+/// Has the processor fetch the cache line of `address`, while something else is done.  It never faults, whatever the address.
+static inline void green_prefetch(const void *address) { __builtin_prefetch(address, 1); }
+
+/// Has it fetch what `thread`, whose record is near already, will touch when it goes on: the innermost of its frames, as many lines as
+/// those of a connection that waits to receive lie in, and what it waits for.
+static inline void green_prefetch_work(const green_thread *thread) {
+    for (int line = 0; line < 10; line++) __builtin_prefetch((const char *)thread->stack_pointer + 64 * line, 1);
+    __builtin_prefetch((const void *)thread->wait_detail, 1);
+}
+
+/// What a green thread does.  Returns, at its end, who is resumed in its place; its stack may be reused as soon as that one runs.
+typedef green_thread *(*green_entry)(void *thread);
+
+/// Lays out the first frame of `thread` at `stack_high`: the first switch to it calls `entry(thread)`.
+void green_first_frame(green_thread *thread, green_entry entry);
+
+/// What the sanitizers hold for a green thread; nothing in other builds.  Called on the hub's OS thread: `made` before the first
+/// frame, `main` for the OS thread's own stack, `freed` once another green thread runs.
+green_entry green_sanitizer_entry(green_thread *thread, green_entry entry);
+void green_sanitizer_made(green_thread *thread);
+void green_sanitizer_main(green_thread *thread);
+void green_sanitizer_freed(green_thread *thread);
+
+/// For ThreadSanitizer, which doesn't see what Swift's mutex does where it has to wait: this OS thread has locked `lock` (an address of
+/// its own), or is about to unlock it.
+void green_sanitizer_locked(void *lock);
+void green_sanitizer_unlocking(void *lock);
+
+/// 0: none, 1: address, 2: thread.  Tests scale themselves down by it.
+int green_sanitizer(void);
+
+typedef enum green_guard_kind {
+    GREEN_GUARD_BEST = 0,      // madvise where the kernel has it, else mprotect
+    GREEN_GUARD_MADVISE = 1,   // Linux 6.13 and later: no mapping of its own
+    GREEN_GUARD_MPROTECT = 2,  // two mappings a stack: vm.max_map_count ends it near 32,000 stacks
+} green_guard_kind;
+
+/// Maps address space for stacks, touched lazily, and stores where it begins.  Returns 0, or errno where the kernel refuses.
+int green_stacks_map(size_t bytes, void **low);
+void green_stacks_unmap(void *low, size_t bytes);
+
+/// Makes `bytes` from `low` untouchable.  Returns 0 or errno.
+int green_guard_install(void *low, size_t bytes, green_guard_kind kind);
+
+/// Gives the pages back to the kernel; the addresses (and guards) stay.
+void green_stack_discard(void *low, size_t bytes);
+
+#endif

@@ -1,0 +1,4 @@
+/// Which of a descriptor's two sides is waited for.
+enum Direction {
+    case readable, writable
+}

@@ -1,0 +1,75 @@
+internal import CLinux
+import Glibc
+
+/// Calls that Swift's view of glibc leaves out.
+enum LinuxCalls {
+    static func errnoName(_ code: Int32) -> String? {
+        guard let name = green_errno_name(code) else { return nil }
+        return String(cString: name)
+    }
+
+    static func errnoWords(_ code: Int32) -> String? {
+        guard let words = green_errno_words(code) else { return nil }
+        return String(cString: words)
+    }
+
+    /// -1 with errno set; else the descriptor, closed on exec.
+    static func accept(
+        _ descriptor: Int32, _ address: UnsafeMutablePointer<sockaddr>, _ length: inout socklen_t, blocking: Bool
+    ) -> Int32 {
+        green_accept(descriptor, address, &length, blocking ? 1 : 0)
+    }
+
+    static func signalAtParentsEnd(_ signal: Int32) -> Int32 { green_signal_at_parents_end(signal) }
+
+    static func closeAll(from lowest: Int32, but kept: [Int32]) {
+        green_close_all_but(lowest, kept.sorted(), kept.count)
+    }
+
+    static func raiseOOMScore(by amount: Int32) { green_raise_oom_score(amount) }
+
+    static func wait(_ wanted: inout [pollfd], mask: inout sigset_t) -> Int32 {
+        green_wait(&wanted, wanted.count, &mask)
+    }
+
+    static func writeNow(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        green_write_now(descriptor, bytes.baseAddress, bytes.count)
+    }
+
+    static func sealedFile(_ bytes: UnsafeRawBufferPointer) -> Int32 {
+        green_sealed_file(bytes.baseAddress, bytes.count)
+    }
+
+    static func processHandle(_ pid: pid_t) -> Int32 { green_process_handle(pid) }
+
+    static func close(from lowest: Int32, in actions: inout posix_spawn_file_actions_t) {
+        _ = green_spawn_closing_from(&actions, lowest)
+    }
+
+    static func startSession(_ attributes: inout posix_spawnattr_t) { _ = green_spawn_in_new_session(&attributes) }
+
+    static var environment: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? { green_environment() }
+
+    static func start(
+        _ words: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>,
+        _ variables: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>, _ streams: [Int32], _ signal: Int32,
+        _ hasOwnGroup: Bool
+    ) -> pid_t {
+        var program = green_program(
+            words: words, variables: variables, streams: (streams[0], streams[1], streams[2]),
+            signal_at_starters_end: signal, has_own_group: hasOwnGroup ? 1 : 0)
+        return green_start_program(&program)
+    }
+
+    static func adoptOrphans() -> Int32 { green_adopt_orphans() }
+
+    static func timer() -> Int32 { green_timer_open() }
+
+    static func setTimer(_ descriptor: Int32, _ moment: Int64) -> Int32 { green_timer_set(descriptor, moment) }
+
+    static func sendFile(
+        _ file: Int32, from descriptor: Int32, to address: UnsafePointer<sockaddr>, _ length: socklen_t
+    ) -> Int {
+        green_send_file(descriptor, address, length, file)
+    }
+}

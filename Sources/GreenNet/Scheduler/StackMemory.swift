@@ -1,0 +1,24 @@
+internal import CSwitch
+
+/// Address space for stacks.
+enum StackMemory {
+    static func map(_ bytes: Int) throws(Errno) -> UnsafeMutableRawPointer {
+        var low: UnsafeMutableRawPointer?
+        let number = green_stacks_map(bytes, &low)
+        guard let low else { throw Errno(number) }
+        return low
+    }
+
+    static func unmap(_ low: UnsafeMutableRawPointer, _ bytes: Int) { green_stacks_unmap(low, bytes) }
+    static func discard(_ low: UnsafeMutableRawPointer, _ bytes: Int) { green_stack_discard(low, bytes) }
+
+    /// How guards are made; what the kernel has, unless a test wants the other way.
+    enum Guard: UInt32 {
+        case best, madvise, mprotect
+    }
+
+    static func installGuard(_ low: UnsafeMutableRawPointer, _ bytes: Int, _ kind: Guard) throws(Errno) {
+        let number = green_guard_install(low, bytes, green_guard_kind(rawValue: kind.rawValue))
+        if number != 0 { throw Errno(number) }
+    }
+}

@@ -1,0 +1,81 @@
+/// A green thread for each connection, on the server's hub.
+package final class GreenModel: ConnectionModel {
+    fileprivate let handler: (Connection) throws -> Void
+    fileprivate let onFailure: (Connection, any Error) -> Void
+
+    /// `onFailure` is told of what a handler threw, unless the server itself has ended that connection.
+    package init(
+        handler: @escaping (Connection) throws -> Void, onFailure: @escaping (Connection, any Error) -> Void
+    ) {
+        (self.handler, self.onFailure) = (handler, onFailure)
+    }
+
+    package var socketsBlock: Bool { false }
+    package var contextCall: NetError.Call { .mmap }
+
+    package func start(_ socket: consuming Accepted, for server: StreamServer) throws {
+        let peer = socket.peer
+        let connection = Connection(descriptor: socket.releaseDescriptor(), peer: peer)
+        if server.isDraining { connection.beginDraining() }
+        do {
+            try Hub.currentThread.hub.start(ServedConnection(connection, for: server))
+        } catch {
+            connection.close()
+            throw error
+        }
+        server.connectionStarted()
+    }
+
+    package func beginDraining() {
+        for served in servedConnections { served.connection.beginDraining() }
+    }
+
+    package func finishReceiving() {
+        for served in servedConnections { served.connection.finishReceiving() }
+    }
+
+    package func cancel() {
+        for served in servedConnections { served.kill() }
+    }
+
+    private var servedConnections: [ServedConnection] {
+        Hub.currentThread.hub.living.compactMap { $0 as? ServedConnection }.filter { $0.model === self }
+    }
+}
+
+/// The green thread of one connection.
+private final class ServedConnection: AnyGreenlet {
+    let connection: Connection
+    private let server: StreamServer
+
+    init(_ connection: Connection, for server: StreamServer) { (self.connection, self.server) = (connection, server) }
+
+    /// The server's own, which has made this.
+    var model: GreenModel { unsafeDowncast(server.model, to: GreenModel.self) }
+
+    override func run() {
+        let end = serve()
+        connection.close()
+        server.connectionEnded(connection.peer, end)
+    }
+
+    private func serve() -> ConnectionEnd {
+        do {
+            try model.handler(connection)
+            if connection.isDraining || connection.socket.pointee.endsWhenEmpty { linger() }
+            return .done
+        } catch {
+            if isKilled { return .cancelled }
+            model.onFailure(connection, error)
+            return ConnectionEnd(error)
+        }
+    }
+
+    /// A close with unread bytes would reset the connection, and take with it what is still on its way to the client.
+    private func linger() {
+        try? connection.shutdownSending()
+        connection.socket.pointee.endsWhenEmpty = false
+        let deadline = Deadline.after(StreamServer.grace / 2)
+        while let bytes = try? connection.receive(until: deadline), !bytes.isEmpty {}
+    }
+}

@@ -1,0 +1,84 @@
+import Glibc
+
+/// Sockets that somebody else has opened, and has left open for this program under some number.
+package enum InheritedSocket {
+    /// Why a descriptor is not what it should be.
+    package enum Problem: Error, Hashable, Sendable {
+        case notOpen, noSocket, noStream, notListening, listening, notConnected
+        case otherFamily(Int32)
+        case system(Errno)
+    }
+
+    /// Checks that `descriptor` is a stream socket that listens, and makes it ready for use.  Where it throws, the descriptor stays open.
+    ///
+    /// Accepting here never blocks: that is a property of the socket, and so for all who share it, now and later.
+    package static func listener(_ descriptor: Int32) throws(Problem) -> ListeningSocket {
+        let family = try checkStream(descriptor)
+        guard try option(descriptor, SO_ACCEPTCONN) != 0 else { throw .notListening }
+        try check(SystemCalls.closeOnExec(descriptor))
+        try check(SystemCalls.setBlocking(descriptor, false))
+        setOptions(descriptor, family)
+        var storage = SocketAddress.Storage()
+        try check(SystemCalls.localAddress(descriptor, into: &storage))
+        return ListeningSocket(inherited: descriptor, address: SocketAddress(storage))
+    }
+
+    /// Checks that `descriptor` is a connected stream socket, makes it a blocking one, and returns the address of the other side.
+    package static func connection(_ descriptor: Int32) throws(Problem) -> SocketAddress {
+        let family = try checkStream(descriptor)
+        guard try option(descriptor, SO_ACCEPTCONN) == 0 else { throw .listening }
+        var storage = SocketAddress.Storage()
+        let result = SystemCalls.peerAddress(descriptor, into: &storage)
+        if result == -Int(ENOTCONN) { throw .notConnected }
+        try check(result)
+        try check(SystemCalls.setBlocking(descriptor, true))
+        setOptions(descriptor, family)
+        return SocketAddress(storage)
+    }
+
+    /// Returns the family.
+    private static func checkStream(_ descriptor: Int32) throws(Problem) -> Int32 {
+        guard try option(descriptor, SO_TYPE) == Int(SOCK_STREAM.rawValue) else { throw .noStream }
+        let family = Int32(try option(descriptor, SO_DOMAIN))
+        guard [AF_INET, AF_INET6, AF_UNIX].contains(family) else { throw .otherFamily(family) }
+        return family
+    }
+
+    /// As it is for sockets of our own: see `ListeningSocket`.
+    private static func setOptions(_ descriptor: Int32, _ family: Int32) {
+        _ = SystemCalls.keepUrgentByteInStream(descriptor)
+        guard family != AF_UNIX else { return }
+        _ = SystemCalls.setOption(descriptor, level: Int32(IPPROTO_TCP), TCP_NODELAY, to: 1)
+    }
+
+    private static func option(_ descriptor: Int32, _ name: Int32) throws(Problem) -> Int {
+        let result = SystemCalls.option(descriptor, level: SOL_SOCKET, name)
+        try check(result)
+        return result
+    }
+
+    private static func check(_ result: Int) throws(Problem) {
+        switch result {
+        case 0...: return
+        case -Int(EBADF): throw .notOpen
+        case -Int(ENOTSOCK): throw .noSocket
+        default: throw .system(Errno(Int32(-result)))
+        }
+    }
+}
+
+extension InheritedSocket.Problem: CustomStringConvertible {
+    /// The end of a sentence that begins with the descriptor.
+    package var description: String {
+        switch self {
+        case .notOpen: "is not open"
+        case .noSocket: "is not a socket"
+        case .noStream: "is not a stream socket"
+        case .notListening: "is not a listening socket"
+        case .listening: "is a listening socket, not a connected one"
+        case .notConnected: "is not connected"
+        case .otherFamily(let family): "is of address family \(family), not IPv4, IPv6 or unix"
+        case .system(let errno): "cannot be used: \(errno)"
+        }
+    }
+}

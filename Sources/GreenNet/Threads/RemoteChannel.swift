@@ -1,0 +1,208 @@
+import Synchronization
+
+/// Items on their way from OS thread to OS thread, the oldest first.
+///
+/// As `GreenQueue`, for several hubs: an item goes from hand to hand, so that a kill or a deadline that comes after that loses nothing.
+public final class RemoteChannel<Item: Sendable>: Sendable {
+    private struct State: ~Copyable {
+        var items = Ring<Item>()
+        /// Somebody waits to take only while there is nothing, and to put only while there is no room.
+        var takers: [RemoteTicket<Item>] = []
+        var putters: [RemoteTicket<Item>] = []
+        var isClosed = false
+    }
+
+    /// How many items fit; with 0, whoever puts waits for whoever takes; nil: as many as there is memory for.
+    public let limit: Int?
+    private let state = Mutex(State())
+
+    /// A channel with nothing in it.
+    public init(limit: Int? = nil) {
+        require(limit.map { $0 >= 0 } ?? true, "a channel for \(limit!) items")
+        self.limit = limit
+    }
+
+    private func locked<Answer: Sendable>(_ body: (inout State) -> Answer) -> Answer {
+        state.withLock { state in Sanitizer.locked(self) { body(&state) } }
+    }
+
+    /// How many items could be taken without a wait, those aside that others hold out.  From any OS thread.
+    public var count: Int { locked { $0.items.count } }
+
+    // MARK: Putting
+
+    /// Puts `item` in, and waits for room until `deadline` where there is none.  From a green thread of any hub.
+    ///
+    /// Throws `WaitError.closed` where the channel was closed, `.deadlinePassed` where there was no room by `deadline`, and when killed or when an
+    /// enclosing time limit is over; `item` was not put then.
+    public func put(_ item: Item, until deadline: Deadline = .never) throws(WaitError) {
+        if try tryPut(item) { return }
+        let ticket = RemoteTicket<Item>(item)
+        // There may be room by now.
+        if offer(ticket) { try wait(ticket, until: deadline) }
+    }
+
+    /// Puts `item` in, where there is room or somebody waits for it: without waiting.  Throws `WaitError.closed` where the channel was closed.
+    /// From any OS thread.
+    public func tryPut(_ item: Item) throws(WaitError) -> Bool {
+        let answer = locked { state in pass(item, to: &state) }
+        if case .closed = answer { throw .closed }
+        answer.waiter?.wake()
+        return answer.isDone
+    }
+
+    private func pass(_ item: Item, to state: inout State) -> RemoteAnswer {
+        if state.isClosed { return .closed }
+        if !state.takers.isEmpty {
+            let taker = state.takers.removeFirst()
+            taker.serve(with: item)
+            return .done(taker)
+        }
+        guard limit.map({ state.items.count < $0 }) ?? true else { return .wait }
+        state.items.append(item)
+        return .done(nil)
+    }
+
+    /// False where it was put at once.
+    private func offer(_ ticket: RemoteTicket<Item>) -> Bool {
+        let answer = locked { state in
+            let answer = pass(ticket.item!, to: &state)
+            if case .wait = answer { state.putters.append(ticket) }
+            if case .closed = answer { ticket.refuse() }
+            return answer
+        }
+        answer.waiter?.wake()
+        return !answer.isDone
+    }
+
+    // MARK: Taking
+
+    /// Takes the next item, and waits for one until `deadline` where there is none.  From a green thread of any hub.
+    ///
+    /// Throws `WaitError.closed` where the channel was closed and nothing is left, `.deadlinePassed` where nothing came by `deadline`, and when killed
+    /// or when an enclosing time limit is over; nothing was taken then.
+    public func take(until deadline: Deadline = .never) throws(WaitError) -> Item {
+        if let item = tryTake() { return item }
+        let ticket = RemoteTicket<Item>(nil)
+        ask(ticket)
+        try wait(ticket, until: deadline)
+        return locked { _ in ticket.item! }
+    }
+
+    /// Takes the next item, where there is one: without waiting.  From any OS thread.
+    public func tryTake() -> Item? {
+        let (item, putter) = locked { state in draw(from: &state) }
+        putter?.wake()
+        return item
+    }
+
+    /// The room that is made goes to whoever has waited longest.
+    private func draw(from state: inout State) -> (Item?, RemoteTicket<Item>?) {
+        let item = state.items.popFirst()
+        guard !state.putters.isEmpty else { return (item, nil) }
+        let putter = state.putters.removeFirst()
+        let offered = putter.serve()
+        guard let item else { return (offered, putter) }
+        state.items.append(offered)
+        return (item, putter)
+    }
+
+    private func ask(_ ticket: RemoteTicket<Item>) {
+        let putter = locked { state in
+            let (item, putter) = draw(from: &state)
+            if let item {
+                ticket.serve(with: item)
+            } else if state.isClosed {
+                ticket.refuse()
+            } else {
+                state.takers.append(ticket)
+            }
+            return putter
+        }
+        putter?.wake()
+    }
+
+    // MARK: The end
+
+    /// Nothing can be put any more; what is in the channel can still be taken.  Those who wait in vain are thrown `WaitError.closed`.
+    /// From any OS thread; never waits.
+    public func close() {
+        let waiters = locked { state in
+            defer { (state.takers, state.putters) = ([], []) }
+            state.isClosed = true
+            return state.takers + state.putters
+        }
+        for waiter in waiters {
+            locked { _ in waiter.refuse() }
+            waiter.wake()
+        }
+    }
+
+    /// Takes the next item, and waits for one until `deadline`; nil where the channel was closed and nothing is left: `while let item = try channel.next()`.
+    ///
+    /// From a green thread of any hub.  Throws `WaitError.deadlinePassed` where nothing came by `deadline`, and when killed or when an enclosing time limit is
+    /// over; nothing was taken then.
+    public func next(until deadline: Deadline = .never) throws(WaitError) -> Item? {
+        do throws(WaitError) {
+            return try take(until: deadline)
+        } catch {
+            guard error == .closed else { throw error }
+            return nil
+        }
+    }
+
+    // MARK: Waiting
+
+    /// Until `ticket` was served.  What has come counts, whatever else has.
+    private func wait(_ ticket: RemoteTicket<Item>, until deadline: Deadline) throws(WaitError) {
+        defer { ticket.end() }
+        while locked({ _ in ticket.stage == .waiting }) {
+            guard let error = ticket.park(until: deadline) else { continue }
+            if locked({ state in giveUp(ticket, &state) }) { throw error }
+        }
+        if locked({ _ in ticket.stage == .refused }) { throw .closed }
+    }
+
+    private func giveUp(_ ticket: RemoteTicket<Item>, _ state: inout State) -> Bool {
+        guard ticket.stage == .waiting else { return false }
+        state.takers.removeAll { $0 === ticket }
+        state.putters.removeAll { $0 === ticket }
+        return true
+    }
+}
+
+private enum RemoteAnswer {
+    /// And whom to wake for it.
+    case done(RemoteWaiter?)
+    case wait
+    case closed
+
+    var isDone: Bool { if case .done = self { true } else { false } }
+    var waiter: RemoteWaiter? { if case .done(let waiter) = self { waiter } else { nil } }
+}
+
+/// One who waits at a channel, with an item in hand or with an empty one.
+// All of it is guarded by the channel's mutex.
+private final class RemoteTicket<Item: Sendable>: RemoteWaiter, @unchecked Sendable {
+    enum Stage {
+        case waiting, served, refused
+    }
+
+    private(set) var item: Item?
+    private(set) var stage = Stage.waiting
+
+    init(_ item: Item?) {
+        self.item = item
+        super.init()
+    }
+
+    func serve(with item: Item) { (self.item, stage) = (item, .served) }
+
+    func serve() -> Item {
+        defer { item = nil }
+        stage = .served
+        return item!
+    }
+
+    func refuse() { stage = .refused }
+}
