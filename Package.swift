@@ -4,12 +4,23 @@ import PackageDescription
 
 let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 
+// The packages that the programs use.  A package that depends on the library says `traits: []`, and SwiftPM resolves none of them for it.
+let forPrograms = TargetDependencyCondition.when(traits: ["Programs"])
+let argumentParser = Target.Dependency.product(
+    name: "ArgumentParser", package: "swift-argument-parser", condition: forPrograms)
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log", condition: forPrograms)
+let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift", condition: forPrograms)
+
 let package = Package(
     name: "GreenNet",
     products: [
         .library(name: "GreenNet", targets: ["GreenNet"]),
         .executable(name: "echo-server", targets: ["EchoServer"]),
         .executable(name: "echo-client", targets: ["EchoClient"]),
+    ],
+    traits: [
+        .default(enabledTraits: ["Programs"]),
+        .trait(name: "Programs", description: "echo-server and echo-client, and the packages that only they use."),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -27,29 +38,16 @@ let package = Package(
         .target(name: "CArguments"),
         .target(
             name: "ProgramKit",
-            dependencies: [
-                "CArguments", "GreenNet", .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ],
+            dependencies: ["CArguments", "GreenNet", argumentParser],
             swiftSettings: strict),
         .executableTarget(
             name: "EchoServer",
-            dependencies: [
-                "CUppercase",
-                "GreenNet",
-                "ProgramKit",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Logging", package: "swift-log"),
-            ],
+            dependencies: ["CUppercase", "GreenNet", "ProgramKit", argumentParser, logging],
             swiftSettings: strict
         ),
         .executableTarget(
             name: "EchoClient",
-            dependencies: [
-                "GreenNet",
-                "ProgramKit",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Histogram", package: "hdrhistogram-swift"),
-            ],
+            dependencies: ["GreenNet", "ProgramKit", argumentParser, histogram],
             swiftSettings: strict
         ),
         .target(name: "TestSupport", dependencies: ["GreenNet"], path: "Tests/TestSupport", swiftSettings: strict),

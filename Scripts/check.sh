@@ -21,6 +21,7 @@ findings() {
 
 step make format-check
 step make check-units
+step Scripts/check-dependent.sh
 step make --keep-going test
 step Scripts/check-mistakes.sh
 step make test-bench
