@@ -46,7 +46,7 @@ final class Conversation {
         if !isInputSent { throw Failure.endedBeforeInput(connection.peer) }
     }
 
-    private func missing(_ errno: Errno? = nil) -> Failure {
+    private func missing(_ errno: SystemError? = nil) -> Failure {
         .missing(connection.peer, received: received, sent: sent, errno)
     }
 

@@ -9,19 +9,19 @@ enum Failure: Error, Equatable {
     /// Everything was answered, and nothing more came.
     case notEnded(SocketAddress, received: Int, after: Duration)
     /// The connection was ended with answers missing; by force, where there is an error number.
-    case missing(SocketAddress, received: Int, sent: Int, Errno?)
+    case missing(SocketAddress, received: Int, sent: Int, SystemError?)
     case surplus(SocketAddress, received: Int, sent: Int)
     /// Everything sent was answered, but there may be more to send.
     case endedBeforeInput(SocketAddress)
     case wrongAnswer(SocketAddress)
-    case input(Errno)
-    case output(Errno)
-    case notStarted(String, Errno)
-    case noPipe(Errno)
+    case input(SystemError)
+    case output(SystemError)
+    case notStarted(String, SystemError)
+    case noPipe(SystemError)
     case loadProcessEnded
     case taskFailed
     case noProcessFiles
-    case notWritten(String, Errno)
+    case notWritten(String, SystemError)
     case notListening(String, String)
 }
 

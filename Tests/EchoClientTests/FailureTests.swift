@@ -10,7 +10,7 @@ struct FailureTests {
     @Test(arguments: [
         (Failure.missing(peer, received: 10, sent: 20, nil), "127.0.0.1:8080 ended the stream after 10 of 20 bytes"),
         (
-            .missing(peer, received: 0, sent: 9, Errno(ECONNRESET)),
+            .missing(peer, received: 0, sent: 9, SystemError(ECONNRESET)),
             "127.0.0.1:8080 ended the stream after 0 of 9 bytes: connection reset by peer (ECONNRESET)"
         ),
         (.surplus(peer, received: 20, sent: 10), "127.0.0.1:8080 answered 10 bytes with 20"),
@@ -26,7 +26,7 @@ struct FailureTests {
             .notEnded(peer, received: 9, after: .seconds(2)),
             "127.0.0.1:8080 answered all 9 bytes, but did not end the stream within 2 seconds"
         ),
-        (.output(Errno(ENOSPC)), "cannot write to standard output: no space left on device (ENOSPC)"),
+        (.output(SystemError(ENOSPC)), "cannot write to standard output: no space left on device (ENOSPC)"),
     ])
     func `a failure is told in one line`(failure: Failure, text: String) {
         #expect("\(failure)" == text)

@@ -67,7 +67,7 @@ struct Fault: Sendable, CustomStringConvertible {
         Fault(.closeRange, ENOSYS), Fault(.ppoll, ENOMEM), Fault(.pwritev2, ENOSPC),
     ]
 
-    var description: String { "\(call.rawValue) \(Errno(error).name)" }
+    var description: String { "\(call.rawValue) \(SystemError(error).name)" }
 }
 
 /// One server, of which one call fails, from its start to its end.

@@ -275,7 +275,7 @@ extension RandomStream {
             let result = withBytes(written, min(count - written, RandomStream.longestPiece)) {
                 Glibc.write(descriptor, $0.baseAddress, $0.count)
             }
-            if result < 0 { throw Unexpected("write: \(Errno(errno))") }
+            if result < 0 { throw Unexpected("write: \(SystemError(errno))") }
             written += result
         }
     }

@@ -10,7 +10,7 @@ final class MemoryCgroup: Sendable {
     init(limit: Int) throws {
         guard let parent = MemoryCgroup.parent else { throw Unexpected("no memory cgroup here") }
         directory = "\(parent.directory)/greennet-test-\(UInt32.random(in: 0 ... .max))"
-        guard mkdir(directory, 0o755) == 0 else { throw Unexpected("mkdir \(directory): \(Errno(errno))") }
+        guard mkdir(directory, 0o755) == 0 else { throw Unexpected("mkdir \(directory): \(SystemError(errno))") }
         try write("\(limit)", to: parent.isUnified ? "memory.max" : "memory.limit_in_bytes")
         // Where there is swap space, nothing is ever used up.
         try? write(
@@ -25,9 +25,11 @@ final class MemoryCgroup: Sendable {
 
     private func write(_ text: String, to file: String) throws {
         let descriptor = open("\(directory)/\(file)", O_WRONLY | O_CLOEXEC)
-        if descriptor < 0 { throw Unexpected("open \(file): \(Errno(errno))") }
+        if descriptor < 0 { throw Unexpected("open \(file): \(SystemError(errno))") }
         defer { close(descriptor) }
-        if Glibc.write(descriptor, text, text.utf8.count) < 0 { throw Unexpected("write \(file): \(Errno(errno))") }
+        if Glibc.write(descriptor, text, text.utf8.count) < 0 {
+            throw Unexpected("write \(file): \(SystemError(errno))")
+        }
     }
 
     /// Where groups can be made: the first version's hierarchy for memory, or the second version's, where that has it.

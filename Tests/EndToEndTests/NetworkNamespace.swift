@@ -25,7 +25,9 @@ enum NetworkNamespace {
         typealias Unshare = @convention(c) (Int32) -> Int32
         let unshare = dlsym(nil, "unshare").map { unsafeBitCast($0, to: Unshare.self) }
         let newNetwork: Int32 = 0x4000_0000
-        guard let unshare, unshare(newNetwork) == 0 else { throw Unexpected("no network namespace: \(Errno(errno))") }
+        guard let unshare, unshare(newNetwork) == 0 else {
+            throw Unexpected("no network namespace: \(SystemError(errno))")
+        }
         try run("link", "set", "lo", "up")
         try run("route", "add", "10.0.0.0/8", "dev", "lo")
         // Those who come and go are many more than the ports that are given out by default.

@@ -18,7 +18,7 @@ final class RawSocket {
                 Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
-        if result != 0 { throw Unexpected("connect: \(Errno(errno))") }
+        if result != 0 { throw Unexpected("connect: \(SystemError(errno))") }
     }
 
     /// Connects to a unix socket.
@@ -32,7 +32,7 @@ final class RawSocket {
                 Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
             }
         }
-        if result != 0 { throw Unexpected("connect: \(Errno(errno))") }
+        if result != 0 { throw Unexpected("connect: \(SystemError(errno))") }
     }
 
     convenience init(_ address: SocketAddress) throws {

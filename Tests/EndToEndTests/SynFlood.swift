@@ -13,7 +13,7 @@ final class SynFlood {
     init(port: UInt16) throws {
         descriptor = socket(AF_INET, Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue), Int32(IPPROTO_RAW))
         self.port = port
-        if descriptor < 0 { throw Unexpected("no raw socket: \(Errno(errno))") }
+        if descriptor < 0 { throw Unexpected("no raw socket: \(SystemError(errno))") }
     }
 
     deinit { close(descriptor) }

@@ -11,14 +11,14 @@ final class Terminal {
 
     init() throws {
         keyboard = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)
-        if keyboard < 0 { throw Unexpected("/dev/ptmx: \(Errno(errno))") }
+        if keyboard < 0 { throw Unexpected("/dev/ptmx: \(SystemError(errno))") }
         // TIOCSPTLCK and TIOCGPTN of linux/tty.h: unlockpt(3) and ptsname(3) are not in Swift's view of glibc.
         var (isLocked, number): (Int32, Int32) = (0, 0)
         guard ioctl(keyboard, 0x4004_5431, &isLocked) == 0, ioctl(keyboard, 0x8004_5430, &number) == 0 else {
-            throw Unexpected("/dev/ptmx: \(Errno(errno))")
+            throw Unexpected("/dev/ptmx: \(SystemError(errno))")
         }
         descriptor = open("/dev/pts/\(number)", O_RDWR | O_NOCTTY | O_CLOEXEC)
-        if descriptor < 0 { throw Unexpected("/dev/pts/\(number): \(Errno(errno))") }
+        if descriptor < 0 { throw Unexpected("/dev/pts/\(number): \(SystemError(errno))") }
     }
 
     func close() {
@@ -29,7 +29,7 @@ final class Terminal {
     /// Control characters do what they do at a terminal: 4 is Ctrl-D.
     func type(_ text: String) throws {
         guard write(keyboard, text, text.utf8.count) == text.utf8.count else {
-            throw Unexpected("typing: \(Errno(errno))")
+            throw Unexpected("typing: \(SystemError(errno))")
         }
     }
 

@@ -161,7 +161,9 @@ extension EndToEnd {
                 counts.expectToAddUp(open: 0)
                 #expect(counts["refused_no_context"] >= 1)
                 let line = try #require(server.log.first { $0.contains(" warning not accepting for now") })
-                #expect(line.contains(" call=\(refusal.call.rawValue) errno=\(Errno(refusal.error).name) "), "\(line)")
+                #expect(
+                    line.contains(" call=\(refusal.call.rawValue) errno=\(SystemError(refusal.error).name) "), "\(line)"
+                )
             }
         }
 
@@ -207,7 +209,7 @@ extension EndToEnd {
                 let waiting = try faults.failing([.accept4], with: error) {
                     let waiting = try (0..<3).map { _ in try server.connect() }
                     let line = try server.program.waitOnHub(forLineContaining: " warning not accepting for now")
-                    #expect(line.contains(" errno=\(Errno(error).name) "), "\(line)")
+                    #expect(line.contains(" errno=\(SystemError(error).name) "), "\(line)")
                     let before = try server.program.status().processorTime
                     try Greenlet.sleep(for: .milliseconds(300))
                     try #expect(server.program.status().processorTime - before <= .milliseconds(30))

@@ -47,11 +47,13 @@ package final class Faults: @unchecked Sendable {
     package init() throws {
         path = "/tmp/greennet-faults-\(UInt64.random(in: 0 ... .max))"
         let file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        if file < 0 { throw ProgramFailure(text: "\(path): \(Errno(errno))") }
+        if file < 0 { throw ProgramFailure(text: "\(path): \(SystemError(errno))") }
         defer { close(file) }
         let isLong = ftruncate(file, Faults.size) == 0
         let memory = mmap(nil, Faults.size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0)
-        guard isLong, let memory, memory != MAP_FAILED else { throw ProgramFailure(text: "mmap: \(Errno(errno))") }
+        guard isLong, let memory, memory != MAP_FAILED else {
+            throw ProgramFailure(text: "mmap: \(SystemError(errno))")
+        }
         records = memory.bindMemory(to: Record.self, capacity: Call.allCases.count)
         for call in Call.allCases {
             (records + call.index).initialize(to: Record())

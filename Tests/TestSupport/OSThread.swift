@@ -54,7 +54,7 @@ private final class OneJobExecutor: TaskExecutor {
         pthread_attr_init(&attributes)
         pthread_attr_setstacksize(&attributes, stackSize)
         let number = pthread_create(&thread, &attributes, startOSThread, Unmanaged.passRetained(start).toOpaque())
-        precondition(number == 0, "pthread_create: \(Errno(number))")
+        precondition(number == 0, "pthread_create: \(SystemError(number))")
         pthread_attr_destroy(&attributes)
     }
 }

@@ -229,13 +229,13 @@ extension Program {
                 }
             }
         }
-        if number != 0 { throw ProgramFailure(text: "\(words[0]) can't be started: \(Errno(number))") }
+        if number != 0 { throw ProgramFailure(text: "\(words[0]) can't be started: \(SystemError(number))") }
         return pid
     }
 
     private static func openNull() throws -> Int32 {
         let descriptor = open("/dev/null", O_RDWR | O_CLOEXEC)
-        if descriptor < 0 { throw ProgramFailure(text: "/dev/null: \(Errno(errno))") }
+        if descriptor < 0 { throw ProgramFailure(text: "/dev/null: \(SystemError(errno))") }
         return descriptor
     }
 

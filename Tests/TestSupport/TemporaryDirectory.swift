@@ -4,7 +4,7 @@ import GreenNet
 /// Gives `body` a directory, which is removed afterwards with all the files in it.
 package func withTemporaryDirectory<R>(_ body: (String) throws -> R) throws -> R {
     var template = Array("/tmp/greennet-XXXXXX".utf8CString)
-    guard let made = mkdtemp(&template) else { throw ProgramFailure(text: "mkdtemp: \(Errno(errno))") }
+    guard let made = mkdtemp(&template) else { throw ProgramFailure(text: "mkdtemp: \(SystemError(errno))") }
     let directory = String(cString: made)
     defer {
         for name in entries(of: directory) { unlink("\(directory)/\(name)") }
@@ -34,7 +34,7 @@ package func entries(of path: String) -> [String] {
 
 /// Makes a file, or replaces what is in it.
 package func write(_ text: String, to path: String) throws {
-    guard let file = fopen(path, "w") else { throw ProgramFailure(text: "\(path): \(Errno(errno))") }
+    guard let file = fopen(path, "w") else { throw ProgramFailure(text: "\(path): \(SystemError(errno))") }
     defer { fclose(file) }
     fputs(text, file)
 }

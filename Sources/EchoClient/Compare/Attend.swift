@@ -24,7 +24,7 @@ struct Attend: ParsableCommand {
         let null = open("/dev/null", O_RDONLY | O_CLOEXEC)
         start.streams[0] = null
         blockSignals()
-        do throws(Errno) { _ = try start.start() } catch { throw Failure.notStarted(words[0], error) }
+        do throws(SystemError) { _ = try start.start() } catch { throw Failure.notStarted(words[0], error) }
         while hasChildren {
             if isInputOver { endAll() }
         }

@@ -95,7 +95,7 @@ final class ChildProcess {
         if hasWorkAtEnd { start.signalAtEnd = nil }
         start.streams[0] = input.reading
         for (output, pipe) in pipes { start.streams[Int(output.rawValue)] = pipe.writing }
-        do throws(Errno) { return try start.start() } catch { throw Failure.notStarted(words[0], error) }
+        do throws(SystemError) { return try start.start() } catch { throw Failure.notStarted(words[0], error) }
     }
 
     /// This process's, without what is set for a service of this machine: that is not for those that are measured.
@@ -121,7 +121,7 @@ struct Pipe {
 
     init() throws {
         var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else { throw Failure.noPipe(Errno(errno)) }
+        guard pipe(&ends) == 0 else { throw Failure.noPipe(SystemError(errno)) }
         (reading, writing) = (ends[0], ends[1])
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     }

@@ -4,7 +4,7 @@ import GreenNet
 /// OS threads, each for one job.
 enum OSThread {
     /// Runs `body` on a new OS thread, in which signals are blocked: they are for the main one.  Throws where the system has no more.
-    static func start(_ body: @escaping @Sendable () -> Void) throws(Errno) {
+    static func start(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
         var (all, before) = (sigset_t(), sigset_t())
         sigfillset(&all)
         // Faults are for whoever causes them.
@@ -17,7 +17,7 @@ enum OSThread {
         let number = pthread_create(&thread, nil, runJob, job.toOpaque())
         if number != 0 {
             job.release()
-            throw Errno(number)
+            throw SystemError(number)
         }
         pthread_detach(thread)
     }

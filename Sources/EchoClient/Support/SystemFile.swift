@@ -39,12 +39,12 @@ enum SystemFile {
 
     /// What writes `text` to a file at `path`, in place of what was there.  Throws `Failure.notWritten`.
     static func write(_ text: String, to path: String) throws {
-        guard let file = fopen(path, "we") else { throw Failure.notWritten(path, Errno(errno)) }
+        guard let file = fopen(path, "we") else { throw Failure.notWritten(path, SystemError(errno)) }
         let bytes = Array(text.utf8)
         let written = fwrite(bytes, 1, bytes.count, file)
         let number = errno
         // A full disk may show only now.
-        if fclose(file) != 0 { throw Failure.notWritten(path, Errno(errno)) }
-        if written != bytes.count { throw Failure.notWritten(path, Errno(number)) }
+        if fclose(file) != 0 { throw Failure.notWritten(path, SystemError(errno)) }
+        if written != bytes.count { throw Failure.notWritten(path, SystemError(number)) }
     }
 }

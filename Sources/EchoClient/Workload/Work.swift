@@ -89,7 +89,7 @@ struct DiskTask {
     static func run(in directory: String) throws {
         var name = Array("\(directory)/echo-client-XXXXXX".utf8CString)
         let file = mkstemp(&name)
-        guard file >= 0 else { throw Failure.notWritten(directory, Errno(errno)) }
+        guard file >= 0 else { throw Failure.notWritten(directory, SystemError(errno)) }
         defer { close(file) }
         unlink(name)
         let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: pieceSize, alignment: 4096)
@@ -97,13 +97,13 @@ struct DiskTask {
         for number in 0..<pieces {
             piece.initializeMemory(as: UInt8.self, repeating: UInt8(number))
             guard write(file, piece.baseAddress, piece.count) == piece.count, fdatasync(file) == 0 else {
-                throw Failure.notWritten(directory, Errno(errno))
+                throw Failure.notWritten(directory, SystemError(errno))
             }
         }
         lseek(file, 0, SEEK_SET)
         for number in 0..<pieces {
             guard read(file, piece.baseAddress, piece.count) == piece.count, piece.allSatisfy({ $0 == UInt8(number) })
-            else { throw Failure.notWritten(directory, Errno(EIO)) }
+            else { throw Failure.notWritten(directory, SystemError(EIO)) }
         }
     }
 }

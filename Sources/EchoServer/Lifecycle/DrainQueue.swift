@@ -8,10 +8,10 @@ import GreenNet
 final class LastClients {
     private var waiting: ArraySlice<StreamServer.Waiting> = []
     private let work: (Int, StreamServer.Waiting) -> Int32
-    private let onForkFailure: (Errno) -> Void
+    private let onForkFailure: (SystemError) -> Void
 
     /// `work` is what the child in a slot does for its client.
-    init(work: @escaping (Int, StreamServer.Waiting) -> Int32, onForkFailure: @escaping (Errno) -> Void) {
+    init(work: @escaping (Int, StreamServer.Waiting) -> Int32, onForkFailure: @escaping (SystemError) -> Void) {
         (self.work, self.onForkFailure) = (work, onForkFailure)
     }
 
@@ -24,7 +24,7 @@ final class LastClients {
             let inheritance = Fork.Inheritance(
                 descriptors: [client.descriptor], signalAtParentsEnd: ServingSignals.finish,
                 oomScoreRaise: Supervisor.oomScoreRaise)
-            do throws(Errno) {
+            do throws(SystemError) {
                 return try Fork.child(inheritance, prepare: { ServingSignals.installForWorker(listening: []) }) {
                     work(slot, client)
                 }

@@ -81,7 +81,7 @@ struct Server {
             let isWell = Atomic(false)
             // On an OS thread that was made after the fork: the runtime's locks know the others by a number that they cached, and the
             // forked one has its parent's.  The first contended lock would be held for ever.
-            do throws(Errno) {
+            do throws(SystemError) {
                 try OSThread.runAndWait { [live, shared, log] in
                     let code = log.exitCode {
                         try Service(

@@ -18,7 +18,7 @@ final class Supervisor {
     /// Told of a worker that has died, by its slot, of one that took its place, and that one could not be forked.
     var onDeath: (Int, pid_t, ChildStatus) -> Void = { _, _, _ in }
     var onRestart: (Int) -> Void = { _ in }
-    var onForkFailure: (Errno) -> Void = { _ in }
+    var onForkFailure: (SystemError) -> Void = { _ in }
     /// Told of a worker that is about to be killed, and for how long it has not worked.
     var onStuck: (pid_t, Duration) -> Void = { _, _ in }
     /// Gives back what the worker in a slot held that has died.  False where there is more to do: it is called again soon, and the slot stays

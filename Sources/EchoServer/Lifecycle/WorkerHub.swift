@@ -32,7 +32,7 @@ final class HubThread {
     init(
         listeners: Int, measure: @escaping @Sendable () -> Greenlet<Void>? = { nil },
         _ makeServer: @escaping @Sendable () throws -> StreamServer
-    ) throws(Errno) {
+    ) throws(SystemError) {
         let owner = Owner(hub: Hub.current.remote, handle: self)
         try OSThread.start {
             do {

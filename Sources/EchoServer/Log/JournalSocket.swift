@@ -28,8 +28,8 @@ final class JournalSocket: Sendable {
     func send(_ message: [UInt8]) -> Outcome {
         guard let socket = open() else { return .gone }
         return message.withUnsafeBytes { bytes in
-            do throws(Errno) {
-                do throws(Errno) {
+            do throws(SystemError) {
+                do throws(SystemError) {
                     try socket.send(bytes, to: address)
                 } catch {
                     // As sd_journal_send does.

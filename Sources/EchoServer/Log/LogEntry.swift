@@ -60,7 +60,7 @@ extension LogEntry {
             // The other side of a listener is itself.
             if let peer = error.peer { fields[error.call.isListeners ? "address" : "peer"] = "\(peer)" }
             return fields
-        case let errno as Errno:
+        case let errno as SystemError:
             var fields: Logger.Metadata = ["errno": .stringConvertible(ErrnoName(errno: errno))]
             if let words = errno.words { fields["error"] = .string(words) }
             return fields
@@ -71,7 +71,7 @@ extension LogEntry {
 
 /// An error number in a field of its own, where programs look for the name; the words have another.
 struct ErrnoName: CustomStringConvertible {
-    let errno: Errno
+    let errno: SystemError
 
     var description: String { errno.name }
 }

@@ -152,7 +152,9 @@ struct ServerLog: Sendable {
             "worker \(pid) has not responded for \(silence.text): it is killed", metadata: ["worker": .number(pid)])
     }
 
-    func cannotFork(_ error: Errno) { logger.error("can't fork a worker", error: error, metadata: ["call": "fork"]) }
+    func cannotFork(_ error: SystemError) {
+        logger.error("can't fork a worker", error: error, metadata: ["call": "fork"])
+    }
 
     // MARK: Connections
 

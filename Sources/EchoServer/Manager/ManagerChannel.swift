@@ -26,7 +26,7 @@ final class ManagerChannel {
     func send(_ notifications: [Notification]) -> Outcome {
         var text = Notification.datagram(notifications)
         return text.withUTF8 { bytes in
-            do throws(Errno) {
+            do throws(SystemError) {
                 try socket.send(UnsafeRawBufferPointer(bytes), to: manager)
                 return .taken
             } catch {

@@ -7,7 +7,7 @@ enum OSThread {
     static let stackSize = 256 << 10
 
     /// Runs `body` on a new OS thread, in which the process's signals are blocked: they are for the main one.
-    static func start(_ body: @escaping @Sendable () -> Void) throws(Errno) {
+    static func start(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         defer { pthread_attr_destroy(&attributes) }
@@ -20,11 +20,11 @@ enum OSThread {
         }
         guard number != 0 else { return }
         box.release()
-        throw Errno(number)
+        throw SystemError(number)
     }
 
     /// Runs `body` on a new OS thread and waits, blocking, for its end.
-    static func runAndWait(_ body: @escaping @Sendable () -> Void) throws(Errno) {
+    static func runAndWait(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
         let ended = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
         sem_init(ended, 0, 0)
         defer {

@@ -8,7 +8,7 @@ final class ThreadModel: ConnectionModel {
     private var clients: [ObjectIdentifier: ThreadClient] = [:]
 
     /// With `poolSize`, that many OS threads are made now, and used again and again; throws where they can't be had.
-    init(poolSize: Int?, _ context: BlockingContext) throws(Errno) {
+    init(poolSize: Int?, _ context: BlockingContext) throws(SystemError) {
         self.context = context
         if let poolSize { pool = try ThreadPool(size: poolSize) } else { pool = nil }
     }

@@ -9,7 +9,7 @@ final class ThreadPool: @unchecked Sendable {
     private var jobs: ArraySlice<@Sendable () -> Void> = []
 
     /// Throws where the system has no more OS threads; those made by then stay, with nothing to do.
-    init(size: Int) throws(Errno) {
+    init(size: Int) throws(SystemError) {
         pthread_mutex_init(lock, nil)
         pthread_cond_init(jobCame, nil)
         for _ in 0..<size { try OSThread.start { [self] in work() } }

@@ -19,7 +19,7 @@ struct ConfigurationFile {
     /// Throws `StartFailure` that names file and line, where it can't be read, or has a line or a key that means nothing.
     init(path: String, mayBeMissing: Bool = false) throws(StartFailure) {
         var bytes: [UInt8] = []
-        do throws(Errno) {
+        do throws(SystemError) {
             bytes = try SmallFile.read(path, upTo: ConfigurationFile.longest)
         } catch {
             let isForgiven = mayBeMissing && error.code == ENOENT
@@ -31,7 +31,7 @@ struct ConfigurationFile {
     /// Waits for its end.
     static func standardInput() throws(StartFailure) -> ConfigurationFile {
         let bytes: [UInt8]
-        do throws(Errno) {
+        do throws(SystemError) {
             bytes = try SmallFile.readStandardInput(upTo: ConfigurationFile.longest)
         } catch {
             throw StartFailure(.configuration, "cannot read standard input: \(error)")

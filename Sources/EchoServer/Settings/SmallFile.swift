@@ -5,21 +5,21 @@ import GreenNet
 enum SmallFile {
     /// Never waits: a hub may call it.  Throws where the kernel refuses, EFBIG where there is more than `limit`, and ESPIPE for a pipe or a terminal: that would have to be
     /// waited for, and has nothing more to say when it is read again.
-    static func read(_ path: String, upTo limit: Int) throws(Errno) -> [UInt8] {
+    static func read(_ path: String, upTo limit: Int) throws(SystemError) -> [UInt8] {
         // Even to open a pipe waits, for somebody who writes.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
-        if descriptor < 0 { throw Errno(errno) }
+        if descriptor < 0 { throw SystemError(errno) }
         defer { close(descriptor) }
-        if lseek(descriptor, 0, SEEK_CUR) < 0 { throw Errno(errno) }
+        if lseek(descriptor, 0, SEEK_CUR) < 0 { throw SystemError(errno) }
         return try readToEnd(descriptor, upTo: limit)
     }
 
     /// Waits for its end.  Before there is a hub.
-    static func readStandardInput(upTo limit: Int) throws(Errno) -> [UInt8] {
+    static func readStandardInput(upTo limit: Int) throws(SystemError) -> [UInt8] {
         try readToEnd(STDIN_FILENO, upTo: limit)
     }
 
-    private static func readToEnd(_ descriptor: Int32, upTo limit: Int) throws(Errno) -> [UInt8] {
+    private static func readToEnd(_ descriptor: Int32, upTo limit: Int) throws(SystemError) -> [UInt8] {
         var bytes: [UInt8] = []
         var part = [UInt8](repeating: 0, count: 4096)
         while true {
@@ -27,11 +27,11 @@ enum SmallFile {
             if count < 0 {
                 let number = errno
                 if number == EINTR { continue }
-                throw Errno(number)
+                throw SystemError(number)
             }
             if count == 0 { return bytes }
             bytes += part[..<count]
-            if bytes.count > limit { throw Errno(EFBIG) }
+            if bytes.count > limit { throw SystemError(EFBIG) }
         }
     }
 }

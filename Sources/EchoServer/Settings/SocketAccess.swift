@@ -66,7 +66,7 @@ enum Account: String {
             }
             room *= 2
             if result != ERANGE || room > 1 << 24 {
-                throw StartFailure(.system, "\(setting): cannot look up \(rawValue) '\(text)': \(Errno(result))")
+                throw StartFailure(.system, "\(setting): cannot look up \(rawValue) '\(text)': \(SystemError(result))")
             }
         }
     }

@@ -2,7 +2,7 @@ import Glibc
 
 /// A moment on the monotonic clock, which neither jumps nor runs backwards: `.now + .seconds(1)`, or `.never`.
 ///
-/// A deadline can be passed on from call to call without growing, as a length of time would.
+/// A deadline can be passed on from call to call without growing, as a duration would.
 public struct Deadline: Comparable, Hashable, Sendable {
     /// Nanoseconds since the clock's start; `Int64.max` stands for never.
     package let nanoseconds: Int64
@@ -30,8 +30,8 @@ public struct Deadline: Comparable, Hashable, Sendable {
         nanoseconds = Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 
-    /// The moment that lies `length` from now.
-    public static func after(_ length: Duration) -> Deadline { .now + length }
+    /// The moment that lies `duration` from now.
+    public static func after(_ duration: Duration) -> Deadline { .now + duration }
 
     /// Whether the moment has come.
     public var hasPassed: Bool { self != .never && self <= .now }
@@ -39,23 +39,23 @@ public struct Deadline: Comparable, Hashable, Sendable {
     /// Whether `left` comes before `right`.
     public static func < (left: Deadline, right: Deadline) -> Bool { left.nanoseconds < right.nanoseconds }
 
-    /// Later by `length`; `.never` where that is too far away to count.
-    public static func + (moment: Deadline, length: Duration) -> Deadline {
+    /// Later by `duration`; `.never` where that is too far away to count.
+    public static func + (moment: Deadline, duration: Duration) -> Deadline {
         guard moment != .never else { return .never }
-        let (sum, overflow) = moment.nanoseconds.addingReportingOverflow(length.nanoseconds)
+        let (sum, overflow) = moment.nanoseconds.addingReportingOverflow(duration.nanoseconds)
         guard overflow else { return Deadline(nanoseconds: sum) }
-        return length < .zero ? Deadline(nanoseconds: .min) : .never
+        return duration < .zero ? Deadline(nanoseconds: .min) : .never
     }
 
     /// How long it is from `earlier` to `later`; at most 292 years either way.
     public static func - (later: Deadline, earlier: Deadline) -> Duration {
-        let (length, overflow) = later.nanoseconds.subtractingReportingOverflow(earlier.nanoseconds)
-        return .nanoseconds(overflow ? (later < earlier ? .min : .max) : length)
+        let (duration, overflow) = later.nanoseconds.subtractingReportingOverflow(earlier.nanoseconds)
+        return .nanoseconds(overflow ? (later < earlier ? .min : .max) : duration)
     }
 }
 
 extension Duration {
-    /// The length in whole nanoseconds, at the ends of `Int64` where it is longer than 292 years.
+    /// The duration in whole nanoseconds, at the ends of `Int64` where it is longer than 292 years.
     package var nanoseconds: Int64 {
         let (seconds, attoseconds) = components
         let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)

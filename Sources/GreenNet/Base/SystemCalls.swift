@@ -330,11 +330,11 @@ enum SystemCalls {
     // MARK: Child processes
 
     /// Two ends, closed on exec; this process's own does not block.
-    static func socketPair() throws(Errno) -> (own: Int32, child: Int32) {
+    static func socketPair() throws(SystemError) -> (own: Int32, child: Int32) {
         var ends: [Int32] = [-1, -1]
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
         let result = retrying { Int(Glibc.socketpair(AF_UNIX, kind, 0, &ends)) }
-        if result < 0 { throw Errno(Int32(-result)) }
+        if result < 0 { throw SystemError(Int32(-result)) }
         _ = Glibc.fcntl(ends[0], F_SETFL, O_NONBLOCK)
         return (ends[0], ends[1])
     }

@@ -19,7 +19,7 @@ public struct NetError: Error, Hashable, Sendable {
         /// The wait for readiness was ended: by a deadline, a kill, or a `close()` meanwhile.
         case wait(WaitError)
         /// The kernel refused.
-        case system(Errno)
+        case system(SystemError)
     }
 
     /// The call that ended so.
@@ -70,7 +70,7 @@ public struct NetError: Error, Hashable, Sendable {
     /// From a system call's negative result.
     @inline(never)
     init(_ call: Call, result: Int, _ peer: SocketAddress?) {
-        self.init(call, .system(Errno(Int32(-result))), peer)
+        self.init(call, .system(SystemError(Int32(-result))), peer)
     }
 
     /// A connect by name, of which `attempts` have ended in vain.  It ended as the one that tells most did, or by `ending`.
@@ -87,7 +87,7 @@ public struct NetError: Error, Hashable, Sendable {
     }
 
     /// The error number; nil where the kernel was not the one who refused.
-    public var errno: Errno? {
+    public var errno: SystemError? {
         if case .system(let errno) = ending { errno } else { nil }
     }
 
@@ -149,7 +149,7 @@ extension NetError: CustomStringConvertible {
     private var reason: String {
         switch ending {
         case .wait(.deadlinePassed): "deadline passed"
-        case .wait(.timedOut(let limit)): "timed out after \(limit.length.text)"
+        case .wait(.timedOut(let limit)): "timed out after \(limit.duration.text)"
         case .wait(.closed): "closed meanwhile"
         case .wait(let error): "\(error)"
         // Of the file that has the path, not of the socket: the C library's words would mislead.

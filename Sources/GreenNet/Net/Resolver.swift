@@ -47,7 +47,7 @@ public enum Resolver {
         }
         do {
             return try pool.run(waitingFor: .lookup, until: deadline) { try addresses(of: host, port: port).get() }
-        } catch let error as Errno {
+        } catch let error as SystemError {
             throw ResolveError(host: host, code: EAI_AGAIN, detail: "no OS thread for the look-up: \(error)")
         }
     }
@@ -86,7 +86,7 @@ public enum Resolver {
         var list: UnsafeMutablePointer<addrinfo>?
         let code = getaddrinfo(host, nil, &hints, &list)
         guard code == 0, let list else {
-            let detail = code == EAI_SYSTEM ? "\(Errno(errno))" : nil
+            let detail = code == EAI_SYSTEM ? "\(SystemError(errno))" : nil
             return .failure(ResolveError(host: host, code: code, detail: detail))
         }
         defer { freeaddrinfo(list) }

@@ -2,10 +2,10 @@ internal import CSwitch
 
 /// Address space for stacks.
 enum StackMemory {
-    static func map(_ bytes: Int) throws(Errno) -> UnsafeMutableRawPointer {
+    static func map(_ bytes: Int) throws(SystemError) -> UnsafeMutableRawPointer {
         var low: UnsafeMutableRawPointer?
         let number = green_stacks_map(bytes, &low)
-        guard let low else { throw Errno(number) }
+        guard let low else { throw SystemError(number) }
         return low
     }
 
@@ -17,8 +17,8 @@ enum StackMemory {
         case best, madvise, mprotect
     }
 
-    static func installGuard(_ low: UnsafeMutableRawPointer, _ bytes: Int, _ kind: Guard) throws(Errno) {
+    static func installGuard(_ low: UnsafeMutableRawPointer, _ bytes: Int, _ kind: Guard) throws(SystemError) {
         let number = green_guard_install(low, bytes, green_guard_kind(rawValue: kind.rawValue))
-        if number != 0 { throw Errno(number) }
+        if number != 0 { throw SystemError(number) }
     }
 }

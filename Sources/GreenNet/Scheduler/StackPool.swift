@@ -33,7 +33,7 @@ struct StackPool {
     var cached: Int { warmCount + cold.count }
 
     /// A fresh record at the top of a stack of its own.  Throws where the kernel has no memory or no mapping left.
-    mutating func take() throws(Errno) -> GreenThread {
+    mutating func take() throws(SystemError) -> GreenThread {
         if let stack = takeWarm() { return blank(stack) }
         if let stack = cold.popLast() { return blank(stack) }
         return blank(try carve())
@@ -55,7 +55,7 @@ struct StackPool {
     }
 
     /// Takes so many from the kernel now, to be handed out later.
-    mutating func stock(_ count: Int) throws(Errno) { while cached < count { cold.append(try carve()) } }
+    mutating func stock(_ count: Int) throws(SystemError) { while cached < count { cold.append(try carve()) } }
 
     var needsTrimming: Bool { warmCount > StackPool.warmLimit }
 
@@ -75,7 +75,7 @@ struct StackPool {
         self = StackPool()
     }
 
-    private mutating func carve() throws(Errno) -> Stack {
+    private mutating func carve() throws(SystemError) -> Stack {
         if slabs.last.map({ $0.used == $0.count }) ?? true { try mapSlab() }
         let last = slabs.count - 1
         let slot = slabs[last].low + slabs[last].used * StackPool.stackSize
@@ -88,7 +88,7 @@ struct StackPool {
     }
 
     /// The first slab is small, since most hubs run few green threads.
-    private mutating func mapSlab() throws(Errno) {
+    private mutating func mapSlab() throws(SystemError) {
         let count = 16 << min(slabs.count, 6)
         slabs.append(Slab(low: try StackMemory.map(count * StackPool.stackSize), count: count))
     }

@@ -154,7 +154,7 @@ struct AcceptLoop {
         guard let refusal = server.serve(socket) else { return }
         report(.refused(peer, refusal))
         guard case .noContext(let error) = refusal else { return server.admission.release() }
-        throw NetError(server.model.contextCall, .system(error as? Errno ?? Errno(ENOMEM)), peer)
+        throw NetError(server.model.contextCall, .system(error as? SystemError ?? SystemError(ENOMEM)), peer)
     }
 
     private func report(_ event: AcceptEvent) { server.onAcceptEvent(event, listener) }

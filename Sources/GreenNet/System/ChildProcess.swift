@@ -27,7 +27,7 @@ public struct ChildError: Error, Hashable, Sendable, CustomStringConvertible {
     /// Its name or path, as it was asked for.
     public let program: String
     /// Why: ENOENT where there is none.
-    public let errno: Errno
+    public let errno: SystemError
 
     /// As in `cannot start no-such-program: no such file or directory (ENOENT)`.
     public var description: String { "cannot start \(program.escaped): \(errno)" }
@@ -67,7 +67,7 @@ public final class ChildProcess {
     ) throws(ChildError) {
         self.endsGroup = endsGroup
         let streams: [(own: Int32, child: Int32)]
-        do throws(Errno) {
+        do throws(SystemError) {
             streams = try ChildProcess.makeStreams()
         } catch {
             throw ChildError(program: program, errno: error)
@@ -75,7 +75,7 @@ public final class ChildProcess {
         let connections = streams.map { Connection(descriptor: $0.own, peer: .unix(path: "")) }
         (input, output, errorOutput) = (connections[0], connections[1], connections[2])
         defer { for stream in streams { SystemCalls.close(stream.child) } }
-        do throws(Errno) {
+        do throws(SystemError) {
             let words = [program] + arguments
             (pid, handle) = try ChildStart.start(
                 words, environment, streams: streams.map(\.child), inNewSession: endsGroup)
@@ -86,10 +86,10 @@ public final class ChildProcess {
 
     deinit { SystemCalls.close(handle) }
 
-    private static func makeStreams() throws(Errno) -> [(own: Int32, child: Int32)] {
+    private static func makeStreams() throws(SystemError) -> [(own: Int32, child: Int32)] {
         var streams: [(own: Int32, child: Int32)] = []
         for _ in 0..<3 {
-            do throws(Errno) {
+            do throws(SystemError) {
                 streams.append(try SystemCalls.socketPair())
             } catch {
                 for stream in streams { for end in [stream.own, stream.child] { SystemCalls.close(end) } }

@@ -6,22 +6,22 @@ enum ChildStart {
     /// with `inNewSession` it is the leader of a session and process group of its own.
     static func start(
         _ words: [String], _ environment: [String: String]?, streams: [Int32], inNewSession: Bool
-    ) throws(Errno) -> (pid: pid_t, handle: Int32) {
+    ) throws(SystemError) -> (pid: pid_t, handle: Int32) {
         let pid = try spawn(words, environment, streams, inNewSession)
         let handle = SystemCalls.processHandle(pid)
         guard handle >= 0 else {
             SystemCalls.signal(pid, SIGKILL)
             _ = SystemCalls.collectChild(pid)
-            throw Errno(Int32(-handle))
+            throw SystemError(Int32(-handle))
         }
         return (pid, Int32(handle))
     }
 
     private static func spawn(
         _ words: [String], _ environment: [String: String]?, _ streams: [Int32], _ inNewSession: Bool
-    ) throws(Errno) -> pid_t {
+    ) throws(SystemError) -> pid_t {
         // C would take the rest for no part of it.
-        guard !words.contains(where: { $0.utf8.contains(0) }) else { throw Errno(EINVAL) }
+        guard !words.contains(where: { $0.utf8.contains(0) }) else { throw SystemError(EINVAL) }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -41,7 +41,7 @@ enum ChildStart {
                 posix_spawnp(&pid, words[0]!, &actions, &attributes, words, $0)
             }
         }
-        if number != 0 { throw Errno(number) }
+        if number != 0 { throw SystemError(number) }
         return pid
     }
 

@@ -7,9 +7,9 @@ package struct DatagramSocket: Sendable {
     package let descriptor: Int32
 
     /// Throws where the process or the system has no descriptor left.
-    package init() throws(Errno) {
+    package init() throws(SystemError) {
         let result = SystemCalls.datagramSocket(family: AF_UNIX)
-        if result < 0 { throw Errno(Int32(-result)) }
+        if result < 0 { throw SystemError(Int32(-result)) }
         descriptor = Int32(result)
     }
 
@@ -19,13 +19,13 @@ package struct DatagramSocket: Sendable {
     package func close() { SystemCalls.close(descriptor) }
 
     /// Throws what the kernel says: EAGAIN where the receiver is slow, EMSGSIZE where it is too much for a datagram.
-    package func send(_ bytes: UnsafeRawBufferPointer, to address: SocketAddress) throws(Errno) {
+    package func send(_ bytes: UnsafeRawBufferPointer, to address: SocketAddress) throws(SystemError) {
         var storage = try DatagramSocket.storage(address)
         try DatagramSocket.check(SystemCalls.send(descriptor, bytes, to: &storage))
     }
 
     /// For any size: the receiver gets an empty datagram, and with it a descriptor of a file in memory that nobody can change.
-    package func sendSealed(_ bytes: UnsafeRawBufferPointer, to address: SocketAddress) throws(Errno) {
+    package func sendSealed(_ bytes: UnsafeRawBufferPointer, to address: SocketAddress) throws(SystemError) {
         var storage = try DatagramSocket.storage(address)
         let file = SystemCalls.sealedFile(bytes)
         try DatagramSocket.check(file)
@@ -33,10 +33,10 @@ package struct DatagramSocket: Sendable {
         try DatagramSocket.check(SystemCalls.sendNow(descriptor, file: Int32(file), to: &storage))
     }
 
-    private static func storage(_ address: SocketAddress) throws(Errno) -> SocketAddress.Storage {
-        guard let storage = address.storage else { throw Errno(ENAMETOOLONG) }
+    private static func storage(_ address: SocketAddress) throws(SystemError) -> SocketAddress.Storage {
+        guard let storage = address.storage else { throw SystemError(ENAMETOOLONG) }
         return storage
     }
 
-    private static func check(_ result: Int) throws(Errno) { if result < 0 { throw Errno(Int32(-result)) } }
+    private static func check(_ result: Int) throws(SystemError) { if result < 0 { throw SystemError(Int32(-result)) } }
 }

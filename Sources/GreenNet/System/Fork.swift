@@ -39,7 +39,7 @@ package enum Fork {
     /// `prepare` runs in the child while signals are blocked: to install handlers before one can come.
     package static func child(
         _ inheritance: Inheritance, prepare: () -> Void = {}, _ body: () -> Int32
-    ) throws(Errno) -> pid_t {
+    ) throws(SystemError) -> pid_t {
         endOffloadThreads()
         var all = Fork.signalsToBlock
         var before = sigset_t()
@@ -54,7 +54,7 @@ package enum Fork {
             _exit(body())
         }
         pthread_sigmask(SIG_SETMASK, &before, nil)
-        if pid < 0 { throw Errno(Int32(-pid)) }
+        if pid < 0 { throw SystemError(Int32(-pid)) }
         return pid_t(pid)
     }
 

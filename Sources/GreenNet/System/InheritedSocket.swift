@@ -6,7 +6,7 @@ package enum InheritedSocket {
     package enum Problem: Error, Hashable, Sendable {
         case notOpen, noSocket, noStream, notListening, listening, notConnected
         case otherFamily(Int32)
-        case system(Errno)
+        case system(SystemError)
     }
 
     /// Checks that `descriptor` is a stream socket that listens, and makes it ready for use.  Where it throws, the descriptor stays open.
@@ -62,7 +62,7 @@ package enum InheritedSocket {
         case 0...: return
         case -Int(EBADF): throw .notOpen
         case -Int(ENOTSOCK): throw .noSocket
-        default: throw .system(Errno(Int32(-result)))
+        default: throw .system(SystemError(Int32(-result)))
         }
     }
 }

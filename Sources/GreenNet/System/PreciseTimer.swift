@@ -6,9 +6,9 @@ package final class PreciseTimer {
     private let socket: Socket
 
     /// Throws where the system has no descriptor left.
-    package init() throws(Errno) {
+    package init() throws(SystemError) {
         let result = SystemCalls.timer()
-        if result < 0 { throw Errno(Int32(-result)) }
+        if result < 0 { throw SystemError(Int32(-result)) }
         socket = .make(Int32(result))
     }
 

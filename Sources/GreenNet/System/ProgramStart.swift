@@ -17,15 +17,15 @@ package struct ProgramStart {
     package init(_ words: [String], environment: [String]) { (self.words, self.environment) = (words, environment) }
 
     /// Returns its id; the caller collects its end.  The OS thread that calls should live as long as the process, such as its first one.
-    package func start() throws(Errno) -> pid_t {
+    package func start() throws(SystemError) -> pid_t {
         // C would take the rest for no part of it.
-        guard !(words + environment).contains(where: { $0.utf8.contains(0) }) else { throw Errno(EINVAL) }
+        guard !(words + environment).contains(where: { $0.utf8.contains(0) }) else { throw SystemError(EINVAL) }
         let pid = ChildStart.withCStrings(words) { words in
             ChildStart.withCStrings(environment) { variables in
                 LinuxCalls.start(words, variables, streams.map { $0 ?? -1 }, signalAtEnd ?? 0, hasOwnGroup)
             }
         }
-        if pid < 0 { throw Errno(-pid) }
+        if pid < 0 { throw SystemError(-pid) }
         return pid
     }
 }

@@ -233,10 +233,10 @@ extension Greenlet where Value == Never {
         try thread.throwIfInterrupted()
     }
 
-    /// Waits for `length`, a little longer rather than shorter.  No length at all, or a negative one, is a `yield()`.
-    public static func sleep(for length: Duration) throws(WaitError) {
-        guard length > .zero else { return try yield() }
-        try sleep(until: .after(length))
+    /// Waits for `duration`, a little longer rather than shorter.  A duration of zero or less is a `yield()`.
+    public static func sleep(for duration: Duration) throws(WaitError) {
+        guard duration > .zero else { return try yield() }
+        try sleep(until: .after(duration))
     }
 
     /// Waits until `deadline` has come.

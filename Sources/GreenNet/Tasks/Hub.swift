@@ -45,7 +45,7 @@ public final class Hub {
     package static func prepare(stacks count: Int) throws(HubFailure) {
         if Context.running != nil { return }
         let hub = try make()
-        do throws(Errno) { try hub.state.pointee.stacks.stock(count) } catch {
+        do throws(SystemError) { try hub.state.pointee.stacks.stock(count) } catch {
             throw HubFailure("cannot make stacks for the hub: \(error)")
         }
     }
@@ -60,7 +60,7 @@ public final class Hub {
         }
         var stacks = StackPool()
         let scheduler: GreenThread
-        do throws(Errno) {
+        do throws(SystemError) {
             scheduler = try stacks.take()
         } catch {
             stacks.unmapAll()

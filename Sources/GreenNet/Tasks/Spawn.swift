@@ -15,13 +15,13 @@ public func spawn<Value>(
     return greenlet
 }
 
-/// As `spawn`, but `body` begins after `length`, counted from now.  Killed before, it never begins.
+/// As `spawn`, but `body` begins after `duration`, counted from now.  Killed before, it never begins.
 @discardableResult
 public func spawn<Value>(
-    after length: Duration, name: String? = nil, fileID: StaticString = #fileID, line: UInt = #line,
+    after duration: Duration, name: String? = nil, fileID: StaticString = #fileID, line: UInt = #line,
     _ body: @escaping () throws -> Value
 ) -> Greenlet<Value> {
-    let start = Deadline.after(length)
+    let start = Deadline.after(duration)
     return spawn(name: name, fileID: fileID, line: line) {
         try Greenlet.sleep(until: start)
         return try body()
@@ -31,7 +31,7 @@ public func spawn<Value>(
 /// The kernel had no memory, or no mapping left (vm.max_map_count), for one more stack.
 public struct SpawnError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What the kernel said: ENOMEM, as a rule.
-    public let errno: Errno
+    public let errno: SystemError
 
     /// As in `cannot make a stack for a green thread: cannot allocate memory (ENOMEM)`.
     public var description: String { "cannot make a stack for a green thread: \(errno)" }

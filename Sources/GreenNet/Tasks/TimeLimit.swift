@@ -1,8 +1,8 @@
 /// Names one `withTimeout` among the nested ones.
 public struct TimeLimit: Hashable, Sendable {
     let number: UInt64
-    /// The length that was given.
-    public let length: Duration
+    /// The duration that was given.
+    public let duration: Duration
 }
 
 /// A `withTimeout` that ran out of time.
@@ -11,20 +11,20 @@ public struct TimedOut: Error, Hashable, Sendable, CustomStringConvertible {
     public let limit: TimeLimit
 
     /// As in `timed out after 0.5 seconds`.
-    public var description: String { "timed out after \(limit.length.text)" }
+    public var description: String { "timed out after \(limit.duration.text)" }
 }
 
-/// Runs `body` with `length` as the time limit of all that it waits for, together.
+/// Runs `body` with `duration` as the time limit of all that it waits for, together.
 ///
 /// When the time is over, the wait under way and every later one inside `body` throws, and so does this call: `TimedOut`.  Where
 /// limits are nested, the outer one counts inside the inner one too, and each is reported by the `withTimeout` it belongs to.
 /// A `body` that never waits is not interrupted; one that catches the error and returns gives its value.
 /// Callable from any green thread.
-public func withTimeout<Value>(_ length: Duration, _ body: () throws -> Value) throws -> Value {
+public func withTimeout<Value>(_ duration: Duration, _ body: () throws -> Value) throws -> Value {
     let thread = Hub.currentThread
-    let limit = TimeLimit(number: thread.hub.nextID(), length: length)
+    let limit = TimeLimit(number: thread.hub.nextID(), duration: duration)
     let scope = thread.openScope(
-        TimeoutScope(limit: limit, deadline: .after(length), outer: thread.innermostScope))
+        TimeoutScope(limit: limit, deadline: .after(duration), outer: thread.innermostScope))
     defer { thread.closeScope(scope) }
     do {
         return try body()

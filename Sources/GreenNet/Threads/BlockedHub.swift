@@ -6,7 +6,7 @@ public struct BlockedHub: Sendable, CustomStringConvertible {
     /// Which one.
     public let greenThread: String
     /// For how long it has run, or slept in a call, at least.
-    public let length: Duration
+    public let duration: Duration
     /// Where it was at that moment, innermost first.  Empty where that can't be seen.
     public let backtrace: [String]
     /// What it waits for, where another green thread of the same hub holds that: neither can go on then, for it doesn't give way.
@@ -53,13 +53,13 @@ public struct BlockedHub: Sendable, CustomStringConvertible {
 
     /// All of that, a line for each frame.
     public var description: String {
-        let own = ["\(greenThread) has not given way for \(length.text)"] + backtrace.map { "    at " + $0 }
+        let own = ["\(greenThread) has not given way for \(duration.text)"] + backtrace.map { "    at " + $0 }
         return (own + (obstacle.map { [$0.description] } ?? [])).joined(separator: "\n")
     }
 }
 
 extension Hub {
-    /// Has an OS thread look at the hub now and then, and calls `report`, there, once for each time that a green thread does not give way for `length` or
+    /// Has an OS thread look at the hub now and then, and calls `report`, there, once for each time that a green thread does not give way for `duration` or
     /// longer; and where it calls one blocking function after the other in that time, once for each that takes as long.  Until
     /// `stopWatching()`, or until the hub closes.
     ///
@@ -68,11 +68,11 @@ extension Hub {
     /// or PR_SET_DUMPABLE), all is, and calls such as `poll` and `nanosleep` end with EINTR then.  <doc:HeldOverAWait> is about what is reported as an `obstacle`.
     /// Unless told otherwise, a report is written to standard error.
     public func watch(
-        longerThan length: Duration,
+        longerThan duration: Duration,
         _ report: (@Sendable (BlockedHub) -> Void)? = nil
-    ) throws(Errno) {
+    ) throws(SystemError) {
         stopWatching()
-        let watcher = try HubWatcher.start(length) { blocked in
+        let watcher = try HubWatcher.start(duration) { blocked in
             if let report { report(blocked) } else { writeToStandardError("GreenNet: \(blocked)\n") }
         }
         // The green thread that calls runs, and may not give way from here on.
@@ -92,20 +92,20 @@ final class HubWatcher: Sendable {
     /// Odd while green threads run, even while the hub sleeps in its loop; another number at each look at it.
     private let pulse = Atomic<UInt64>(0)
     private let target = LookTarget()
-    private let length: Duration
+    private let duration: Duration
     private let report: @Sendable (BlockedHub) -> Void
     private let end = Atomic<Bool>(false)
     // Set before anybody else sees it, and never again.
     nonisolated(unsafe) private var thread = pthread_t()
 
-    private init(_ length: Duration, _ report: @escaping @Sendable (BlockedHub) -> Void) {
-        (self.length, self.report) = (length, report)
+    private init(_ duration: Duration, _ report: @escaping @Sendable (BlockedHub) -> Void) {
+        (self.duration, self.report) = (duration, report)
     }
 
     static func start(
-        _ length: Duration, _ report: @escaping @Sendable (BlockedHub) -> Void
-    ) throws(Errno) -> HubWatcher {
-        let watcher = HubWatcher(length, report)
+        _ duration: Duration, _ report: @escaping @Sendable (BlockedHub) -> Void
+    ) throws(SystemError) -> HubWatcher {
+        let watcher = HubWatcher(duration, report)
         let number = pthread_create(
             &watcher.thread, nil,
             { watcher in
@@ -114,7 +114,7 @@ final class HubWatcher: Sendable {
             }, Unmanaged.passRetained(watcher).toOpaque())
         if number != 0 {
             Unmanaged.passUnretained(watcher).release()
-            throw Errno(number)
+            throw SystemError(number)
         }
         return watcher
     }
@@ -144,7 +144,7 @@ final class HubWatcher: Sendable {
                 (current, since) = (next, .now)
                 isReported = next.runs && next.greenThread == told!.greenThread
             }
-            if !isReported, .now - since >= length {
+            if !isReported, .now - since >= duration {
                 isReported = true
                 told = target.activity
                 current = told
@@ -154,12 +154,12 @@ final class HubWatcher: Sendable {
         }
     }
 
-    private func tell(_ length: Duration, _ beat: UInt64) {
+    private func tell(_ duration: Duration, _ beat: UInt64) {
         // It may have gone on meanwhile: then the frames are another's.
         guard let look = target.look(), pulse.load(ordering: .relaxed) == beat else { return }
         let backtrace = look.frames.map(Symbol.name)
         let obstacle = obstacle(of: look, backtrace)
-        report(BlockedHub(greenThread: look.greenThread, length: length, backtrace: backtrace, obstacle: obstacle))
+        report(BlockedHub(greenThread: look.greenThread, duration: duration, backtrace: backtrace, obstacle: obstacle))
     }
 
     /// Nil also where it may be another OS thread that it waits for.
@@ -185,7 +185,7 @@ final class HubWatcher: Sendable {
 
     /// Often enough to be a quarter late at most; and not so long that stopping it takes time.
     private func pause() {
-        let nanoseconds = min(max(length.nanoseconds / 4, 1_000_000), 50_000_000)
+        let nanoseconds = min(max(duration.nanoseconds / 4, 1_000_000), 50_000_000)
         var time = timespec(tv_sec: 0, tv_nsec: Int(nanoseconds))
         nanosleep(&time, nil)
     }

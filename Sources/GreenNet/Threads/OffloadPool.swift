@@ -55,7 +55,7 @@ public final class OffloadPool: Sendable {
     ///
     /// Throws `WaitError.deadlinePassed` where `body` has not returned by `deadline`, and `WaitError` when the caller is killed or an enclosing time limit
     /// is over.  The call is given up then: where `body` has not begun it never will; else it goes on, and what it ends with is dropped.
-    /// Throws `Errno` where no OS thread can be had.
+    /// Throws `SystemError` where no OS thread can be had.
     public func run<Value: Sendable>(
         until deadline: Deadline = .never, _ body: @escaping @Sendable () throws -> Value
     ) throws -> Value {
@@ -149,11 +149,11 @@ public final class OffloadPool: Sendable {
     }
 
     private func startThread() {
-        do throws(Errno) { try threads.run { self.work() } } catch { threadFailed(error) }
+        do throws(SystemError) { try threads.run { self.work() } } catch { threadFailed(error) }
     }
 
     /// Those of other callers may have failed at the same time: the last one tells all who would wait for an OS thread that never comes.
-    private func threadFailed(_ error: Errno) {
+    private func threadFailed(_ error: SystemError) {
         let stranded = withState { state in
             state.threads -= 1
             // One whose call was given up may never be free again.
@@ -222,7 +222,7 @@ extension Hub {
 // All of it is guarded by the pool's mutex.
 private final class OffloadJob: @unchecked Sendable {
     /// Is given the error where no OS thread can be had.
-    typealias Body = @Sendable (Errno?) -> Void
+    typealias Body = @Sendable (SystemError?) -> Void
 
     enum Stage {
         case queued, running, ended

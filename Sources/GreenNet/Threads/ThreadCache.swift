@@ -49,7 +49,7 @@ package final class ThreadCache: @unchecked Sendable {
     package var count: Int { locked { threads } }
 
     /// Runs `body` on an OS thread, at once.  Never waits.  Throws what `pthread_create` answers where a new one is needed and can't be had.
-    package func run(_ body: @escaping @Sendable () -> Void) throws(Errno) {
+    package func run(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
         let worker = locked {
             let worker = idle.popLast()
             worker?.body = body
@@ -58,7 +58,7 @@ package final class ThreadCache: @unchecked Sendable {
         if let worker { worker.wake() } else { try start(body) }
     }
 
-    private func start(_ body: @escaping @Sendable () -> Void) throws(Errno) {
+    private func start(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
         let worker = Worker(self, body)
         locked { threads += 1 }
         let argument = Unmanaged.passRetained(worker)
@@ -67,7 +67,7 @@ package final class ThreadCache: @unchecked Sendable {
         if number == 0 { return }
         argument.release()
         locked { threads -= 1 }
-        throw Errno(number)
+        throw SystemError(number)
     }
 
     /// Ends the OS threads that wait for something to run, and returns when they have ended.  Blocks the calling OS thread for as long.

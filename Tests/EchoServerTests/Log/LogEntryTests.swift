@@ -35,7 +35,7 @@ import Testing
 
     @Test func `an errno is named, and any other error is told in its own words`() {
         struct Odd: Error, CustomStringConvertible { let description = "odd\nthing" }
-        #expect(fields(of: Errno(EAGAIN)) == ["errno": "EAGAIN", "error": "resource temporarily unavailable"])
+        #expect(fields(of: SystemError(EAGAIN)) == ["errno": "EAGAIN", "error": "resource temporarily unavailable"])
         #expect(fields(of: Odd()) == ["error": "odd\nthing"])
     }
 

@@ -138,7 +138,7 @@ import Testing
         log().died(17, ChildStatus(raw: 9))
         log().died(18, ChildStatus(raw: 71 << 8))
         log().died(19, ChildStatus(raw: 0))
-        log().cannotFork(Errno(EAGAIN))
+        log().cannotFork(SystemError(EAGAIN))
         #expect(
             lines() == [
                 "warning worker 17 has died: killed by signal 9",

@@ -21,7 +21,7 @@ struct SystemCallsTests {
     @Test func `the error is that of the very call`() throws {
         try onHub {
             let (connection, peer) = try connectedPair()
-            let wanted = Errno(ENOTCONN)
+            let wanted = SystemError(ENOTCONN)
             LibraryCall.receive.failing(1, with: ENOTCONN) {
                 #expect(failure { () throws(NetError) in try connection.receive(upTo: 4) }?.errno == wanted)
             }

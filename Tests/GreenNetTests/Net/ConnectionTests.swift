@@ -580,7 +580,7 @@ struct ConnectionEndingTests {
             try connection.sendAll(pattern(10))
             try connection.shutdownSending()
             #expect(try peer.readToEnd() == pattern(10))
-            #expect(failure { () throws(NetError) in try connection.sendAll([1]) }?.errno == Errno(EPIPE))
+            #expect(failure { () throws(NetError) in try connection.sendAll([1]) }?.errno == SystemError(EPIPE))
             peer.write(pattern(20))
             #expect(try connection.receive(exactly: 20) == pattern(20))
             peer.finish()

@@ -234,7 +234,7 @@ struct ListenerTests {
     @Test func `a path that is too long or leads nowhere is refused`() throws {
         try onHub {
             let long = SocketAddress.unix(path: "/tmp/" + String(repeating: "p", count: 103))
-            #expect(failure { () throws(NetError) in try Listener(on: long) }?.errno == Errno(ENAMETOOLONG))
+            #expect(failure { () throws(NetError) in try Listener(on: long) }?.errno == SystemError(ENAMETOOLONG))
             let nowhere = SocketAddress.unix(path: "/tmp/no/such/directory")
             let error = failure { () throws(NetError) in try Listener(on: nowhere) }
             #expect(error == NetError(.bind, result: -Int(ENOENT), nowhere))
@@ -284,7 +284,7 @@ struct ListenerTests {
             #expect(one.address == other.address)
             let listeners = [Listener(one), Listener(other)]
             let error = failure { () throws(NetError) in try Listener(on: one.address) }
-            #expect(error?.errno == Errno(EADDRINUSE))
+            #expect(error?.errno == SystemError(EADDRINUSE))
             let clients = try (0..<50).map { _ in try Peer(connectedTo: one.address) }
             let accepted = listeners.map { listener in
                 var count = 0
@@ -446,7 +446,7 @@ struct ListenerTests {
             let listener = try Listener(on: loopback)
             let client = try Peer(connectedTo: listener.address)
             listener.close()
-            #expect(try client.ending() == .failed(Errno(ECONNRESET)))
+            #expect(try client.ending() == .failed(SystemError(ECONNRESET)))
         }
     }
 }

@@ -10,7 +10,7 @@ struct NetErrorTests {
     @Test func `an error names the call, the other side and what the kernel said`() {
         let error = NetError(.recv, result: -Int(ECONNRESET), peer)
         #expect(error.description == "cannot receive from 127.0.0.1:4242: connection reset by peer (ECONNRESET)")
-        #expect(error.errno == Errno(ECONNRESET))
+        #expect(error.errno == SystemError(ECONNRESET))
         #expect(error.waitError == nil)
     }
 

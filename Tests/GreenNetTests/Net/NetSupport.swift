@@ -27,7 +27,7 @@ final class Peer: @unchecked Sendable {
             Glibc.connect(descriptor, storage.address, storage.pointee.length) < 0 ? errno : 0
         }
         self.init(descriptor)
-        if number != 0 { throw Errno(number) }
+        if number != 0 { throw SystemError(number) }
     }
 
     deinit { close() }
@@ -47,7 +47,7 @@ final class Peer: @unchecked Sendable {
         /// It may come yet.
         case nothing
         case end
-        case failed(Errno)
+        case failed(SystemError)
     }
 
     func read(upTo limit: Int = 1 << 20) -> Arrival {
@@ -57,7 +57,7 @@ final class Peer: @unchecked Sendable {
             number = result < 0 ? errno : 0
             count = max(result, 0)
         }
-        if number != 0 { return number == EAGAIN ? .nothing : .failed(Errno(number)) }
+        if number != 0 { return number == EAGAIN ? .nothing : .failed(SystemError(number)) }
         return bytes.isEmpty ? .end : .bytes(bytes)
     }
 

@@ -103,7 +103,7 @@ struct GreenGroupTests {
                     }
                 }
             }
-            #expect(error?.limit.length == .milliseconds(2))
+            #expect(error?.limit.duration == .milliseconds(2))
             try withGreenGroup { group in
                 let member = group.spawn {
                     do { try withTimeout(.zero) { try Greenlet.yield() } } catch is TimedOut { return true }

@@ -57,12 +57,12 @@ struct VirtualClockTests {
                     try withTimeout(.seconds(3600)) { try Greenlet.sleep(for: .seconds(7200)) }
                 }
             }
-            #expect(outer?.limit.length == .seconds(60))
+            #expect(outer?.limit.duration == .seconds(60))
             let inner = try withTimeout(.seconds(3600)) {
                 do { try withTimeout(.seconds(60)) { try Greenlet.sleep(for: .seconds(7200)) } } catch let error
                     as TimedOut
                 {
-                    return error.limit.length
+                    return error.limit.duration
                 }
                 return .zero
             }

@@ -38,7 +38,7 @@ struct AcceptLoopTests {
                 try waitUntil { loop.accepted.count == 1 }
                 #expect(loop.accepted.map(\.peer) == [client.address])
             }
-            #expect(loop.events == Array(repeating: "skipped \(Errno(number).name)", count: 3))
+            #expect(loop.events == Array(repeating: "skipped \(SystemError(number).name)", count: 3))
             try loop.end()
         }
     }
@@ -78,7 +78,7 @@ struct AcceptLoopTests {
                 client.close()
             }
             #expect(Deadline.now - begin >= .milliseconds(10 + 20 + 40 + 80))
-            #expect(loop.events == ["paused \(Errno(number).name)"])
+            #expect(loop.events == ["paused \(SystemError(number).name)"])
             try loop.end()
         }
     }
@@ -285,7 +285,7 @@ private final class Collector: ConnectionModel {
         let peer = socket.peer
         if refusals > 0 {
             refusals -= 1
-            throw SpawnError(errno: Errno(EAGAIN))
+            throw SpawnError(errno: SystemError(EAGAIN))
         }
         accepted.append(Connection(descriptor: socket.releaseDescriptor(), peer: peer))
         server.connectionStarted()

@@ -402,7 +402,7 @@ struct StreamServerStopTests {
             let open = try server.connect()
             let queued = try (0..<5).map { _ in try Peer(connectedTo: server.address) }
             server.stopAccepting()
-            #expect(throws: Errno(ECONNREFUSED)) { try Peer(connectedTo: server.address) }
+            #expect(throws: SystemError(ECONNREFUSED)) { try Peer(connectedTo: server.address) }
             for client in [open] + queued {
                 client.write(pattern(10))
                 #expect(try client.read(exactly: 10) == pattern(10))
@@ -432,7 +432,7 @@ struct StreamServerStopTests {
             let server = try Server(echo)
             let queued = try Peer(connectedTo: server.address)
             LibraryCall.accept.failing(1_000_000, with: number) { server.stopAccepting() }
-            #expect(try queued.ending() == .failed(Errno(ECONNRESET)))
+            #expect(try queued.ending() == .failed(SystemError(ECONNRESET)))
             try server.stop()
         }
     }
@@ -454,7 +454,7 @@ struct StreamServerStopTests {
         try onHub {
             let server = try Server(echo)
             try server.drain(until: .never)
-            #expect(throws: Errno(ECONNREFUSED)) { try Peer(connectedTo: server.address) }
+            #expect(throws: SystemError(ECONNREFUSED)) { try Peer(connectedTo: server.address) }
         }
     }
 
@@ -728,7 +728,7 @@ struct StreamServerStopTests {
             #expect(server.openConnections == 0)
             #expect(server.failures == [])
             for client in clients { #expect(try client.ending() == .end) }
-            #expect(throws: Errno(ECONNREFUSED)) { try Peer(connectedTo: server.address) }
+            #expect(throws: SystemError(ECONNREFUSED)) { try Peer(connectedTo: server.address) }
         }
     }
 

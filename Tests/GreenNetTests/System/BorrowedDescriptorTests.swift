@@ -104,7 +104,7 @@ struct BorrowedDescriptorTests {
                 #expect(throws: NetError.self) { try pipe.writing.writeAll("x") },
                 #expect(throws: NetError.self) { try pipe.writing.checkWritten() },
             ]
-            for failure in failures { #expect(failure?.errno == Errno(EBADF)) }
+            for failure in failures { #expect(failure?.errno == SystemError(EBADF)) }
         }
     }
 
@@ -128,7 +128,7 @@ struct BorrowedDescriptorTests {
             let disk = BorrowedDescriptor(open("/dev/full", O_WRONLY))
             defer { Glibc.close(disk.number) }
             let failure = #expect(throws: NetError.self) { try disk.writeAll("x") }
-            #expect(failure?.errno == Errno(ENOSPC))
+            #expect(failure?.errno == SystemError(ENOSPC))
             #expect(failure?.description == "cannot write: no space left on device (ENOSPC)")
         }
     }

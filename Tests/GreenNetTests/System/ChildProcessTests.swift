@@ -25,7 +25,7 @@ struct ChildProcessTests {
         try onHub {
             for _ in 0..<7 {
                 let error = #expect(throws: ChildError.self) { try withChild("/no/such/program") { _ in } }
-                #expect(error == ChildError(program: "/no/such/program", errno: Errno(ENOENT)))
+                #expect(error == ChildError(program: "/no/such/program", errno: SystemError(ENOENT)))
                 #expect(error?.description == "cannot start /no/such/program: no such file or directory (ENOENT)")
             }
             #expect(throws: ChildError.self) { try withChild("no-such-program-in-path") { _ in } }

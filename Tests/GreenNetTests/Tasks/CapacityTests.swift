@@ -110,7 +110,7 @@ private func runOutOfStacks(atMost limit: Int) throws {
     let failed = parked.removeLast()
     #expect(failed.state == .failed)
     let error = #expect(throws: SpawnError.self) { try failed.value() }
-    #expect(error?.errno == Errno(ENOMEM))
+    #expect(error?.errno == SystemError(ENOMEM))
     #expect(error?.description == "cannot make a stack for a green thread: cannot allocate memory (ENOMEM)")
     try failed.join()
     failed.kill()

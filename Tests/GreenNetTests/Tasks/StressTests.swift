@@ -61,7 +61,7 @@ private struct RandomActor {
             #expect(.now - start >= length)
             #expect(limit >= length)
         } catch let error as TimedOut {
-            #expect(error.limit.length == limit)
+            #expect(error.limit.duration == limit)
             #expect(.now - start >= limit)
         }
     }
@@ -76,12 +76,12 @@ private struct RandomActor {
                     try withTimeout(inner) { try Greenlet.sleep(for: .seconds(60)) }
                 } catch let error as TimedOut {
                     ends.append(.now - start)
-                    #expect(error.limit.length == inner)
+                    #expect(error.limit.duration == inner)
                     try Greenlet.sleep(for: .seconds(60))
                 }
             }
         }
-        #expect(error?.limit.length == outer)
+        #expect(error?.limit.duration == outer)
         #expect(.now - start >= outer)
         for end in ends { #expect(end >= inner) }
     }

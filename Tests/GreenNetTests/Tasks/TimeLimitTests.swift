@@ -32,7 +32,7 @@ struct TimeLimitTests {
                 let error = #expect(throws: TimedOut.self) {
                     try withTimeout(.milliseconds(20)) { try Greenlet.sleep(for: .seconds(60)) }
                 }
-                #expect(error?.limit.length == .milliseconds(20))
+                #expect(error?.limit.duration == .milliseconds(20))
                 #expect(error?.description == "timed out after 0.02 seconds")
             }
             #expect(length >= .milliseconds(20))
@@ -154,7 +154,7 @@ struct TimeLimitTests {
                     }
                 }
             }
-            #expect(error?.limit.length == .milliseconds(5))
+            #expect(error?.limit.duration == .milliseconds(5))
             // The inner one saw an error that isn't its own.
             #expect(innerError is WaitError)
         }
@@ -166,7 +166,7 @@ struct TimeLimitTests {
                 let error = #expect(throws: TimedOut.self) {
                     try withTimeout(.milliseconds(5)) { try Greenlet.sleep(for: .seconds(60)) }
                 }
-                #expect(error?.limit.length == .milliseconds(5))
+                #expect(error?.limit.duration == .milliseconds(5))
                 try Greenlet.sleep(for: .milliseconds(10))
                 return 6
             }
@@ -183,7 +183,7 @@ struct TimeLimitTests {
                         try Greenlet.sleep(for: .seconds(60))
                     }
                 }
-                #expect(error?.limit.length == .milliseconds(30))
+                #expect(error?.limit.duration == .milliseconds(30))
             }
             #expect(length >= .milliseconds(30))
             #expect(length < .milliseconds(30) + slack)
@@ -200,7 +200,7 @@ struct TimeLimitTests {
                     }
                 }
             }
-            #expect(error?.limit.length == .milliseconds(2))
+            #expect(error?.limit.duration == .milliseconds(2))
         }
     }
 
@@ -272,7 +272,7 @@ struct TimeLimitTests {
                     }
                 }
             }
-            #expect(error?.limit.length == .milliseconds(5))
+            #expect(error?.limit.duration == .milliseconds(5))
         }
     }
 

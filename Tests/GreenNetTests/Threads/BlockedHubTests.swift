@@ -22,7 +22,7 @@ struct BlockedHubTests {
             #expect(reports.all(of: "culprit").count == 2)
             let first = try #require(reports.all(of: "culprit").first)
             #expect(first.greenThread == "green thread 2 (culprit 1)")
-            #expect(first.length >= .milliseconds(20))
+            #expect(first.duration >= .milliseconds(20))
             // ThreadSanitizer's own functions, in which it may be at the moment, keep no frame pointers.
             #expect(
                 Sanitizer.active == .thread || first.backtrace.contains { $0.contains("spinUntil") }, "\(first)")

@@ -290,7 +290,7 @@ struct OffloadPoolTests {
         let hubs = (0..<2).map { _ in
             OSThread {
                 defer { Hub.current.close() }
-                return #expect(throws: Errno(EAGAIN)) { try pool.run(until: .after(.seconds(10))) { 1 } }
+                return #expect(throws: SystemError(EAGAIN)) { try pool.run(until: .after(.seconds(10))) { 1 } }
             }
         }
         #expect(eventually { asking.waiting == 2 })

@@ -1,5 +1,5 @@
 /// An error number of the system, shown in words with its name behind: `connection reset by peer (ECONNRESET)`.
-public struct Errno: Error, Hashable, Sendable, CustomStringConvertible {
+public struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The number as the C library has it.
     public let code: Int32
 
