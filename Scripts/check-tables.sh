@@ -1,17 +1,32 @@
 #!/usr/bin/env bash
-# Looks whether each test that Documentation/faults.md names, in the last column of its tables, is there.
+# Checks that each test and each suite exists that the tables of Documentation/faults.md, Documentation/gevent.md and SECURITY.md name in their last column.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-named=$(awk -F'|' '/^\| / && $(NF-1) !~ /^ (Test|---) $/ { print $(NF-1) }' Documentation/faults.md | grep -oE '`[^`]+`' | sort -u)
-missing=$(comm -23 <(printf '%s\n' "$named") <(grep -rhoE --include='*.swift' 'func `[^`]+`' Tests | sed 's/^func //' | sort -u))
+tables=(Documentation/faults.md Documentation/gevent.md SECURITY.md)
+wrong=0
 
-if [[ -z $named ]]; then
-    printf 'error: Documentation/faults.md names no test\n' >&2
-    exit 1
-fi
-if [[ -n $missing ]]; then
-    printf 'error: Documentation/faults.md names tests that are not there:\n%s\n' "$missing" >&2
-    exit 1
-fi
-printf '%s tests named, all there\n' "$(wc -l <<<"$named")"
+# Usage: named_in FILE: what stands in back quotes in the last column and has blanks or ends in Tests; not commands, and not Swift.
+named_in() {
+    awk -F'|' '/^\| / { print $(NF-1) }' "$1" | grep -oE '`[^`]+`' | grep -E ' |Tests`$' | grep -vE '^`(make|catch) ' | tr -d '`' | sort -u
+}
+
+tests=$({
+    grep -rhoE --include='*.swift' 'func `[^`]+`' Tests | sed 's/^func //' | tr -d '`'
+    grep -rhoE --include='*.swift' '(struct|class|enum) [A-Za-z]+Tests\b' Tests | sed 's/^.* //'
+} | sort -u)
+
+for table in "${tables[@]}"; do
+    named=$(named_in "$table")
+    missing=$(comm -23 <(printf '%s\n' "$named") <(printf '%s\n' "$tests"))
+    if [[ -z $named ]]; then
+        printf 'error: %s names no test\n' "$table" >&2
+        wrong=1
+    elif [[ -n $missing ]]; then
+        printf 'error: %s names tests that do not exist:\n%s\n' "$table" "$missing" >&2
+        wrong=1
+    else
+        printf '%s: %s tests named, all there\n' "$table" "$(wc -l <<<"$named")"
+    fi
+done
+exit "$wrong"

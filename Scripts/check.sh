@@ -29,6 +29,7 @@ step make docs
 step make fuzz FUZZ_SECONDS=5
 step Scripts/check-man.sh
 step Scripts/check-tables.sh
+step Scripts/check-links.sh
 
 for step in "${failed[@]}"; do
     printf '\nFAILED: %s\n' "$step"
