@@ -255,14 +255,14 @@ table() {
     local program=$1
     shift
     tail -n +2 | sed -E 's/"([^",]*), ([^"]*)"/"\1; \2"/' | awk -F, "$@" '
-        # Nth of the rounds: 0 the least, 0.5 the median, 1 the greatest; of a column, or of its ratio to the floor in the same round.
-        function nth(name, column, share, floor,    i, j, count, list, value) {
+        # Nth of the rounds: 0 the least, 0.5 the median, 1 the greatest; of a column, or of its ratio to that of server `base` in the same round.
+        function nth(name, column, share, base,    i, j, count, list, value) {
             for (i = 1; i <= rounds; i++) {
                 if (!((name, column, i) in cell)) continue
                 value = cell[name, column, i]
-                if (floor) {
-                    if (!cell["C epoll", column, i]) continue
-                    value /= cell["C epoll", column, i]
+                if (base) {
+                    if (!cell[base, column, i]) continue
+                    value /= cell[base, column, i]
                 }
                 for (j = count++; j > 0 && list[j - 1] > value; j--) list[j] = list[j - 1]
                 list[j] = value
@@ -272,8 +272,16 @@ table() {
             return j == i ? list[j] : (list[j] + list[j + 1]) / 2
         }
         function median(name, column) { return nth(name, column, 0.5, 0) }
-        function ratio(name, column) {
-            return sprintf("%.2f (%.2f-%.2f)", nth(name, column, 0.5, 1), nth(name, column, 0, 1), nth(name, column, 1, 1))
+        function against(name, column, base) {
+            return sprintf("%.2f (%.2f-%.2f)", nth(name, column, 0.5, base), nth(name, column, 0, base), nth(name, column, 1, base))
+        }
+        function ratio(name, column) { return against(name, column, "C epoll") }
+        # A row of the comparison with the build before, where `name` was measured in both.
+        function compare(name, figure, column,    base) {
+            base = name == "C epoll again" ? "C epoll" : name " before"
+            if (base in seen)
+                printf "| %s | %s | %.2f | %.2f | %.3f (%.2f-%.2f) |\n", name, figure, median(name, column), median(base, column),
+                    nth(name, column, 0.5, base), nth(name, column, 0, base), nth(name, column, 1, base)
         }
         wanted == "" || $1 == wanted {
             first = wanted == "" ? 1 : 2

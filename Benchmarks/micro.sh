@@ -6,6 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 bench=.build/bench
 program=.build/release/MicroBenchmarks
+before=
 rounds=9
 seconds=0.1
 cpu=$(($(nproc) - 1))
@@ -13,20 +14,21 @@ policy=fifo
 
 usage() {
     cat <<END
-usage: Benchmarks/micro.sh [--rounds N] [--seconds S] [--cpu N] [--policy fifo|other] [--program PROGRAM]
+usage: Benchmarks/micro.sh [--rounds N] [--seconds S] [--cpu N] [--policy fifo|other] [--program PROGRAM] [--before PROGRAM]
   --rounds N           GreenNet, Go and gevent are measured so often, in turn; the medians count (default: $rounds)
   --seconds S          processor time of one measurement of one step, at least (default: $seconds)
   --cpu N              the one that all run on (default: the last, $cpu)
   --policy fifo|other  who runs keeps the CPU, whatever else wants it; or the usual way (default: $policy, or other where that
                        is not permitted)
   --program PROGRAM    GreenNet's (default: $program)
+  --before PROGRAM     another build of it, measured beside this one; a further table compares the two
 END
 }
 
 while (($#)); do
     case $1 in
         --help) usage && exit ;;
-        --rounds | --seconds | --cpu | --policy | --program) declare "${1#--}=${2:?$1 needs a value}" ;;
+        --rounds | --seconds | --cpu | --policy | --program | --before) declare "${1#--}=${2:?$1 needs a value}" ;;
         *) usage >&2 && exit 64 ;;
     esac
     shift 2
@@ -40,6 +42,8 @@ declare -A command_line=([GreenNet]=$program)
 find_programs() {
     local name
     [[ -x $program ]] || fail "no $program: make bench-micro builds it"
+    [[ -z $before || -x $before ]] || fail "no $before"
+    if [[ -n $before ]]; then command_line[before]=$before; fi
     for name in go gevent; do
         command_line[$name]=$(Benchmarks/peers/build.sh "micro-$name" 2>"$scratch/why") || missing+=("$name $(<"$scratch/why")")
     done
@@ -48,7 +52,7 @@ find_programs() {
 # Usage: run_steps NAME
 run_steps() {
     local -a command
-    read -ra command <<<"${command_line[$1]}"
+    read -ra command <<<"${command_line[$1]-}"
     if ((${#command[@]})); then
         "${server_on[@]}" "${command[@]}" "$seconds" | awk -F'\t' -v round="$round" -v name="$1" -v OFS=, '{ print name, round, "\"" $1 "\"", $2 }'
     fi
@@ -67,7 +71,7 @@ vector_width() {
 
 # `at(WHO, STEP)` is a median in nanoseconds; `against(WHO, STEP, OTHER, OTHER STEP, TIMES)` that of the ratios in the same round.
 report_steps() {
-    tail -n +2 "$bench/micro.csv" | sed -E 's/"([^",]*), /"\1; /; s/"([^",;]*); ([^",;]*), /"\1; \2; /' | awk -F, -v width="$(vector_width)" '
+    tail -n +2 "$bench/micro.csv" | sed -E 's/"([^",]*), /"\1; /; s/"([^",;]*); ([^",;]*), /"\1; \2; /' | awk -F, -v width="$(vector_width)" -v has_before="$before" '
         function middle(list, count,    i, j, value) {
             for (i = 2; i <= count; i++) {
                 value = list[i]
@@ -84,7 +88,7 @@ report_steps() {
             for (i = 1; i <= rounds; i++)
                 if ((who, step, i) in cell && (other, other_step, i) in cell)
                     list[++count] = cell[who, step, i] / (times * cell[other, other_step, i])
-            return count ? sprintf("%.2f", middle(list, count)) : "-"
+            return count ? sprintf(other == "before" ? "%.3f" : "%.2f", middle(list, count)) : "-"
         }
         function show(value) { return value == 0 ? "-" : value < 100 ? sprintf("%.1f", value) : sprintf("%.0f", value) }
         function speed(who, step) { return at(who, step) ? sprintf("%.1f", 65536 / at(who, step)) : "-" }
@@ -113,6 +117,10 @@ report_steps() {
             print "| yield / two bare switches | " against("GreenNet", "yield, 2 threads", "GreenNet", "bare switch", 2) " | 2.0 |"
             print "| spawn, run, join / a goroutine | " against("GreenNet", "spawn, run, join", "go", "spawn, run, join", 1) " | 0.5 |"
             print "| uppercase / memcpy | " against("GreenNet", "uppercase of 64 KiB", "GreenNet", "copy of 64 KiB", 1) " | 1.5 |"
+            if (!has_before) exit
+            print "\n| this build beside the one before | this ns | before ns | this / before |\n| --- | ---: | ---: | ---: |"
+            for (i = 1; i <= count; i++)
+                printf "| %s | %s | %s | %s |\n", steps[i], show(at("GreenNet", steps[i])), show(at("before", steps[i])), against("GreenNet", steps[i], "before", steps[i], 1)
         }'
 }
 
@@ -126,6 +134,9 @@ find_programs
 use_cpus "$cpu" "$cpu"
 echo who,round,step,nanoseconds >"$bench/micro.csv"
 for ((round = 1; round <= rounds; round++)); do
-    for name in GreenNet go gevent; do run_steps "$name" >>"$bench/micro.csv"; done
+    order="GreenNet before go gevent"
+    # Of two builds, another one is first in each round.
+    if ((round % 2 == 0)); then order="before GreenNet go gevent"; fi
+    for name in $order; do run_steps "$name" >>"$bench/micro.csv"; done
 done
 report | tee "$bench/micro.md"

@@ -15,11 +15,12 @@ memory_connections=1000
 crowd=10000
 policy=fifo
 only=
+before=
 
 usage() {
     cat <<END
 usage: Benchmarks/models.sh [--rounds N] [--seconds S] [--cpu N] [--policy fifo|other] [--pool N] [--only PATTERN]
-                            [--server PROGRAM] [--connections "N..."] [--memory-connections N] [--crowd N]
+                            [--server PROGRAM] [--before PROGRAM] [--connections "N..."] [--memory-connections N] [--crowd N]
   --rounds N              each server is measured so often, in turn with the others; the medians count (default: $rounds)
   --seconds S             length of one measurement of speed (default: $seconds)
   --cpu N                 the one that server and generator share (default: the last, $cpu)
@@ -28,6 +29,7 @@ usage: Benchmarks/models.sh [--rounds N] [--seconds S] [--cpu N] [--policy fifo|
   --pool N                OS threads, or processes, in the pools (default: $pool)
   --only PATTERN          measures the floor and those servers that match this regular expression
   --server PROGRAM        echo-server (default: $server_program)
+  --before PROGRAM        another build of it, measured beside this one; a further table compares the two
   --connections "N..."    for the tables of speed (default: "$speed_connections")
   --memory-connections N  for the table of memory (default: $memory_connections)
   --crowd N               that table's second part, for the floor and green (default: $crowd)
@@ -37,7 +39,7 @@ END
 while (($#)); do
     case $1 in
         --help) usage && exit ;;
-        --rounds | --seconds | --cpu | --policy | --pool | --only | --crowd) declare "${1#--}=${2:?$1 needs a value}" ;;
+        --rounds | --seconds | --cpu | --policy | --pool | --only | --crowd | --before) declare "${1#--}=${2:?$1 needs a value}" ;;
         --server) server_program=${2:?} ;;
         --connections) speed_connections=${2:?} ;;
         --memory-connections) memory_connections=${2:?} ;;
@@ -61,14 +63,25 @@ servers=(
     "process pool"
 )
 
+# Each of ours with the build before next to it.
+if [[ -n $before ]]; then
+    both=()
+    for name in "${servers[@]}"; do
+        both+=("$name")
+        if [[ $name != C\ * ]]; then both+=("$name before"); fi
+    done
+    servers=("${both[@]}")
+fi
+
 command_of() {
     case $1 in
         "C epoll"*) command=("$bench/epoll-floor") ;;
         "C thread") command=("$bench/thread-floor") ;;
         "C fork") command=("$bench/fork-floor") ;;
+        *before) command=("$before" --port 0) ;;
         *) command=("$server_program" --port 0) ;;
     esac
-    case $1 in
+    case ${1% before} in
         "green, 2 workers") command+=(--workers 2) ;;
         "green, 2 processes") command+=(--processes 2) ;;
         thread) command+=(--model thread) ;;
@@ -80,10 +93,10 @@ command_of() {
 
 # Usage: places SERVER WANTED; how many connections it can have at once.
 places() {
-    if [[ $1 == *pool ]] && (($2 > pool)); then echo "$pool"; else echo "$2"; fi
+    if [[ ${1% before} == *pool ]] && (($2 > pool)); then echo "$pool"; else echo "$2"; fi
 }
 
-is_wanted() { [[ -z $only || $1 == "C epoll"* || $1 =~ $only ]]; }
+is_wanted() { [[ -z $only || $1 == "C epoll"* || ${1% before} =~ $only ]]; }
 
 # shellcheck source=Benchmarks/harness.sh
 source Benchmarks/harness.sh
@@ -113,7 +126,7 @@ measure_memory() {
     echo "$2,$round,\"$1\",$count,$idle" >>"$bench/memory.csv"
 }
 
-for program in "$bench"/{echo-load,epoll-floor,thread-floor,fork-floor} "$server_program"; do
+for program in "$bench"/{echo-load,epoll-floor,thread-floor,fork-floor} "$server_program" ${before:+"$before"}; do
     [[ -x $program ]] || fail "no $program: make bench-models builds it"
 done
 use_all_descriptors
@@ -125,8 +138,22 @@ echo wanted,round,server,connections,messages_per_second,server_us,load_us,p50_u
 echo round,server,connections,connections_per_second,p99_us >"$bench/churn.csv"
 echo "wanted,round,server,connections,$idle_columns" >"$bench/memory.csv"
 
+# Of two builds, another one is first in each round.
+in_turn() {
+    local index
+    for ((index = 0; index < ${#servers[@]}; index++)); do
+        if ((round % 2 == 0)) && [[ ${servers[index + 1]-} == *before ]]; then
+            printf '%s\n' "${servers[index + 1]}" "${servers[index]}"
+            index=$((index + 1))
+        else
+            printf '%s\n' "${servers[index]}"
+        fi
+    done
+}
+
 for ((round = 1; round <= rounds; round++)); do
-    for name in "${servers[@]}"; do
+    mapfile -t turn < <(in_turn)
+    for name in "${turn[@]}"; do
         is_wanted "$name" || continue
         if [[ -t 2 ]]; then printf '\rround %d of %d: %-20s' "$round" "$rounds" "$name" >&2; fi
         start_server "$name"
@@ -136,7 +163,7 @@ for ((round = 1; round <= rounds; round++)); do
         # Memory hardly varies: three rounds will do.
         if ((round > 3)) || [[ $name == *again ]]; then continue; fi
         for wanted in $memory_connections $crowd; do
-            if ((wanted == crowd && wanted != memory_connections)) && [[ $name != "C epoll" && $name != green ]]; then continue; fi
+            if ((wanted == crowd && wanted != memory_connections)) && [[ $name != "C epoll" && ${name% before} != green ]]; then continue; fi
             start_server "$name"
             measure_memory "$name" "$wanted"
             stop_server
@@ -172,3 +199,22 @@ for wanted in "${memory_sizes[@]}"; do
     printf '\n### Memory of %s idle connections\n\n' "$wanted"
     memory_table "$wanted" <"$bench/memory.csv"
 done
+
+if [[ -n $before ]]; then
+    printf '\n### This build beside the one before\n\nThe ratio is the median of those in each round; "C epoll again" beside "C epoll" is the noise.\n\n'
+    printf '| server | figure | this | before | this / before |\n| --- | --- | ---: | ---: | ---: |\n'
+    for wanted in $speed_connections; do
+        table 'compare(name, wanted " connections: messages/s", 2); compare(name, wanted " connections: CPU us/message", 3)' \
+            -v wanted="$wanted" <"$bench/speed.csv"
+    done
+    table 'compare(name, "churn: connections/s", 2)' <"$bench/churn.csv"
+    for wanted in "${memory_sizes[@]}"; do
+        # With connections, less without them.
+        awk -F, -v OFS=, 'NR == 1 { print; next } {
+            shift = /"[^",]*, / ? 1 : 0
+            n = $(4 + shift)
+            print $1, $2, (shift ? $3 "," $4 : $3), ($(10 + shift) - $(5 + shift)) / n, ($(12 + shift) - $(7 + shift)) / n
+        }' "$bench/memory.csv" >"$scratch/each.csv"
+        table 'compare(name, wanted " idle: Pss KiB each", 1); compare(name, wanted " idle: page tables KiB each", 2)' -v wanted="$wanted" <"$scratch/each.csv"
+    done
+fi

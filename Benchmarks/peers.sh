@@ -318,7 +318,7 @@ summary() {
     for load_name in "$@"; do printf ' ---: |'; done
     printf '\n'
     for load_name in "$@"; do
-        table 'printf "%s|%s|%.2f\n", wanted, name, nth(name, 2, 0.5, 1)' -v wanted="$arrangement:$load_name" <"$results/peers.csv"
+        table 'printf "%s|%s|%.2f\n", wanted, name, nth(name, 2, 0.5, "C epoll")' -v wanted="$arrangement:$load_name" <"$results/peers.csv"
     done | awk -F'|' -v loads="$*" -v arrangement="$arrangement" '
         { cell[$1, $2] = $3; if (!($2 in seen)) { seen[$2] = 1; names[++count] = $2 } }
         END {

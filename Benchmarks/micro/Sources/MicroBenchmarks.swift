@@ -1,10 +1,10 @@
 import Glibc
 import GreenNet
 
-/// Prints what each of the scheduler's steps costs, in nanoseconds of processor time, a line each: `name TAB nanoseconds`.
+/// Prints the cost of each of the scheduler's steps in nanoseconds of processor time, a line for each step: `name TAB nanoseconds`.
 ///
-/// `../micro.go` and `../micro.py` measure their counterparts under the same names.  The first argument is how many seconds each takes.
-/// With a second one, only those run whose names contain it: for a profiler.
+/// `../micro.go` and `../micro.py` measure their counterparts under the same names.  The first argument is the processor time of one measurement, in
+/// seconds.  With a second argument, only the steps run whose names contain it: for a profiler.
 @main
 enum MicroBenchmarks {
     static func main() {
@@ -16,7 +16,7 @@ enum MicroBenchmarks {
         }
     }
 
-    /// Each does its step as often as it is told.
+    /// Each body repeats its step by the count that it is given.
     private static let all: [(name: String, body: @Sendable (Int) -> Void)] = [
         ("bare switch", switchBarely),
         ("yield, 2 threads", { yield($0, among: 2) }),
@@ -34,7 +34,7 @@ enum MicroBenchmarks {
     ]
 }
 
-/// For each of the steps that `body` does, when it does so many that they take `length`.  What came before has warmed it up.
+/// Nanoseconds for a step, measured over the first count of steps that takes `length`.  The smaller counts before it are the warm-up.
 private func nanoseconds(lasting length: Duration, _ body: (Int) -> Void) -> Double {
     var count = 1000
     while true {
@@ -46,7 +46,7 @@ private func nanoseconds(lasting length: Duration, _ body: (Int) -> Void) -> Dou
     }
 }
 
-/// The processor time of this process: nothing here sleeps, and others who run meanwhile don't count.
+/// The processor time of this process: no step sleeps, and other processes that run meanwhile don't count.
 private func usedTime() -> Duration {
     var time = timespec()
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
