@@ -34,18 +34,18 @@ extension EndToEnd {
             }
         }
 
-        @Test func `whoever has set the limits is not warned of other machines`() throws {
+        @Test func `with all limits set, no warning about other machines is logged`() throws {
             let limits = ["--max-connections-per-ip", "10", "--idle-timeout", "60", "--write-timeout", "60"]
             try withServer(.green, ["--host", "0.0.0.0"] + limits) { server in #expect(server.log.isEmpty) }
         }
 
         @Test(arguments: ServerModel.all)
-        func `a name is looked up, and no thread of that is left`(model: ServerModel) throws {
+        func `a name is looked up, and no OS thread of the look-up is left`(model: ServerModel) throws {
             try withServer(model, ["--host", "localhost"]) { server in try #expect(server.answer(to: "name") == "NAME")
             }
         }
 
-        @Test func `two servers can't have one port, and the second says which`() throws {
+        @Test func `of two servers on one port, the second reports the address in use`() throws {
             try withServer { server in
                 let port = try server.port
                 let second = try Program.run(Server.launch(.green, ["--port", "\(port)"]))
@@ -77,7 +77,7 @@ extension EndToEnd {
         @Test(
             .enabled(if: firstFreePort > 80, "port 80 is for everybody here"),
             .enabled(if: canDropPrivilege, "no setpriv here"))
-        func `without the privilege for a port it ends with status 77 and says which`() throws {
+        func `without the privilege for a port the start ends with status 77 and names the port`() throws {
             var launch = try Server.launch(.green, ["--port", "80"])
             if geteuid() == 0 {
                 (launch.path, launch.arguments) = (
@@ -92,7 +92,7 @@ extension EndToEnd {
         }
 
         /// It may be this one's in a moment: a unit tries again.
-        @Test func `an address of another machine ends it with status 69`() throws {
+        @Test func `an address of another machine ends the start with status 69`() throws {
             let result = try Program.run(Server.launch(.green, ["--host", "192.0.2.1"]))
             #expect(result.exit == .status(69))
             #expect(result.error.contains("192.0.2.1:0"))
@@ -101,7 +101,7 @@ extension EndToEnd {
 
         /// No name server can be reached there, and that is said at once.
         @Test(.enabled(if: NetworkNamespace.obstacle == nil, "needs root"), arguments: [[], ["--check-config"]])
-        func `before the network is up, a name ends it with status 69`(options: [String]) throws {
+        func `before the network is up, a name ends the start with status 69`(options: [String]) throws {
             var launch = try Server.launch(.green, ["--host", "later.example"] + options)
             (launch.path, launch.arguments) = ("/usr/bin/unshare", ["--net", launch.path] + launch.arguments)
             let result = try Program.run(launch)
@@ -176,7 +176,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: [("owner", "user"), ("group", "group")])
-        func `an owner or a group that does not exist ends it with status 78 and says which`(
+        func `an unknown owner or group ends the start with status 78 and is named`(
             what: String, kind: String
         ) throws {
             try withTemporaryPath { path in
@@ -189,7 +189,7 @@ extension EndToEnd {
         }
 
         @Test(.enabled(if: canChangeUser, "needs root and setpriv(1)"))
-        func `who may not give a path away is told so with status 77, and no path is left`() throws {
+        func `without the right to change a path's owner the start ends with status 77 and leaves no path`() throws {
             try withTemporaryDirectory { directory in
                 chmod(directory, 0o777)
                 let path = "\(directory)/echo"
@@ -204,7 +204,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `a unix socket is served, and its path removed at the end`(model: ServerModel) throws {
+        func `a unix socket is served, and its path is removed at the end`(model: ServerModel) throws {
             try withTemporaryPath { path in
                 try withServer(model, ["--unix-socket", path]) { server in
                     #expect("\(server.address)" == path)
@@ -234,7 +234,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `a path at which somebody answers is left alone`() throws {
+        @Test func `a path at which a server answers is left alone`() throws {
             try withTemporaryPath { path in
                 try withServer(.green, ["--unix-socket", path]) { server in
                     let second = try Program.run(Server.launch(.green, ["--unix-socket", path]))
@@ -257,7 +257,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `a directory where the socket should be is called one`() throws {
+        @Test func `a directory at the socket's path is reported as a directory`() throws {
             try withTemporaryDirectory { path in
                 let result = try Program.run(Server.launch(.green, ["--unix-socket", path]))
                 #expect(result.exit == .status(78))
@@ -265,7 +265,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `a directory that is not there ends it with status 78`() throws {
+        @Test func `a missing directory ends the start with status 78`() throws {
             let result = try Program.run(Server.launch(.green, ["--unix-socket", "/no/such/directory/socket"]))
             #expect(result.exit == .status(78))
             #expect(result.error.contains("/no/such/directory/socket"))

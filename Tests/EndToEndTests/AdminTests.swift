@@ -18,7 +18,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `the metrics are those of the whole service, and add up`(model: ServerModel) throws {
+        func `the metrics cover the whole service and add up`(model: ServerModel) throws {
             try withAdminServer(model) { server, admin in
                 for _ in 0..<5 { try #expect(server.answer(to: "hello") == "HELLO") }
                 let client = try server.connect()
@@ -42,7 +42,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `each hub tells how late it is and what it has`() throws {
+        @Test func `each hub reports its loop lag, its green threads and its stacks`() throws {
             try withAdminServer(ServerModel(.green, "--workers", "2")) { server, admin in
                 let clients = try (0..<20).map { _ in try server.connect() }
                 defer { for client in clients { client.close() } }
@@ -58,7 +58,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `it is ready until it drains, and tells so while it does`(model: ServerModel) throws {
+        func `readyz is 200 until the server drains, then 503`(model: ServerModel) throws {
             try withAdminServer(model) { server, admin in
                 try #expect(admin.get("/readyz") == .init(200, "ready\n"))
                 try #expect(admin.get("/healthz") == .init(200, "ok\n"))
@@ -74,7 +74,7 @@ extension EndToEnd {
         }
 
         @Test(.enabled(if: Sanitizer.active != .thread))
-        func `a hub that no longer turns makes it unhealthy`() throws {
+        func `a stuck hub makes the service unhealthy`() throws {
             let model = ServerModel(.green, "--processes", "2")
             try withAdminServer(model, ["--worker-timeout", "0"]) { server, admin in
                 let child = try #require(try server.program.status().children.first)
@@ -90,7 +90,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `the green threads of all hubs are listed, with what they wait for and how long already`() throws {
+        @Test func `the green threads of all hubs are listed with what they wait for and for how long`() throws {
             try withAdminServer(ServerModel(.green, "--workers", "2")) { server, admin in
                 let clients = try (0..<8).map { _ in try server.connect() }
                 defer { for client in clients { client.close() } }
@@ -107,7 +107,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `it listens on a unix socket, whose path goes with it`() throws {
+        @Test func `the admin interface listens on a unix socket and removes its path at the end`() throws {
             try withTemporaryPath { path in
                 try withServer(.green, ["--admin", path]) { server in
                     try #expect(Admin(.unix(path: path)).get("/readyz").status == 200)
@@ -118,7 +118,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `an address that is taken ends it with status 69`() throws {
+        @Test func `an admin address in use ends the start with status 69`() throws {
             try withAdminServer { _, admin in
                 let result = try Program.run(
                     Program.built("echo-server", ["--port", "0", "--admin", "\(admin.address)"]))
@@ -142,14 +142,14 @@ extension EndToEnd {
             ("GET /" + String(repeating: "x", count: 8193 - 18) + " HTTP/1.0\r\n\r\n", 431),
             ("GET / HTTP/1.0\r\nX: " + String(repeating: "x", count: 100_000), 431),
         ])
-        func `a bad request gets its answer and a close`(text: String, status: Int) throws {
+        func `a bad request is answered and its connection closed`(text: String, status: Int) throws {
             try withAdminServer { _, admin in
                 try #expect(admin.exchange(text).status == status)
                 try #expect(admin.get("/healthz").status == 200)
             }
         }
 
-        @Test func `a request byte by byte is a request`() throws {
+        @Test func `a request that comes byte by byte is answered`() throws {
             try withAdminServer { _, admin in
                 let client = try Connection.connect(to: admin.address)
                 defer { client.close() }
@@ -161,7 +161,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `silent clients are sent away with 408 when their time is over`() throws {
+        @Test func `silent clients get 408 after the request timeout`() throws {
             try withAdminServer { server, admin in
                 let silent = try (0..<15).map { _ in try Connection.connect(to: admin.address) }
                 defer { for client in silent { client.close() } }
@@ -172,7 +172,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.testable(.green, .thread, .process))
-        func `a probe is answered at once, however many silent and slow clients there are`(model: ServerModel) throws {
+        func `a probe is answered at once, with any number of silent and slow clients`(model: ServerModel) throws {
             try withAdminServer(model) { server, admin in
                 var crowd: [Connection] = []
                 defer { for client in crowd { client.close() } }
@@ -192,7 +192,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `of more clients than there are seats, those who came first give way`() throws {
+        @Test func `with more clients than seats, the oldest give way`() throws {
             try withAdminServer { _, admin in
                 let crowd = try (0..<50).map { _ in try Connection.connect(to: admin.address) }
                 defer { for client in crowd { client.close() } }
@@ -205,7 +205,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `a request that has come is answered, however many clients come after it`() throws {
+        @Test func `a complete request is answered, with any number of clients after it`() throws {
             try withAdminServer { server, admin in
                 // While the process is stopped, all of them come: the requests first.
                 server.program.send(SIGSTOP)
@@ -222,7 +222,7 @@ extension EndToEnd {
         }
 
         /// They ask for more than the kernel's buffers hold.
-        @Test func `clients that don't read their answers keep nobody waiting for long`() throws {
+        @Test func `clients that do not read their answers delay other clients only briefly`() throws {
             try withTemporaryPath { path in
                 try withServer(.green, ["--admin", path]) { server in
                     let admin = Admin(.unix(path: path))
@@ -244,7 +244,7 @@ extension EndToEnd {
         @Test(
             .enabled(if: Sanitizer.active == .none, "a sanitizer needs memory of its own"),
             arguments: ServerModel.testable(.green, .greenWorkers))
-        func `a probe is answered though there is no memory for another stack`(model: ServerModel) throws {
+        func `a probe is answered without memory for another stack`(model: ServerModel) throws {
             let faults = try Faults()
             try withServer(model, ["--admin", "127.0.0.1:0"], adjust: { faults.preload(&$0) }) { server in
                 let admin = try Admin(of: server)
@@ -265,7 +265,7 @@ extension EndToEnd {
         }
 
         @Test(.enabled(if: Sanitizer.active == .none, "a sanitizer has descriptors of its own"))
-        func `a probe is answered though there is no descriptor left`() throws {
+        func `a probe is answered without a descriptor left`() throws {
             try withServer(.green, ["--admin", "127.0.0.1:0"], adjust: { $0.setup = "ulimit -n 24" }) { server in
                 let admin = try Admin(of: server)
                 let clients = try (0..<40).map { _ in try server.connect() }
@@ -279,7 +279,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `what comes without end behind a request is not read for ever`() throws {
+        @Test func `endless bytes behind a request are not read for ever`() throws {
             try withAdminServer { _, admin in
                 let client = try Connection.connect(to: admin.address)
                 defer { client.close() }
@@ -304,7 +304,7 @@ extension EndToEnd {
                 + String(repeating: "x", count: 600_000),
             "GET /readyz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
         ])
-        func `an unusual request for readiness is one, and has one answer`(text: String) throws {
+        func `unusual forms of a request for readyz each get one answer`(text: String) throws {
             try withAdminServer { _, admin in
                 let answer = try admin.text(answering: Array(text.utf8))
                 #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\n") && answer.hasSuffix("\r\n\r\nready\n"))
@@ -325,7 +325,7 @@ extension EndToEnd {
             "OPTIONS / HTTP/1.0\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "OPTIONS /readyz HTTP/1.0\r\n\r\n",
             "OPTIONS http://x HTTP/1.1\r\nHost: x\r\n\r\n",
         ])
-        func `OPTIONS is told what else may be asked`(text: String) throws {
+        func `OPTIONS is answered with the allowed methods`(text: String) throws {
             try withAdminServer { _, admin in
                 let answer = try admin.text(answering: Array(text.utf8))
                 #expect(answer.hasPrefix("HTTP/1.1 204 No Content\r\n"))
@@ -334,7 +334,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `OPTIONS of a page that is not there, or says that something is wrong, is answered as GET is`()
+        @Test func `OPTIONS of a missing page or a failing check has the status of GET`()
             throws
         {
             try withAdminServer { server, admin in
@@ -350,7 +350,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `HEAD has the answer's fields and no body`() throws {
+        @Test func `HEAD is answered with the fields of GET and no body`() throws {
             try withAdminServer { _, admin in
                 let answer = try admin.text(answering: Array("HEAD /readyz HTTP/1.0\r\n\r\n".utf8))
                 #expect(answer.contains("\r\nContent-Length: 6\r\n") && answer.hasSuffix("\r\n\r\n"))

@@ -33,7 +33,7 @@ extension EndToEnd {
             ["--transform", "lower"], ["--buffer-size", "0"], ["--drain-timeout", "soon"],
             ["--log-level", "loud"],
         ])
-        func `a bad option ends it with status 64, and one line with option, value and what was expected`(
+        func `an invalid option ends the start with status 64 and one line with option, value and what is expected`(
             arguments: [String]
         ) throws {
             let result = try Program.run(Program.built("echo-server", arguments))
@@ -48,7 +48,7 @@ extension EndToEnd {
             (["--processes", "2", "--workers", "4"], "ulimit -n 12"), (["--model", "thread"], "ulimit -n 6"),
             (["--model", "process", "--pool-size", "2"], "ulimit -n 5"), (["--admin", "127.0.0.1:0"], "ulimit -n 8"),
         ])
-        func `too few descriptors for its hubs end it with status 71, and one line with the limit`(
+        func `too few descriptors for the hubs end the start with status 71 and one line with the limit`(
             arguments: [String], setup: String
         ) throws {
             var launch = try Program.built("echo-server", ["--port", "0"] + arguments)
@@ -61,7 +61,9 @@ extension EndToEnd {
         }
 
         @Test(.enabled(if: Sanitizer.active == .none, "a sanitizer takes all the address space there is"))
-        func `limits that need more memory than there is end it with status 71, and one line with how much`() throws {
+        func `limits that need more memory than there is end the start with status 71 and one line with the amount`()
+            throws
+        {
             let arguments = ["--port", "0", "--processes", "512", "--max-connections-per-ip", "1"]
             var launch = try Program.built("echo-server", arguments)
             launch.setup = "ulimit -v 400000"
@@ -72,14 +74,14 @@ extension EndToEnd {
         }
 
         @Test(arguments: [["--prot", "80"], ["--port"], ["8080"]])
-        func `what is no option ends it with status 64`(arguments: [String]) throws {
+        func `an unknown option ends the start with status 64`(arguments: [String]) throws {
             let result = try Program.run(Program.built("echo-server", arguments))
             #expect(result.exit == .status(64))
             #expect(result.error.contains(arguments[0]))
         }
 
         @Test(arguments: [("ECHO_SERVER_PORT", "70000"), ("ECHO_SERVER_DRAIN_TIMEOUT", "soon")])
-        func `a bad variable ends it with status 78, and one line with variable, value and what was expected`(
+        func `an invalid variable ends the start with status 78 and one line with variable, value and what is expected`(
             name: String, value: String
         ) throws {
             var launch = try Program.built("echo-server")
@@ -100,7 +102,7 @@ extension EndToEnd {
 
         // MARK: Configuration
 
-        @Test func `a good configuration is checked without a word`() throws {
+        @Test func `a check of a valid configuration prints nothing`() throws {
             try withTemporaryPath("settings") { path in
                 try write("model = process\npool-size = 2\nport = 0\n", to: path)
                 let result = try Program.run(Program.built("echo-server", ["--config", path, "--check-config"]))
@@ -115,7 +117,7 @@ extension EndToEnd {
             ("# x\nprot = 80", "settings:2: 'prot' is not a setting's name; did you mean 'port'?"),
             ("pool-size = 2", "settings:1: pool-size: '2' goes with the models thread and process, not with green"),
         ])
-        func `a bad configuration ends it with status 78, and one line with file, line and what is wrong`(
+        func `an invalid configuration ends the start with status 78 and one line with file, line and reason`(
             text: String, message: String
         ) throws {
             try withTemporaryPath("settings") { path in
@@ -132,7 +134,7 @@ extension EndToEnd {
         @Test(arguments: [
             (">/dev/full", "no space left on device (ENOSPC)"), (">&-", "bad file descriptor (EBADF)"),
         ])
-        func `a configuration that can't be printed ends it with status 71`(redirection: String, error: String) throws {
+        func `a configuration that cannot be printed ends with status 71`(redirection: String, error: String) throws {
             var launch = try Program.built("echo-server", ["--print-config"])
             launch.redirections = redirection
             let result = try Program.run(launch)

@@ -11,7 +11,8 @@ extension EndToEnd {
             return try Program.run(Program.built("echo-client", few + arguments), within: .seconds(60))
         }
 
-        @Test func `every model is measured, and one that can't serve so many says why`() throws {
+        @Test func `every model is measured, and a model that cannot serve the number of connections says why`() throws
+        {
             let result = try CompareTests.run("--connections", "1,6", "--pool-size", "4", "--workers", "2")
             #expect(result.exit == .status(0))
             #expect(result.error == "")
@@ -26,7 +27,7 @@ extension EndToEnd {
             #expect(result.output.contains("echo-client compare --rounds 1"))
         }
 
-        @Test func `the page has all in one file, and the JSON all rounds`() throws {
+        @Test func `the page is one file, and the JSON has all rounds`() throws {
             try withTemporaryPath("page.html") { page in
                 let server = try Program.built("echo-server").path
                 let result = try CompareTests.run(
@@ -46,7 +47,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `a server that does not come up is named`() throws {
+        @Test func `a server that does not start is named`() throws {
             let result = try CompareTests.run(
                 "--only", "bad", "--connections", "1", "--against", "bad=echo no such luck >&2")
             #expect(result.exit == .status(1))
@@ -80,7 +81,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: signals)
-        func `whatever ends it, and at whatever moment, nothing that it has started is left`(signal: Int32) throws {
+        func `whenever and however compare ends, no process that it started is left`(signal: Int32) throws {
             let compare = ["compare", "--rounds", "9", "--duration", "0.05", "--connections", "1", "--only"]
             // The client itself, a server, a load, and the workers of a pool.
             for count in [0, 1, 2, 3, 10, 40] {
@@ -99,7 +100,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: signals)
-        func `whatever ends it, nothing is left of another server's command and what that has started`(
+        func `however compare ends, no process of another server's command is left`(
             signal: Int32
         ) throws {
             // A child, one that is nobody's child any more, and one in a session of its own that does not care for TERM.
@@ -112,7 +113,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: signals)
-        func `whatever ends a load or a workload, nothing that it has started is left`(signal: Int32) throws {
+        func `however load or workload ends, no process that it started is left`(signal: Int32) throws {
             try withServer { server in
                 let (load, loaded) = try start([
                     "load", "127.0.0.1", "\(server.port)", "--processes", "2", "--duration", "60",

@@ -36,13 +36,13 @@ extension EndToEnd {
                 (["--unix-socket", "/proc/version/socket"], 78, "ENOTDIR"), (["--unix-socket", "/tmp"], 78, "EISDIR"),
                 (["--admin", "/tmp"], 78, "EISDIR"), (["--unix-socket", "/proc/version"], 78, "ENOTSOCK"),
             ] as [([String], Int32, String)])
-        func `what no start could listen on is found by a check`(
+        func `a check finds addresses that cannot be listened on`(
             arguments: [String], status: Int32, text: String
         ) throws {
             try expectRefusal(arguments, status, text)
         }
 
-        @Test func `limits that no start could keep are found by a check`() throws {
+        @Test func `a check finds limits that cannot be kept`() throws {
             try expectRefusal(["--workers", "8"], 71, "descriptor limit is 20", setup: "ulimit -n 20")
         }
 
@@ -50,7 +50,7 @@ extension EndToEnd {
             ["--host", "127.0.0.1", "--admin", "127.0.0.1"], ["--host", "0.0.0.0", "--admin", "127.0.0.1"],
             ["--host", "127.0.0.1", "--admin", "0.0.0.0"],
         ])
-        func `one address for the service and its admin interface is found by a check`(arguments: [String]) throws {
+        func `a check finds one address for both the service and its admin interface`(arguments: [String]) throws {
             // Free a moment ago.
             let port = try onHub { try #require(Listener(on: SocketAddress(ip: "127.0.0.1", port: 0)!).address.port) }
             var arguments = arguments
@@ -62,7 +62,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `a service that runs is not disturbed by a check, and its addresses are no mistake`(
+        func `a check does not disturb a running service, and reports no error for its addresses`(
             model: ServerModel
         ) throws {
             try withTemporaryPath { path in
@@ -87,7 +87,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `a unix socket that is served, or was left behind, is left as it is`() throws {
+        @Test func `a check leaves unix sockets as they are, served or left behind`() throws {
             try withTemporaryPath { path in
                 let server = try Server.start(.green, ["--unix-socket", path])
                 defer { server.program.end() }
@@ -102,7 +102,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `a path that nobody has is not made`() throws {
+        @Test func `a check creates no path`() throws {
             try withTemporaryDirectory { directory in
                 let result = try check(["--unix-socket", "\(directory)/a", "--admin", "\(directory)/b"])
                 #expect(result.exit == .status(0) && result.error == "")
@@ -114,7 +114,7 @@ extension EndToEnd {
             ["--host", "192.0.2.1", "--admin", "192.0.2.1:0", "--freebind"], ["--unix-socket", "@greennet-check"],
             ["--host", "localhost"],
         ])
-        func `what a start could listen on passes without a word`(arguments: [String]) throws {
+        func `a check of addresses that can be listened on prints nothing`(arguments: [String]) throws {
             let result = try check(arguments)
             #expect(result.exit == .status(0))
             #expect(result.error == "" && result.output == "")

@@ -53,7 +53,7 @@ extension EndToEnd {
 
         /// The children are the clients' own, or the workers that are replaced.
         @Test(arguments: ServerModel.all)
-        func `whenever one looks, the counters add up, though clients come and go and children are killed`(
+        func `the counters add up at any moment, while clients come and go and children are killed`(
             model: ServerModel
         ) throws {
             try withServer(model, adjust: { $0.environment["SWIFT_BACKTRACE"] = "enable=no" }) { server in

@@ -79,7 +79,7 @@ extension EndToEnd {
 
         /// Processes have descriptors of their own.
         @Test(.enabled(if: OpenFiles.canLimitOthers, "no prlimit here"), arguments: [ServerModel.green, .thread])
-        func `without descriptors it pauses, tells it once, and serves the others when some leave`(
+        func `without descriptors the server pauses, logs it once, and serves the others when clients leave`(
             model: ServerModel
         ) throws {
             try withServer(model, adjust: { $0.setup = "ulimit -n 200" }) { server in
@@ -105,7 +105,7 @@ extension EndToEnd {
         }
 
         @Test(.enabled(if: OpenFiles.canLimitOthers, "no prlimit here"), arguments: ServerModel.all)
-        func `without any descriptor it pauses and uses no processor time, and serves all when it has some again`(
+        func `without descriptors it pauses, uses no processor time, and serves all when it has some again`(
             model: ServerModel
         ) throws {
             try withServer(model) { server in
@@ -123,7 +123,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `with few descriptors from the start it serves some clients at once, and the others when these leave`(
+        func `with few descriptors from the start, some clients are served at once and the others later`(
             model: ServerModel
         ) throws {
             try withServer(model, adjust: { $0.setup = "ulimit -n 40" }) { server in
@@ -144,7 +144,9 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `when full it leaves the others in the queue, and serves them when some leave`(model: ServerModel) throws {
+        func `a full server leaves further clients in the queue and serves them when others leave`(
+            model: ServerModel
+        ) throws {
             let places = min(10, model.clientsAtOnce)
             try withServer(model, ["--max-connections", "\(places)"]) { server in
                 let crowd = try Crowd(server, 60)
@@ -158,7 +160,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `when full it turns others away, if told so`(model: ServerModel) throws {
+        func `a full server with overflow reject closes further connections`(model: ServerModel) throws {
             // A pool has one more, so that somebody is there to turn others away.
             let places = model.isPool ? 3 : 10
             try withServer(model, ["--max-connections", "\(places)", "--overflow", "reject"]) { server in

@@ -35,7 +35,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `a conversation goes on line by line, for as long as the client likes`(model: ServerModel) throws {
+        func `a conversation continues line by line until the client ends it`(model: ServerModel) throws {
             try withServer(model) { server in
                 let connection = try server.connect()
                 defer { connection.close() }

@@ -9,7 +9,7 @@ extension EndToEnd {
     @Suite(.serialized, .enabled(if: Sanitizer.active == .none, "a sanitizer makes calls of its own"))
     struct FailingCallTests {
         @Test(arguments: ServerModel.all)
-        func `whatever call fails, the server refuses to start or serves on, with nothing lost but that one connection`(
+        func `whichever call fails, the server refuses to start or continues, and loses at most that one connection`(
             model: ServerModel
         ) throws {
             let faults = Mutex(Fault.all[...])
@@ -23,7 +23,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: [Faults.Call.listen, .getsockname])
-        func `a unix socket that is bound and can't be listened on leaves no path behind`(call: Faults.Call) throws {
+        func `a unix socket that is bound but cannot be listened on leaves no path behind`(call: Faults.Call) throws {
             try withTemporaryPath { path in
                 let faults = try Faults()
                 faults.fail(call, 1...1, with: ENOBUFS)

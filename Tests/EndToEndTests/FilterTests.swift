@@ -35,7 +35,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `what comes from a pipe comes out of one exactly`() throws {
+        @Test func `input from a pipe is written to a pipe exactly`() throws {
             try withServer { server in
                 let source = try Source(FilterTests.count, of: .upper)
                 let launch = try FilterTests.launch(FilterTests.arguments(for: server)) { $0.input = source.reading }
@@ -50,7 +50,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `it shows what is answered while more is to come`() throws {
+        @Test func `answers are written while more input is to come`() throws {
             try withServer { server in
                 var ends: [Int32] = [-1, -1]
                 try #require(pipe(&ends) == 0)
@@ -69,14 +69,14 @@ extension EndToEnd {
             }
         }
 
-        @Test func `no input gives no output, and that is well`() throws {
+        @Test func `no input gives no output and status 0`() throws {
             try withServer { server in
                 let result = try Program.run(FilterTests.launch(FilterTests.arguments(for: server)))
                 #expect(result == (.status(0), "", ""))
             }
         }
 
-        @Test func `a unix socket can be talked to`() throws {
+        @Test func `the client talks over a unix socket`() throws {
             try withTemporaryPath { path in
                 try withServer(.green, ["--unix-socket", path]) { _ in
                     let launch = Program.Launch(
@@ -92,7 +92,7 @@ extension EndToEnd {
 
         // MARK: Failures
 
-        @Test func `where nobody listens it ends with status 1, and one line with the address`() throws {
+        @Test func `without a listener the client exits with status 1 and one line with the address`() throws {
             try onHub {
                 let port = try FakeService.unusedPort()
                 let result = try Program.run(FilterTests.launch(["127.0.0.1", port]))
@@ -103,7 +103,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `where answers are missing it shows those that came, and ends with status 1`() throws {
+        @Test func `if answers are missing the client writes those that came and exits with status 1`() throws {
             try withTemporaryPath("input") { input in
                 try RandomStream.echo.write(1000, to: input)
                 try onHub {
@@ -128,7 +128,7 @@ extension EndToEnd {
             (0, "did not answer within 0.5 seconds"), (2, "answered 2 of 5 bytes, and no more within 0.5 seconds"),
             (5, "answered all 5 bytes, but did not end the stream within 0.5 seconds"),
         ])
-        func `a service that does not go on is waited for as long as was asked, and no longer`(
+        func `a stalled service is waited for until the timeout and no longer`(
             count: Int, message: String
         ) throws {
             try withTemporaryPath("input") { input in
@@ -153,7 +153,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `while nothing is owed, input may come as late as it likes`() throws {
+        @Test func `while no answer is owed, input may come at any time`() throws {
             try withServer { server in
                 var ends: [Int32] = [-1, -1]
                 try #require(pipe(&ends) == 0)
@@ -174,7 +174,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `where the service breaks off it ends with status 1`() throws {
+        @Test func `if the service resets, the client exits with status 1`() throws {
             try withTemporaryPath("input") { input in
                 try RandomStream.echo.write(FilterTests.count, to: input)
                 try onHub {
@@ -194,7 +194,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `where more comes back than was sent it ends with status 1`() throws {
+        @Test func `if more bytes come back than were sent, the client exits with status 1`() throws {
             try onHub {
                 try FakeService.with { connection in
                     try connection.sendAll(Array("who asked?".utf8))
@@ -209,7 +209,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `where nobody reads its output any more it ends as other filters do`() throws {
+        @Test func `if the reader of its output is gone, the client ends as other filters do`() throws {
             try withTemporaryPath("input") { input in
                 try RandomStream.echo.write(FilterTests.count, to: input)
                 try withServer { server in

@@ -43,7 +43,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: models)
-        func `a flood of first packets keeps nobody from being served`(model: ServerModel) throws {
+        func `a SYN flood keeps no client from being served`(model: ServerModel) throws {
             // A short queue is full at once.
             try withFloodedServer(model, ["--backlog", "128"]) { server in
                 let flood = try SynFlood(port: server.port)
@@ -56,7 +56,7 @@ extension EndToEnd {
 
         /// As many as the machine manages of 10,000 a second.
         @Test(arguments: models)
-        func `a flood of clients who come and go keeps nobody from being served`(model: ServerModel) throws {
+        func `a flood of clients that connect and leave keeps no client from being served`(model: ServerModel) throws {
             try withFloodedServer(model) { server in
                 let (start, end, visitors) = (Deadline.now, Deadline.after(FloodTests.length), 50)
                 let visits = try inParallel(visitors) { _ in

@@ -42,7 +42,9 @@ extension EndToEnd {
         }
 
         @Test(arguments: Kind.allCases, redirections)
-        func `it serves one connection, to its end and to the last byte`(kind: Kind, redirections: String?) throws {
+        func `inetd mode serves one connection to its end and to the last byte`(
+            kind: Kind, redirections: String?
+        ) throws {
             try withServedClient(kind, redirections: redirections) { client, program in
                 try client.expect("HELLO", to: "hello")
                 try client.exchange(3 << 20, of: .upper)
@@ -51,7 +53,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `a socket pair will do`() throws {
+        @Test func `inetd mode serves a socket pair`() throws {
             var ends: [Int32] = [-1, -1]
             try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
             _ = fcntl(ends[0], F_SETFD, FD_CLOEXEC)
@@ -70,14 +72,14 @@ extension EndToEnd {
         }
 
         /// Nothing that it says may reach the client, even where that is standard error.
-        @Test func `a client that is too slow is told nothing`() throws {
+        @Test func `a client that is too slow is disconnected without a message`() throws {
             try withServedClient(.ipv4, ["--idle-timeout", "0.1"], redirections: ">&0 2>&0") { client, program in
                 try #expect(client.receiveToEnd().isEmpty)
                 try #expect(program.waitForExit() == .status(0))
             }
         }
 
-        @Test func `a bad setting is not told to the client`() throws {
+        @Test func `an invalid setting is not shown to the client`() throws {
             try withServedClient(.ipv4, ["--idle-timeout", "x"], redirections: ">&0 2>&0") { client, program in
                 try #expect(client.receiveToEnd().isEmpty)
                 try #expect(program.waitForExit() == .status(64))
@@ -85,7 +87,7 @@ extension EndToEnd {
         }
 
         /// Whoever has accepted it may have made it so.
-        @Test func `a connection that does not block is no trouble`() throws {
+        @Test func `inetd mode serves a non-blocking connection`() throws {
             try withServedClient(blocks: false) { client, program in
                 try client.expect("HELLO", to: "hello")
                 let before = try program.status().processorTime
@@ -96,7 +98,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `a client that resets is nothing to worry about`() throws {
+        @Test func `a client that resets is no failure`() throws {
             let listener = try ListeningSocket(on: SocketAddress(ip: "127.0.0.1", port: 0)!, backlog: 1)
             defer { listener.close() }
             let client = try RawSocket(port: #require(listener.address.port))
@@ -125,7 +127,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: [0, 0.3])
-        func `at the drain timeout what came is answered, and it ends`(drainTimeout: Double) throws {
+        func `at the drain timeout inetd mode answers what came and exits`(drainTimeout: Double) throws {
             try withServedClient(.ipv4, ["--drain-timeout", "\(drainTimeout)"]) { client, program in
                 try client.expect("BEFORE", to: "before")
                 let start = Deadline.now
@@ -138,7 +140,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `a client that never reads holds it up for a bounded time only`() throws {
+        @Test func `a client that never reads delays the exit of inetd mode for a bounded time`() throws {
             try withServedClient(.ipv4, ["--drain-timeout", "0.1"]) { client, program in
                 try client.expect("BEFORE", to: "before")
                 _ = try client.sendUntilFull(of: .upper)
@@ -147,7 +149,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `a second signal ends it at once`() throws {
+        @Test func `a second signal ends inetd mode at once`() throws {
             try withServedClient { client, program in
                 try client.expect("BEFORE", to: "before")
                 program.send(SIGTERM)
@@ -161,7 +163,7 @@ extension EndToEnd {
         // MARK: What is refused
 
         @Test(arguments: [("</dev/null", "is not a socket"), ("<&-", "is not a socket")])
-        func `without a connection it ends with status 78`(redirections: String, complaint: String) throws {
+        func `inetd mode without a connection exits with status 78`(redirections: String, complaint: String) throws {
             var launch = try Program.built("echo-server", ["--inetd"])
             launch.redirections = redirections
             let (exit, output, error) = try Program.run(launch)
@@ -170,7 +172,7 @@ extension EndToEnd {
             #expect(error == "echo-server: --inetd: standard input \(complaint)\n")
         }
 
-        @Test func `a listening socket in its place is refused`() throws {
+        @Test func `inetd mode refuses a listening socket`() throws {
             let listener = try ListeningSocket(on: SocketAddress(ip: "127.0.0.1", port: 0)!, backlog: 1)
             defer { listener.close() }
             var launch = try Program.built("echo-server", ["--inetd"])

@@ -6,8 +6,9 @@ extension EndToEnd {
     /// Limits on what one client may take: time, and connections.
     @Suite(.serialized) struct LimitTests {
         @Test(arguments: ServerModel.all)
-        func `a client that sends nothing for the idle timeout is sent away, others are not`(model: ServerModel) throws
-        {
+        func `a client that sends nothing for the idle timeout is disconnected, others are not`(
+            model: ServerModel
+        ) throws {
             try withServer(model, ["--idle-timeout", "0.5"]) { server in
                 let (silent, lively) = (try server.connect(), try server.connect())
                 defer {
@@ -33,7 +34,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `a client that does not read for the write timeout is sent away`(model: ServerModel) throws {
+        func `a client that does not read for the write timeout is disconnected`(model: ServerModel) throws {
             try withServer(model, ["--write-timeout", "0.3"]) { server in
                 let client = try server.connect()
                 defer { client.close() }
@@ -48,7 +49,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `one address has so many connections and no more`(model: ServerModel) throws {
+        func `one address gets as many connections as its limit and no more`(model: ServerModel) throws {
             // A pool has one more, so that somebody is there to turn the next one away.
             let count = 3
             try withServer(model, ["--max-connections-per-ip", "\(count)"]) { server in
@@ -67,7 +68,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `while one address takes all that it may, others are served`(model: ServerModel) throws {
+        func `while one address is at its limit, others are served`(model: ServerModel) throws {
             try withServer(model, ["--max-connections-per-ip", "2"]) { server in
                 let greedy = try inParallel(2) { _ in
                     let client = try server.connect()

@@ -32,7 +32,7 @@ extension EndToEnd {
             ["--messages", "333", "--threads", "2", "--processes", "2"],
             ["--messages", "7", "-c", "20"],
         ])
-        func `every mode sends what it is told, and has it answered`(options: [String]) throws {
+        func `every mode sends what its options say and gets all answers`(options: [String]) throws {
             try withServer { server in
                 let load = try Load(["127.0.0.1", "\(server.port)", "-c", "4"] + options)
                 load.expectHealthy()
@@ -50,7 +50,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `it loads a unix socket too, and either transform`() throws {
+        @Test func `load works over a unix socket and with both transforms`() throws {
             try withTemporaryPath("socket") { path in
                 try withServer(.green, ["--unix-socket", path, "--transform", "echo"]) { _ in
                     try Load(["--unix-socket", path, "--messages", "50"]).expectHealthy()
@@ -61,7 +61,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `in a pipe it says nothing before its report`() throws {
+        @Test func `in a pipe load prints nothing before its report`() throws {
             try withServer { server in
                 var launch = try Program.built(
                     "echo-client", ["load", "127.0.0.1", "\(server.port)", "--duration", "0.5"])
@@ -124,7 +124,7 @@ extension EndToEnd {
             return program.hasEnded
         }
 
-        @Test func `nobody there is said at once`() throws {
+        @Test func `a missing service is reported at once`() throws {
             try onHub {
                 let load = try Load(["127.0.0.1", FakeService.unusedPort(), "-c", "3"])
                 #expect(load.exit == .status(1))
@@ -136,7 +136,7 @@ extension EndToEnd {
         }
 
         @Test(.enabled(if: (try? Terminal())?.close() != nil, "no terminals here"))
-        func `at a terminal it shows how far it is`() throws {
+        func `on a terminal load shows its progress`() throws {
             try withServer { server in
                 let terminal = try Terminal()
                 defer { terminal.close() }
@@ -201,7 +201,7 @@ extension EndToEnd {
             #expect(load.failure?.contains("(1 byte is missing)") == true)
         }
 
-        @Test func `a last byte that never comes is missed in the end`() throws {
+        @Test func `a last byte that never comes is reported missing at the end`() throws {
             let load = try load("-c", "1", "--messages", "1", "--timeout", "0.3", "--mode", "churn") { connection in
                 guard let bytes = try connection.receive() else { return }
                 try connection.sendAll(UnsafeMutableRawBufferPointer(rebasing: bytes[..<(bytes.count - 1)]))
@@ -314,7 +314,7 @@ extension EndToEnd {
             #expect(load.failure?.contains("nothing came for 0.3 seconds") == true)
         }
 
-        @Test func `a reset in the middle is told from an end`() throws {
+        @Test func `a reset during an answer is distinguished from an end`() throws {
             let reset = try load("-c", "1", "--messages", "100", "--depth", "50", "--transform", "echo") { connection in
                 try connection.sendAll(connection.receive(exactly: 64))
                 // What lies there unread makes the kernel reset it.
@@ -332,7 +332,7 @@ extension EndToEnd {
                 ended.failure == "connection 0: the service has ended the stream after 64 of 128 bytes, in message 0")
         }
 
-        @Test func `bytes that nobody asked for are too many`() throws {
+        @Test func `bytes that were not asked for are reported`() throws {
             let load = try load("-c", "1", "--messages", "10", "--transform", "echo") { connection in
                 while let bytes = try connection.receive() {
                     let answer = Array(bytes)

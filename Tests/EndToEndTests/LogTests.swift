@@ -7,7 +7,7 @@ extension EndToEnd {
     /// What the server tells about itself, and what becomes of it when it can't.
     @Suite(.serialized) struct LogTests {
         @Test(arguments: ServerModel.all)
-        func `the first line says where it listens and how`(model: ServerModel) throws {
+        func `the first log line has the address, the model and the transform`(model: ServerModel) throws {
             try withServer(model, ["--transform", "echo"]) { server in
                 let first = try #require(server.program.standardError.lines.first)
                 let expected =
@@ -17,7 +17,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `in a pipe the log is JSON, unless something else was asked for`() throws {
+        @Test func `in a pipe the log is JSON by default`() throws {
             try withServer(.green, ["--log-format", "auto"]) { server in
                 let first = try #require(server.program.standardError.lines.first)
                 #expect(first.hasPrefix(#"{"ts":""#) && first.hasSuffix(#""transform":"upper"}"#))
@@ -26,7 +26,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `USR1 lists the green threads and what they wait for, and service goes on`() throws {
+        @Test func `USR1 logs the green threads and what they wait for, and the service continues`() throws {
             try withServer { server in
                 let client = try server.connect()
                 defer { client.close() }
@@ -62,7 +62,7 @@ extension EndToEnd {
         // MARK: Nobody to tell
 
         @Test(arguments: ServerModel.all, ["2>&-", "<&- >&- 2>&-"])
-        func `with standard streams closed it serves, and the log reaches no client`(
+        func `with standard streams closed the server serves, and the log reaches no client`(
             model: ServerModel, redirections: String
         ) throws {
             try withTemporaryPath { path in
@@ -92,7 +92,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `with a log that nobody reads it serves, and tells later how many lines were lost`(
+        func `with an unread log the server serves, and later logs how many lines were lost`(
             model: ServerModel
         ) throws {
             try withServer(model, ["--log-level", "trace"]) { server in
@@ -113,7 +113,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `with the reader of its log gone, it serves`(model: ServerModel) throws {
+        func `with the reader of its log gone, the server serves`(model: ServerModel) throws {
             let server = try Server.start(model, ["--log-level", "debug"])
             defer { server.program.end() }
             server.program.standardError.close()

@@ -40,7 +40,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `a name with a dead first address and a living second is reached in a moment`() throws {
+        @Test func `a name with a dead first address is reached at once through its second`() throws {
             try inNetwork(["2001:db8:1::1/128", "10.9.0.1/32"]) {
                 try withServer(.green, ["--host", "10.9.0.1"]) { server in
                     let (port, start) = (try server.port, Deadline.now)
@@ -55,7 +55,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `where no address of a name answers, the error names each, and why`() throws {
+        @Test func `if no address of a name answers, the error has each address with its reason`() throws {
             try inNetwork(["2001:db8:1::1/128", "10.9.0.1/32"]) {
                 let hosts = "\(NameTests.dead) twin\n10.9.0.1 twin\n"
                 let result = try client(hosts: hosts, ["ping", "twin", "7", "--timeout", "1"])
@@ -79,7 +79,7 @@ extension EndToEnd {
 
         /// The system's own rule for what a machine has (`AI_ADDRCONFIG`) takes no notice of the loopback.
         @Test(arguments: [[], ["2001:db8:1::1/128"], ["10.9.0.1/32"]])
-        func `localhost is reached without a network, and with one of either family`(addresses: [String]) throws {
+        func `localhost is reached without a network and with only IPv4 or only IPv6`(addresses: [String]) throws {
             try inNetwork(addresses) {
                 for (host, line) in [
                     ("127.0.0.1", "127.0.0.1 localhost\n"), ("::1", "::1 localhost\n"), ("127.0.0.1", ""),

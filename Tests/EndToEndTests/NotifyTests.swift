@@ -22,7 +22,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.testable(ServerModel(.green, "--processes", "2")))
-        func `a hub of another process that is stuck keeps the watchdog from being fed`(model: ServerModel) throws {
+        func `a stuck hub in another process stops watchdog notifications`(model: ServerModel) throws {
             try withManagedServer(model, ["--worker-timeout", "0"], watchdog: "200000") { server, manager in
                 let child = try #require(server.program.status().children.first)
                 kill(child, SIGSTOP)
@@ -44,7 +44,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `it tells that it is ready, how it stands, and that it stops, in this order`(model: ServerModel) throws {
+        func `the service notifies ready, status and stopping, in this order`(model: ServerModel) throws {
             try withManagedServer(model) { server, manager in
                 let ready = try manager.wait()
                 #expect(ready.matches("READY=1\nSTATUS=\(NotifyTests.status(model, "0 connections", accepted: 0))\n"))
@@ -63,7 +63,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `however much happens, the status is told once a second`() throws {
+        @Test func `the status is notified at most once a second`() throws {
             try withManagedServer(.green) { server, manager in
                 _ = try manager.wait()
                 let start = Deadline.now
@@ -78,7 +78,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `the watchdog is fed while it serves and while it stops`(model: ServerModel) throws {
+        func `the watchdog is notified while the server serves and while it stops`(model: ServerModel) throws {
             let setup = "export WATCHDOG_PID=$$"
             try withManagedServer(model, watchdog: "100000", setup: setup) { server, manager in
                 #expect(try manager.wait().hasPrefix("READY=1\n"))
@@ -97,7 +97,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `a watchdog of another process is not fed`() throws {
+        @Test func `a watchdog of another process is not notified`() throws {
             try withManagedServer(.green, watchdog: "1000", setup: "export WATCHDOG_PID=1") { server, manager in
                 #expect(try manager.wait().hasPrefix("READY=1\n"))
                 try #expect(server.answer(to: "x") == "X")
@@ -107,7 +107,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `HUP is told as a reload, and disturbs nobody`(model: ServerModel) throws {
+        func `HUP is notified as a reload and disturbs no client`(model: ServerModel) throws {
             try withManagedServer(model) { server, manager in
                 #expect(try manager.wait().hasPrefix("READY=1\n"))
                 let client = try server.connect()
@@ -130,7 +130,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `HUP to all of its processes, as at the end of a terminal, disturbs nobody`(model: ServerModel) throws {
+        func `HUP to all processes, as when a terminal closes, disturbs no client`(model: ServerModel) throws {
             try withServer(model) { server in
                 let client = try server.connect()
                 defer { client.close() }
@@ -143,7 +143,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `a server that does not come up is never ready`() throws {
+        @Test func `a server that fails to start never notifies ready`() throws {
             let manager = try ManagerSocket()
             try withServer { other in
                 let (exit, _, _) = try Program.run(
@@ -155,14 +155,14 @@ extension EndToEnd {
             }
         }
 
-        @Test func `a manager that is gone does not matter`() throws {
+        @Test func `the server continues when the manager is gone`() throws {
             let variables = ["NOTIFY_SOCKET": "/nonexistent/notify", "WATCHDOG_USEC": "10000"]
             try withServer(variables: variables) { server in
                 for number in 0..<20 { try #expect(server.answer(to: "line \(number)") == "LINE \(number)") }
             }
         }
 
-        @Test func `without a manager there is nobody who would tell it`() throws {
+        @Test func `without a manager nothing is notified`() throws {
             try withServer(variables: ["WATCHDOG_USEC": "10000"]) { server in
                 server.program.send(SIGUSR1)
                 try server.program.waitOnHub(forLineContaining: "green threads:")

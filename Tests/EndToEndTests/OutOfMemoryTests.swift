@@ -32,7 +32,7 @@ extension EndToEnd {
         @Test(
             .enabled(if: Sanitizer.active == .none, "a sanitizer makes calls of its own"),
             arguments: ServerModel.testable(.process))
-        func `where the score can't be changed, each client is served all the same`(model: ServerModel) throws {
+        func `if the score cannot be changed, each client is still served`(model: ServerModel) throws {
             let faults = try Faults()
             try withServer(model, adjust: faults.preload) { server in
                 // Beyond the start, which needs it for more.
@@ -48,7 +48,7 @@ extension EndToEnd {
             .enabled(if: MemoryCgroup.isUsable, "no memory cgroup can be made here"),
             .enabled(if: Sanitizer.active == .none, "a sanitizer takes memory of its own"),
             arguments: ServerModel.testable(.process, .processPool, .greenProcesses))
-        func `where memory is used up, single children end, and the service goes on`(model: ServerModel) throws {
+        func `when memory runs out, single children are killed and the service continues`(model: ServerModel) throws {
             let group = try MemoryCgroup(limit: 20 << 20)
             try withServer(model, ["--idle-timeout", "60"], adjust: { $0.setup = group.entering }) { server in
                 var clients: [Connection] = []

@@ -15,7 +15,7 @@ extension EndToEnd {
 
         /// What has come while it was stopped is there when it looks, whatever its timers say; who has sent nothing was silent for so long.
         @Test(arguments: ServerModel.all)
-        func `after a stop, those who have sent something are served, and only the silent are idle`(
+        func `after a stopped server continues, clients that have sent are served, and only silent ones are idle`(
             model: ServerModel
         ) throws {
             try withServer(model, PauseTests.limits, limit: PauseTests.pause + .seconds(30)) { server in
@@ -46,7 +46,7 @@ extension EndToEnd {
         private static let clockModels = ServerModel.testable(.green, .greenProcesses, .thread, .processPool)
 
         @Test(.enabled(if: ShiftedClock.isUsable, "no C compiler here, or a sanitizer"), arguments: clockModels)
-        func `a clock that is set an hour forth and back ends nobody early or late`(model: ServerModel) throws {
+        func `setting the clock an hour forth and back ends no connection early or late`(model: ServerModel) throws {
             try withShiftedClock { clock in
                 try withServer(model, PauseTests.limits, adjust: { clock.adjust(&$0) }) { server in
                     let (silent, lively) = (try server.connect(), try server.connect())
@@ -74,7 +74,7 @@ extension EndToEnd {
         }
 
         @Test(.enabled(if: ShiftedClock.isUsable, "no C compiler here, or a sanitizer"), arguments: clockModels)
-        func `a clock that is set an hour forth and back leaves an idle server idle`(model: ServerModel) throws {
+        func `setting the clock an hour forth and back leaves an idle server idle`(model: ServerModel) throws {
             try withShiftedClock { clock in
                 try withServer(model, ["--admin", "127.0.0.1:0"], adjust: { clock.adjust(&$0) }) { server in
                     let admin = try Admin(of: server)

@@ -25,7 +25,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `one that gives the other transform's answer is not`() throws {
+        @Test func `a service with the other transform is not healthy`() throws {
             try withServer(.green, ["--transform", "echo"]) { server in
                 let result = try Program.run(PingTests.launch("127.0.0.1", "\(server.port)", "--transform", "upper"))
                 #expect(result.exit == .status(1))
@@ -34,7 +34,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `one that is not there is not`() throws {
+        @Test func `a missing service is not healthy`() throws {
             try onHub {
                 let port = try FakeService.unusedPort()
                 let result = try Program.run(PingTests.launch("127.0.0.1", port))
@@ -46,7 +46,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: [["ping"], ["load", "--duration", "0.1"], ["127.0.0.1", "7"]], [4, 5])
-        func `without descriptors for a connection it says so, and ends with status 1`(
+        func `without descriptors for a connection ping says so and exits with status 1`(
             arguments: [String], limit: Int
         ) throws {
             var launch = try Program.built("echo-client", arguments)
@@ -61,7 +61,7 @@ extension EndToEnd {
         @Test(
             .enabled(if: NetworkNamespace.obstacle == nil, "needs root and ip(8)"),
             arguments: ["127.0.0.1", "localhost", "0.0.0.0", "::1", "::"])
-        func `one that is not there is not, though the client gets its own question back`(host: String) throws {
+        func `a missing service is not healthy, even if the socket is connected to itself`(host: String) throws {
             try onOSThread {
                 try NetworkNamespace.enter()
                 try write("40100 40101", to: "/proc/sys/net/ipv4/ip_local_port_range")
@@ -72,7 +72,7 @@ extension EndToEnd {
         }
 
         /// `localhost` has two addresses; 127.0.0.1 refuses.
-        @Test func `it gets through by name though the kernel can watch none of its sockets`() throws {
+        @Test func `ping by name succeeds even if the kernel can watch none of its sockets`() throws {
             try withServer(.green, ["--host", "::1"]) { server in
                 let faults = try Faults()
                 // The first is for the loop itself.
@@ -86,7 +86,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `one that does not answer in time is not, and the time is kept`() throws {
+        @Test func `a service that does not answer in time is not healthy, and the timeout is kept`() throws {
             try withServer { server in
                 server.program.send(SIGSTOP)
                 defer { server.program.send(SIGCONT) }
@@ -100,7 +100,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `one that answers in part only is told from one that does not answer`() throws {
+        @Test func `a partial answer is distinguished from no answer`() throws {
             try onHub {
                 try FakeService.with { connection in
                     try connection.sendAll([UInt8](connection.receive(exactly: 8).prefix(3)))
@@ -116,7 +116,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `one that ends without an answer is not`() throws {
+        @Test func `a service that closes without an answer is not healthy`() throws {
             try onHub {
                 try FakeService.with { _ in
                 } _: { port in

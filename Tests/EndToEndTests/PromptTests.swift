@@ -44,7 +44,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `when the service ends, so does it, with status 1`() throws {
+        @Test func `when the service ends, the prompt ends with status 1`() throws {
             let server = try Server.start()
             defer { server.program.end() }
             try atTerminal(server) { terminal, program in

@@ -35,7 +35,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `a mistake is logged with file and line, and changes nothing`(model: ServerModel) throws {
+        func `an error in the file is logged with file and line, and changes nothing`(model: ServerModel) throws {
             try withConfiguredServer(model, "transform = echo") { server, rewrite in
                 try #expect(server.answer(to: "one") == "one")
                 try rewrite("transform = upper\nprot = 80")
@@ -49,7 +49,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `a hundred HUPs, every other one with a mistake, disturb nobody`(model: ServerModel) throws {
+        func `a hundred HUPs, half of them with an error in the file, disturb no client`(model: ServerModel) throws {
             try withConfiguredServer(model, "log-level = info") { server, rewrite in
                 let client = try server.connect()
                 for number in 1...100 {
@@ -66,7 +66,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `a file that may not be read, or has gone, is a mistake, and changes nothing`(model: ServerModel) throws {
+        func `a file that is unreadable or missing is an error and changes nothing`(model: ServerModel) throws {
             try withTemporaryPath("settings") { path in
                 try write("transform = echo", to: path)
                 try withServer(model, ["--config", path]) { server in
@@ -84,7 +84,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `what the file said at the signal counts in every process, and not what it says by now`(
+        func `every process uses the file as it was at the signal, not as it is later`(
             model: ServerModel
         ) throws {
             try withTemporaryPath("settings") { path in
@@ -101,7 +101,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `a larger limit lets in those who wait`(model: ServerModel) throws {
+        func `a larger limit lets waiting clients in`(model: ServerModel) throws {
             try withConfiguredServer(model, "max-connections = 1") { server, rewrite in
                 let first = try server.connect()
                 defer { first.close() }
@@ -117,7 +117,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `a file that has become a pipe is a mistake, for which nobody waits`() throws {
+        @Test func `a file that has become a pipe is an error and blocks no client`() throws {
             try withTemporaryPath("settings") { path in
                 try write("transform = echo", to: path)
                 try withServer(.green, ["--config", path]) { server in
@@ -129,7 +129,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `what only a restart can change is named`() throws {
+        @Test func `settings that need a restart are named in the log`() throws {
             try withConfiguredServer(.green, "backlog = 16") { server, rewrite in
                 try rewrite("backlog = 32")
                 _ = try server.program.waitForLine(

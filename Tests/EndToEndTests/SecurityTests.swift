@@ -21,7 +21,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all, ["debug", "trace"])
-        func `what clients send is not in the log, but for a trace, and there it is encoded and cut`(
+        func `what clients send is in the log only at level trace, encoded and cut`(
             model: ServerModel, level: String
         ) throws {
             try withServer(model, ["--log-level", level]) { server in

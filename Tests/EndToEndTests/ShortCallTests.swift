@@ -8,8 +8,7 @@ extension EndToEnd {
     @Suite(.serialized, .enabled(if: Sanitizer.active == .none, "a sanitizer makes calls of its own"))
     struct ShortCallTests {
         @Test(arguments: ServerModel.all, [Faults.Call.recv, .send])
-        func `where each call moves one byte, all bytes come back exactly`(model: ServerModel, call: Faults.Call) throws
-        {
+        func `if each call moves one byte, all bytes come back exactly`(model: ServerModel, call: Faults.Call) throws {
             let faults = try Faults()
             faults.limit(call, to: .atMost(1))
             try withServer(model, adjust: faults.preload) { server in
@@ -19,7 +18,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `where each call moves as many bytes as it likes, all bytes come back exactly`(model: ServerModel) throws {
+        func `if each call moves a random number of bytes, all bytes come back exactly`(model: ServerModel) throws {
             let faults = try Faults()
             faults.limit(.recv, to: .random)
             faults.limit(.send, to: .random)
@@ -35,7 +34,7 @@ extension EndToEnd {
         ]
 
         @Test(arguments: ServerModel.all)
-        func `where every other call is interrupted, all bytes come back exactly, and nothing is left`(
+        func `if every other call is interrupted, all bytes come back exactly and nothing is left behind`(
             model: ServerModel
         ) throws {
             let faults = try Faults()
@@ -53,7 +52,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `where the kernel often has nothing and no room after all, all bytes come back exactly`(
+        func `if calls often fail with EAGAIN, all bytes come back exactly`(
             model: ServerModel
         ) throws {
             let faults = try Faults()
@@ -63,7 +62,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `every call that can be made to fail is one that a program can make`() throws {
+        @Test func `the fault library fails only calls that programs make`() throws {
             let faults = try Faults()
             try withServer(adjust: faults.preload) { server in try #expect(server.answer(to: "well?") == "WELL?") }
             for call in Faults.Call.allCases { #expect(faults.isKnown(call), "\(call)") }

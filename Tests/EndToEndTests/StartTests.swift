@@ -29,7 +29,7 @@ extension EndToEnd {
         }()
 
         @Test(.enabled(if: canHideProc, "only root can hide /proc"), arguments: ServerModel.all)
-        func `without proc the server obeys its options`(model: ServerModel) throws {
+        func `without procfs the server obeys its options`(model: ServerModel) throws {
             try withServer(model, ["--transform", "echo"], adjust: StartTests.hideProc) { server in
                 #expect(server.address.port != 8080)
                 try #expect(server.answer(to: "as it is") == "as it is")
@@ -41,14 +41,14 @@ extension EndToEnd {
         @Test(
             .enabled(if: canHideProc, "only root can hide /proc"),
             arguments: [("echo-server", ["--port", "7777", "--nonsense"]), ("echo-client", ["ping", "--nonsense"])])
-        func `without proc a bad option is one as ever`(name: String, arguments: [String]) throws {
+        func `without procfs an invalid option is refused as usual`(name: String, arguments: [String]) throws {
             let result = try Program.run(StartTests.launchWithoutProc(name, arguments))
             #expect(result.exit == .status(64))
             #expect(result.error.contains("--nonsense"))
         }
 
         @Test(.enabled(if: canHideProc, "only root can hide /proc"))
-        func `without proc the client pings and loads, and says what it can't measure`() throws {
+        func `without procfs the client pings and loads, and says what it cannot measure`() throws {
             try withServer { server in
                 let place = ["127.0.0.1", "\(try server.port)"]
                 func run(_ arguments: [String]) throws -> (exit: Program.Exit, output: String, error: String) {
@@ -122,15 +122,16 @@ extension EndToEnd {
                 ("echo-client", ["ping", "--transform=7\u{1b}[31m\n7"], 64),
                 ("echo-client", ["load", "no\u{1b}[31m\n7"], 64),
             ] as [(String, [String], Int32)])
-        func `a complaint about a value speaks to no terminal`(name: String, arguments: [String], status: Int32) throws
-        {
+        func `a message about an invalid value sends no control characters to a terminal`(
+            name: String, arguments: [String], status: Int32
+        ) throws {
             let result = try Program.run(Program.built(name, arguments))
             #expect(result.exit == .status(status))
             #expect(result.error.lowercased().contains(#"\u{1b}[31m\n"#), "\(result.error)")
             #expect(!result.error.unicodeScalars.contains("\u{1b}"))
         }
 
-        @Test func `an error in a file with control characters speaks to no terminal`() throws {
+        @Test func `a message about a file with control characters sends none to a terminal`() throws {
             try withTemporaryPath("settings") { path in
                 try write("port = \u{1b}[31mred\u{9b}2J\n", to: path)
                 let result = try Program.run(Program.built("echo-server", ["--config", path]))
@@ -177,7 +178,7 @@ extension EndToEnd {
 
         // MARK: Variables
 
-        @Test func `a variable with a typing error is warned of, with the name that was meant`() throws {
+        @Test func `a misspelt variable gets a warning with the name that was meant`() throws {
             try withServer(adjust: { $0.environment = ["ECHO_SERVER_PROT": "7", "ECHO_SERVER_TRANSFORM": "echo"] }) {
                 server in
                 try #expect(server.answer(to: "as it is") == "as it is")
@@ -216,7 +217,7 @@ extension EndToEnd {
         @Test(
             .enabled(if: envKnowsSignals, "env(1) can't block signals here"), arguments: ServerModel.all,
             Inheritance.allCases)
-        func `whatever signals were blocked or ignored before, it hears them, and TERM ends it with 0`(
+        func `the server handles its signals even if its parent blocked or ignored them, and TERM ends it with 0`(
             model: ServerModel, inheritance: Inheritance
         ) throws {
             try withServer(model, ["--drain-timeout", "0.1"], adjust: inheritance.adjust) { server in
@@ -236,7 +237,7 @@ extension EndToEnd {
         }
 
         @Test(.enabled(if: envKnowsSignals, "env(1) can't block signals here"), arguments: Inheritance.allCases)
-        func `whatever signals were blocked or ignored before, TERM ends inetd's server with 0`(
+        func `TERM ends inetd mode with 0 even if its parent blocked or ignored signals`(
             inheritance: Inheritance
         ) throws {
             try withInetdServer(inheritance, ["--drain-timeout", "0.1"]) { client, program in
@@ -247,7 +248,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `inetd's server outlives the reader of its log`() throws {
+        @Test func `inetd mode outlives the reader of its log`() throws {
             try withInetdServer(nil, ["--log-level", "debug", "--idle-timeout", "0.1"]) { client, program in
                 program.standardError.close()
                 try #expect(client.receive() == nil)
@@ -278,7 +279,7 @@ extension EndToEnd {
         }
 
         @Test(.enabled(if: envKnowsSignals, "env(1) can't block signals here"), arguments: Inheritance.allCases)
-        func `whatever signals were blocked or ignored before, the client's load ends, and TERM ends the client`(
+        func `load ends by signals, and TERM ends the client, even if the parent blocked or ignored them`(
             inheritance: Inheritance
         ) throws {
             try withServer { server in

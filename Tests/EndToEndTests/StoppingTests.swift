@@ -19,7 +19,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all, [SIGTERM, SIGINT])
-        func `after a signal nobody else comes in, and those inside may finish`(
+        func `after a signal no client is accepted, and connected clients may finish`(
             model: ServerModel, signal: Int32
         ) throws {
             try withServer(model) { server in
@@ -79,7 +79,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `a signal in the middle of a reload ends it as ever`(model: ServerModel) throws {
+        func `a signal during a reload ends the server as usual`(model: ServerModel) throws {
             try withTemporaryPath("settings") { path in
                 try write("transform = echo", to: path)
                 try withServer(model, ["--config", path]) { server in
@@ -96,7 +96,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `a silent client holds the server up for no longer than the drain timeout, and sees a proper end`(
+        func `a silent client delays the exit by at most the drain timeout, and sees an orderly end`(
             model: ServerModel
         ) throws {
             try withServer(model, ["--drain-timeout", "0.3"]) { server in
@@ -153,7 +153,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `without any drain timeout, silent clients are sent away at once`(model: ServerModel) throws {
+        func `with a drain timeout of 0, silent clients are disconnected at once`(model: ServerModel) throws {
             try withServer(model, ["--drain-timeout", "0"]) { server in
                 let clients = try inParallel(min(50, model.clientsAtOnce)) { _ in
                     let client = try server.connect()
@@ -203,7 +203,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `a client that never reads holds the server up for a bounded time only, and is cut off then`(
+        func `a client that never reads delays the exit for a bounded time and is then disconnected`(
             model: ServerModel
         ) throws {
             try withServer(model, ["--drain-timeout", "0.2"]) { server in
@@ -233,7 +233,7 @@ extension EndToEnd {
 
         /// A process that does not move is the one that can't finish for sure.
         @Test(arguments: ServerModel.testable(.process) + ServerModel.supervised)
-        func `who is cut off after the drain timeout counts as cancelled, though a process had to be killed`(
+        func `a client that is disconnected after the drain timeout counts as cancelled, even by a kill`(
             model: ServerModel
         ) throws {
             try withServer(model, ["--drain-timeout", "0.1"]) { server in
@@ -277,7 +277,7 @@ extension EndToEnd {
         @Test(
             arguments: ServerModel.all,
             [[SIGTERM, SIGTERM], [SIGINT, SIGINT], [SIGTERM, SIGINT], [SIGINT, SIGTERM]])
-        func `a second signal ends it at once, with the status that stands for it`(
+        func `a second signal ends the server at once, with the status of that signal`(
             model: ServerModel, signals: [Int32]
         ) throws {
             try withServer(model, ["--drain-timeout", "60"]) { server in
@@ -296,7 +296,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.all)
-        func `a second signal leaves no path of a unix socket behind`(model: ServerModel) throws {
+        func `a second signal leaves no unix socket path behind`(model: ServerModel) throws {
             try withTemporaryDirectory { directory in
                 let (path, adminPath) = ("\(directory)/echo", "\(directory)/admin")
                 try withServer(model, ["--unix-socket", path, "--admin", adminPath]) { server in

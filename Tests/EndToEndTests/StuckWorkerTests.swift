@@ -12,7 +12,9 @@ extension EndToEnd {
         private static let hubs = ServerModel.testable(.greenProcesses)
 
         @Test(arguments: hubs)
-        func `a worker that is stopped for good is replaced, and others notice nothing`(model: ServerModel) throws {
+        func `a worker that stays stopped is replaced, and clients of other workers notice nothing`(
+            model: ServerModel
+        ) throws {
             try withServer(model, StuckWorkerTests.impatient) { server in
                 let clients = try (0..<ServerModel.fewClients).map { _ in try ServedClient(of: server) }
                 let victim = clients[0].worker
@@ -80,7 +82,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: hubs)
-        func `with a worker timeout of 0 a stopped worker is left alone, and the service says that it is not ready`(
+        func `with a worker timeout of 0 a stopped worker is kept, and the service is not ready`(
             model: ServerModel
         ) throws {
             try withServer(model, ["--worker-timeout", "0", "--admin", "127.0.0.1:0"]) { server in
@@ -100,7 +102,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: hubs)
-        func `while a worker is replaced the watchdog is fed`(model: ServerModel) throws {
+        func `the watchdog is notified while a worker is replaced`(model: ServerModel) throws {
             let manager = try ManagerSocket()
             try withServer(model, StuckWorkerTests.impatient) {
                 $0.environment["NOTIFY_SOCKET"] = manager.name

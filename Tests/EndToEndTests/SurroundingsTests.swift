@@ -8,7 +8,7 @@ extension EndToEnd {
     @Suite(.serialized) struct SurroundingsTests {
         /// Fork is safe in such a process only, and green threads are for not having more.
         @Test(arguments: ServerModel.testable(.green, .greenProcesses, .process, .processPool))
-        func `the process that was started has one OS thread, clients or not`(model: ServerModel) throws {
+        func `the first process has one OS thread, with and without clients`(model: ServerModel) throws {
             try withServer(model) { server in
                 #expect(server.idle.root.threads == 1)
                 let clients = try inParallel(min(30, model.clientsAtOnce)) { _ in
@@ -25,7 +25,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.testable(.thread, .process))
-        func `each client has an OS thread or a process of its own, until it leaves`(model: ServerModel) throws {
+        func `each client has its own OS thread or process until it disconnects`(model: ServerModel) throws {
             try withServer(model) { server in
                 for clients in [1, 5, 20] {
                     let connections = try inParallel(clients) { _ in try server.connect() }
@@ -107,7 +107,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `signals that mean nothing to it do not disturb it`() throws {
+        @Test func `signals without a meaning to the server do not disturb it`() throws {
             try withServer { server in
                 let client = try server.connect()
                 defer { client.close() }

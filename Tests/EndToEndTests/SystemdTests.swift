@@ -17,7 +17,8 @@ extension EndToEnd {
         // MARK: Serving
 
         @Test(arguments: everyArrangement)
-        func `it serves all sockets that were passed in, and leaves them as they are`(model: ServerModel) throws {
+        func `the server serves all sockets that were passed in and leaves them as they are`(model: ServerModel) throws
+        {
             try ManagedSockets.with([SystemdTests.ipv4, SystemdTests.ipv6, SystemdTests.unix]) { managed in
                 let server = try managed.start(model)
                 try server.waitUntilReady()
@@ -40,7 +41,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.testable(.greenWorkers, .process))
-        func `each hub has stacks in store for all that it has to do itself, however many sockets were passed in`(
+        func `each hub reserves stacks for its own green threads, for any number of sockets passed in`(
             model: ServerModel
         ) throws {
             try ManagedSockets.with(Array(repeating: SystemdTests.ipv4, count: 20)) { managed in
@@ -97,7 +98,9 @@ extension EndToEnd {
         }
 
         @Test(arguments: [(["--port", "7"], true), (["--unix-socket", "/nonexistent/socket"], true), ([], false)])
-        func `an address of its own does not count then, and it says so`(arguments: [String], isTold: Bool) throws {
+        func `with sockets passed in, host and port are ignored, and the log says so`(
+            arguments: [String], isTold: Bool
+        ) throws {
             try ManagedSockets.with { managed in
                 let server = try managed.start(.green, arguments)
                 try server.waitUntilReady()
@@ -107,7 +110,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `variables for another process do not count`() throws {
+        @Test func `variables for another process are ignored`() throws {
             try withServer(variables: ["LISTEN_PID": "1", "LISTEN_FDS": "3"]) { server in
                 try #expect(server.answer(to: "own port") == "OWN PORT")
             }
@@ -141,7 +144,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `where only a socket named admin is passed in, the service has its own address`() throws {
+        @Test func `if only a socket named admin is passed in, the service listens on its own address`() throws {
             try ManagedSockets.with { managed in
                 let path = "\(managed.directory)/socket"
                 let server = try managed.start(.green, ["--unix-socket", path], names: ["admin"])
@@ -155,7 +158,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `a socket named admin wins over --admin, and it says so`() throws {
+        @Test func `a socket named admin is used instead of --admin, and the log says so`() throws {
             try ManagedSockets.with([SystemdTests.ipv4, SystemdTests.ipv4]) { managed in
                 // An address that can't be had doesn't matter then.
                 let server = try managed.start(.green, ["--admin", "192.0.2.1:9090"], names: ["echo", "admin"])
@@ -168,7 +171,7 @@ extension EndToEnd {
 
         /// As in a service that has no network of its own: the manager would start it again and again for the clients who wait.
         @Test(arguments: ["192.0.2.1:9090", "nowhere.invalid:9090", "/nonexistent/socket"])
-        func `where sockets are passed in, it serves them though --admin can't be had, and says so`(
+        func `sockets that are passed in are served even if --admin fails, and the log says so`(
             address: String
         ) throws {
             try ManagedSockets.with { managed in
@@ -181,7 +184,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `a socket of any other name is served, with a notice where the name may mean something`() throws {
+        @Test func `a socket with any other name is served, and an unusual name is logged`() throws {
             let names = ["echo", "unknown", "my-own.socket", "metrics"]
             try ManagedSockets.with(names.map { _ in SystemdTests.ipv4 }) { managed in
                 let server = try managed.start(.green, names: names)
@@ -196,7 +199,7 @@ extension EndToEnd {
         // MARK: Restarts
 
         @Test(arguments: everyArrangement)
-        func `a restart under load refuses nobody and loses nothing`(model: ServerModel) throws {
+        func `a restart under load refuses no client and loses no byte`(model: ServerModel) throws {
             try ManagedSockets.with { managed in
                 var server = try managed.start(model)
                 let served = Count()
@@ -236,7 +239,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: everyArrangement)
-        func `those who wait when it stops are served by the next one`(model: ServerModel) throws {
+        func `clients that wait when the server stops are served by the next server`(model: ServerModel) throws {
             try ManagedSockets.with { managed in
                 let first = try managed.start(model)
                 try first.waitUntilReady()
@@ -264,7 +267,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: everyArrangement)
-        func `while it drains, it accepts nobody`(model: ServerModel) throws {
+        func `while it drains, the server accepts no client`(model: ServerModel) throws {
             try ManagedSockets.with { managed in
                 let server = try managed.start(model)
                 try server.waitUntilReady()
@@ -294,19 +297,19 @@ extension EndToEnd {
 
         // MARK: What is refused
 
-        @Test func `a datagram socket ends it with status 78`() throws {
+        @Test func `with a datagram socket passed in, the start ends with status 78`() throws {
             try expectRefusal(
                 of: socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0),
                 "descriptor 3, passed in as 'unknown', is not a stream socket")
         }
 
-        @Test func `a socket that does not listen ends it with status 78`() throws {
+        @Test func `with a socket passed in that does not listen, the start ends with status 78`() throws {
             try expectRefusal(
                 of: socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0),
                 "descriptor 3, passed in as 'unknown', is not a listening socket")
         }
 
-        @Test func `a file ends it with status 78`() throws {
+        @Test func `with a file passed in, the start ends with status 78`() throws {
             try expectRefusal(of: open("/dev/null", O_RDWR), "descriptor 3, passed in as 'unknown', is not a socket")
         }
 
@@ -317,7 +320,8 @@ extension EndToEnd {
                 ("LISTEN_PID=self LISTEN_FDS=1", "LISTEN_PID: 'self' is not a process id"),
                 ("LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=a:b", "LISTEN_FDNAMES: 'a:b' does not name 1 descriptors"),
             ])
-        func `variables that make no sense end it with status 78`(variables: String, complaint: String) throws {
+        func `with invalid LISTEN variables, the start ends with status 78`(variables: String, complaint: String) throws
+        {
             let address = SystemdTests.ipv4
             let listener = try ListeningSocket(on: address, backlog: 1)
             try expectRefusal(of: listener.descriptor, complaint, variables: variables)
@@ -340,7 +344,7 @@ extension EndToEnd {
         private static let activator = "/usr/bin/systemd-socket-activate"
 
         @Test(.enabled(if: access(activator, X_OK) == 0, "systemd-socket-activate is not installed"))
-        func `systemd-socket-activate starts it when the first client comes`() throws {
+        func `systemd-socket-activate starts the server when the first client connects`() throws {
             try withTemporaryPath { path in
                 let echoServer = try Program.built("echo-server")
                 let program = try Program(
@@ -363,7 +367,7 @@ extension EndToEnd {
         }
 
         @Test(.enabled(if: access(activator, X_OK) == 0, "systemd-socket-activate is not installed"))
-        func `systemd-socket-activate starts one for each connection`() throws {
+        func `systemd-socket-activate starts one server for each connection`() throws {
             try withTemporaryPath { path in
                 let echoServer = try Program.built("echo-server")
                 let program = try Program(

@@ -10,7 +10,7 @@ extension EndToEnd {
         private static let peakMemory = 20 << 20
 
         @Test(arguments: ServerModel.all)
-        func `clients that don't read, don't send or flood leave the others and the memory alone`(
+        func `clients that do not read, do not send or flood disturb no other client and use little memory`(
             model: ServerModel
         ) throws {
             try withServer(model) { server in

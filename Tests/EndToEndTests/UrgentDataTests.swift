@@ -19,7 +19,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.testable(.green, .thread, .process, .processPool))
-        func `on a socket that was passed in, urgent data come back at their place`(model: ServerModel) throws {
+        func `on a socket that was passed in, urgent data comes back at its place`(model: ServerModel) throws {
             try ManagedSockets.with { managed in
                 // As the manager has it: without the option.
                 try setUrgentInline(managed.sockets[0].descriptor, 0)
@@ -30,7 +30,7 @@ extension EndToEnd {
             }
         }
 
-        @Test func `on a connection that was passed in as standard input, urgent data come back at their place`() throws
+        @Test func `on a connection that was passed in as standard input, urgent data comes back at its place`() throws
         {
             let listener = try ListeningSocket(on: SocketAddress(ip: "127.0.0.1", port: 0)!, backlog: 1)
             defer { listener.close() }
@@ -48,7 +48,7 @@ extension EndToEnd {
 
         /// What has come before the drain timeout is answered, and the kernel stops reading at the urgent byte.
         @Test(arguments: ServerModel.testable(.green, .thread, .process))
-        func `at the drain timeout, what came behind urgent data is answered too`(model: ServerModel) throws {
+        func `at the drain timeout, bytes behind urgent data are answered too`(model: ServerModel) throws {
             try withServer(model, ["--drain-timeout", "0.3"]) { server in
                 let client = try RawSocket(server.address)
                 client.send("hello, ")

@@ -7,7 +7,7 @@ extension EndToEnd {
     /// The processes and OS threads that serve: who serves whom, and what happens where one dies or can't be had.
     @Suite(.serialized) struct WorkerTests {
         @Test(arguments: ServerModel.testable(.threadPool, .processPool))
-        func `of six clients of a pool of four, two wait, and have their turn when others leave`(
+        func `a pool of four serves four of six clients, and the other two when a place is free`(
             model: ServerModel
         ) throws {
             try withServer(model) { server in
@@ -53,7 +53,7 @@ extension EndToEnd {
         private static let deadlySignals = Sanitizer.active == .address ? [SIGKILL] : [SIGKILL, SIGSEGV]
 
         @Test(arguments: ServerModel.supervised, deadlySignals)
-        func `a worker that dies is replaced, and whom others serve notices nothing`(
+        func `a worker that dies is replaced, and the clients of other workers notice nothing`(
             model: ServerModel, signal: Int32
         ) throws {
             try withServer(model, adjust: WorkerTests.quietly) { server in
@@ -142,7 +142,7 @@ extension EndToEnd {
         ]
 
         @Test(arguments: ServerModel.testable(.green, .thread, .process))
-        func `where a context can't be had, that client is turned away and counted, and others are served`(
+        func `a client for which there is no context is refused and counted, and others are served`(
             model: ServerModel
         ) throws {
             let (refusal, faults) = (try #require(ScarcityTests.refusals[model]), try Faults())
@@ -168,7 +168,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.testable(.green, .greenWorkers, .thread, .process))
-        func `a server that can't accept any more says so, and ends with status 71`(model: ServerModel) throws {
+        func `a server that can no longer accept says so and exits with status 71`(model: ServerModel) throws {
             let faults = try Faults()
             try withServer(model, adjust: faults.preload) { server in
                 try faults.failing([.accept4], with: EINVAL) {
@@ -199,7 +199,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.testable(.green, .thread, .process), [ENFILE, ENOBUFS, ENOMEM])
-        func `without memory for a connection it pauses, uses no processor time, and goes on when there is some`(
+        func `without memory for a connection it pauses, uses no processor time, and then continues`(
             model: ServerModel, error: Int32
         ) throws {
             let faults = try Faults()
@@ -227,7 +227,8 @@ extension EndToEnd {
 
         /// A limit of the kernel's, or its memory.
         @Test(arguments: ServerModel.testable(.green, .greenWorkers, .greenProcesses))
-        func `connections that the kernel can't watch get on slowly, and cost little`(model: ServerModel) throws {
+        func `connections that the kernel cannot watch are served slowly and at little cost`(model: ServerModel) throws
+        {
             let faults = try Faults()
             try withServer(model, adjust: faults.preload) { server in
                 try faults.failing([.epollControl], with: ENOSPC) {
@@ -245,7 +246,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.supervised)
-        func `a worker that can't accept any more is replaced`(model: ServerModel) throws {
+        func `a worker that can no longer accept is replaced`(model: ServerModel) throws {
             let faults = try Faults()
             try withServer(model, adjust: faults.preload) { server in
                 let workers = try server.program.status().children
@@ -263,7 +264,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: ServerModel.supervised)
-        func `where a worker can't be forked, the others serve, and it is tried again`(model: ServerModel) throws {
+        func `if a worker cannot be forked, the others serve and the fork is tried again`(model: ServerModel) throws {
             let faults = try Faults()
             try withServer(model, adjust: faults.preload) { server in
                 let victim = try #require(server.program.status().children.first)

@@ -25,7 +25,7 @@ extension EndToEnd {
             #expect(result.output.ranges(of: "      On average ").count == 12)
         }
 
-        @Test func `as JSON it has what the table has`() throws {
+        @Test func `the JSON report has the figures of the table`() throws {
             let result = try WorkloadTests.run("--work", "sleep", "--json")
             #expect(result.exit == .status(0))
             #expect(result.output.hasPrefix("[{\"work\":\"sleep\","))
@@ -40,7 +40,7 @@ extension EndToEnd {
         }
 
         @Test(arguments: [["--work", "gardening"], ["--tasks", "0"], ["--rounds", "0"]])
-        func `options that make no sense are refused`(options: [String]) throws {
+        func `invalid options are refused`(options: [String]) throws {
             let result = try Program.run(Program.built("echo-client", ["workload"] + options))
             #expect(result.exit == .status(64))
         }

@@ -12,7 +12,7 @@ extension EndToEnd {
         ]
 
         @Test(arguments: Soak.Plan.models)
-        func `whatever clients do and whoever is killed, in the end all is as in the beginning`(
+        func `after a mix of clients and kills, descriptors, threads, children and memory are as at the start`(
             model: ServerModel
         ) throws {
             let plan = Soak.Plan.asked

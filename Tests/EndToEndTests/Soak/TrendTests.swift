@@ -6,17 +6,17 @@ import Testing
         try #require(Trend((0..<100).map { (Double($0), value($0)) })).growth
     }
 
-    @Test func `what rises by so much a second has risen by that in all`() throws {
+    @Test func `a constant slope is found, and its rise over the whole time`() throws {
         #expect(try abs(growth { 5 + 3 * Double($0) } - 3 * 99) < 1e-6)
         #expect(try abs(growth { 5 - 3 * Double($0) } + 3 * 99) < 1e-6)
     }
 
-    @Test func `what goes up and down goes nowhere`() throws {
+    @Test func `values that go up and down have no trend`() throws {
         #expect(try abs(growth { Double($0 % 7) }) < 2)
         #expect(try growth { _ in 42 } == 0)
     }
 
-    @Test func `noise and some that are far off do not hide a slope, nor make one`() throws {
+    @Test func `noise and outliers neither hide a slope nor make one`() throws {
         var random = SeededRandom(seed: 1)
         let noise = (0..<100).map { $0 % 5 == 0 ? 1e6 : Double.random(in: -10...10, using: &random) }
         #expect(try abs(growth { noise[$0] }) < 20)

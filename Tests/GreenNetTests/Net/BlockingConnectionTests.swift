@@ -6,7 +6,7 @@ import Testing
 
 /// Connections off the hub, whose waiting is the kernel's.
 struct BlockingConnectionTests {
-    @Test func `it receives and sends without a hub`() throws {
+    @Test func `a blocking connection receives and sends without a hub`() throws {
         try onOSThread {
             let (connection, peer) = try blockingPair()
             peer.write(pattern(10))
@@ -36,7 +36,7 @@ struct BlockingConnectionTests {
         }
     }
 
-    @Test func `receive throws at its deadline, not before, and goes on to be usable`() throws {
+    @Test func `receive throws at its deadline, not before, and the connection stays usable`() throws {
         try onOSThread {
             let (connection, peer) = try blockingPair()
             for length in [1, 50, 20] {
@@ -53,7 +53,7 @@ struct BlockingConnectionTests {
     }
 
     /// The process may have been stopped between the two.
-    @Test func `what has come is received, and what there is room for sent, though the deadline has passed`() throws {
+    @Test func `bytes that came are received, and bytes with room are sent, even after the deadline`() throws {
         try onOSThread {
             let (connection, peer) = try blockingPair()
             peer.write(pattern(3))
@@ -148,7 +148,7 @@ struct BlockingConnectionTests {
         }
     }
 
-    @Test func `its last reference closes the descriptor, after which every call throws closed`() throws {
+    @Test func `the last reference closes the descriptor, after which every call throws closed`() throws {
         try onOSThread {
             let (connection, peer) = try blockingPair()
             connection.close()

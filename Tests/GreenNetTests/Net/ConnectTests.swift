@@ -36,7 +36,7 @@ struct ConnectTests {
         }
     }
 
-    @Test func `urgent data reach both sides at their place in the stream, over TCP and unix sockets`() throws {
+    @Test func `urgent data reaches both sides at its place in the stream, over TCP and unix sockets`() throws {
         try withTemporaryDirectory { directory in
             try onHub {
                 for address in [loopback, .unix(path: "\(directory)/socket")] {
@@ -59,7 +59,7 @@ struct ConnectTests {
     // MARK: Refused
 
     /// Bound but not listening: nobody else can get that port meanwhile.
-    @Test func `connect to a port where nobody listens is refused, and leaves nothing open`() throws {
+    @Test func `connect to a port without a listener is refused and leaves nothing open`() throws {
         try onHub {
             let closed = Peer(socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
             var storage = try #require(loopback.storage)
@@ -71,7 +71,7 @@ struct ConnectTests {
         }
     }
 
-    @Test func `connect to a path at which nobody listens fails, and leaves nothing open`() throws {
+    @Test func `connect to a path without a listener fails and leaves nothing open`() throws {
         try onHub {
             let before = openDescriptors()
             let nowhere = SocketAddress.unix(path: "/tmp/no/such/socket")
@@ -214,7 +214,9 @@ struct ConnectTests {
         }
     }
 
-    @Test func `connect by name throws what tells most, with the name and all addresses and their reasons`() throws {
+    @Test func `connect by name throws the most telling error, with the name and all addresses and their reasons`()
+        throws
+    {
         try onHub {
             let closed = try Listener(on: loopback)
             closed.close()
@@ -236,7 +238,7 @@ struct ConnectTests {
         }
     }
 
-    @Test func `where no address has a way to it, connect by name throws the first one's error`() throws {
+    @Test func `if no address is reachable, connect by name throws the first one's error`() throws {
         try onHub {
             let error = #expect(throws: NetError.self) {
                 try Connection.connect(toHost: "224.0.0.1+224.0.0.2.gated", port: 1)
@@ -246,7 +248,7 @@ struct ConnectTests {
         }
     }
 
-    @Test func `connect by a name that is none throws`() throws {
+    @Test func `connect by an unknown name throws`() throws {
         try onHub {
             #expect(throws: ResolveError(host: "no..such..name", code: EAI_NONAME)) {
                 try Connection.connect(toHost: "no..such..name", port: 1)
@@ -274,7 +276,7 @@ struct ConnectTests {
 // MARK: - Several addresses
 
 extension ConnectTests {
-    @Test func `a dead first address costs a quarter of a second, and nothing of it stays`() throws {
+    @Test func `a dead first address costs a quarter of a second and leaves nothing open`() throws {
         try onHub {
             try withSilent(1) { silent, port in
                 let listener = try Listener(on: SocketAddress(ip: "127.0.0.9", port: port)!)
@@ -309,7 +311,7 @@ extension ConnectTests {
     }
 
     /// The kernel sends its first packet again after a second.
-    @Test func `an earlier attempt goes on beside the later ones, and wins where it is answered first`() throws {
+    @Test func `an earlier attempt continues beside later ones, and wins if it is answered first`() throws {
         try onHub {
             try withSilent(2) { silent, port in
                 let before = openDescriptors()
@@ -324,7 +326,7 @@ extension ConnectTests {
         }
     }
 
-    @Test func `killed with several attempts under way, it leaves nothing open`() throws {
+    @Test func `a connect that is killed with several attempts under way leaves nothing open`() throws {
         try onHub {
             try withSilent(3) { silent, port in
                 let before = openDescriptors()
@@ -357,7 +359,7 @@ extension ConnectTests {
         }
     }
 
-    @Test func `a thousand addresses that lead nowhere keep nobody else from running`() throws {
+    @Test func `a thousand unreachable addresses keep no other green thread from running`() throws {
         try onHub {
             let addresses = (0..<1000).map { "224.0.\($0 / 250).\($0 % 250 + 1)" }
             var turns = 0
@@ -373,7 +375,7 @@ extension ConnectTests {
         }
     }
 
-    @Test func `without a descriptor for a further attempt, those under way go on`() throws {
+    @Test func `without a descriptor for a further attempt, the attempts under way continue`() throws {
         try onHub {
             try withSilent(1) { silent, port in
                 let before = openDescriptors()
@@ -389,7 +391,7 @@ extension ConnectTests {
         }
     }
 
-    @Test func `the addresses of both families come by turns, each once, beginning with the first one's`() {
+    @Test func `the addresses of both families alternate, each once, beginning with the family of the first`() {
         func order(_ addresses: String...) -> [String] {
             let order = ConnectionRace.order(addresses.map { SocketAddress(ip: $0, port: 1)! })
             return order.map { "\($0)".split(separator: ":").count > 2 ? "six" : "\($0.with(port: 0))" }

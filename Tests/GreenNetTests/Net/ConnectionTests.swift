@@ -26,7 +26,7 @@ struct ConnectionReceivingTests {
         }
     }
 
-    @Test func `receive tells the end of the stream, and tells it again`() throws {
+    @Test func `receive returns the end of the stream, and returns it again`() throws {
         try onHub {
             let (connection, peer) = try connectedPair()
             peer.write(pattern(10))
@@ -40,7 +40,7 @@ struct ConnectionReceivingTests {
         }
     }
 
-    @Test func `a receiver that waits is told the end of the stream`() throws {
+    @Test func `a waiting receiver gets the end of the stream`() throws {
         try onHub {
             let (connection, peer) = try connectedPair()
             let receiver = spawn { try connection.receive() == nil }
@@ -63,7 +63,7 @@ struct ConnectionReceivingTests {
         }
     }
 
-    @Test func `receive of an exact count returns what there was where the stream ends before`() throws {
+    @Test func `receive of an exact count returns what came if the stream ends before`() throws {
         try onHub {
             let (connection, peer) = try connectedPair()
             peer.write(pattern(4))
@@ -105,7 +105,7 @@ struct ConnectionReceivingTests {
 
     // MARK: Deadlines
 
-    @Test func `receive throws at its deadline, not before, and goes on to be usable`() throws {
+    @Test func `receive throws at its deadline, not before, and the connection stays usable`() throws {
         try onHub {
             let (connection, peer) = try connectedPair()
             for length in [1, 20, 50] {
@@ -123,7 +123,7 @@ struct ConnectionReceivingTests {
         }
     }
 
-    @Test func `a deadline that has passed does not keep what is there from being received`() throws {
+    @Test func `bytes that are there are received even after the deadline`() throws {
         try onHub {
             let (connection, peer) = try connectedPair()
             peer.write(pattern(3))
@@ -134,7 +134,7 @@ struct ConnectionReceivingTests {
         }
     }
 
-    @Test func `where data and the deadline come at once, the data wins`() throws {
+    @Test func `if data and the deadline come at once, the data counts`() throws {
         try onHub {
             let (connection, peer) = try connectedPair()
             for _ in 0..<10 {
@@ -159,7 +159,7 @@ struct ConnectionReceivingTests {
         }
     }
 
-    @Test func `a time limit ends one that never has to wait`() throws {
+    @Test func `a time limit ends a receiver that never has to wait`() throws {
         try onHub {
             let (connection, peer) = try connectedPair()
             peer.finish()
@@ -187,7 +187,7 @@ struct ConnectionReceivingTests {
         }
     }
 
-    @Test func `a killed receiver throws even where something is there`() throws {
+    @Test func `a killed receiver throws even if bytes are there`() throws {
         try onHub {
             let (connection, peer) = try connectedPair()
             peer.write(pattern(1000))
@@ -273,7 +273,8 @@ struct ConnectionSendingTests {
     }
 
     /// So many reads fill the buffer that each green thread comes to give way, over and over.
-    @Test func `two who answer from the shared buffer without ever waiting do not disturb one another`() throws {
+    @Test func `two green threads that answer from the shared buffer without waiting do not disturb each other`() throws
+    {
         try onHub {
             Hub.current.receiveBufferSize = 64
             let pairs = [try connectedPair(), try connectedPair()]
@@ -289,7 +290,7 @@ struct ConnectionSendingTests {
         }
     }
 
-    @Test func `what is sent from memory of the caller's own is sent from there`() throws {
+    @Test func `bytes in the caller's own memory are sent from there`() throws {
         try onHub {
             let (connection, peer) = try narrowPair()
             peer.write([1])
@@ -356,7 +357,7 @@ struct ConnectionSendingTests {
         }
     }
 
-    @Test func `a peer that reads too slowly does not put the deadline of sendAll off`() throws {
+    @Test func `a peer that reads slowly does not postpone the deadline of sendAll`() throws {
         try onHub {
             let (connection, peer) = try narrowPair()
             let drip = spawn {
@@ -474,7 +475,7 @@ struct ConnectionSendingTests {
         #expect(LibraryCall.brokenPipes.load(ordering: .relaxed) == before)
     }
 
-    @Test func `a sender that waits is told that the peer is gone`() throws {
+    @Test func `a waiting sender gets the error that the peer is gone`() throws {
         try onHub {
             let (connection, peer) = try narrowPair()
             let sender = spawn { failure { () throws(NetError) in try connection.sendAll(pattern(1 << 20)) } }
@@ -488,7 +489,7 @@ struct ConnectionSendingTests {
 struct ConnectionEndingTests {
     // MARK: Close
 
-    @Test func `close wakes those who receive and send, with closed`() throws {
+    @Test func `close wakes the receiver and the sender, with closed`() throws {
         try onHub {
             let (connection, peer) = try narrowPair()
             let receiver = spawn { failure { () throws(NetError) in try connection.receive(upTo: 1) } }
@@ -501,7 +502,7 @@ struct ConnectionEndingTests {
         }
     }
 
-    @Test func `one that was woken before the close finds it closed`() throws {
+    @Test func `a green thread that was woken before the close finds the connection closed`() throws {
         try onHub {
             let (connection, peer) = try connectedPair()
             let receiver = spawn { failure { () throws(NetError) in try connection.receive(upTo: 1) } }
@@ -674,7 +675,7 @@ struct ConnectionEndingTests {
         try #require(sent == bytes.count)
     }
 
-    @Test func `finishReceiving ends the wait of whoever receives`() throws {
+    @Test func `finishReceiving ends the receiver's wait`() throws {
         try onHub {
             let (connection, peer) = try connectedPair()
             let receiver = spawn { try connection.receive() == nil }
@@ -708,7 +709,7 @@ struct FairnessTests {
         }
     }
 
-    @Test func `one that only sends gives way to others`() throws {
+    @Test func `a green thread that only sends gives way to others`() throws {
         try onHub {
             let (connection, peer) = try connectedPair()
             var turns = 0

@@ -46,7 +46,7 @@ struct EndpointTests {
         #expect(throws: AddressError(text, reason)) { try Endpoint(parsing: text) }
     }
 
-    @Test func `with a default the port may be left out`() throws {
+    @Test func `with a default port, the port may be left out`() throws {
         #expect(try Endpoint(parsing: "::1", defaultPort: 7) == .host("::1", port: 7))
         #expect(try Endpoint(parsing: "[::1]", defaultPort: 7) == .host("::1", port: 7))
         #expect(try Endpoint(parsing: "[::1]:8", defaultPort: 7) == .host("::1", port: 8))
@@ -94,7 +94,7 @@ struct EndpointTests {
         #expect(throws: ResolveError(host: text, code: EAI_NONAME)) { try Resolver.resolveHere(text, port: 1) }
     }
 
-    @Test func `an interface that is not there is named, since it may come`() {
+    @Test func `a missing interface is named, since it may come`() {
         #expect(Endpoint.missingInterface(in: "fe80::1%no-such0") == "no-such0")
         #expect(Endpoint.missingInterface(in: "fe80::1%1") == nil)
         #expect(Endpoint.missingInterface(in: "::1") == nil)

@@ -26,7 +26,7 @@ struct ListenerTests {
     }
 
     @Test(.enabled(if: hasIPv6, "this machine has no IPv6"))
-    func `it listens on IPv6`() throws {
+    func `a listener listens on IPv6`() throws {
         try onHub {
             let listener = try Listener(on: try #require(SocketAddress(ip: "::1", port: 0)))
             #expect(listener.address.description.hasPrefix("[::1]:"))
@@ -56,7 +56,7 @@ struct ListenerTests {
     }
 
     @Test(arguments: ["192.0.2.1"] + (hasIPv6 ? ["2001:db8::1"] : []))
-    func `with freebind it listens on an address that the machine does not have`(host: String) throws {
+    func `with freebind a listener listens on an address that the machine does not have`(host: String) throws {
         try onHub {
             let elsewhere = try #require(SocketAddress(ip: host, port: 0))
             let listener = try Listener(on: elsewhere, freebind: true)
@@ -111,7 +111,7 @@ struct ListenerTests {
         }
     }
 
-    @Test func `what has been put in the socket's place is left alone`() throws {
+    @Test func `a file that has replaced the socket is left alone`() throws {
         try withTemporaryDirectory { directory in
             let (file, link) = ("\(directory)/file", "\(directory)/link")
             try write("dear", to: file)
@@ -128,7 +128,7 @@ struct ListenerTests {
     }
 
     /// A moment later it will: another one that is started then must not take its path.
-    @Test func `a path that somebody has bound and does not listen on yet is in use`() throws {
+    @Test func `a path that is bound and not listened on yet is in use`() throws {
         try withTemporaryPath { path in
             let address = SocketAddress.unix(path: path)
             let descriptor = Int32(SystemCalls.socket(family: AF_UNIX))
@@ -150,7 +150,7 @@ struct ListenerTests {
 
     // MARK: Unix sockets
 
-    @Test func `it listens on a path, and removes it when it closes`() throws {
+    @Test func `a listener listens on a path and removes it when it closes`() throws {
         try withTemporaryDirectory { directory in
             try onHub {
                 let listener = try Listener(on: .unix(path: "\(directory)/socket"))
@@ -167,7 +167,7 @@ struct ListenerTests {
         }
     }
 
-    @Test func `a path that is another server's by now is left to it`() throws {
+    @Test func `a path that another server has taken over is left alone`() throws {
         try withTemporaryDirectory { directory in
             try onHub {
                 let address = SocketAddress.unix(path: "\(directory)/socket")
@@ -252,7 +252,7 @@ struct ListenerTests {
         }
     }
 
-    @Test func `an abstract name in use is refused, whether or not somebody listens`() throws {
+    @Test func `an abstract name in use is refused, with or without a listener`() throws {
         try onHub {
             let address = SocketAddress.unix(path: "@greennet-\(getpid())")
             let owner = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
@@ -277,7 +277,7 @@ struct ListenerTests {
 
     // MARK: Sockets that are handed on
 
-    @Test func `several may share a port where they say so`() throws {
+    @Test func `listeners share a port if each asks for it`() throws {
         try onHub {
             let one = try ListeningSocket(on: loopback, backlog: 100, sharesPort: true)
             let other = try ListeningSocket(on: one.address, backlog: 100, sharesPort: true)
@@ -308,7 +308,7 @@ struct ListenerTests {
         }
     }
 
-    @Test func `a path belongs to one of the listeners, who removes it`() throws {
+    @Test func `a path belongs to one of the listeners, which removes it`() throws {
         try withTemporaryDirectory { directory in
             try onHub {
                 let socket = try ListeningSocket(on: .unix(path: "\(directory)/socket"), backlog: 10)
@@ -324,7 +324,7 @@ struct ListenerTests {
 
     // MARK: Accepting
 
-    @Test func `accept parks until somebody connects`() throws {
+    @Test func `accept parks until a client connects`() throws {
         try onHub {
             let listener = try Listener(on: loopback)
             let acceptor = spawn { try listener.accept() }
@@ -356,7 +356,7 @@ struct ListenerTests {
         }
     }
 
-    @Test func `accept throws at its deadline, not before, and goes on to be usable`() throws {
+    @Test func `accept throws at its deadline, not before, and the listener stays usable`() throws {
         try onHub {
             let listener = try Listener(on: loopback)
             let deadline = Deadline.now + .milliseconds(30)
@@ -370,7 +370,7 @@ struct ListenerTests {
         }
     }
 
-    @Test func `where a connection and the deadline come at once, the connection wins`() throws {
+    @Test func `if a connection and the deadline come at once, the connection counts`() throws {
         try onHub {
             let listener = try Listener(on: loopback)
             for _ in 0..<10 {
@@ -396,7 +396,7 @@ struct ListenerTests {
         }
     }
 
-    @Test func `a killed acceptor throws even where connections are there`() throws {
+    @Test func `a killed acceptor throws even if connections are there`() throws {
         try onHub {
             let listener = try Listener(on: loopback)
             let client = try Peer(connectedTo: listener.address)
@@ -410,7 +410,7 @@ struct ListenerTests {
         }
     }
 
-    @Test func `one that never has to wait gives way to others`() throws {
+    @Test func `an acceptor that never has to wait gives way to others`() throws {
         try onHub {
             let listener = try Listener(on: loopback)
             let clients = try (0..<100).map { _ in try Peer(connectedTo: listener.address) }
@@ -429,7 +429,7 @@ struct ListenerTests {
 
     // MARK: Close
 
-    @Test func `close wakes the one who accepts, with closed, and so ends every later call`() throws {
+    @Test func `close wakes the acceptor with closed, and every later call throws closed`() throws {
         try onHub {
             let listener = try Listener(on: loopback)
             let acceptor = spawn { failure { () throws(NetError) in try listener.accept() } }
@@ -441,7 +441,7 @@ struct ListenerTests {
         }
     }
 
-    @Test func `connections that nobody has accepted are reset by the close`() throws {
+    @Test func `connections that were not accepted are reset by the close`() throws {
         try onHub {
             let listener = try Listener(on: loopback)
             let client = try Peer(connectedTo: listener.address)

@@ -7,7 +7,7 @@ import Testing
 struct ListeningProbeTests {
     private func address(_ text: String) throws -> SocketAddress { try SocketAddress(parsing: text) }
 
-    @Test func `an address that somebody listens on is in use, and free when they have left`() throws {
+    @Test func `an address with a listener is in use, and free when the listener has closed`() throws {
         try withTemporaryPath { path in
             try onHub {
                 for wanted in [loopback, .unix(path: path), .unix(path: "@greennet-probe-\(getpid())")] {
@@ -26,7 +26,7 @@ struct ListeningProbeTests {
         }
     }
 
-    @Test func `what keeps an address from being listened on is thrown`() throws {
+    @Test func `the reason why an address cannot be listened on is thrown`() throws {
         try withTemporaryPath("letter") { path in
             try write("dear", to: path)
             for (wanted, code) in [
@@ -49,7 +49,9 @@ struct ListeningProbeTests {
         ("[::1]:80", "0.0.0.0:80", false), ("[::1]:80", "[::2]:80", false), ("[::]:80", "0.0.0.0:80", true),
         ("/a", "/a", true), ("/a", "/b", false), ("/a", "0.0.0.0:80", false), ("@a", "/a", false),
     ])
-    func `two addresses overlap where only one can be listened on`(one: String, other: String, expected: Bool) throws {
+    func `two addresses overlap if only one of them can be listened on`(
+        one: String, other: String, expected: Bool
+    ) throws {
         #expect(try address(one).overlaps(address(other)) == expected)
         #expect(try address(other).overlaps(address(one)) == expected)
     }

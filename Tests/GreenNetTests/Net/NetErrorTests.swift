@@ -14,7 +14,7 @@ struct NetErrorTests {
         #expect(error.waitError == nil)
     }
 
-    @Test func `an error of a wait says which`() {
+    @Test func `an error of a wait names the wait's end`() {
         let error = NetError(.accept, .wait(.deadlinePassed), nil)
         #expect(error.description == "cannot accept connections: deadline passed")
         #expect(error.waitError == .deadlinePassed)
@@ -25,12 +25,12 @@ struct NetErrorTests {
     @Test(arguments: [
         ECONNRESET, EPIPE, ETIMEDOUT, ECONNABORTED, EHOSTUNREACH, ENETUNREACH, ENETDOWN, EHOSTDOWN,
     ])
-    func `a peer that is gone is told from other trouble`(number: Int32) {
+    func `an error of a peer that is gone is recognized`(number: Int32) {
         #expect(NetError(.send, result: -Int(number), peer).isPeerGone)
     }
 
     @Test(arguments: [EBADF, EMFILE, ENOMEM, EINVAL, EACCES, ECONNREFUSED, EADDRINUSE])
-    func `other trouble is told from a peer that is gone`(number: Int32) {
+    func `other errors are not taken for a peer that is gone`(number: Int32) {
         #expect(!NetError(.send, result: -Int(number), peer).isPeerGone)
     }
 }

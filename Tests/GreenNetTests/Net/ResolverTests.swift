@@ -37,7 +37,7 @@ struct ResolverTests {
     }
 
     @Test(arguments: ["localhost", "LocalHost.", "a.localhost", "a.b.LOCALHOST."])
-    func `localhost, and what ends in it, is this machine, and is not looked up`(host: String) throws {
+    func `localhost, and names that end in it, are this machine and are not looked up`(host: String) throws {
         try onHub {
             let before = LibraryCall.lookUp.count
             let both = ["127.0.0.1", "::1"].map { SocketAddress(ip: $0, port: 7)! }
@@ -48,7 +48,7 @@ struct ResolverTests {
     }
 
     @Test(arguments: ["localhost.example", "notlocalhost", "localhost..", ".", "", "localhost.localdomain"])
-    func `a name that merely resembles localhost is none of this machine's`(host: String) {
+    func `a name that merely resembles localhost is not this machine`(host: String) {
         #expect(!Resolver.isLoopbackName(host))
     }
 
@@ -60,7 +60,7 @@ struct ResolverTests {
     }
 
     /// So malformed that nobody needs to be asked.
-    @Test func `a name that is none is an error that says so`() throws {
+    @Test func `an unknown name is an error that says so`() throws {
         try onHub {
             let error = #expect(throws: ResolveError.self) {
                 try Resolver.resolve("no..such..name", port: 1, until: .after(.seconds(5)))
@@ -70,7 +70,7 @@ struct ResolverTests {
         }
     }
 
-    @Test func `a name with a zero byte in it is none`() throws {
+    @Test func `a name with a zero byte in it is refused`() throws {
         try onHub {
             for host in ["localhost\0", "localhost\0.example", "\0"] {
                 #expect(throws: ResolveError(host: host, code: EAI_NONAME)) { try Resolver.resolve(host, port: 1) }
@@ -105,7 +105,7 @@ struct ResolverTests {
         }
     }
 
-    @Test func `a hub that waits for nothing else does not take itself for stuck`() throws {
+    @Test func `a hub that waits only for a look-up does not report a deadlock`() throws {
         try onHub {
             try LookupGate.closed { gate in
                 let opener = OSThread { eventually { gate.queue == 1 } ? gate.open() : () }
@@ -161,7 +161,7 @@ struct ResolverTests {
 
     // MARK: Not waiting for the answer
 
-    @Test func `a look-up throws at its deadline, not before, and its late answer disturbs nobody`() throws {
+    @Test func `a look-up throws at its deadline, not before, and its late answer disturbs no other`() throws {
         try onHub {
             try LookupGate.closed { gate in
                 let deadline = Deadline.now + .milliseconds(30)
@@ -179,7 +179,7 @@ struct ResolverTests {
         }
     }
 
-    @Test func `a killed look-up throws cancelled, and its late answer disturbs nobody`() throws {
+    @Test func `a killed look-up throws cancelled, and its late answer disturbs no other`() throws {
         try onHub {
             try LookupGate.closed { gate in
                 var error: (any Error)?
@@ -206,7 +206,7 @@ struct ResolverTests {
         }
     }
 
-    @Test func `look-ups that were given up hold no place: the next one has its turn at once`() throws {
+    @Test func `look-ups that were given up hold no place: the next one starts at once`() throws {
         try onHub {
             try LookupGate.closed { gate in
                 // By a deadline, by a time limit, and by a kill.
@@ -229,7 +229,7 @@ struct ResolverTests {
         }
     }
 
-    @Test func `where all OS threads hang in look-ups that were given up, the next one says so at once`() throws {
+    @Test func `if all OS threads hang in look-ups that were given up, the next one fails at once`() throws {
         try onHub {
             try LookupGate.closed { gate in
                 for count in stride(from: 4, through: Resolver.threadLimit, by: 4) {

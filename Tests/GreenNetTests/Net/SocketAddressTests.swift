@@ -17,7 +17,7 @@ struct SocketAddressTests {
         "0.0.0.0", "::", "10.0.0.127", "128.0.0.1", "126.255.255.255", "::2", "1::1", "::ffff:128.0.0.1", "fe80::1",
         "::7f00:1",
     ])
-    func `any other address may be reached from elsewhere`(text: String) throws {
+    func `any other address may be reached from other machines`(text: String) throws {
         #expect(try !#require(SocketAddress(ip: text, port: 1)).isLocal)
     }
 
@@ -119,7 +119,7 @@ struct SocketAddressTests {
         String(repeating: "p", count: 108), "@" + String(repeating: "a", count: 107),
         String(repeating: "\u{fc}", count: 54), "/a\0b", "@a\0b",
     ])
-    func `a path that does not fit has no kernel's form`(path: String) {
+    func `a path that does not fit has no kernel form`(path: String) {
         #expect(SocketAddress.unix(path: path).storage == nil)
     }
 

@@ -41,7 +41,7 @@ struct ReadinessTests {
         }
     }
 
-    @Test func `what comes while nobody receives is found without waiting`() throws {
+    @Test func `bytes that come while no green thread receives are found without waiting`() throws {
         try onHub {
             let (connection, peer) = try connectedPair()
             try drainFirstRead(connection, peer)
@@ -52,7 +52,7 @@ struct ReadinessTests {
     }
 
     /// The watcher is still started from the read before.
-    @Test func `what comes while nobody receives does not keep the loop busy`() throws {
+    @Test func `bytes that come while no green thread receives do not keep the loop busy`() throws {
         try onHub {
             let (connection, peer) = try connectedPair()
             try drainFirstRead(connection, peer)
@@ -63,7 +63,7 @@ struct ReadinessTests {
         }
     }
 
-    @Test func `an end that comes while nobody receives does not keep the loop busy`() throws {
+    @Test func `an end that comes while no green thread receives does not keep the loop busy`() throws {
         try onHub {
             let (connection, peer) = try connectedPair()
             try drainFirstRead(connection, peer)
@@ -74,7 +74,7 @@ struct ReadinessTests {
         }
     }
 
-    @Test func `room to send does not keep the loop busy once it was waited for`() throws {
+    @Test func `room to send does not keep the loop busy after a wait for it`() throws {
         try onHub {
             let (connection, peer) = try narrowPair()
             let sender = spawn { try connection.sendAll(pattern(100_000)) }
@@ -185,7 +185,7 @@ struct ReadinessTests {
     /// As a process is that was stopped, or had no processor for a while.
     private func holdUp(beyond length: Duration) { block(until: .after(length * 2)) }
 
-    @Test func `what has come in time is received, though the hub looks after the deadline`() throws {
+    @Test func `bytes that came in time are received even if the hub looks after the deadline`() throws {
         try onHub {
             let pairs = try (0..<ReadinessTests.crowd).map { _ in try connectedPair() }
             let length = Duration.milliseconds(100)
@@ -197,7 +197,7 @@ struct ReadinessTests {
         }
     }
 
-    @Test func `room that came in time is used, though the hub looks after the deadline`() throws {
+    @Test func `room that came in time is used even if the hub looks after the deadline`() throws {
         try onHub {
             let pairs = try (0..<ReadinessTests.crowd).map { _ in try narrowPair() }
             let stall = Duration.seconds(1) * Sanitizer.slowness
@@ -218,7 +218,7 @@ struct ReadinessTests {
 
     // MARK: Who waits
 
-    @Test func `the hub's dump shows who waits on which descriptor`() throws {
+    @Test func `the hub's dump shows which green thread waits for which descriptor`() throws {
         try onHub {
             let (connection, peer) = try narrowPair()
             let receiver = spawn(name: "reader") { try connection.receive(upTo: 1) }
@@ -238,7 +238,7 @@ struct ReadinessTests {
 
     // MARK: The same number again
 
-    @Test func `an event for the earlier owner of a number wakes nobody`() throws {
+    @Test func `an event for the earlier owner of a descriptor's number wakes no green thread`() throws {
         try onHub {
             let (old, oldPeer) = try connectedPair()
             let (reserve, peer) = try connectedPair()

@@ -16,12 +16,12 @@ struct AcceptFailureTests {
     }
 
     @Test(arguments: [EMFILE, ENFILE, ENOBUFS, ENOMEM])
-    func `with nothing left to accept into, it pauses`(number: Int32) {
+    func `without descriptors or memory the accept loop pauses`(number: Int32) {
         #expect(AcceptFailure(NetError(.accept, result: -Int(number), nil)) == .pause)
     }
 
     @Test(arguments: [EBADF, EINVAL, ENOTSOCK, EOPNOTSUPP, EFAULT])
-    func `a listener that is broken is given up`(number: Int32) {
+    func `a broken listener is given up`(number: Int32) {
         #expect(AcceptFailure(NetError(.accept, result: -Int(number), nil)) == .stop)
     }
 }
@@ -68,7 +68,7 @@ struct AcceptLoopTests {
     // MARK: Pause
 
     @Test(arguments: [EMFILE, ENFILE, ENOBUFS, ENOMEM])
-    func `while there is nothing to accept into, it pauses longer and longer`(number: Int32) throws {
+    func `without descriptors the accept loop pauses longer and longer`(number: Int32) throws {
         try onHub {
             let loop = try RunningLoop()
             let begin = Deadline.now
@@ -83,7 +83,8 @@ struct AcceptLoopTests {
         }
     }
 
-    @Test func `out of descriptors it pauses without spinning, says so once, and goes on when some are free`() throws {
+    @Test func `without descriptors the accept loop pauses, reports it once, and continues when some are free`() throws
+    {
         try onHub {
             let loop = try RunningLoop()
             try withRoom(forDescriptors: 8) {
@@ -106,7 +107,7 @@ struct AcceptLoopTests {
         }
     }
 
-    @Test func `it tells that it accepts again, once that has been so for a while`() throws {
+    @Test func `the accept loop reports that it accepts again after it has for a while`() throws {
         try onHub {
             let loop = try RunningLoop()
             try LibraryCall.accept.failing(2, with: EMFILE) { try loop.connectOne() }
@@ -120,7 +121,7 @@ struct AcceptLoopTests {
         }
     }
 
-    @Test func `a long pause is told once, and so is its end`() throws {
+    @Test func `a long pause is reported once, and so is its end`() throws {
         try onHub {
             let loop = try RunningLoop()
             try LibraryCall.accept.failing(7, with: EMFILE) { try loop.connectOne() }
@@ -129,7 +130,7 @@ struct AcceptLoopTests {
         }
     }
 
-    @Test func `pauses in quick succession are told once, and a later one again`() throws {
+    @Test func `pauses in quick succession are reported once, and a later one again`() throws {
         try onHub {
             let loop = try RunningLoop()
             for _ in 0..<3 { try LibraryCall.accept.failing(1, with: EMFILE) { try loop.connectOne() } }
@@ -141,7 +142,7 @@ struct AcceptLoopTests {
         }
     }
 
-    @Test func `a connection that can't be handed over is closed, and the loop goes on`() throws {
+    @Test func `a connection without a context is closed, and the accept loop continues`() throws {
         try onHub {
             let loop = try RunningLoop()
             loop.refuse(1)
@@ -155,7 +156,7 @@ struct AcceptLoopTests {
         }
     }
 
-    @Test func `while there is no context for anybody, it pauses longer and longer`() throws {
+    @Test func `without contexts for connections the accept loop pauses longer and longer`() throws {
         try onHub {
             let loop = try RunningLoop()
             loop.refuse(4)
@@ -172,7 +173,7 @@ struct AcceptLoopTests {
 
     // MARK: Stop
 
-    @Test func `a listener that is broken is told, and ends the loop`() throws {
+    @Test func `a broken listener is reported and ends the accept loop`() throws {
         try onHub {
             let loop = try RunningLoop()
             try LibraryCall.accept.failing(1, with: ENOTSOCK) {
@@ -184,7 +185,7 @@ struct AcceptLoopTests {
         }
     }
 
-    @Test func `a listener that is closed ends the loop, which is nothing to tell`() throws {
+    @Test func `a closed listener ends the accept loop without a report`() throws {
         try onHub {
             let loop = try RunningLoop()
             loop.listener.close()
@@ -193,7 +194,7 @@ struct AcceptLoopTests {
         }
     }
 
-    @Test func `a killed loop ends, in a pause too`() throws {
+    @Test func `a killed accept loop ends, also during a pause`() throws {
         try onHub {
             let loop = try RunningLoop()
             try LibraryCall.accept.failing(100, with: EMFILE) {

@@ -51,7 +51,7 @@ struct StreamServerTests {
         }
     }
 
-    @Test func `paused, it serves those who are there and nobody else, until it is started again`() throws {
+    @Test func `a paused server serves its open connections and accepts none until it is started again`() throws {
         try onHub {
             let server = StreamServer(try Listener(on: loopback)) { try echo($0) }
             server.start()
@@ -74,7 +74,7 @@ struct StreamServerTests {
         }
     }
 
-    @Test func `a server that was started and that nobody holds goes on`() throws {
+    @Test func `a started server continues without a reference to it`() throws {
         try onHub {
             let listener = try Listener(on: loopback)
             StreamServer(listener) { try echo($0) }.start()
@@ -97,7 +97,7 @@ struct StreamServerTests {
         }
     }
 
-    @Test func `it counts the connections that are open`() throws {
+    @Test func `a server counts its open connections`() throws {
         try onHub {
             let server = try Server(echo)
             var clients: [Peer] = []
@@ -133,7 +133,7 @@ struct StreamServerTests {
         }
     }
 
-    @Test func `the peer sees the end where the handler returns at once`() throws {
+    @Test func `the peer sees the end if the handler returns at once`() throws {
         try onHub {
             let server = try Server { _ in }
             for _ in 0..<10 {
@@ -146,7 +146,7 @@ struct StreamServerTests {
         }
     }
 
-    @Test func `a connection that its handler keeps is closed all the same`() throws {
+    @Test func `a connection that its handler keeps is closed at the handler's end`() throws {
         try onHub {
             var kept: [Connection] = []
             let server = try Server { kept.append($0) }
@@ -174,7 +174,7 @@ struct StreamServerTests {
         }
     }
 
-    @Test func `what happens to the accept loop is told with its listener`() throws {
+    @Test func `events of the accept loop are reported with their listener`() throws {
         try onHub {
             let server = try Server(echo)
             try LibraryCall.accept.failing(1, with: ECONNABORTED) { _ = try server.connect() }
@@ -183,7 +183,7 @@ struct StreamServerTests {
         }
     }
 
-    @Test func `how a connection ended is told`() throws {
+    @Test func `the end of each connection is reported`() throws {
         try onHub {
             let server = try Server { connection in
                 let deadline = Deadline.now + .milliseconds(20)
@@ -217,7 +217,7 @@ struct StreamServerTests {
 
     // MARK: Limits
 
-    @Test func `with all places taken, the next one waits in the kernel's queue until one comes free`() throws {
+    @Test func `with all places taken, the next client waits in the kernel's queue until a place is free`() throws {
         try onHub {
             let server = try Server(limit: 2, echo)
             let clients = try (0..<5).map { number in
@@ -236,7 +236,7 @@ struct StreamServerTests {
         }
     }
 
-    @Test func `with all places taken and overflow rejected, the next one is closed at once`() throws {
+    @Test func `with all places taken and overflow reject, the next client is closed at once`() throws {
         try onHub {
             let server = try Server(limit: 2, overflow: .reject, echo)
             let served = [try server.connect(), try server.connect()]
@@ -259,7 +259,7 @@ struct StreamServerTests {
         }
     }
 
-    @Test func `a full server does not keep the loop busy over those who wait`() throws {
+    @Test func `a full server does not keep the loop busy over waiting clients`() throws {
         try onHub {
             let server = try Server(limit: 1, echo)
             let client = try server.connect()
@@ -276,7 +276,7 @@ struct StreamServerTests {
         }
     }
 
-    @Test func `a full server that is drained serves those who waited for a place`() throws {
+    @Test func `a full server that is drained serves the clients that waited for a place`() throws {
         try onHub {
             let server = try Server(limit: 1, echo)
             let client = try server.connect()
@@ -293,7 +293,7 @@ struct StreamServerTests {
         }
     }
 
-    @Test func `those who still wait for a place when the time is over are sent away`() throws {
+    @Test func `clients that still wait for a place at the deadline are disconnected`() throws {
         try onHub {
             let server = try Server(limit: 1, echo)
             let client = try server.connect()
@@ -307,7 +307,7 @@ struct StreamServerTests {
         }
     }
 
-    @Test func `a server that is dropped with the hub leaves none of those who waited open`() throws {
+    @Test func `a server that is dropped with its hub leaves no waiting connection open`() throws {
         try onHub {
             let server = try Server(limit: 1, echo)
             let client = try server.connect()
@@ -427,7 +427,7 @@ struct StreamServerStopTests {
     }
 
     @Test(arguments: [EMFILE, ECONNABORTED])
-    func `stopAccepting comes to an end where accepting fails without end`(number: Int32) throws {
+    func `stopAccepting ends even if accept keeps failing`(number: Int32) throws {
         try onHub {
             let server = try Server(echo)
             let queued = try Peer(connectedTo: server.address)
@@ -450,7 +450,7 @@ struct StreamServerStopTests {
 
     // MARK: drain
 
-    @Test func `drain returns at once where nobody is connected`() throws {
+    @Test func `drain returns at once without connections`() throws {
         try onHub {
             let server = try Server(echo)
             try server.drain(until: .never)
@@ -475,7 +475,7 @@ struct StreamServerStopTests {
         }
     }
 
-    @Test func `at the deadline an idle client gets the end, and no reset for what it still says`() throws {
+    @Test func `at the deadline an idle client gets the end, and no reset for what it still sends`() throws {
         try onHub {
             let server = try Server(echo)
             let client = try server.connect()
@@ -495,7 +495,7 @@ struct StreamServerStopTests {
         }
     }
 
-    @Test func `a client that does not end its side either is left within the grace`() throws {
+    @Test func `a client that does not end its side is closed within the grace`() throws {
         try onHub {
             let server = try Server(echo)
             let client = try server.connect()
@@ -526,7 +526,7 @@ struct StreamServerStopTests {
         }
     }
 
-    @Test func `a client that keeps on sending can't put the end off`() throws {
+    @Test func `a client that keeps sending cannot postpone the end`() throws {
         try onHub {
             let server = try Server(echo)
             let client = try server.connect()
@@ -645,7 +645,7 @@ struct StreamServerStopTests {
         }
     }
 
-    @Test func `one that was queued when the server was drained is draining from its beginning`() throws {
+    @Test func `a connection that was queued when the drain began is draining from its start`() throws {
         try onHub {
             var states: [Bool] = []
             let server = try Server(limit: 1) { connection in

@@ -73,7 +73,7 @@ struct BorrowedDescriptorTests {
     }
 
     @Test(arguments: ["/dev/null", "/proc/self/stat", "/tmp"])
-    func `what epoll refuses is always ready`(path: String) throws {
+    func `a file that epoll refuses is always ready`(path: String) throws {
         try onHub {
             let file = BorrowedDescriptor(open(path, O_RDONLY))
             defer { Glibc.close(file.number) }
@@ -82,7 +82,7 @@ struct BorrowedDescriptorTests {
         }
     }
 
-    @Test func `a killed green thread does not go on over a file that is always ready`() throws {
+    @Test func `a killed green thread stops at a file that is always ready`() throws {
         try onHub {
             let file = BorrowedDescriptor(open("/dev/zero", O_RDONLY))
             defer { Glibc.close(file.number) }

@@ -10,7 +10,7 @@ struct ChildProcessTests {
         try withChild("sh", ["-c", script], body)
     }
 
-    @Test func `a program's end is told by its number or its signal`() throws {
+    @Test func `a program's end is reported as its status or its signal`() throws {
         try onHub {
             try shell("exit 0") { child in try #expect(child.wait() == .status(0)) }
             try shell("exit 7") { child in
@@ -21,7 +21,7 @@ struct ChildProcessTests {
         }
     }
 
-    @Test func `a program that isn't there is an error, each time, and leaves nothing open`() throws {
+    @Test func `a missing program is an error each time, and leaves nothing open`() throws {
         try onHub {
             for _ in 0..<7 {
                 let error = #expect(throws: ChildError.self) { try withChild("/no/such/program") { _ in } }
@@ -33,7 +33,7 @@ struct ChildProcessTests {
         }
     }
 
-    @Test func `it reads, answers and complains on three streams`() throws {
+    @Test func `a child has standard input, output and error`() throws {
         try onHub {
             try shell("read word; echo got $word; echo complains >&2; read rest || echo the end") { child in
                 try child.input.sendAll(Array("one\n".utf8))
@@ -46,7 +46,7 @@ struct ChildProcessTests {
         }
     }
 
-    @Test func `run gives it what to read, and returns all that it writes`() throws {
+    @Test func `run writes the input, and returns all output`() throws {
         try onHub {
             let bytes = (0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 / 253) }
             let result = try ChildProcess.run("sh", ["-c", "cat; echo done >&2; exit 4"], input: bytes)
@@ -56,14 +56,14 @@ struct ChildProcessTests {
         }
     }
 
-    @Test func `a program need not read what it is given`() throws {
+    @Test func `a program need not read its input`() throws {
         try onHub {
             let result = try ChildProcess.run("true", input: [UInt8](repeating: 1, count: 4 << 20))
             #expect(result.exit == .status(0))
         }
     }
 
-    @Test func `much that is read late comes as it was written, and the hub goes on meanwhile`() throws {
+    @Test func `much output that is read late is complete, and the hub continues meanwhile`() throws {
         try onHub {
             try shell("head -c 1000000 /dev/zero") { child in
                 #expect(throws: WaitError.deadlinePassed) { try child.wait(until: .after(.milliseconds(20))) }
@@ -74,7 +74,7 @@ struct ChildProcessTests {
         }
     }
 
-    @Test func `one that still runs when the body ends is killed and collected`() throws {
+    @Test func `a child that still runs when the body ends is killed and reaped`() throws {
         try onHub {
             var pid: pid_t = 0
             try shell("exec sleep 1000") { pid = $0.pid }
@@ -89,7 +89,7 @@ struct ChildProcessTests {
         }
     }
 
-    @Test func `a kill or a limit of who waits ends the child too`() throws {
+    @Test func `a kill or a time limit of the waiting green thread ends the child too`() throws {
         try onHub {
             var pids: [pid_t] = []
             let wait = { (child: ChildProcess) in
@@ -107,7 +107,7 @@ struct ChildProcessTests {
         }
     }
 
-    @Test func `several may wait for one, and a signal ends it for all`() throws {
+    @Test func `several green threads may wait for one child, and a signal ends it for all`() throws {
         try onHub {
             try shell("exec sleep 1000") { child in
                 let waiters = (0..<3).map { _ in spawn { try child.wait() } }
@@ -120,7 +120,7 @@ struct ChildProcessTests {
         }
     }
 
-    @Test func `it gets no descriptors but three, and the environment that it is given`() throws {
+    @Test func `a child gets three descriptors and the given environment`() throws {
         try onHub {
             let numbers = try ChildProcess.run("sh", ["-c", "ls /proc/$$/fd"])
             #expect(String(decoding: numbers.output, as: UTF8.self) == "0\n1\n2\n")
@@ -133,7 +133,7 @@ struct ChildProcessTests {
 
     // MARK: Groups
 
-    @Test func `what a program has started ends with it, and run doesn't wait for that`() throws {
+    @Test func `processes that a program has started end with it, and run does not wait for them`() throws {
         try onHub {
             let result = try ChildProcess.run("sh", ["-c", "sleep 1000 & echo $!"])
             #expect(result.exit == .status(0))
@@ -142,7 +142,7 @@ struct ChildProcessTests {
         }
     }
 
-    @Test func `a time limit or a kill over run leaves nothing behind of what the program has started`() throws {
+    @Test func `a time limit or a kill during run leaves no process of the program behind`() throws {
         try onHub {
             let marks = (0..<2).map { _ in "1000.\(UInt32.random(in: 1 << 20 ... .max))" }
             let script = { (mark: String) in "sleep \(mark) & sleep \(mark) & wait" }
@@ -157,8 +157,7 @@ struct ChildProcessTests {
         }
     }
 
-    @Test func `what holds the input of a program that has ended and doesn't read it doesn't keep run waiting`() throws
-    {
+    @Test func `a process that keeps the input of an ended program open does not keep run waiting`() throws {
         try onHub {
             let bytes = [UInt8](repeating: 1, count: 4 << 20)
             let result = try ChildProcess.run("sh", ["-c", "exec 3<&0; sleep 1000 <&3 & echo done"], input: bytes)
@@ -166,7 +165,9 @@ struct ChildProcessTests {
         }
     }
 
-    @Test func `without endsGroup run waits for all that holds its output, and the group is this program's`() throws {
+    @Test func `without endsGroup, run waits for all processes that hold its output, and the group is this program's`()
+        throws
+    {
         try onHub {
             let script = "(sleep 0.1; echo late) & cut -d' ' -f5 /proc/$$/stat"
             let result = try ChildProcess.run("sh", ["-c", script], endsGroup: false)
@@ -198,7 +199,7 @@ struct ChildProcessTests {
         }
     }
 
-    @Test func `a hundred at once`() throws {
+    @Test func `a hundred children run at once`() throws {
         try onHub {
             let exits = try GreenPool(limit: 20).map(0..<100) { number in
                 try ChildProcess.run("sh", ["-c", "exit \(number)"]).exit

@@ -48,7 +48,7 @@ struct DatagramSocketTests {
         }
     }
 
-    @Test func `where nobody is there, nothing is sent, and whoever comes later is found`() throws {
+    @Test func `without a receiver nothing is sent, and a receiver that comes later is found`() throws {
         try withTemporaryDirectory { directory in
             let path = "\(directory)/socket"
             try withSender(to: path) { send in
@@ -66,7 +66,7 @@ struct DatagramSocketTests {
         }
     }
 
-    @Test func `a receiver that does not read holds nobody up`() throws {
+    @Test func `a receiver that does not read delays no sender`() throws {
         try withTemporaryDirectory { directory in
             let path = "\(directory)/socket"
             try withReceiver(at: .unix(path: path)) { receiver in

@@ -65,7 +65,7 @@ struct InheritedSocketTests {
         }
     }
 
-    @Test func `what is no listening stream socket is refused, and stays open`() throws {
+    @Test func `a descriptor that is not a listening stream socket is refused and stays open`() throws {
         #expect(listenerFlaw(4711) == .notOpen)
         try withSocket { descriptor in
             #expect(listenerFlaw(descriptor) == .notListening)
@@ -83,7 +83,7 @@ struct InheritedSocketTests {
     }
 
     @Test(arguments: [true, false])
-    func `a server that stops leaves those in the queue to the next one`(onPath: Bool) throws {
+    func `a server that stops leaves queued clients to the next one`(onPath: Bool) throws {
         try withTemporaryDirectory { directory in
             try onHub {
                 let made = try ListeningSocket(on: onPath ? .unix(path: "\(directory)/socket") : loopback, backlog: 10)
@@ -184,7 +184,7 @@ struct InheritedSocketTests {
         #expect(try InheritedSocket.connection(ends[0]) == .unix(path: ""))
     }
 
-    @Test func `what is no connected stream socket is refused`() throws {
+    @Test func `a descriptor that is not a connected stream socket is refused`() throws {
         #expect(connectionFlaw(4711) == .notOpen)
         try withSocket { descriptor in
             #expect(connectionFlaw(descriptor) == .notConnected)

@@ -5,7 +5,7 @@ import Testing
 @testable import GreenNet
 
 struct SignalWatcherTests {
-    @Test func `a signal wakes the one who waits`() throws {
+    @Test func `a signal wakes the green thread that waits for it`() throws {
         try onHub {
             let watcher = SignalWatcher(SIGUSR1)
             let waiter = spawn { try watcher.wait() }
@@ -36,7 +36,7 @@ struct SignalWatcherTests {
         }
     }
 
-    @Test func `a signal that the program was started with blocked is let through`() throws {
+    @Test func `a signal that was blocked at the program's start is let through`() throws {
         try onHub {
             var signals = sigset_t()
             sigemptyset(&signals)
@@ -49,7 +49,7 @@ struct SignalWatcherTests {
         }
     }
 
-    @Test func `several of one kind before it is looked at count once`() throws {
+    @Test func `several signals of one kind before the wait count once`() throws {
         try onHub {
             let watcher = SignalWatcher(SIGUSR1)
             for _ in 0..<5 { pthread_kill(pthread_self(), SIGUSR1) }
@@ -61,7 +61,7 @@ struct SignalWatcherTests {
         }
     }
 
-    @Test func `two kinds are both told`() throws {
+    @Test func `two kinds of signals are both reported`() throws {
         try onHub {
             let watcher = SignalWatcher(SIGUSR1, SIGUSR2)
             let waiter = spawn { [try watcher.wait(), try watcher.wait()] }
@@ -72,7 +72,7 @@ struct SignalWatcherTests {
         }
     }
 
-    @Test func `each of two who wait gets one signal`() throws {
+    @Test func `each of two waiting green threads gets one signal`() throws {
         try onHub {
             let watcher = SignalWatcher(SIGUSR1, SIGUSR2)
             let waiters = (0..<2).map { _ in spawn { try watcher.wait() } }
@@ -85,7 +85,7 @@ struct SignalWatcherTests {
         }
     }
 
-    @Test func `the last of the signals is told as the others are`() throws {
+    @Test func `the signal with the highest number is reported like the others`() throws {
         try onHub {
             let watcher = SignalWatcher(lastSignal)
             pthread_kill(pthread_self(), lastSignal)
@@ -94,7 +94,7 @@ struct SignalWatcherTests {
         }
     }
 
-    @Test func `two watchers each tell their own signal`() throws {
+    @Test func `two watchers each report their own signal`() throws {
         try onHub {
             let (one, other) = (SignalWatcher(SIGUSR1), SignalWatcher(SIGUSR2))
             pthread_kill(pthread_self(), SIGUSR1)
