@@ -276,7 +276,7 @@ int green_look_suspended(const green_look_target *target, const void *inside, gr
         for (int direction = 0; direction < 2; direction++) {
             record = running;
             while (count < limit) {
-                green_thread *next = direction ? record.all_previous : record.all_next;
+                green_thread *next = direction ? record.younger : record.older;
                 if (!next || peek(memory, (uintptr_t)next, &record, sizeof record) != sizeof record) break;
                 if (!look_at_suspended(memory, target, &record, &looks[count])) continue;
                 if (!function || has_function(&looks[count], function)) count++;

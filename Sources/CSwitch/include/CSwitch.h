@@ -35,7 +35,7 @@ typedef struct green_thread {
     uint8_t wake;                // Wake: why the last wait ended
     uint8_t cancelled;           // killed: every wait throws from now on
     uint8_t shields;             // depth of `shielded`, in which neither a kill nor an enclosing time limit is felt
-    uint16_t turns;              // operations done since the last wait (fairness)
+    uint16_t ops_since_wait;     // operations done since the last wait (fairness)
     uint8_t wait_kind;           // WaitKind of the wait under way or of the last one
     uint8_t started;             // the body has begun
     uint64_t wait_detail;        // what `wait_kind` speaks of: an id, or the address of a descriptor, a lock or an item
@@ -44,13 +44,13 @@ typedef struct green_thread {
     int64_t deadline;               // of the wait under way, ns on the monotonic clock; INT64_MAX: none
     struct green_thread *previous;  // in `queue` only
     void *body;                     // AnyGreenlet, retained until the end; null: the hub's own
-    intptr_t timer;                 // its place in the hub's DeadlineQueue, counted from 1; 0: none
+    intptr_t deadline_place;        // its place in the hub's DeadlineQueue, counted from 1; 0: none
     void *scopes;                   // innermost TimeoutScope
     green_wait_queue joiners;       // those who wait for the end
-    struct green_thread *all_next;  // every living green thread of the hub, for dumps
+    struct green_thread *older;     // those of the hub that have not ended form a list, for dumps
 
     // Line 2: cold.
-    struct green_thread *all_previous;
+    struct green_thread *younger;
     uint64_t id;
     char *name;         // owned, from strdup; null: only the id
     void *slot;         // where the guard begins; null: an OS thread's own stack

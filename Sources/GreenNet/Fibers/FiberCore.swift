@@ -134,7 +134,7 @@ final class FiberCore<Value> {
             return
         }
         parent.inbox = result
-        next.pointee.wake = Wake.event.rawValue
+        next.wakeReason = .event
         next.state = .ready
         next.hub.pointee.successor = next
     }

@@ -143,8 +143,8 @@ extension Socket {
     func takeTurn() throws(WaitError) {
         guard let hub = pointee.hub, let thread = Context.running else { return }
         assert(thread.hub == hub, "a socket is used on the OS thread that made it")
-        thread.pointee.turns += 1
-        guard thread.pointee.turns >= Socket.turnsInARow || thread.isCancelled else { return }
+        thread.opsSinceWait += 1
+        guard thread.opsSinceWait >= Socket.turnsInARow || thread.isCancelled else { return }
         thread.giveWay(after: Socket.turnsInARow)
         try thread.throwIfInterrupted()
     }
@@ -231,7 +231,7 @@ extension Socket {
     private func waitUnwatched(
         _ direction: Direction, _ thread: GreenThread, until deadline: Deadline
     ) -> WaitError? {
-        let limit = Swift.min(deadline, Deadline(nanoseconds: thread.pointee.scope_deadline))
+        let limit = Swift.min(deadline, thread.scopeDeadline)
         while true {
             let error = thread.error(
                 after: thread.wait(for: .sleep, until: Swift.min(.after(BackOff.shortest), limit)))

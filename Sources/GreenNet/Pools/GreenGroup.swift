@@ -6,8 +6,8 @@
 @discardableResult
 public func withGreenGroup<Value>(_ body: (GreenGroup) throws -> Value) throws -> Value {
     let thread = Hub.currentThread
-    let scope = thread.openScope(TimeoutScope(limit: nil, deadline: .never, outer: thread.innermostScope))
-    let group = GreenGroup(host: thread, scope: scope)
+    let scope = TimeScope.open(on: thread, limit: nil)
+    let group = GreenGroup(scope)
     let outcome = Result<Value, any Error> {
         let value = try body(group)
         try group.join()
@@ -15,22 +15,21 @@ public func withGreenGroup<Value>(_ body: (GreenGroup) throws -> Value) throws -
     }
     if case .failure(let error) = outcome { group.fail(error) }
     group.end()
-    thread.closeScope(scope)
+    scope.close()
     if let error = group.firstError { throw error }
     return try outcome.get()
 }
 
 /// Green threads that belong together.  `withGreenGroup` makes it, and outside of its body it is of no use.
 public final class GreenGroup {
-    private let host: GreenThread
-    private let scope: UnsafeMutablePointer<TimeoutScope>
+    private let scope: TimeScope
     private var members: [ObjectIdentifier: AnyGreenlet] = [:]
     private let empty = GreenEvent()
     private var hasEnded = false
     fileprivate var firstError: (any Error)?
 
-    fileprivate init(host: GreenThread, scope: UnsafeMutablePointer<TimeoutScope>) {
-        (self.host, self.scope) = (host, scope)
+    fileprivate init(_ scope: TimeScope) {
+        self.scope = scope
         empty.set()
     }
 
@@ -85,7 +84,7 @@ public final class GreenGroup {
         guard firstError == nil else { return }
         firstError = error
         kill()
-        host.expire(scope)
+        scope.expire()
     }
 
     /// Nothing of it is left after that.

@@ -1,52 +1,46 @@
 internal import CDiagnostics
 internal import CSwitch
 
-/// A green thread's record, at the top of its own stack: raw memory that never moves, so that no access to a class property is
-/// open while a stack is left, and nothing is retained on the way.
-typealias GreenThread = UnsafeMutablePointer<green_thread>
-
-/// Parked green threads, first come first served.  It must not move while somebody stands in it.
-typealias WaitQueue = green_wait_queue
-
+/// What `CSwitch` does for green threads.
 package enum Context {
     /// The green thread that runs on this OS thread; nil where no hub was made yet.
     @inline(__always)
-    static var running: GreenThread? { green_running() }
+    static var running: GreenThread? { green_running().map(GreenThread.init) }
 
-    static func setRunning(_ thread: GreenThread?) { green_set_running(thread) }
+    static func setRunning(_ thread: GreenThread?) { green_set_running(thread?.record) }
 
-    /// Leaves `from`, which runs, for `to`.  Comes back when somebody switches to `from`.
+    /// Leaves `from`, which runs, for `to`.  Returns when another green thread switches to `from`.
     @inline(__always)
     static func switchStack(from: GreenThread, to: GreenThread) {
-        green_set_running(to)
-        green_switch(from, to)
+        green_set_running(to.record)
+        green_switch(from.record, to.record)
     }
 
     /// Has the processor fetch the record of `thread` into its cache, while something else is done.
     @inline(__always)
-    static func prefetchRecord(of thread: GreenThread) { green_prefetch(thread) }
+    static func prefetchRecord(of thread: GreenThread) { green_prefetch(thread.record) }
 
     /// Has it fetch the beginning of `object`.
     @inline(__always)
     static func prefetch(_ object: AnyObject) { green_prefetch(Unmanaged.passUnretained(object).toOpaque()) }
 
-    /// Has it fetch what `thread`, whose record is there, will touch when it goes on.
+    /// Has it fetch what `thread`, whose record is in the cache, will touch when it goes on.
     @inline(__always)
-    static func prefetchWork(of thread: GreenThread) { green_prefetch_work(thread) }
+    static func prefetchWork(of thread: GreenThread) { green_prefetch_work(thread.record) }
 
-    /// What a green thread does.  Returns who is resumed in its place, for which `setRunning` was called.
-    typealias Entry = @convention(c) (UnsafeMutableRawPointer?) -> GreenThread?
+    /// What a green thread does, given its record.  Returns the record of the one that is resumed in its place, for which `setRunning` was called.
+    typealias Entry = @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutablePointer<green_thread>?
 
-    /// Makes the record ready for its first switch, which calls `entry(thread)`.
+    /// Makes the record ready for its first switch, which calls `entry` with it.
     static func prepare(_ thread: GreenThread, entry: Entry) {
-        green_sanitizer_made(thread)
-        green_first_frame(thread, entry)
+        green_sanitizer_made(thread.record)
+        green_first_frame(thread.record, entry)
     }
 
-    static func adoptOSThread(_ thread: GreenThread) { green_sanitizer_main(thread) }
+    static func adoptOSThread(_ thread: GreenThread) { green_sanitizer_main(thread.record) }
 
     /// Gives back what a sanitizer holds for an ended green thread.
-    static func forget(_ thread: GreenThread) { green_sanitizer_freed(thread) }
+    static func forget(_ thread: GreenThread) { green_sanitizer_freed(thread.record) }
 
     static func watchForOverflow() -> UnsafeMutableRawPointer? { green_overflow_watch() }
     static func unwatchForOverflow(_ alternateStack: UnsafeMutableRawPointer?) {

@@ -1,17 +1,17 @@
-/// The green threads that wait with a deadline, the earliest first, and of those with the same one the one whose wait began first.
+/// The green threads that wait with a deadline, the earliest deadline first; of equal deadlines, the wait that began first.
 ///
 /// A heap with four children to a node, in raw memory.  libev's own timers would cost more, a look at the clock each, and come in no order
-/// where they are due at one moment: the loop has one of them, for the earliest.
+/// where they are due at one moment: the loop has one timer, for the earliest deadline.
 ///
-/// An entry stays when its wait is over, and does for a later one that ends no earlier: a deadline that moves on with every message costs next
+/// An entry stays when its wait is over, and serves a later wait that ends no earlier: a deadline that moves on with every message costs next
 /// to nothing so.  What has changed meanwhile is seen when the entry comes first.
 struct DeadlineQueue {
     private struct Entry {
         /// No later than the deadline of the wait under way.
-        var due: Int64
-        /// Which of all waits with a deadline it was entered for.
+        var due: Deadline
+        /// The number of the wait that it was entered for, among all waits with a deadline.
         var wait: UInt64
-        /// The last one of this green thread.
+        /// The number of this green thread's last wait.
         var lastWait: UInt64
         let thread: GreenThread
 
@@ -26,31 +26,31 @@ struct DeadlineQueue {
     private var waits: UInt64 = 0
 
     /// When the first entry is to be looked at; no deadline is earlier.
-    var earliest: Int64? { count > 0 ? entries[0].due : nil }
+    var earliest: Deadline? { count > 0 ? entries[0].due : nil }
 
-    /// `thread` begins a wait; its deadline is in its record.  Returns false where it has no entry that does: then it is to be entered.
+    /// `thread` begins a wait; its deadline is in its record.  Returns false where it has no entry that serves this wait: then call `enter`.
     @inline(__always)
     mutating func renew(_ thread: GreenThread) -> Bool {
         waits &+= 1
-        let place = thread.pointee.timer &- 1
-        guard place >= 0, entries[place].due <= thread.pointee.deadline else { return false }
+        let place = thread.deadlineIndex
+        guard place >= 0, entries[place].due <= thread.deadline else { return false }
         entries[place].lastWait = waits
         return true
     }
 
     mutating func enter(_ thread: GreenThread) {
-        var place = thread.pointee.timer - 1
+        var place = thread.deadlineIndex
         if place < 0 {
             if count == entries.count { grow() }
             place = count
             count += 1
         }
-        siftUp(Entry(due: thread.pointee.deadline, wait: waits, lastWait: waits, thread: thread), from: place)
+        siftUp(Entry(due: thread.deadline, wait: waits, lastWait: waits, thread: thread), from: place)
     }
 
     mutating func remove(_ thread: GreenThread) {
-        let place = thread.pointee.timer - 1
-        thread.pointee.timer = 0
+        let place = thread.deadlineIndex
+        thread.deadlineIndex = -1
         count -= 1
         guard place < count else { return }
         let moved = entries[count]
@@ -61,25 +61,25 @@ struct DeadlineQueue {
         }
     }
 
-    /// The deadline that passes first, of a wait that is under way; nil where that is later than `end`, or no wait has one.
-    mutating func settleFirst(until end: Int64 = .max) -> Int64? {
+    /// The first deadline of a wait that is under way; nil where that is later than `end`, or no wait has a deadline.
+    mutating func settleFirst(until end: Deadline = .never) -> Deadline? {
         while count > 0, entries[0].due <= end {
             var first = entries[0]
             let thread = first.thread
-            if thread.state != .parked || thread.pointee.deadline == .max {
+            if thread.state != .parked || thread.deadline == .never {
                 remove(thread)
-            } else if first.due == thread.pointee.deadline, first.wait == first.lastWait {
+            } else if first.due == thread.deadline, first.wait == first.lastWait {
                 return first.due
             } else {
-                (first.due, first.wait) = (thread.pointee.deadline, first.lastWait)
+                (first.due, first.wait) = (thread.deadline, first.lastWait)
                 siftDown(first, from: 0)
             }
         }
         return nil
     }
 
-    /// Takes out the first of those whose deadlines are not later than `end`.
-    mutating func popFirst(until end: Int64) -> GreenThread? {
+    /// Takes out the green thread whose deadline comes first, where that is not later than `end`.
+    mutating func popFirst(until end: Deadline) -> GreenThread? {
         guard settleFirst(until: end) != nil else { return nil }
         let thread = entries[0].thread
         remove(thread)
@@ -100,7 +100,7 @@ struct DeadlineQueue {
     @inline(__always)
     private func put(_ entry: Entry, at place: Int) {
         entries.initializeElement(at: place, to: entry)
-        entry.thread.pointee.timer = place + 1
+        entry.thread.deadlineIndex = place
     }
 
     private func siftUp(_ entry: Entry, from place: Int) {

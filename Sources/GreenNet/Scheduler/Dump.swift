@@ -12,8 +12,8 @@ extension Hub: CustomStringConvertible, CustomDebugStringConvertible {
 extension HubPointer {
     func dump(withBacktraces: Bool = false) -> String {
         var children: [UInt64: [GreenThread]] = [:]
-        let threads = sequence(first: pointee.first) { $0?.pointee.all_next }.prefix { $0 != nil }.map { $0! }
-        let living = Set(threads.map(\.pointee.id))
+        let threads = sequence(first: pointee.first) { $0?.older }.prefix { $0 != nil }.map { $0! }
+        let living = Set(threads.map(\.id))
         for thread in threads.reversed() {
             let spawner = thread.greenlet.spawner
             children[living.contains(spawner) ? spawner : 0, default: []].append(thread)
@@ -24,7 +24,7 @@ extension HubPointer {
         while let (thread, indent) = left.popLast() {
             lines.append(indent + thread.line)
             if withBacktraces { lines += thread.backtrace.map { indent + "    at " + $0 } }
-            left += children[thread.pointee.id, default: []].reversed().map { ($0, indent + "  ") }
+            left += children[thread.id, default: []].reversed().map { ($0, indent + "  ") }
         }
         return lines.joined(separator: "\n")
     }
@@ -39,35 +39,29 @@ extension GreenThread {
     /// Empty while it runs, and before it begins.
     fileprivate var backtrace: [String] {
         let isSuspended = state == .parked || state == .ready
-        return isSuspended && pointee.started != 0 ? Frames.of(self).map(Symbol.name) : []
-    }
-
-    /// As errors name it.
-    var title: String {
-        let name = pointee.name.map { " (\(String(cString: $0)))" } ?? ""
-        return "green thread \(pointee.id)\(name)"
+        return isSuspended && isStarted ? Frames.of(self).map(Symbol.name) : []
     }
 
     private var activity: String {
         switch state {
         case .running: "running"
-        case .ready: pointee.started == 0 ? "not begun" : "ready"
+        case .ready: isStarted ? "ready" : "not begun"
         case .ended: "ended"
-        case .parked: "waits for \(wish), for \(waited.inTenths) so far"
+        case .parked: "waits for \(waitDescription), for \(waited.inTenths) so far"
         }
     }
 
     /// That it waits for.
-    private var descriptor: Int32 { UnsafePointer<Int32>(bitPattern: UInt(pointee.wait_detail))!.pointee }
+    private var descriptor: Int32 { waitAddress(of: Int32.self).pointee }
 
-    private var waited: Duration { Swift.max(.zero, .nowCoarse - Deadline(nanoseconds: pointee.waiting_since)) }
+    private var waited: Duration { max(.zero, .nowCoarse - waitingSince) }
 
-    private var wish: String {
+    private var waitDescription: String {
         switch waitKind {
         case .readable: "descriptor \(descriptor) to be readable"
         case .writable: "descriptor \(descriptor) to be writable"
         case .sleep: "its time to sleep to be over"
-        case .end: "the end of green thread \(pointee.wait_detail)"
+        case .end: "the end of green thread \(waitDetail)"
         case .idle: "the end of all green threads"
         case .signal: "a signal"
         case .lookup: "a name to be looked up"
@@ -76,7 +70,7 @@ extension GreenThread {
         case .several: "the first of several things"
         case .result: "a result"
         case .permit: "a permit of a semaphore"
-        case .lock: "a lock that \(lockOwner) holds"
+        case .lock: "a lock that \(waitAddress(of: LockState.self).ownerTitle) holds"
         case .condition: "a condition to be signalled"
         case .barrier: "the others at a barrier"
         case .item: "an item of a queue"

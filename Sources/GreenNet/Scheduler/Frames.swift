@@ -5,7 +5,7 @@ enum Frames {
     /// Those of a suspended green thread of this OS thread, innermost first.
     static func of(_ thread: GreenThread) -> [UnsafeMutableRawPointer] {
         var frames = [UnsafeMutableRawPointer?](repeating: nil, count: 64)
-        let count = green_backtrace(thread, &frames, Int32(frames.count))
+        let count = green_backtrace(thread.record, &frames, Int32(frames.count))
         return frames[..<Int(count)].compactMap { $0 }
     }
 

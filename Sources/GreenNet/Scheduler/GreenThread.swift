@@ -1,174 +1,200 @@
+internal import CSwitch
 import Glibc
 
-/// Where a green thread stands.
+/// Whether a green thread can run.
 enum GreenState: UInt8 {
     case ready, running, parked, ended
 }
 
-/// Why a wait ended.
-enum Wake: UInt8 {
-    /// What was waited for has come.
-    case event
-    case deadline
-    case cancelled
-    /// What was waited on was closed by somebody else.
-    case closed
-    /// Nothing was left that could have woken anybody.
-    case blockedForever
-}
+/// A green thread: the address of its record, which lies at the top of the green thread's own stack.
+///
+/// Raw memory that never moves: so no access to a class property is open while a stack is left, and a switch retains nothing.  `CSwitch.h` draws
+/// the record's layout and says which fields share a cache line.  Only this file reads and writes the fields; `Context`, `Frames` and `StackPool`
+/// hand the address on.  All of it belongs to the OS thread of the hub.
+struct GreenThread: Equatable {
+    let record: UnsafeMutablePointer<green_thread>
 
-/// What a green thread waits for, as dumps name it.
-enum WaitKind: UInt8 {
-    case nothing, readable, writable, sleep, end, idle, signal, lookup, connections, event
-    case several, result, permit, lock, condition, barrier, item, room, tasks, fiber, remote
+    @inline(__always)
+    init(_ record: UnsafeMutablePointer<green_thread>) { self.record = record }
 
-    /// Whether the world outside the hub can end such a wait, so that a hub in which all others wait is not stuck.
-    var comesFromOutside: Bool {
-        switch self {
-        case .readable, .writable, .signal, .lookup, .connections, .remote: true
-        case .nothing, .sleep, .end, .idle, .event, .several, .result, .permit, .lock, .condition, .barrier: false
-        case .item, .room, .tasks, .fiber: false
-        }
+    /// As the first frame is given it.
+    @inline(__always)
+    init(_ argument: UnsafeMutableRawPointer) { record = argument.assumingMemoryBound(to: green_thread.self) }
+
+    static let recordSize = MemoryLayout<green_thread>.size
+
+    /// A new record at `memory`.
+    init(at memory: UnsafeMutableRawPointer) {
+        record = memory.initializeMemory(as: green_thread.self, to: green_thread())
     }
-}
 
-/// What can end a wait besides other green threads.
-private struct WaitBounds {
-    let hasLimit: Bool
-    let comesFromOutside: Bool
+    // MARK: Identity
 
-    var hasOutsideHelp: Bool { hasLimit || comesFromOutside }
-}
-
-extension GreenThread {
     var hub: HubPointer {
-        @inline(__always) get { pointee.hub.assumingMemoryBound(to: HubState.self) }
+        @inline(__always) get { record.pointee.hub.assumingMemoryBound(to: HubState.self) }
+        nonmutating set { record.pointee.hub = UnsafeMutableRawPointer(newValue) }
     }
+
+    /// Counts up from 1 within the hub.
+    var id: UInt64 {
+        get { record.pointee.id }
+        nonmutating set { record.pointee.id = newValue }
+    }
+
+    var name: String? { record.pointee.name.map { String(cString: $0) } }
+
+    func keepName(_ name: String) { record.pointee.name = strdup(name) }
+    func freeName() { free(record.pointee.name) }
+
+    /// As errors name it.
+    var title: String { "green thread \(id)" + (name.map { " (\($0))" } ?? "") }
+
+    /// The layer above's object, which this record retains until the body has ended; null for the scheduler's own.
+    var body: UnsafeMutableRawPointer! {
+        get { record.pointee.body }
+        nonmutating set { record.pointee.body = newValue }
+    }
+
+    // MARK: State
 
     var state: GreenState {
-        get { GreenState(rawValue: pointee.state)! }
-        nonmutating set { pointee.state = newValue.rawValue }
+        get { GreenState(rawValue: record.pointee.state)! }
+        nonmutating set { record.pointee.state = newValue.rawValue }
     }
 
-    var waitKind: WaitKind { WaitKind(rawValue: pointee.wait_kind)! }
+    /// The body has begun.
+    var isStarted: Bool { record.pointee.started != 0 }
+    func setStarted() { record.pointee.started = 1 }
+
+    /// Operations done since the last wait, for fairness.
+    var opsSinceWait: UInt16 {
+        get { record.pointee.ops_since_wait }
+        nonmutating set { record.pointee.ops_since_wait = newValue }
+    }
+
+    // MARK: Kills and time limits
+
+    /// Every wait throws from now on.
+    func setKilled() { record.pointee.cancelled = 1 }
+
+    /// How many `shielded` it is inside.
+    var shields: UInt8 {
+        get { record.pointee.shields }
+        nonmutating set { record.pointee.shields = newValue }
+    }
 
     /// Killed, and not inside `shielded`.
-    var isCancelled: Bool { pointee.cancelled != 0 && pointee.shields == 0 }
+    var isCancelled: Bool { record.pointee.cancelled != 0 && record.pointee.shields == 0 }
 
-    /// Parks the running green thread until somebody wakes it or `deadline` (or that of an enclosing time limit) has passed.
-    ///
-    /// The one place where a green thread gives up the processor to wait.  Whoever shall wake it finds it in `queue`, or was told
-    /// of it by the caller before, and forgets it after: nobody may wake a thread for a wait that is over.
-    /// A killed green thread does not park at all.
-    func wait(
-        for kind: WaitKind, _ detail: UInt64 = 0, until deadline: Deadline = .never,
-        in queue: UnsafeMutablePointer<WaitQueue>? = nil
-    ) -> Wake {
-        if isCancelled { return .cancelled }
-        let bounds = park(for: kind, detail, until: deadline)
-        queue?.append(self)
-        hub.runOthers(insteadOf: self)
-        return unpark(bounds)
+    /// The innermost time limit that it runs under.
+    var scope: TimeScope? {
+        get { record.pointee.scopes.map(TimeScope.init) }
+        nonmutating set { record.pointee.scopes = newValue?.address }
     }
 
-    /// Parks the running green thread as `wait` does, and runs `other` at once in its place, ahead of all that are ready: fibers do so.
-    /// `other` is parked until somebody hands over to it.
-    func handOver(to other: GreenThread) -> Wake {
-        if isCancelled { return .cancelled }
-        let bounds = park(for: .fiber, 0, until: .never)
-        other.pointee.wake = Wake.event.rawValue
-        other.state = .running
-        Context.switchStack(from: self, to: other)
-        return unpark(bounds)
+    /// The earliest deadline of all the time limits that it runs under.
+    var scopeDeadline: Deadline {
+        get { Deadline(nanoseconds: record.pointee.scope_deadline) }
+        nonmutating set { record.pointee.scope_deadline = newValue.nanoseconds }
     }
 
-    @inline(__always)
-    private func park(for kind: WaitKind, _ detail: UInt64, until deadline: Deadline) -> WaitBounds {
-        let hub = hub
-        require(self != hub.pointee.scheduler, "a call that waits, in a callback of the hub")
-        let limit = Swift.min(deadline.nanoseconds, pointee.scope_deadline)
-        let bounds = WaitBounds(hasLimit: limit != Int64.max, comesFromOutside: kind.comesFromOutside)
-        if bounds.hasLimit { limitWait(to: Deadline(nanoseconds: limit)) }
-        if bounds.hasOutsideHelp { hub.pointee.outsideWaits += 1 }
-        pointee.wait_kind = kind.rawValue
-        pointee.wait_detail = detail
-        pointee.waiting_since = hub.pointee.passBegan.nanoseconds
-        pointee.turns = 0
-        state = .parked
-        return bounds
+    // MARK: The wait under way, or the last one
+
+    var waitKind: WaitKind {
+        get { WaitKind(rawValue: record.pointee.wait_kind)! }
+        nonmutating set { record.pointee.wait_kind = newValue.rawValue }
     }
 
-    @inline(__always)
-    private func unpark(_ bounds: WaitBounds) -> Wake {
-        if bounds.hasOutsideHelp { hub.pointee.outsideWaits -= 1 }
-        if bounds.hasLimit { pointee.deadline = Int64.max }
-        return Wake(rawValue: pointee.wake)!
+    /// What `waitKind` says that it is: an id, a number or an address.
+    var waitDetail: UInt64 {
+        get { record.pointee.wait_detail }
+        nonmutating set { record.pointee.wait_detail = newValue }
     }
 
-    /// Ends the wait of a parked green thread.  Does nothing to one that is not parked: the first to wake it wins.
-    @inline(__always)
-    func wake(_ why: Wake) {
-        guard state == .parked else { return }
-        if let queue = pointee.queue { queue.remove(self) }
-        pointee.wake = why.rawValue
-        state = .ready
-        hub.pointee.ready.append(self)
+    /// `waitDetail` where that is an address.
+    func waitAddress<Object>(of: Object.Type) -> UnsafeMutablePointer<Object> {
+        UnsafeMutablePointer(bitPattern: UInt(waitDetail))!
     }
 
-    /// As `wake(.event)`, in the loop's callback for the descriptor that it waits for, and so in no queue.  `priority` is that of the watcher.
-    @inline(__always)
-    func wakeByDescriptor(_ priority: Int32) {
-        guard state == .parked else { return }
-        assert(pointee.queue == nil)
-        pointee.wake = Wake.event.rawValue
-        state = .ready
-        hub.pointee.ready.insertArrival(self, priority)
+    /// When the pass of the loop began in which the wait did.
+    var waitingSince: Deadline {
+        get { Deadline(nanoseconds: record.pointee.waiting_since) }
+        nonmutating set { record.pointee.waiting_since = newValue.nanoseconds }
     }
 
-    /// Lets every other ready green thread run first.  After `operations` that did not wait, it brings the moment nearer when the loop is
-    /// looked at: those whom only the loop knows wait for so many operations, not for so many times as many.
-    func giveWay(after operations: Int = 0) {
-        hub.pointee.turnsLeft -= operations
-        pointee.turns = 0
-        state = .ready
-        hub.pointee.ready.append(self)
-        hub.runOthers(insteadOf: self)
+    /// Why it ended.
+    var wakeReason: Wake {
+        get { Wake(rawValue: record.pointee.wake)! }
+        nonmutating set { record.pointee.wake = newValue.rawValue }
     }
 
-    // MARK: Deadlines
-
-    @inline(never)  // Else the frames of those that wait would be larger.
-    private func limitWait(to limit: Deadline) {
-        pointee.deadline = limit.nanoseconds
-        if !hub.pointee.deadlines.renew(self) { enterLimit(limit) }
+    /// `.never` outside of a wait, too.
+    var deadline: Deadline {
+        get { Deadline(nanoseconds: record.pointee.deadline) }
+        nonmutating set { record.pointee.deadline = newValue.nanoseconds }
     }
 
-    @inline(never)  // So that what happens with each message needs no frame.
-    private func enterLimit(_ limit: Deadline) {
-        hub.pointee.deadlines.enter(self)
-        if hub.pointee.virtualTime == nil { hub.ring(by: limit) }
+    /// Its place in the hub's `DeadlineQueue`, counted from 0; negative where it has none.
+    var deadlineIndex: Int {
+        get { record.pointee.deadline_place &- 1 }
+        nonmutating set { record.pointee.deadline_place = newValue &+ 1 }
     }
 
-    func forgetDeadline() { if pointee.timer != 0 { hub.pointee.deadlines.remove(self) } }
-}
+    // MARK: Lists
 
-extension HubPointer {
-    /// Sees to it that the alarm rings at `moment` at the latest.
-    @inline(__always)
-    fileprivate func ring(by moment: Deadline) {
-        if moment < pointee.alarm.pointee.due { pointee.alarm.start(on: pointee.loop, due: moment) }
+    /// The wait queue that it is in.
+    var queue: WaitQueue? {
+        get { record.pointee.queue.map(WaitQueue.init) }
+        nonmutating set { record.pointee.queue = newValue?.ends }
     }
 
-    /// Wakes those whose deadlines have passed, in the order of these, and of their waits where they are the same.
-    func wakeOverdue() {
-        let now = Deadline.now
-        while let thread = pointee.deadlines.popFirst(until: now.nanoseconds) { thread.wake(.deadline) }
+    /// Behind it in the ready queue, in its wait queue, or among the free stacks: it is in one of them at a time.
+    var next: GreenThread? {
+        get { record.pointee.next.map(GreenThread.init) }
+        nonmutating set { record.pointee.next = newValue?.record }
     }
-}
 
-/// In the loop.
-let alarmRang: TimerWatcher.Callback = { _, timer, _ in
-    let hub = TimerWatcher.context(timer, as: HubState.self)
-    hub.wakeOverdue()
-    if let next = hub.pointee.deadlines.earliest { hub.ring(by: Deadline(nanoseconds: next)) }
+    /// Before it in its wait queue.
+    var previous: GreenThread? {
+        get { record.pointee.previous.map(GreenThread.init) }
+        nonmutating set { record.pointee.previous = newValue?.record }
+    }
+
+    /// Green threads that wait until it has ended.
+    var joiners: WaitQueue { withUnsafeMutablePointer(to: &record.pointee.joiners) { WaitQueue($0) } }
+
+    /// The one that was made before it, of those that have not ended.
+    var older: GreenThread? {
+        get { record.pointee.older.map(GreenThread.init) }
+        nonmutating set { record.pointee.older = newValue?.record }
+    }
+
+    /// The one that was made after it, of those that have not ended.
+    var younger: GreenThread? {
+        get { record.pointee.younger.map(GreenThread.init) }
+        nonmutating set { record.pointee.younger = newValue?.record }
+    }
+
+    // MARK: Its stack
+
+    /// Where the guard begins; nil for an OS thread's own stack.
+    var slot: UnsafeMutableRawPointer! {
+        get { record.pointee.slot }
+        nonmutating set { record.pointee.slot = newValue }
+    }
+
+    /// The lowest address that may be used.
+    var stackLow: UnsafeMutableRawPointer! {
+        get { record.pointee.stack_low }
+        nonmutating set { record.pointee.stack_low = newValue }
+    }
+
+    /// One past the highest address that may be used.
+    var stackHigh: UnsafeMutableRawPointer! {
+        get { record.pointee.stack_high }
+        nonmutating set { record.pointee.stack_high = newValue }
+    }
+
+    /// Where its innermost frame begins, while it is suspended.
+    var stackPointer: UnsafeMutableRawPointer! { record.pointee.stack_pointer }
 }

@@ -11,8 +11,8 @@ struct ReadyQueue {
 
     @inline(__always)
     mutating func append(_ thread: GreenThread) {
-        thread.pointee.next = nil
-        if let last { last.pointee.next = thread } else { first = thread }
+        thread.next = nil
+        if let last { last.next = thread } else { first = thread }
         last = thread
         count += 1
     }
@@ -26,9 +26,9 @@ struct ReadyQueue {
     @inline(__always)
     mutating func insertArrival(_ thread: GreenThread, _ priority: Int32) {
         if priority != arrivals { (arrivals, mark) = (priority, last) }
-        let next = mark == nil ? first : mark!.pointee.next
-        thread.pointee.next = next
-        if let mark { mark.pointee.next = thread } else { first = thread }
+        let next = mark == nil ? first : mark!.next
+        thread.next = next
+        if let mark { mark.next = thread } else { first = thread }
         if next == nil { last = thread }
         count += 1
     }
@@ -37,11 +37,11 @@ struct ReadyQueue {
     mutating func moveToFront(_ index: Int) {
         guard index > 0 else { return }
         var previous = first!
-        for _ in 1..<index { previous = previous.pointee.next! }
-        let moved = previous.pointee.next!
-        previous.pointee.next = moved.pointee.next
+        for _ in 1..<index { previous = previous.next! }
+        let moved = previous.next!
+        previous.next = moved.next
         if last == moved { last = previous }
-        moved.pointee.next = first
+        moved.next = first
         first = moved
     }
 
@@ -49,16 +49,16 @@ struct ReadyQueue {
     /// processor's caches any more; to wait for each line in turn would cost a tenth of a message.
     @inline(__always)
     func prefetch() {
-        guard let second = first?.pointee.next else { return }
+        guard let second = first?.next else { return }
         Context.prefetchWork(of: second)
-        if let third = second.pointee.next { Context.prefetchRecord(of: third) }
+        if let third = second.next { Context.prefetchRecord(of: third) }
     }
 
     @inline(__always)
     mutating func popFirst() -> GreenThread? {
         guard let thread = first else { return nil }
         count -= 1
-        first = thread.pointee.next
+        first = thread.next
         if first == nil { last = nil }
         return thread
     }

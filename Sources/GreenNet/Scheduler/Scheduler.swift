@@ -21,10 +21,10 @@ struct HubState {
     var outsideWaits = 0
     /// Green threads spawned and not ended.
     var alive = 0
-    var first: GreenThread?  // of the living, through all_next
+    var first: GreenThread?  // the youngest that has not ended; the others through `older`
     var lastID: UInt64 = 0
     /// Those who wait for `alive` to become 0.
-    var idle = WaitQueue()
+    var idle = WaitQueue.Ends()
     var stacks = StackPool()
     /// One buffer for all connections to receive into; made at the first use.
     var receiveBuffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
@@ -56,9 +56,9 @@ struct HubState {
 extension HubPointer {
     // MARK: Running
 
-    /// Runs the others until somebody makes `thread`, which has set its state, ready again.
+    /// Leaves `thread`, which has set its state, for the next one that is ready.  Returns when `thread`'s turn has come again.
     @inline(__always)
-    func runOthers(insteadOf thread: GreenThread) {
+    func switchToNext(from thread: GreenThread) {
         let next = nextToRun()
         next.state = .running
         if next != thread { Context.switchStack(from: thread, to: next) }
@@ -78,7 +78,7 @@ extension HubPointer {
             pointee.passBegan = .nowCoarse
             if pointee.virtualTime != nil { beginVirtualPass() }
             pointee.pulse?.run()
-            runOthers(insteadOf: pointee.scheduler)
+            switchToNext(from: pointee.scheduler)
             if pointee.stacks.needsTrimming { pointee.stacks.trim() }
             if !pointee.ready.isEmpty || pointee.stacks.needsTrimming {
                 if pointee.virtualTime != nil { tick() }
@@ -128,5 +128,17 @@ extension HubPointer {
         next.state = .running
         Context.setRunning(next)
         return next
+    }
+}
+
+extension GreenThread {
+    /// Lets every other ready green thread run first.  After `operations` that did not wait, it brings the moment nearer when the loop is
+    /// looked at: green threads that only the loop can wake wait for so many operations, not for a multiple of them.
+    func giveWay(after operations: Int = 0) {
+        hub.pointee.turnsLeft -= operations
+        opsSinceWait = 0
+        state = .ready
+        hub.pointee.ready.append(self)
+        hub.switchToNext(from: self)
     }
 }

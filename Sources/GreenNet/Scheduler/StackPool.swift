@@ -18,11 +18,11 @@ struct StackPool {
     /// A free stack.  Nothing in its pages is needed to use it again.
     private struct Stack {
         let slot: UnsafeMutableRawPointer
-        let record: GreenThread
+        let record: UnsafeMutableRawPointer
     }
 
     private var slabs: ContiguousArray<Slab> = []
-    /// Linked through `next`, which nobody else uses any more.
+    /// Linked through `next`, which has no other use here.
     private var warm: GreenThread?
     private var warmCount = 0
     private var cold: ContiguousArray<Stack> = []
@@ -32,7 +32,7 @@ struct StackPool {
     /// Stacks kept for reuse.
     var cached: Int { warmCount + cold.count }
 
-    /// A fresh record at the top of a stack of its own.  Throws where the kernel has no memory or no mapping left.
+    /// A new record at the top of a stack of its own.  Throws where the kernel has no memory or no mapping left.
     mutating func take() throws(SystemError) -> GreenThread {
         if let stack = takeWarm() { return blank(stack) }
         if let stack = cold.popLast() { return blank(stack) }
@@ -41,20 +41,20 @@ struct StackPool {
 
     private mutating func takeWarm() -> Stack? {
         guard let thread = warm else { return nil }
-        warm = thread.pointee.next
+        warm = thread.next
         warmCount -= 1
         Context.forget(thread)
-        return Stack(slot: thread.pointee.slot, record: thread)
+        return Stack(slot: thread.slot, record: UnsafeMutableRawPointer(thread.record))
     }
 
     /// May be called on the very stack that is given back: but for a link in the record, nothing changes before the next `take` or `trim`.
     mutating func give(_ thread: GreenThread) {
-        thread.pointee.next = warm
+        thread.next = warm
         warm = thread
         warmCount += 1
     }
 
-    /// Takes so many from the kernel now, to be handed out later.
+    /// Maps stacks until `count` are cached, to be handed out later.
     mutating func stock(_ count: Int) throws(SystemError) { while cached < count { cold.append(try carve()) } }
 
     var needsTrimming: Bool { warmCount > StackPool.warmLimit }
@@ -82,9 +82,8 @@ struct StackPool {
         try StackMemory.installGuard(slot, StackPool.guardSize, guardKind)
         slabs[last].used += 1
         carved += 1
-        let shift = MemoryLayout<GreenThread.Pointee>.size + carved % StackPool.colours * 64
-        return Stack(
-            slot: slot, record: (slot + StackPool.stackSize - shift).assumingMemoryBound(to: GreenThread.Pointee.self))
+        let shift = GreenThread.recordSize + carved % StackPool.colours * 64
+        return Stack(slot: slot, record: slot + StackPool.stackSize - shift)
     }
 
     /// The first slab is small, since most hubs run few green threads.
@@ -94,11 +93,10 @@ struct StackPool {
     }
 
     private func blank(_ stack: Stack) -> GreenThread {
-        let thread = stack.record
-        thread.initialize(to: GreenThread.Pointee())
-        thread.pointee.slot = stack.slot
-        thread.pointee.stack_low = stack.slot + StackPool.guardSize
-        thread.pointee.stack_high = UnsafeMutableRawPointer(thread)
+        let thread = GreenThread(at: stack.record)
+        thread.slot = stack.slot
+        thread.stackLow = stack.slot + StackPool.guardSize
+        thread.stackHigh = stack.record
         return thread
     }
 }

@@ -42,7 +42,7 @@ extension HubPointer {
         pollEvents()
         if !pointee.ready.isEmpty { return true }
         guard let next = pointee.deadlines.settleFirst() else { return false }
-        ThreadClock.virtualTime = Swift.max(ThreadClock.virtualTime, next)
+        ThreadClock.virtualTime = Swift.max(ThreadClock.virtualTime, next.nanoseconds)
         wakeOverdue()
         return true
     }

@@ -42,16 +42,3 @@ protocol WaitEnding: Error {
 extension WaitError: WaitEnding {
     var waitError: WaitError? { self }
 }
-
-extension GreenThread {
-    /// What the end of a wait means to the one that waited; nil where what it waited for has come.
-    func error(after wake: Wake) -> WaitError? {
-        switch wake {
-        case .event: nil
-        case .deadline: expiry ?? .deadlinePassed
-        case .cancelled: .cancelled
-        case .closed: .closed
-        case .blockedForever: .blockedForever(hub.pointee.deadlock!)
-        }
-    }
-}

@@ -18,8 +18,8 @@ public final class StreamServer {
 
     private var acceptors: [Greenlet<Void>] = []
     /// Raw memory: green threads stand in these while they wait.
-    private let emptied = UnsafeMutablePointer<WaitQueue>.allocate(capacity: 1)
-    private let placeFreed = UnsafeMutablePointer<WaitQueue>.allocate(capacity: 1)
+    private let emptied = WaitQueue.make()
+    private let placeFreed = WaitQueue.make()
 
     /// Accepted when the listeners were closed, and not served yet for want of a place.
     var waiting: [Waiting] = []
@@ -73,8 +73,6 @@ public final class StreamServer {
         _ listeners: [Listener], model: any ConnectionModel, admission: any Admission, overflow: Overflow = .defer
     ) {
         (self.listeners, self.model, self.admission, self.overflow) = (listeners, model, admission, overflow)
-        emptied.initialize(to: WaitQueue())
-        placeFreed.initialize(to: WaitQueue())
     }
 
     deinit {

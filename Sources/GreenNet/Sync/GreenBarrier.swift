@@ -5,7 +5,7 @@ public final class GreenBarrier {
     /// How many have to come.
     public let parties: Int
     // Raw memory: green threads stand in it while they wait.
-    private let waiting = UnsafeMutablePointer<WaitQueue>.make()
+    private let waiting = WaitQueue.make()
 
     /// A barrier that opens for so many.
     public init(_ parties: Int) {

@@ -5,7 +5,7 @@ public final class GreenCondition {
     /// Held by whoever calls `wait`.  Several conditions may share one.
     public let lock: GreenLock
     // Raw memory: green threads stand in it while they wait.
-    private let waiting = UnsafeMutablePointer<WaitQueue>.make()
+    private let waiting = WaitQueue.make()
 
     /// A condition on what `lock` protects.
     public init(_ lock: GreenLock = GreenLock()) { self.lock = lock }
@@ -38,7 +38,7 @@ public final class GreenCondition {
     }
 
     /// Wakes the one that has waited longest, where one waits.  Never waits.
-    public func signal() { waiting.pointee.first?.wake(.event) }
+    public func signal() { waiting.first?.wake(.event) }
 
     /// Wakes all that wait.  Never waits.
     public func broadcast() { waiting.wakeAll() }

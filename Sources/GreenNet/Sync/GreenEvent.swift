@@ -4,7 +4,7 @@
 /// Belongs to its OS thread.
 public final class GreenEvent: Waitable {
     // Raw memory: green threads stand in it while they wait.
-    private let waiting = UnsafeMutablePointer<WaitQueue>.make()
+    private let waiting = WaitQueue.make()
 
     /// Whether it has happened.
     public private(set) var isSet = false

@@ -10,7 +10,7 @@ public final class GreenLocal<Value>: AnyLocal {
 
     /// That of the green thread that runs now.
     public var value: Value {
-        get { values[Hub.currentThread.pointee.id] ?? makeValue() }
+        get { values[Hub.currentThread.id] ?? makeValue() }
         set { keep(newValue) }
     }
 
@@ -24,7 +24,7 @@ public final class GreenLocal<Value>: AnyLocal {
     private func keep(_ value: Value) {
         let thread = Hub.currentThread
         // What was there before goes after the access: its deinit may come back here.
-        let old = values.updateValue(value, forKey: thread.pointee.id)
+        let old = values.updateValue(value, forKey: thread.id)
         if old == nil { thread.greenlet.locals.append(WeakLocal(local: self)) }
     }
 

@@ -62,7 +62,7 @@ public final class GreenLock {
     }
 
     private func passOn() {
-        guard let next = state.waiting.pointee.first else { return }
+        guard let next = state.waiting.first else { return }
         state.handOver(to: next)
         state.pointee.depth = 1
         next.wake(.event)

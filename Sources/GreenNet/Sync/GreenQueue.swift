@@ -91,7 +91,7 @@ public class GreenQueue<Item>: Waitable {
 
     private final func putNow(_ item: Item) throws(WaitError) -> Bool {
         if isShutDown { throw .closed }
-        if let taker = waiters.takers.pointee.first {
+        if let taker = waiters.takers.first {
             show(item)
             unfinished += 1
             taker.slot(of: Item.self).initialize(to: item)
@@ -142,7 +142,7 @@ public class GreenQueue<Item>: Waitable {
 
     private final func takeNow() -> Item {
         // In a queue with no room at all, straight from whoever waits to put.
-        guard !isEmpty else { return takeFromHand(of: waiters.putters.pointee.first!) }
+        guard !isEmpty else { return takeFromHand(of: waiters.putters.first!) }
         let item = storage.pop()
         // The room is for whoever has waited longest.
         admitPutters()
@@ -166,13 +166,13 @@ public class GreenQueue<Item>: Waitable {
     /// The next item, which stays where it is; nil where there is none.
     public final func tryPeek() -> Item? {
         if !isEmpty { return storage.next }
-        guard let putter = waiters.putters.pointee.first else { return nil }
+        guard let putter = waiters.putters.first else { return nil }
         return putter.slot(of: Item.self).pointee
     }
 
     /// Returns what was put into the hand of the one that waits.
     private final func wait(
-        for kind: WaitKind, until deadline: Deadline, in queue: UnsafeMutablePointer<WaitQueue>
+        for kind: WaitKind, until deadline: Deadline, in queue: WaitQueue
     ) throws(WaitError) -> Item {
         let thread = Hub.currentThread
         let hand = spareHand ?? .allocate(capacity: 1)
@@ -190,7 +190,7 @@ public class GreenQueue<Item>: Waitable {
     // MARK: Others
 
     private final func admitPutters() {
-        while !isFull, let putter = waiters.putters.pointee.first {
+        while !isFull, let putter = waiters.putters.first {
             keep(putter.slot(of: Item.self).pointee)
             putter.wake(.event)
         }
@@ -198,7 +198,7 @@ public class GreenQueue<Item>: Waitable {
 
     /// To all who wait to see one.
     private final func show(_ item: Item) {
-        while let peeker = waiters.peekers.pointee.first {
+        while let peeker = waiters.peekers.first {
             peeker.slot(of: Item.self).initialize(to: item)
             peeker.wake(.event)
         }

@@ -4,7 +4,7 @@
 /// several.
 public final class GreenResult<Value>: Waitable {
     // Raw memory: green threads stand in it while they wait.
-    private let waiting = UnsafeMutablePointer<WaitQueue>.make()
+    private let waiting = WaitQueue.make()
 
     /// What was given; nil before.
     public private(set) var result: Result<Value, any Error>?

@@ -6,7 +6,7 @@
 /// Belongs to its OS thread.
 public class GreenSemaphore: Waitable {
     // Raw memory: green threads stand in it while they wait.  Somebody does only while no permit is left.
-    private final let waiting = UnsafeMutablePointer<WaitQueue>.make()
+    private final let waiting = WaitQueue.make()
 
     /// Permits that nobody has.
     public private(set) final var available: Int
@@ -49,7 +49,7 @@ public class GreenSemaphore: Waitable {
 
     /// Gives a permit: to whoever has waited longest, where somebody waits.  Never waits itself.  There may be more permits than at the beginning.
     public func release() {
-        if let next = waiting.pointee.first { return next.wake(.event) }
+        if let next = waiting.first { return next.wake(.event) }
         available += 1
         announce()
     }

@@ -1,19 +1,19 @@
 /// Where green threads wait at a queue.  Nobody waits to take while there is something to take, and nobody to put while there is room.
 struct QueueWaiters {
     /// With an item in hand, which stays there until they go on: whoever takes it copies it.
-    var putters = WaitQueue()
+    var putters = WaitQueue.Ends()
     /// With an empty hand, as those who peek.
-    var takers = WaitQueue()
-    var peekers = WaitQueue()
+    var takers = WaitQueue.Ends()
+    var peekers = WaitQueue.Ends()
     /// For all tasks to be done.
-    var joiners = WaitQueue()
+    var joiners = WaitQueue.Ends()
 }
 
 extension UnsafeMutablePointer<QueueWaiters> {
-    var putters: UnsafeMutablePointer<WaitQueue> { withUnsafeMutablePointer(to: &pointee.putters) { $0 } }
-    var takers: UnsafeMutablePointer<WaitQueue> { withUnsafeMutablePointer(to: &pointee.takers) { $0 } }
-    var peekers: UnsafeMutablePointer<WaitQueue> { withUnsafeMutablePointer(to: &pointee.peekers) { $0 } }
-    var joiners: UnsafeMutablePointer<WaitQueue> { withUnsafeMutablePointer(to: &pointee.joiners) { $0 } }
+    var putters: WaitQueue { withUnsafeMutablePointer(to: &pointee.putters) { WaitQueue($0) } }
+    var takers: WaitQueue { withUnsafeMutablePointer(to: &pointee.takers) { WaitQueue($0) } }
+    var peekers: WaitQueue { withUnsafeMutablePointer(to: &pointee.peekers) { WaitQueue($0) } }
+    var joiners: WaitQueue { withUnsafeMutablePointer(to: &pointee.joiners) { WaitQueue($0) } }
 }
 
 extension GreenThread {
@@ -21,7 +21,7 @@ extension GreenThread {
     /// What has no size has no address either, and needs none.
     @inline(__always)
     func slot<Item>(of: Item.Type) -> UnsafeMutablePointer<Item> {
-        let address = MemoryLayout<Item>.size == 0 ? UInt(MemoryLayout<Item>.alignment) : UInt(pointee.wait_detail)
-        return UnsafeMutablePointer<Item>(bitPattern: address)!
+        MemoryLayout<Item>.size == 0
+            ? UnsafeMutablePointer(bitPattern: MemoryLayout<Item>.alignment)! : waitAddress(of: Item.self)
     }
 }

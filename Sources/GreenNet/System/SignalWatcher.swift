@@ -7,7 +7,7 @@ import Glibc
 public final class SignalWatcher {
     /// Raw memory: the loop refers to it, and a green thread parks in it.
     private struct State {
-        var waiting = WaitQueue()
+        var waiting = WaitQueue.Ends()
         /// Signals that came while no green thread waited: a bit for each, from 1 to 64.
         var pending: UInt64 = 0
     }
@@ -36,12 +36,16 @@ public final class SignalWatcher {
 
     /// In the loop.  It belongs to the one that has waited longest from now on.
     private static func give(_ signal: Int32, to state: UnsafeMutablePointer<State>) {
-        if let first = state.pointee.waiting.first {
-            first.pointee.wait_detail = UInt64(signal)
+        if let first = queue(of: state).first {
+            first.waitDetail = UInt64(signal)
             first.wake(.event)
         } else {
             state.pointee.pending |= 1 << UInt64(signal - 1)
         }
+    }
+
+    private static func queue(of state: UnsafeMutablePointer<State>) -> WaitQueue {
+        withUnsafeMutablePointer(to: &state.pointee.waiting) { WaitQueue($0) }
     }
 
     deinit {
@@ -63,9 +67,9 @@ public final class SignalWatcher {
     public func wait(until deadline: Deadline = .never) throws(WaitError) -> Int32 {
         let thread = Hub.currentThread
         if state.pointee.pending == 0 {
-            let queue = withUnsafeMutablePointer(to: &state.pointee.waiting) { $0 }
-            if let error = thread.error(after: thread.wait(for: .signal, until: deadline, in: queue)) { throw error }
-            return Int32(thread.pointee.wait_detail)
+            let wake = thread.wait(for: .signal, until: deadline, in: SignalWatcher.queue(of: state))
+            if let error = thread.error(after: wake) { throw error }
+            return Int32(thread.waitDetail)
         }
         let lowest = state.pointee.pending.trailingZeroBitCount
         state.pointee.pending &= ~(1 << UInt64(lowest))

@@ -61,7 +61,7 @@ public class AnyGreenlet: Waitable {
         switch thread.state {
         case .running: return .running
         case .parked: return .waiting
-        case .ready, .ended: return thread.pointee.started == 0 ? .starting : .ready
+        case .ready, .ended: return thread.isStarted ? .ready : .starting
         }
     }
 
@@ -129,8 +129,8 @@ public class AnyGreenlet: Waitable {
         guard let thread, killReason == nil else { return }
         require(thread != thread.hub.pointee.main, "the main green thread can't be killed")
         killReason = error
-        thread.pointee.cancelled = 1
-        if thread.pointee.shields == 0 { thread.wake(.cancelled) }
+        thread.setKilled()
+        if thread.shields == 0 { thread.wake(.cancelled) }
     }
 
     /// The name by which dumps and errors speak of it.
@@ -244,13 +244,5 @@ extension Greenlet where Value == Never {
         let thread = Hub.currentThread
         let error = thread.error(after: thread.wait(for: .sleep, until: deadline))
         if let error, error != .deadlinePassed { throw error }
-    }
-}
-
-extension GreenThread {
-    /// For calls that did not have to wait: a killed green thread, or one whose time is over, must not run on for ever.
-    func throwIfInterrupted() throws(WaitError) {
-        if isCancelled { throw .cancelled }
-        if pointee.scope_deadline != Int64.max, let expiry { throw expiry }
     }
 }

@@ -81,8 +81,7 @@ public final class Hub {
     }
 
     private static func makeMainThread() -> GreenThread {
-        let memory = UnsafeMutableRawPointer.allocate(byteCount: MemoryLayout<GreenThread.Pointee>.size, alignment: 64)
-        return memory.initializeMemory(as: GreenThread.Pointee.self, to: GreenThread.Pointee())
+        GreenThread(at: .allocate(byteCount: GreenThread.recordSize, alignment: 64))
     }
 
     // MARK: Running
@@ -128,7 +127,7 @@ public final class Hub {
     public func close() {
         require(Context.running == state.pointee.main, "Hub.close() is for the OS thread's main green thread")
         let main = state.pointee.main
-        require(main.pointee.scopes == nil && main.pointee.shields == 0, "Hub.close() in withTimeout or shielded")
+        require(main.scope == nil && main.shields == 0, "Hub.close() in withTimeout or shielded")
         state.pointee.killsNewcomers = true
         state.pointee.remote.refuseSpawns()
         for greenlet in state.living {

@@ -56,45 +56,45 @@ extension HubPointer {
     func startParked(_ greenlet: AnyGreenlet) throws(SpawnError) {
         let thread = try admit(greenlet)
         thread.state = .parked
-        thread.pointee.wait_kind = WaitKind.fiber.rawValue
-        thread.pointee.waiting_since = pointee.passBegan.nanoseconds
+        thread.waitKind = .fiber
+        thread.waitingSince = pointee.passBegan
     }
 
     private func admit(_ greenlet: AnyGreenlet) throws(SpawnError) -> GreenThread {
         let thread: GreenThread
         do { thread = try pointee.stacks.take() } catch { throw SpawnError(errno: error) }
         enrol(greenlet, as: thread)
-        greenlet.spawner = Hub.currentThread.pointee.id
+        greenlet.spawner = Hub.currentThread.id
         Context.prepare(thread, entry: greenThreadMain)
         pointee.alive += 1
         return thread
     }
 
     private func enrol(_ greenlet: AnyGreenlet, as thread: GreenThread) {
-        thread.pointee.id = nextID()
-        thread.pointee.hub = UnsafeMutableRawPointer(self)
-        thread.pointee.deadline = Int64.max
-        thread.pointee.scope_deadline = Int64.max
-        thread.pointee.body = Unmanaged.passRetained(greenlet).toOpaque()
-        if let name = greenlet.name { thread.pointee.name = strdup(name) }
-        thread.pointee.all_next = pointee.first
-        pointee.first?.pointee.all_previous = thread
+        thread.id = nextID()
+        thread.hub = self
+        thread.deadline = .never
+        thread.scopeDeadline = .never
+        thread.body = Unmanaged.passRetained(greenlet).toOpaque()
+        if let name = greenlet.name { thread.keepName(name) }
+        thread.older = pointee.first
+        pointee.first?.younger = thread
         pointee.first = thread
         greenlet.thread = thread
-        greenlet.id = thread.pointee.id
+        greenlet.id = thread.id
     }
 
     private func strikeOff(_ thread: GreenThread) {
-        let (previous, next) = (thread.pointee.all_previous, thread.pointee.all_next)
-        if let previous { previous.pointee.all_next = next } else { pointee.first = next }
-        next?.pointee.all_previous = previous
-        Glibc.free(thread.pointee.name)
+        let (younger, older) = (thread.younger, thread.older)
+        if let younger { younger.older = older } else { pointee.first = older }
+        older?.younger = younger
+        thread.freeName()
         thread.forgetDeadline()
     }
 
     /// Every green thread that has not ended, the youngest first, without the main one.
     var living: [AnyGreenlet] {
-        sequence(first: pointee.first) { $0?.pointee.all_next }.prefix { $0 != nil }
+        sequence(first: pointee.first) { $0?.older }.prefix { $0 != nil }
             .map { $0!.greenlet }.filter { $0.thread != pointee.main }
     }
 
@@ -104,7 +104,7 @@ extension HubPointer {
         let main = pointee.main
         enrol(MainGreenlet(), as: main)
         main.state = .running
-        main.pointee.started = 1
+        main.setStarted()
         Context.adoptOSThread(main)
         Context.setRunning(main)
     }
@@ -112,7 +112,7 @@ extension HubPointer {
     // MARK: The scheduler
 
     func prepareScheduler() {
-        pointee.scheduler.pointee.hub = UnsafeMutableRawPointer(self)
+        pointee.scheduler.hub = self
         Context.prepare(pointee.scheduler, entry: schedulerMain)
     }
 
@@ -127,8 +127,8 @@ extension HubPointer {
         main.greenlet.forgetLocals()
         strikeOff(main)
         main.greenlet.thread = nil
-        Unmanaged<AnyGreenlet>.fromOpaque(main.pointee.body).release()
-        UnsafeMutableRawPointer(main).deallocate()
+        Unmanaged<AnyGreenlet>.fromOpaque(main.body).release()
+        UnsafeMutableRawPointer(main.record).deallocate()
         pointee.stacks.give(pointee.scheduler)
         pointee.stacks.unmapAll()
         pointee.receiveBuffer.deallocate()
@@ -151,26 +151,26 @@ extension HubPointer {
 }
 
 extension GreenThread {
-    var greenlet: AnyGreenlet { Unmanaged.fromOpaque(pointee.body).takeUnretainedValue() }
-    var joiners: UnsafeMutablePointer<WaitQueue> { withUnsafeMutablePointer(to: &pointee.joiners) { $0 } }
+    /// What runs on it.  Never that of the scheduler's own green thread.
+    var greenlet: AnyGreenlet { Unmanaged.fromOpaque(body).takeUnretainedValue() }
 }
 
 extension HubPointer {
-    var idleQueue: UnsafeMutablePointer<WaitQueue> { withUnsafeMutablePointer(to: &pointee.idle) { $0 } }
+    var idleQueue: WaitQueue { withUnsafeMutablePointer(to: &pointee.idle) { WaitQueue($0) } }
 }
 
 /// The first frame of every green thread.
 private let greenThreadMain: Context.Entry = { argument in
-    let thread = argument!.assumingMemoryBound(to: GreenThread.Pointee.self)
+    let thread = GreenThread(argument!)
     runBody(of: thread)
-    return thread.hub.end(thread)
+    return thread.hub.end(thread).record
 }
 
 /// Apart, so that all of it is released before the stack is given back.
 @inline(never)
 private func runBody(of thread: GreenThread) {
-    let greenlet = Unmanaged<AnyGreenlet>.fromOpaque(thread.pointee.body).takeRetainedValue()
-    thread.pointee.started = 1
+    let greenlet = Unmanaged<AnyGreenlet>.fromOpaque(thread.body).takeRetainedValue()
+    thread.setStarted()
     greenlet.run()
     if !greenlet.locals.isEmpty { greenlet.forgetLocals() }
     greenlet.thread = nil
@@ -178,9 +178,8 @@ private func runBody(of thread: GreenThread) {
 }
 
 private let schedulerMain: Context.Entry = { argument in
-    let scheduler = argument!.assumingMemoryBound(to: GreenThread.Pointee.self)
-    let hub = scheduler.hub
+    let hub = GreenThread(argument!).hub
     hub.schedule()
     Context.setRunning(hub.pointee.main)
-    return hub.pointee.main
+    return hub.pointee.main.record
 }

@@ -1,7 +1,7 @@
 /// Looks out for several things at once, for one green thread, and keeps the order in which they became ready.
 final class WaitSet<Object: Waitable> {
     // Raw memory: the green thread stands in it while it waits.
-    private let waiting = UnsafeMutablePointer<WaitQueue>.make()
+    private let waiting = WaitQueue.make()
     private var observers: [ObjectIdentifier: (object: Object, observer: Observer)] = [:]
     /// Ready, and not yet returned by `next`.
     private var ready: [Object] = []

@@ -66,7 +66,7 @@ struct OverflowTests {
         try onHub {
             let greenlet = spawn {
                 let thread = Hub.currentThread
-                descend(to: UInt(bitPattern: thread.pointee.stack_low) + 16 << 10)
+                descend(to: UInt(bitPattern: thread.stackLow) + 16 << 10)
             }
             try greenlet.join()
             #expect(greenlet.state == .finished)

@@ -14,9 +14,9 @@ struct StackPoolTests {
         for _ in 0..<40 {
             let thread = try pool.take()
             let (slot, low, high) = try bounds(of: thread)
-            #expect(UnsafeMutableRawPointer(thread) == high)
+            #expect(UnsafeMutableRawPointer(thread.record) == high)
             #expect(low - slot == StackPool.guardSize)
-            #expect(high + MemoryLayout<GreenThread.Pointee>.size <= slot + StackPool.stackSize)
+            #expect(high + GreenThread.recordSize <= slot + StackPool.stackSize)
             #expect(high - low > StackPool.stackSize - StackPool.guardSize - 4096)
             #expect(UInt(bitPattern: slot) % 4096 == 0)
             #expect(UInt(bitPattern: high) % 64 == 0)
@@ -33,7 +33,7 @@ struct StackPoolTests {
     @Test func `tops lie at different distances from the stride, lest they share cache sets`() throws {
         var pool = StackPool()
         defer { pool.unmapAll() }
-        let colours = try Set((0..<64).map { _ in UInt(bitPattern: try pool.take()) % 4096 })
+        let colours = try Set((0..<64).map { _ in UInt(bitPattern: try pool.take().record) % 4096 })
         #expect(colours.count == 16)
     }
 
@@ -83,19 +83,19 @@ struct StackPoolTests {
         defer { pool.unmapAll() }
         let thread = try pool.take()
         let before = try bounds(of: thread)
-        thread.pointee.id = 7
-        thread.pointee.cancelled = 1
-        thread.pointee.shields = 1
-        thread.pointee.started = 1
-        thread.pointee.timer = 7
+        thread.id = 7
+        thread.setKilled()
+        thread.shields = 1
+        thread.setStarted()
+        thread.deadlineIndex = 7
         pool.give(thread)
         let again = try pool.take()
         #expect(again == thread)
-        #expect(again.pointee.id == 0)
-        #expect(again.pointee.cancelled == 0)
-        #expect(again.pointee.shields == 0)
-        #expect(again.pointee.started == 0)
-        #expect(again.pointee.timer == 0)
+        #expect(again.id == 0)
+        #expect(again.shields == 0)
+        #expect(!again.isCancelled)
+        #expect(!again.isStarted)
+        #expect(again.deadlineIndex == -1)
         try #expect(bounds(of: again) == before)
     }
 
@@ -170,7 +170,7 @@ struct StackPoolTests {
 
     private func bounds(of thread: GreenThread) throws -> Bounds {
         try (
-            #require(thread.pointee.slot), #require(thread.pointee.stack_low), #require(thread.pointee.stack_high)
+            #require(thread.slot), #require(thread.stackLow), #require(thread.stackHigh)
         )
     }
 

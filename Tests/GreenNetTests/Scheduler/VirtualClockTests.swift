@@ -135,12 +135,9 @@ struct VirtualClockTests {
 
     @Test func `any place in the ready queue can come first`() throws {
         for (count, index) in (1...4).flatMap({ count in (0..<count).map { (count, $0) } }) {
-            let threads = (0..<count).map { _ in
-                let thread = GreenThread.allocate(capacity: 1)
-                thread.initialize(to: GreenThread.Pointee())
-                return thread
-            }
-            defer { for thread in threads { thread.deallocate() } }
+            var pool = StackPool()
+            defer { pool.unmapAll() }
+            let threads = try (0..<count).map { _ in try pool.take() }
             var queue = ReadyQueue()
             for thread in threads { queue.append(thread) }
             #expect(queue.count == count)

@@ -10,7 +10,7 @@ struct WaitQueueTests {
             for thread in threads { queue.append(thread) }
             #expect(forwards(queue) == threads)
             #expect(backwards(queue) == threads.reversed())
-            #expect(threads.map { $0.pointee.queue } == Array(repeating: queue, count: 4))
+            #expect(threads.map { $0.queue } == Array(repeating: queue, count: 4))
         }
     }
 
@@ -22,7 +22,7 @@ struct WaitQueueTests {
             for index in order {
                 queue.remove(threads[index])
                 left.removeAll { $0 == threads[index] }
-                #expect(threads[index].pointee.queue == nil)
+                #expect(threads[index].queue == nil)
                 #expect(forwards(queue) == left)
                 #expect(backwards(queue) == left.reversed())
             }
@@ -51,8 +51,7 @@ struct WaitQueueTests {
 
     @Test func `wakeAll wakes those who stand in the queue now, in order, and nobody who comes back`() throws {
         try onHub {
-            let queue = UnsafeMutablePointer<WaitQueue>.allocate(capacity: 1)
-            queue.initialize(to: WaitQueue())
+            let queue = WaitQueue.make()
             defer { queue.deallocate() }
             var trace: [String] = []
             let greenlets = (0..<3).map { number in
@@ -65,7 +64,7 @@ struct WaitQueueTests {
             }
             try Greenlet.yield()
             queue.wakeAll()
-            #expect(queue.pointee.first == nil)
+            #expect(queue.isEmpty)
             try Greenlet.yield()
             #expect(trace == ["0 event 1", "1 event 1", "2 event 1"])
             queue.wakeAll(.closed)
@@ -77,8 +76,7 @@ struct WaitQueueTests {
 
     @Test func `the first to wake a green thread wins`() throws {
         try onHub {
-            let queue = UnsafeMutablePointer<WaitQueue>.allocate(capacity: 1)
-            queue.initialize(to: WaitQueue())
+            let queue = WaitQueue.make()
             defer { queue.deallocate() }
             let greenlet = spawn { Hub.currentThread.wait(for: .event, in: queue) }
             try Greenlet.yield()
@@ -86,7 +84,7 @@ struct WaitQueueTests {
             thread.wake(.closed)
             thread.wake(.event)
             greenlet.kill()
-            #expect(queue.pointee.first == nil)
+            #expect(queue.isEmpty)
             try #expect(greenlet.value() == .closed)
         }
     }
@@ -94,22 +92,21 @@ struct WaitQueueTests {
     // MARK: Helpers
 
     private func withRecords(
-        _ count: Int, _ body: ([GreenThread], UnsafeMutablePointer<WaitQueue>) throws -> Void
+        _ count: Int, _ body: ([GreenThread], WaitQueue) throws -> Void
     ) throws {
         var pool = StackPool()
         defer { pool.unmapAll() }
-        let queue = UnsafeMutablePointer<WaitQueue>.allocate(capacity: 1)
-        queue.initialize(to: WaitQueue())
+        let queue = WaitQueue.make()
         defer { queue.deallocate() }
         try body(try (0..<count).map { _ in try pool.take() }, queue)
     }
 
-    private func forwards(_ queue: UnsafeMutablePointer<WaitQueue>) -> [GreenThread] {
-        Array(sequence(first: queue.pointee.first) { $0?.pointee.next }.prefix { $0 != nil }.map { $0! })
+    private func forwards(_ queue: WaitQueue) -> [GreenThread] {
+        Array(sequence(first: queue.first) { $0?.next }.prefix { $0 != nil }.map { $0! })
     }
 
-    private func backwards(_ queue: UnsafeMutablePointer<WaitQueue>) -> [GreenThread] {
-        Array(sequence(first: queue.pointee.last) { $0?.pointee.previous }.prefix { $0 != nil }.map { $0! })
+    private func backwards(_ queue: WaitQueue) -> [GreenThread] {
+        Array(sequence(first: queue.last) { $0?.previous }.prefix { $0 != nil }.map { $0! })
     }
 }
 
