@@ -118,6 +118,8 @@ int green_spawn_in_new_session(posix_spawnattr_t *attributes) {
 
 char **green_environment(void) { return environ; }
 
+void green_name_thread(const void *name) { prctl(PR_SET_NAME, name); }
+
 int green_timer_open(void) { return timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC); }
 
 int green_timer_set(int descriptor, int64_t nanoseconds) {

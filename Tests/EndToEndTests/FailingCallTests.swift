@@ -16,7 +16,7 @@ extension EndToEnd {
             try onOSThread(.seconds(120)) {
                 // Some at once: most of a trial is waiting.
                 let sweeps = (0..<4).map { _ in
-                    OSThread { while let fault = faults.withLock({ $0.popFirst() }) { sweep(model, fault) } }
+                    TestThread { while let fault = faults.withLock({ $0.popFirst() }) { sweep(model, fault) } }
                 }
                 for sweep in sweeps { try sweep.value(within: .seconds(120)) }
             }

@@ -244,7 +244,7 @@ extension EndToEnd {
 /// Writes into a pipe, on an OS thread of its own.
 private final class Source: Sendable {
     let reading: Int32
-    private let writer: OSThread<Void>
+    private let writer: TestThread<Void>
 
     init(_ count: Int, of stream: RandomStream) throws {
         var ends: [Int32] = [-1, -1]
@@ -252,7 +252,7 @@ private final class Source: Sendable {
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         let writing = ends[1]
         reading = ends[0]
-        writer = OSThread {
+        writer = TestThread {
             defer { close(writing) }
             try stream.write(count, to: writing)
         }

@@ -36,7 +36,7 @@ package func onOSThread<R: Sendable>(
     _ body: @escaping @Sendable () throws -> R
 ) throws -> R {
     let before = LeakCheck.now()
-    let thread = OSThread { try body() }
+    let thread = TestThread { try body() }
     guard let result = thread.result(within: limit * Sanitizer.slowness) else {
         Issue.record("stuck for \(limit)\n\(dump())", sourceLocation: sourceLocation)
         throw Stuck()

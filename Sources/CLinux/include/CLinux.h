@@ -63,6 +63,9 @@ pid_t green_start_program(const green_program *program);
 /// prctl(PR_SET_CHILD_SUBREAPER): children of children whose parents have ended become this process's.
 int green_adopt_orphans(void);
 
+/// prctl(PR_SET_NAME): the calling OS thread's name, of which 15 bytes count.
+void green_name_thread(const void *name);
+
 /// timerfd_create on the monotonic clock, non-blocking and closed on exec.  -1 with errno set.
 int green_timer_open(void);
 

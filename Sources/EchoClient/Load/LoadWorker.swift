@@ -119,7 +119,7 @@ private final class LoadShare {
         if case .failure(let error)? = spawn(name: "load", work).result { throw error }
     }
 
-    func beginOnItsOwn() throws { try OSThread.start(work) }
+    func beginOnItsOwn() throws { try OSThread.start(named: "load", blocksSignals: true, work) }
 
     private var work: @Sendable () -> Void {
         let owner = Owner(hub: Hub.current.remote, handle: self)

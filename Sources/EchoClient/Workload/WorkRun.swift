@@ -81,7 +81,7 @@ struct WorkRun: ParsableCommand {
     private static func onThreads(_ work: Work, _ tasks: Int, _ facts: WorkFacts) throws -> [Span] {
         let spans = Spans(tasks)
         for number in 0..<tasks {
-            try OSThread.start {
+            try OSThread.start(blocksSignals: true) {
                 var span = (try? timed { try work.runTask(facts, BlockingWaits.self) }) ?? Span()
                 span.queued = queuedTime
                 spans.set(number, span)

@@ -82,7 +82,8 @@ struct Server {
             // On an OS thread that was made after the fork: the runtime's locks know the others by a number that they cached, and the
             // forked one has its parent's.  The first contended lock would be held for ever.
             do throws(SystemError) {
-                try OSThread.runAndWait { [live, shared, log] in
+                let thread = try OSThread.start(named: "hub", stackSize: OSThread.smallStack, blocksSignals: true) {
+                    [live, shared, log] in
                     let code = log.exitCode {
                         try Service(
                             live, shared, log, sockets: Array(sockets[own]), firstRow: own.lowerBound, nil
@@ -90,6 +91,7 @@ struct Server {
                     }
                     isWell.store(code == 0, ordering: .relaxed)
                 }
+                thread.join()
             } catch {
                 log.failed(error)
             }

@@ -34,7 +34,7 @@ final class HubThread {
         _ makeServer: @escaping @Sendable () throws -> StreamServer
     ) throws(SystemError) {
         let owner = Owner(hub: Hub.current.remote, handle: self)
-        try OSThread.start {
+        try OSThread.start(named: "hub", stackSize: OSThread.smallStack, blocksSignals: true) {
             do {
                 let worker = try HubThread.start(listeners, makeServer, measure)
                 _ = owner.hub.callInHub { owner.handle.begin(worker) }

@@ -23,7 +23,11 @@ final class ThreadModel: ConnectionModel {
         let job: @Sendable () -> Void = { [context] in report.ended(client, client.run(context)) }
         clients[ObjectIdentifier(client)] = client
         do {
-            if let pool { pool.run(job) } else { try OSThread.start(job) }
+            if let pool {
+                pool.run(job)
+            } else {
+                try OSThread.start(stackSize: OSThread.smallStack, blocksSignals: true, job)
+            }
         } catch {
             clients[ObjectIdentifier(client)] = nil
             client.close()

@@ -12,7 +12,11 @@ final class ThreadPool: @unchecked Sendable {
     init(size: Int) throws(SystemError) {
         pthread_mutex_init(lock, nil)
         pthread_cond_init(jobCame, nil)
-        for _ in 0..<size { try OSThread.start { [self] in work() } }
+        for _ in 0..<size {
+            try OSThread.start(named: "pool", stackSize: OSThread.smallStack, blocksSignals: true) { [self] in
+                work()
+            }
+        }
     }
 
     func run(_ job: @escaping @Sendable () -> Void) {

@@ -63,6 +63,9 @@ enum LinuxCalls {
 
     static func adoptOrphans() -> Int32 { green_adopt_orphans() }
 
+    /// The calling one; `name` ends with a zero byte, and 15 bytes of it count.
+    static func nameThread(_ name: UnsafeBufferPointer<UInt8>) { green_name_thread(name.baseAddress) }
+
     static func timer() -> Int32 { green_timer_open() }
 
     static func setTimer(_ descriptor: Int32, _ moment: Int64) -> Int32 { green_timer_set(descriptor, moment) }

@@ -95,8 +95,8 @@ final class HubWatcher: Sendable {
     private let duration: Duration
     private let report: @Sendable (BlockedHub) -> Void
     private let end = Atomic<Bool>(false)
-    // Set before anybody else sees it, and never again.
-    nonisolated(unsafe) private var thread = pthread_t()
+    /// Set by `start`, taken by `stop`: on the hub's OS thread, both.
+    nonisolated(unsafe) private var thread: OSThread?
 
     private init(_ duration: Duration, _ report: @escaping @Sendable (BlockedHub) -> Void) {
         (self.duration, self.report) = (duration, report)
@@ -106,22 +106,13 @@ final class HubWatcher: Sendable {
         _ duration: Duration, _ report: @escaping @Sendable (BlockedHub) -> Void
     ) throws(SystemError) -> HubWatcher {
         let watcher = HubWatcher(duration, report)
-        let number = pthread_create(
-            &watcher.thread, nil,
-            { watcher in
-                Unmanaged<HubWatcher>.fromOpaque(watcher!).takeRetainedValue().watch()
-                return nil
-            }, Unmanaged.passRetained(watcher).toOpaque())
-        if number != 0 {
-            Unmanaged.passUnretained(watcher).release()
-            throw SystemError(number)
-        }
+        watcher.thread = try OSThread.start(named: "hub watcher") { watcher.watch() }
         return watcher
     }
 
     func stop() {
         end.store(true, ordering: .relaxed)
-        pthread_join(thread, nil)
+        thread?.join()
     }
 
     // MARK: On the hub's OS thread

@@ -11,27 +11,21 @@ package final class ThreadCache: @unchecked Sendable {
     package static let idleTime = Duration.seconds(5)
 
     private let idleTime: Duration
-    private let create: ThreadCreation
+    private let startThread: ThreadStart
     private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     /// The one that has waited longest comes first, and is the last to be given something: so the others end.
     private var idle: [Worker] = []
     private var threads = 0
 
-    /// As `pthread_create`, whose place it takes in tests.
-    package typealias ThreadCreation =
-        @Sendable (
-            UnsafeMutablePointer<pthread_t>,
-            @escaping @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer?,
-            UnsafeMutableRawPointer
-        ) -> Int32
+    /// As `OSThread.start`, whose place it takes in tests: they run in this process, and a preloaded library that makes calls fail can't.
+    package typealias ThreadStart = @Sendable (@escaping @Sendable () -> Void) throws(SystemError) -> OSThread
 
-    package init(
-        idleTime: Duration = ThreadCache.idleTime,
-        create: @escaping ThreadCreation = { pthread_create($0, nil, $1, $2) }
-    ) {
-        (self.idleTime, self.create) = (idleTime, create)
+    package init(idleTime: Duration = ThreadCache.idleTime, startThread: @escaping ThreadStart = ThreadCache.start) {
+        (self.idleTime, self.startThread) = (idleTime, startThread)
         pthread_mutex_init(lock, nil)
     }
+
+    package static let start: ThreadStart = { (body) throws(SystemError) in try OSThread.start(named: "offload", body) }
 
     /// Its OS threads hold it: there are none any more.
     deinit {
@@ -48,7 +42,7 @@ package final class ThreadCache: @unchecked Sendable {
     /// How many OS threads there are, whether they run something or wait.
     package var count: Int { locked { threads } }
 
-    /// Runs `body` on an OS thread, at once.  Never waits.  Throws what `pthread_create` answers where a new one is needed and can't be had.
+    /// Runs `body` on an OS thread, at once.  Never waits.  Throws what `OSThread.start` throws, where it needs a new one.
     package func run(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
         let worker = locked {
             let worker = idle.popLast()
@@ -61,13 +55,14 @@ package final class ThreadCache: @unchecked Sendable {
     private func start(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
         let worker = Worker(self, body)
         locked { threads += 1 }
-        let argument = Unmanaged.passRetained(worker)
-        var thread = pthread_t()
-        let number = create(&thread, workerMain, argument.toOpaque())
-        if number == 0 { return }
-        argument.release()
-        locked { threads -= 1 }
-        throw SystemError(number)
+        do throws(SystemError) {
+            let thread = try startThread { [self] in work(worker) }
+            locked { worker.thread = thread }
+            worker.wake()
+        } catch {
+            locked { threads -= 1 }
+            throw error
+        }
     }
 
     /// Ends the OS threads that wait for something to run, and returns when they have ended.  Blocks the calling OS thread for as long.
@@ -79,7 +74,7 @@ package final class ThreadCache: @unchecked Sendable {
         }
         for worker in ending {
             worker.wake()
-            pthread_join(worker.thread, nil)
+            worker.thread!.join()
         }
     }
 
@@ -101,14 +96,15 @@ package final class ThreadCache: @unchecked Sendable {
 
     /// With the lock, which is free meanwhile.
     private func waitForBody(_ worker: Worker) {
+        // Its first body may be done before its starter has the handle, which `endIdle` needs.
+        while worker.thread == nil { pthread_cond_wait(worker.woken, lock) }
         idle.append(worker)
         var end = timespec(Deadline.after(idleTime))
         while worker.body == nil, !worker.shallEnd {
             guard pthread_cond_timedwait(worker.woken, lock, &end) == ETIMEDOUT else { continue }
-            // Off the list it is given nothing any more, and is never joined.
+            // Off the list it is given nothing any more, and is never joined: it goes detached.
             guard let index = idle.firstIndex(where: { $0 === worker }) else { continue }
             idle.remove(at: index)
-            pthread_detach(worker.thread)
             return
         }
     }
@@ -119,8 +115,8 @@ private final class Worker: @unchecked Sendable {
     let cache: ThreadCache
     var body: (@Sendable () -> Void)?
     var shallEnd = false
-    /// Set by the OS thread itself, before it is on the list.
-    var thread = pthread_t()
+    /// Set by its starter.
+    var thread: OSThread?
     let woken = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
     init(_ cache: ThreadCache, _ body: @escaping @Sendable () -> Void) {
@@ -146,11 +142,4 @@ extension timespec {
         let (seconds, nanoseconds) = moment.nanoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
         self.init(tv_sec: Int(seconds), tv_nsec: Int(nanoseconds))
     }
-}
-
-private let workerMain: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { worker in
-    let worker = Unmanaged<Worker>.fromOpaque(worker!).takeRetainedValue()
-    worker.thread = pthread_self()
-    worker.cache.work(worker)
-    return nil
 }

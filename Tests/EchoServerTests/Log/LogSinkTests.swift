@@ -56,7 +56,7 @@ import Testing
         let (threads, each) = (4, Sanitizer.scaled(5000, address: 1000, thread: 500))
         let running = Atomic(threads)
         let writers = (0..<threads).map { thread in
-            OSThread {
+            TestThread {
                 for number in 0..<each {
                     sink.write(
                         "line", .info,

@@ -12,7 +12,7 @@ import Testing
         let hasEnded = Atomic(false)
         let row = CounterRow(counters: counters, row: 1, isOwn: isOwn)
         try onOSThread {
-            let serving = OSThread {
+            let serving = TestThread {
                 for number in 0..<200_000 {
                     row.add(to: .accepted)
                     row.add(to: Counter.endings[number % Counter.endings.count])

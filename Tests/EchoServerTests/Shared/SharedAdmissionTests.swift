@@ -80,7 +80,7 @@ import Testing
         let (isHeld, release) = (Handoff<Void>(), Handoff<Void>())
         #expect(lock.holder == nil)
         #expect(lock.lockedIfFree { lock.holder != nil } == true)
-        let holder = OSThread {
+        let holder = TestThread {
             lock.locked {
                 isHeld.give()
                 _ = release.take()
@@ -109,7 +109,7 @@ import Testing
         let shared = try SharedValue(Four(0))
         let isDone = Atomic(false)
         try onOSThread {
-            let writer = OSThread {
+            let writer = TestThread {
                 for number in 1...100_000 { shared.value = Four(number) }
                 isDone.store(true, ordering: .releasing)
             }

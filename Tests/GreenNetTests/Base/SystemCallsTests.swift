@@ -52,7 +52,7 @@ struct SystemCallsTests {
             let bytes = pattern(Sanitizer.scaled(4 << 20, address: 1 << 20, thread: 1 << 20))
             let hub = UInt(pthread_self())
             let clouds = Handoff<Void>()
-            let rain = OSThread {
+            let rain = TestThread {
                 while clouds.take(within: .microseconds(100)) == nil { pthread_kill(pthread_t(hub), SIGUSR1) }
             }
             let receiver = spawn { try other.receive(exactly: bytes.count) }

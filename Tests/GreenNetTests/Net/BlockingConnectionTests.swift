@@ -27,7 +27,7 @@ struct BlockingConnectionTests {
         try onOSThread {
             let (connection, peer) = try blockingPair()
             let before = LibraryCall.receive.count
-            let writer = OSThread {
+            let writer = TestThread {
                 #expect(eventually { LibraryCall.receive.count > before })
                 peer.write(pattern(10))
             }
@@ -98,7 +98,7 @@ struct BlockingConnectionTests {
             }
             #expect(error?.waitError == .deadlinePassed)
             let before = LibraryCall.receive.count
-            let writer = OSThread {
+            let writer = TestThread {
                 #expect(eventually { LibraryCall.receive.count > before })
                 #expect(!eventually(within: .milliseconds(30)) { LibraryCall.receive.count > before + 1 })
                 peer.write(pattern(10))
@@ -125,7 +125,7 @@ struct BlockingConnectionTests {
         try onOSThread {
             let (connection, peer) = try blockingPair()
             let bytes = pattern(4 << 20)
-            let reader = OSThread {
+            let reader = TestThread {
                 var received: [UInt8] = []
                 let isComplete = eventually(within: .seconds(10)) {
                     if case .bytes(let more) = peer.read(upTo: 256 << 10) { received += more }

@@ -732,7 +732,7 @@ struct FairnessTests {
             let listener = try Listener(on: loopback)
             let (flooded, source) = try connectedPair()
             let (quiet, quietPeer) = try connectedPair()
-            let flood = OSThread { pour(into: source.descriptor) }
+            let flood = TestThread { pour(into: source.descriptor) }
             let swallow = spawn { while true { _ = try flooded.receive(upTo: 4096) } }
             let timer = spawn { for _ in 0..<5 { try Greenlet.sleep(for: .milliseconds(2)) } }
             let echo = spawn { try quiet.sendAll(try quiet.receive(exactly: 3)) }

@@ -108,7 +108,7 @@ struct ResolverTests {
     @Test func `a hub that waits only for a look-up does not report a deadlock`() throws {
         try onHub {
             try LookupGate.closed { gate in
-                let opener = OSThread { eventually { gate.queue == 1 } ? gate.open() : () }
+                let opener = TestThread { eventually { gate.queue == 1 } ? gate.open() : () }
                 #expect(try Resolver.resolve("127.0.0.1.gated", port: 1) == [loopback.with(port: 1)])
                 try opener.value()
             }
@@ -147,7 +147,7 @@ struct ResolverTests {
 
     @Test func `two hubs ask at once, and each gets its own answers`() throws {
         let hubs = (1...2).map { hub in
-            OSThread {
+            TestThread {
                 try onHub {
                     for number in 1...20 {
                         let answer = try Resolver.resolve("127.0.\(hub).\(number).gated", port: 1)
@@ -264,7 +264,7 @@ struct ResolverTests {
     @Test func `an answer for a hub that has closed is dropped`() throws {
         try LookupGate.closed { gate in
             let asked = Handoff<Void>()
-            let closer = OSThread {
+            let closer = TestThread {
                 spawn { try Resolver.resolve("127.0.0.1.gated", port: 1) }
                 try waitUntil { gate.queue == 1 }
                 Hub.current.close()

@@ -8,7 +8,7 @@ struct ExclusivityTests {
         async throws
     {
         let result = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
-            try OSThread {
+            try TestThread {
                 let account = Account()
                 spawn { try addAfterYield(to: &account.balance) }
                 spawn { account.balance += 1 }
@@ -20,7 +20,7 @@ struct ExclusivityTests {
 
     @Test func `reading it meanwhile stops the program too`() async throws {
         let result = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
-            try OSThread {
+            try TestThread {
                 let account = Account()
                 spawn { try addAfterYield(to: &account.balance) }
                 let reader = spawn { account.balance }

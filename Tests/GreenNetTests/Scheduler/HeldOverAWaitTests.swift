@@ -127,7 +127,7 @@ struct HeldOverAWaitTests {
             let (mutex, reports) = (POSIXMutex(), Reports())
             try Hub.current.watch(longerThan: .milliseconds(10)) { reports.append($0) }
             let isLocked = Handoff<Void>()
-            let other = OSThread {
+            let other = TestThread {
                 mutex.withLock {
                     isLocked.give()
                     _ = eventually { !reports.all.isEmpty }
@@ -350,7 +350,7 @@ private final class POSIXMutex: @unchecked Sendable {
 private func reportAndExit(_ body: @escaping @Sendable () -> Void) throws {
     // Nothing that hangs outlives this.
     alarm(30)
-    try OSThread {
+    try TestThread {
         try Hub.current.watch(longerThan: .milliseconds(20)) { report in
             let text = Array("\(report)\n".utf8)
             _ = write(STDERR_FILENO, text, text.count)

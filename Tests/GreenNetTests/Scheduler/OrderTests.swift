@@ -270,7 +270,7 @@ extension OrderTests {
                 }
             }
             try waitUntil { waiters.allSatisfy { $0.state == .waiting } }
-            let giver = OSThread {
+            let giver = TestThread {
                 for number in 0..<20 { if number % 2 == 0 { permits.release() } else { _ = try items.tryPut(number) } }
             }
             try joinAll(waiters)

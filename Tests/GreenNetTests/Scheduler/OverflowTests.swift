@@ -12,7 +12,7 @@ struct OverflowTests {
         let result = try await #require(processExitsWith: .signal(SIGSEGV), observing: [\.standardErrorContent]) {
             [kind] in
             dieQuietly()
-            try OSThread {
+            try TestThread {
                 Hub.current.state.pointee.stacks.guardKind = try #require(StackMemory.Guard(rawValue: kind))
                 spawn {}
                 spawn(name: "deep") { descend(to: 0) }
@@ -28,7 +28,7 @@ struct OverflowTests {
     @Test func `one without a name is called by its id`() async throws {
         let result = try await #require(processExitsWith: .signal(SIGSEGV), observing: [\.standardErrorContent]) {
             dieQuietly()
-            try OSThread {
+            try TestThread {
                 spawn { descend(to: 0) }
                 try Hub.current.run()
             }.value()
@@ -39,7 +39,7 @@ struct OverflowTests {
     @Test func `a fault of another kind is not taken for an overflow`() async throws {
         let result = try await #require(processExitsWith: .signal(SIGSEGV), observing: [\.standardErrorContent]) {
             dieQuietly()
-            try OSThread {
+            try TestThread {
                 spawn {
                     let page = mmap(nil, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)!
                     page.storeBytes(of: 1, as: UInt8.self)
@@ -53,7 +53,7 @@ struct OverflowTests {
     @Test func `a signal sent by another process is not taken for an overflow`() async throws {
         let result = try await #require(processExitsWith: .signal(SIGSEGV), observing: [\.standardErrorContent]) {
             dieQuietly()
-            try OSThread {
+            try TestThread {
                 spawn { kill(getpid(), SIGSEGV) }
                 try Hub.current.run()
                 try Greenlet.sleep(for: .seconds(20))

@@ -20,7 +20,7 @@ struct SignalWatcherTests {
     @Test func `a signal that arrives at another OS thread wakes the hub`() throws {
         try onHub {
             let watcher = SignalWatcher(SIGUSR1)
-            let sender = OSThread { _ = pthread_kill(pthread_self(), SIGUSR1) }
+            let sender = TestThread { _ = pthread_kill(pthread_self(), SIGUSR1) }
             let number = try watcher.wait()
             #expect(number == SIGUSR1)
             try sender.value()

@@ -78,7 +78,7 @@ struct CapacityTests {
     @Test(.disabled(if: Sanitizer.active != .none, "a sanitizer needs more address space than there is"))
     func `without address space for a stack a green thread is born failed, and the program goes on`() async throws {
         try await #require(processExitsWith: .success) {
-            try OSThread {
+            try TestThread {
                 _ = Hub.current
                 try limitAddressSpace(toMore: 256 << 20)
                 try runOutOfStacks(atMost: 2000)
@@ -91,7 +91,7 @@ struct CapacityTests {
         .enabled(if: (mappingLimit ?? .max) <= 70_000, "vm.max_map_count is too high to be reached here"))
     func `without a mapping for a guard a green thread is born failed, and the program goes on`() async throws {
         try await #require(processExitsWith: .success) {
-            try OSThread {
+            try TestThread {
                 Hub.current.state.pointee.stacks.guardKind = .mprotect
                 try runOutOfStacks(atMost: 70_000)
             }.value()

@@ -410,7 +410,7 @@ struct GreenletTests {
 
     @Test func `unless told otherwise, an unobserved failure is a line on standard error`() async throws {
         let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
-            try OSThread {
+            try TestThread {
                 spawn(name: "lonely") { throw Failure(1) }
                 try Hub.current.run()
             }.value()
@@ -422,7 +422,7 @@ struct GreenletTests {
 
     @Test func `a green thread that joins itself stops the program`() async throws {
         let result = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
-            try OSThread {
+            try TestThread {
                 spawn { try Greenlet.current.join() }
                 try Hub.current.run()
             }.value()

@@ -233,7 +233,7 @@ struct HubTests {
     /// Somebody has waited for each, so that the hub's loop knows them all.
     @Test func `sockets and signals outlive their hub, and another OS thread may let go of them`() throws {
         try onOSThread {
-            var held: Held? = try OSThread {
+            var held: Held? = try TestThread {
                 let listener = try Listener(on: SocketAddress(ip: "127.0.0.1", port: 0)!)
                 let (client, server) = try connectedConnections()
                 let signals = SignalWatcher(SIGUSR2)
@@ -300,7 +300,7 @@ struct HubTests {
         try onOSThread {
             for round in 0..<10 {
                 let threads = (0..<4).map { number in
-                    OSThread {
+                    TestThread {
                         let greenlets = (0..<20).map { value in
                             spawn {
                                 try Greenlet.sleep(for: .microseconds(value))
@@ -322,7 +322,7 @@ struct HubTests {
             let (othersTurn, ownTurn) = (Handoff<Void>(), Handoff<Void>())
             let own = Hub.current
             let sleeper = spawn(name: "own") { try Greenlet.sleep(until: .never) }
-            let other = OSThread {
+            let other = TestThread {
                 let greenlet = spawn(name: "other") { try Greenlet.sleep(until: .never) }
                 try Greenlet.yield()
                 expectBlockedForever { try greenlet.join() }
@@ -350,7 +350,7 @@ struct HubTests {
 
     @Test func `closing from a green thread stops the program`() async throws {
         let result = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
-            try OSThread {
+            try TestThread {
                 spawn { Hub.current.close() }
                 try Hub.current.run()
             }.value()
@@ -360,10 +360,10 @@ struct HubTests {
 
     @Test func `closing inside a time limit or a shield stops the program`() async throws {
         let inLimit = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
-            try OSThread { try withTimeout(.seconds(60)) { Hub.current.close() } }.value()
+            try TestThread { try withTimeout(.seconds(60)) { Hub.current.close() } }.value()
         }
         let inShield = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
-            try OSThread { shielded { Hub.current.close() } }.value()
+            try TestThread { shielded { Hub.current.close() } }.value()
         }
         expectProgrammingError("Hub.close() in withTimeout or shielded", in: inLimit)
         expectProgrammingError("Hub.close() in withTimeout or shielded", in: inShield)
@@ -371,7 +371,7 @@ struct HubTests {
 
     @Test func `a call that waits in a callback of the loop stops the program`() async throws {
         let result = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
-            try OSThread {
+            try TestThread {
                 _ = Hub.current.remote.callInHub { try? Greenlet.sleep(for: .milliseconds(1)) }
                 try Greenlet.sleep(for: .seconds(20))
             }.value()
@@ -385,7 +385,7 @@ struct HubTests {
             getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
             limit.rlim_cur = 3
             setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-            try OSThread { _ = Hub.current }.value()
+            try TestThread { _ = Hub.current }.value()
         }
         #expect(result.standardError.contains("no event loop can be made"))
     }
@@ -412,11 +412,11 @@ struct HubTests {
             for room in [0, 1] {
                 limit.rlim_cur = rlim_t(lowestFreeDescriptor() + room)
                 setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-                try OSThread { #expect(throws: HubFailure.self) { try Hub.prepare(stacks: 1) } }.value()
+                try TestThread { #expect(throws: HubFailure.self) { try Hub.prepare(stacks: 1) } }.value()
             }
             limit.rlim_cur = most
             setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-            try OSThread { try Hub.prepare(stacks: 1) }.value()
+            try TestThread { try Hub.prepare(stacks: 1) }.value()
         }
     }
 }

@@ -325,7 +325,7 @@ struct KillTests {
 
     @Test func `killing the main green thread stops the program`() async throws {
         let result = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
-            try OSThread {
+            try TestThread {
                 let main = Greenlet.current
                 try spawn { main.kill() }.join()
             }.value()

@@ -53,7 +53,7 @@ struct OnHubTests {
         try expectIssue("descriptor") {
             try onHub {
                 descriptor.give(dup(0))
-                _ = OSThread { goOn.take() }
+                _ = TestThread { goOn.take() }
             }
         }
         goOn.give()

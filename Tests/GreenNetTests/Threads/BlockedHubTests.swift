@@ -179,8 +179,8 @@ private func blockingCalls(_ length: Duration, _ path: String) -> [(name: String
     let milliseconds = Int32(length / .milliseconds(1))
     var time = timespec(tv_sec: Int(milliseconds / 1000), tv_nsec: Int(milliseconds % 1000) * 1_000_000)
     var interval = timeval(tv_sec: Int(milliseconds / 1000), tv_usec: Int(milliseconds % 1000) * 1000)
-    func later(_ body: @escaping @Sendable () -> Void) -> OSThread<Void> {
-        OSThread {
+    func later(_ body: @escaping @Sendable () -> Void) -> TestThread<Void> {
+        TestThread {
             usleep(UInt32(milliseconds + 5) * 1000)
             body()
         }

@@ -108,7 +108,7 @@ struct OffloadPoolTests {
         try onHub {
             let pool = OffloadPool(limit: 2)
             let hubs = (0..<3).map { hub in
-                OSThread {
+                TestThread {
                     defer { Hub.current.close() }
                     let calls = (0..<20).map { number in spawn { try pool.run { hub * 100 + number } } }
                     return try calls.map { try $0.value() }
@@ -123,9 +123,9 @@ struct OffloadPoolTests {
     @Test func `calls one after the other run on one OS thread, which ends when nothing came for a while`() throws {
         try onHub {
             let started = Atomic(0)
-            let threads = ThreadCache(idleTime: .milliseconds(300)) { thread, body, argument in
+            let threads = ThreadCache(idleTime: .milliseconds(300)) { (body) throws(SystemError) in
                 started.add(1, ordering: .relaxed)
-                return pthread_create(thread, nil, body, argument)
+                return try ThreadCache.start(body)
             }
             let pool = OffloadPool(limit: 4, threads: threads)
             let numbers = try (0..<200).map { number in try pool.run { number } }
@@ -282,13 +282,13 @@ struct OffloadPoolTests {
 
     @Test func `of two hubs that can't have an OS thread at the same time, each is told`() throws {
         let asking = Gate()
-        let threads = ThreadCache(create: { _, _, _ in
+        let threads = ThreadCache(startThread: { (_) throws(SystemError) in
             asking.pass()
-            return EAGAIN
+            throw SystemError(EAGAIN)
         })
         let pool = OffloadPool(limit: 2, threads: threads)
         let hubs = (0..<2).map { _ in
-            OSThread {
+            TestThread {
                 defer { Hub.current.close() }
                 return #expect(throws: SystemError(EAGAIN)) { try pool.run(until: .after(.seconds(10))) { 1 } }
             }
@@ -301,9 +301,9 @@ struct OffloadPoolTests {
     @Test func `where no further OS thread can be had, the calls wait for those that there are`() throws {
         try onHub {
             let room = Atomic(1)
-            let threads = ThreadCache(create: { thread, body, argument in
-                guard room.subtract(1, ordering: .relaxed).newValue >= 0 else { return EAGAIN }
-                return pthread_create(thread, nil, body, argument)
+            let threads = ThreadCache(startThread: { (body) throws(SystemError) in
+                guard room.subtract(1, ordering: .relaxed).newValue >= 0 else { throw SystemError(EAGAIN) }
+                return try ThreadCache.start(body)
             })
             let pool = OffloadPool(limit: 4, threads: threads)
             let gate = Gate()

@@ -10,7 +10,7 @@ struct RemoteChannelTests {
             let channel = RemoteChannel<(giver: Int, number: Int)>(limit: limit)
             let count = Sanitizer.scaled(2000, address: 500, thread: 300)
             let givers = (0..<3).map { giver in
-                OSThread {
+                TestThread {
                     defer { Hub.current.close() }
                     for number in 0..<count { try channel.put((giver, number)) }
                 }
@@ -30,7 +30,7 @@ struct RemoteChannelTests {
         try onHub(.seconds(60)) {
             let channel = RemoteChannel<Int>(limit: 4)
             let takers = (0..<3).map { _ in
-                OSThread {
+                TestThread {
                     defer { Hub.current.close() }
                     var taken: [Int] = []
                     while let item = try channel.next() { taken.append(item) }
@@ -67,14 +67,14 @@ struct RemoteChannelTests {
     @Test func `without a wait, from an OS thread that has no hub`() throws {
         try onHub {
             let channel = RemoteChannel<Int>(limit: 1)
-            let other = OSThread {
+            let other = TestThread {
                 (try channel.tryPut(1), try channel.tryPut(2), channel.tryTake(), channel.tryTake())
             }
             let (first, second, taken, none) = try other.value()
             #expect(first && !second && taken == 1 && none == nil)
             let taker = spawn { try channel.take() }
             try Greenlet.yield()
-            let putter = OSThread { try channel.tryPut(3) }
+            let putter = TestThread { try channel.tryPut(3) }
             try #expect(taker.value() == 3)
             try #expect(putter.value())
         }
@@ -122,7 +122,7 @@ struct RemoteChannelTests {
         try onHub(.seconds(60)) {
             let channel = RemoteChannel<Int>(limit: 2)
             let count = Sanitizer.scaled(2000, address: 500, thread: 300)
-            let giver = OSThread {
+            let giver = TestThread {
                 defer { Hub.current.close() }
                 for number in 0..<count { try channel.put(number) }
                 channel.close()

@@ -11,7 +11,7 @@ struct RemoteHubTests {
             let isDone = Atomic(false)
             let hub = ObjectIdentifier(Hub.current)
             let remote = Hub.current.remote
-            let other = OSThread {
+            let other = TestThread {
                 remote.spawn(name: "remote") {
                     #expect(ObjectIdentifier(Hub.current) == hub)
                     #expect(Greenlet.current.name == "remote")
@@ -28,7 +28,7 @@ struct RemoteHubTests {
         try onHub {
             let remote = Hub.current.remote
             let sleeper = spawn { try Greenlet.sleep(for: .seconds(60)) }
-            let other = OSThread {
+            let other = TestThread {
                 burn(.milliseconds(10))
                 remote.spawn { for greenlet in Hub.current.state.living { greenlet.kill() } }
             }
@@ -41,7 +41,7 @@ struct RemoteHubTests {
     @Test func `wake does nothing but that`() throws {
         try onHub {
             let remote = Hub.current.remote
-            let other = OSThread { (0..<100).map { _ in remote.wake() } }
+            let other = TestThread { (0..<100).map { _ in remote.wake() } }
             let length = try elapsed { try Greenlet.sleep(for: .milliseconds(20)) }
             #expect(length >= .milliseconds(20))
             try #expect(Set(other.value()) == [true])
@@ -54,7 +54,7 @@ struct RemoteHubTests {
             let seen = Mutex(Array(repeating: [Int](), count: threads))
             let remote = Hub.current.remote
             let others = (0..<threads).map { number in
-                OSThread {
+                TestThread {
                     for value in 0..<count {
                         remote.spawn { seen.withLock { $0[number].append(value) } }
                     }
@@ -89,7 +89,7 @@ struct RemoteHubTests {
             let there = Atomic(0)
             let remote = Hub.current.remote
             let partner = Handoff<RemoteHub>()
-            let other = OSThread {
+            let other = TestThread {
                 partner.give(Hub.current.remote)
                 for round in 1...rounds {
                     while there.load(ordering: .acquiring) < round { try Greenlet.sleep(for: .microseconds(10)) }
@@ -134,7 +134,7 @@ struct RemoteHubTests {
 
     @Test func `a handle outlives its OS thread`() throws {
         try onOSThread {
-            let remote = try OSThread { Hub.current.remote }.value()
+            let remote = try TestThread { Hub.current.remote }.value()
             #expect(!remote.wake())
             #expect(!remote.spawn {})
         }
@@ -162,7 +162,7 @@ struct RemoteHubTests {
                 let taken = Atomic(0)
                 let remote = Hub.current.remote
                 let others = (0..<2).map { _ in
-                    OSThread {
+                    TestThread {
                         while remote.spawn({
                             begun.add(1, ordering: .relaxed)
                             defer { ended.add(1, ordering: .relaxed) }
@@ -211,7 +211,7 @@ struct RemoteHubTests {
         try onHub {
             let stuck = spawn { try Greenlet.sleep(until: .never) }
             let remote = Hub.current.remote
-            let other = OSThread {
+            let other = TestThread {
                 burn(.milliseconds(20))
                 remote.spawn { for greenlet in Hub.current.state.living { greenlet.kill() } }
             }
@@ -223,7 +223,7 @@ struct RemoteHubTests {
 
     @Test func `once the handle is gone, it does`() throws {
         try onHub {
-            let other = { [remote = Hub.current.remote] in OSThread { remote.wake() } }()
+            let other = { [remote = Hub.current.remote] in TestThread { remote.wake() } }()
             try other.value()
             expectBlockedForever { try Greenlet.sleep(until: .never) }
         }

@@ -9,7 +9,7 @@ struct RemoteResultTests {
             let result = RemoteResult<Int>()
             let waiting = RemoteChannel<Void>()
             let others = (0..<3).map { _ in
-                OSThread {
+                TestThread {
                     defer { Hub.current.close() }
                     let waiters = (0..<5).map { _ in
                         spawn {
@@ -31,7 +31,7 @@ struct RemoteResultTests {
     @Test func `set by an OS thread that has no hub, it wakes promptly`() throws {
         try onHub {
             let result = RemoteResult<Int>()
-            let other = OSThread { result.set(1) }
+            let other = TestThread { result.set(1) }
             let length = try elapsed { try #expect(result.value(until: .after(.seconds(60))) == 1) }
             #expect(length < slack)
             try #expect(other.value())
@@ -79,7 +79,7 @@ struct RemoteResultTests {
         try onHub {
             let door = RemoteResult<RemoteHub>()
             let isOver = RemoteResult<Void>()
-            let other = OSThread {
+            let other = TestThread {
                 defer { Hub.current.close() }
                 door.set(Hub.current.remote)
                 try isOver.wait()
@@ -102,7 +102,7 @@ struct RemoteResultTests {
     @Test func `a hub that closes answers all that it was asked`() throws {
         try onHub {
             let door = RemoteResult<RemoteHub>()
-            let other = OSThread {
+            let other = TestThread {
                 door.set(Hub.current.remote)
                 for _ in 0..<3 { try Greenlet.yield() }
                 Hub.current.close()

@@ -10,7 +10,7 @@ struct RemoteSemaphoreTests {
             try semaphore.acquire()
             #expect(semaphore.tryAcquire())
             #expect(semaphore.available == 0)
-            let other = OSThread {
+            let other = TestThread {
                 defer { Hub.current.close() }
                 #expect(!semaphore.tryAcquire())
                 try #expect(!semaphore.acquire(until: .now))
@@ -27,7 +27,7 @@ struct RemoteSemaphoreTests {
             let semaphore = RemoteSemaphore()
             let waits = RemoteResult<Void>()
             try semaphore.acquire()
-            let other = OSThread {
+            let other = TestThread {
                 defer { Hub.current.close() }
                 waits.set(())
                 try #expect(semaphore.acquire(until: .after(.seconds(60))))
@@ -62,7 +62,7 @@ struct RemoteSemaphoreTests {
             let count = Unguarded()
             let rounds = Sanitizer.active == .none ? 10_000 : 500
             let threads = (0..<2).map { _ in
-                OSThread {
+                TestThread {
                     defer { Hub.current.close() }
                     for _ in 0..<rounds { try semaphore.withPermit { count.value += 1 } }
                 }

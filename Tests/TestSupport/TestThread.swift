@@ -1,34 +1,22 @@
 import Glibc
 import GreenNet
-import Synchronization
 
 /// An OS thread that runs `body` once.  Whoever makes it asks for its result, or it is left to itself.
 ///
 /// It runs `body` as a task's only job, since a task inherits what the test library must know to say which test has failed: an
 /// expectation may stand in any green thread.
-package final class OSThread<R: Sendable>: Sendable {
+package final class TestThread<R: Sendable>: Sendable {
     private let outcome = Handoff<Result<R, any Error>>()
     private let executor = OneJobExecutor()
-    /// Joined or detached, which happens to an OS thread once.
-    private let isReleased = Atomic(false)
 
     package init(_ body: @escaping @Sendable () throws -> R) {
         Task(executorPreference: executor) { [outcome] in outcome.give(Result { try body() }) }
     }
 
-    deinit { release { pthread_detach($0) } }
-
-    private func release(_ call: (pthread_t) -> Void) {
-        if !isReleased.exchange(true, ordering: .relaxed) { call(executor.thread) }
-    }
-
     /// Waits for its end, that of thread-specific values included.  Nil where it is still running after `limit`.
     package func result(within limit: Duration = .seconds(60)) -> Result<R, any Error>? {
-        guard let result = outcome.take(within: limit) else {
-            release { pthread_detach($0) }
-            return nil
-        }
-        release { pthread_join($0, nil) }
+        guard let result = outcome.take(within: limit) else { return nil }
+        executor.thread!.join()
         return result
     }
 
@@ -43,32 +31,22 @@ package final class OSThread<R: Sendable>: Sendable {
 /// Starts an OS thread for the one job that it is given.
 private final class OneJobExecutor: TaskExecutor {
     // Set by the one call of `enqueue`, which making the task includes.
-    nonisolated(unsafe) private(set) var thread = pthread_t()
+    nonisolated(unsafe) private(set) var thread: OSThread?
 
     func enqueue(_ job: consuming ExecutorJob) {
         let (job, executor) = (UnownedJob(job), asUnownedTaskExecutor())
-        let start = Start { job.runSynchronously(on: executor) }
         // A sanitizer's frames are several times as large.
         let stackSize = Sanitizer.active == .none ? 8 << 20 : 64 << 20
-        var attributes = pthread_attr_t()
-        pthread_attr_init(&attributes)
-        pthread_attr_setstacksize(&attributes, stackSize)
-        let number = pthread_create(&thread, &attributes, startOSThread, Unmanaged.passRetained(start).toOpaque())
-        precondition(number == 0, "pthread_create: \(SystemError(number))")
-        pthread_attr_destroy(&attributes)
+        do throws(SystemError) {
+            thread = try OSThread.start(stackSize: stackSize) {
+                LeakCheck.markOSThread()
+                if Sanitizer.active == .none { overwriteFreedMemory() }
+                job.runSynchronously(on: executor)
+            }
+        } catch {
+            programmingError("no OS thread for a test: \(error)")
+        }
     }
-}
-
-private final class Start: Sendable {
-    let run: @Sendable () -> Void
-    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-}
-
-private let startOSThread: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { start in
-    LeakCheck.markOSThread()
-    if Sanitizer.active == .none { overwriteFreedMemory() }
-    Unmanaged<Start>.fromOpaque(start!).takeRetainedValue().run()
-    return nil
 }
 
 /// What uses memory after it was freed shall not get away with it.  For the whole process.
