@@ -1,9 +1,9 @@
 # echo-server and echo-client in an image without Swift: docker build -t echo-server . && docker run -p 8080:8080 echo-server
 #
-# Settings go in as variables, `docker run -e ECHO_SERVER_MODEL=thread`, or as options after the image's name; see echo-server --help.
+# Pass settings as variables, `docker run -e ECHO_SERVER_MODEL=thread`, or as options after the image's name; see echo-server --help.
 
 ARG SWIFT=6.3.1-bookworm
-# The same Debian, or the programs would ask for another libc.
+# The Debian release of the build image: the programs need its libc.
 ARG DEBIAN=12.11-slim
 
 FROM swift:${SWIFT} AS build
@@ -17,12 +17,12 @@ FROM debian:${DEBIAN}
 RUN apt-get update && apt-get install -y --no-install-recommends libev4 && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
 COPY --from=build /programs/ /usr/bin/
 
-# Somebody who owns nothing; by number, so that a cluster can tell that it isn't root.
+# A user who owns no file; as a number, so that Kubernetes can verify that it is not root.
 USER 65532:65532
-# Reachable from outside the container, and done before `docker stop` kills after ten seconds.
+# Listen outside the container, and finish draining before `docker stop` kills after ten seconds.
 ENV ECHO_SERVER_HOST=0.0.0.0 ECHO_SERVER_PORT=8080 ECHO_SERVER_DRAIN_TIMEOUT=8
 EXPOSE 8080
-# Asks where the variables say; whoever gives --port, --host or --unix-socket as an option gives another check as well.
+# The check uses the port in the variable.  If you pass --port, --host or --unix-socket as an option, pass another health check too.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=2s CMD exec echo-client ping --timeout 2 127.0.0.1 "$ECHO_SERVER_PORT"
-# The server is process 1: it handles TERM itself, and reaps the processes that it forks.
+# The server is process 1: it handles TERM and reaps the processes that it forks.
 ENTRYPOINT ["echo-server"]
