@@ -1,15 +1,15 @@
-# Everything one does with this package; `make` alone lists it.
+# All tasks of this package; `make` alone lists them.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-# Two builds at once would only wait for each other's lock.
+# Two builds at once would wait for each other's lock.
 .NOTPARALLEL:
 
 # The options of echo-server for `make run`.
 ARGS ?= --host 127.0.0.1 --port 8080
 
-# A Swift toolchain brings clang, but no cc.
+# A Swift toolchain has clang, but no cc.
 ifeq ($(origin CC),default)
 CC := $(if $(shell command -v cc),cc,clang)
 endif
@@ -37,13 +37,13 @@ help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | \
 	while IFS='|' read -r target text; do printf '  make %-13s %s\n' "$$target" "$$text"; done
 
-setup: ## install what the build needs and is not there yet
+setup: ## install what the build needs and is missing
 	@Scripts/setup.sh
 
-# What is called in libraries is looked up once, at the start: else every forked child does so for itself, as it comes to each call.
+# The loader binds all library functions once, at the start.  With lazy binding each forked child would bind each function again.
 build_release := swift build -c release -Xlinker -z -Xlinker now
 
-run: setup ## build for release and start echo-server with ARGS
+run: setup ## build for release and run echo-server with the options in ARGS
 	$(build_release) --product echo-server
 	exec .build/release/echo-server $(ARGS)
 
@@ -58,7 +58,7 @@ test-switch: setup ## test the switch in C, for this processor
 test-debug: setup ## run the Swift tests in debug
 	Scripts/swift-test.sh
 
-# A place of its own, so that -enable-testing and what `make build` leaves do not undo each other.
+# A build directory of its own: builds with and without -enable-testing would rebuild each other's files.
 testable := -c release -Xswiftc -enable-testing --scratch-path .build/testable
 
 test-release: setup ## run the Swift tests in release
@@ -70,49 +70,49 @@ test-asan: setup ## run the Swift tests under AddressSanitizer
 test-tsan: setup ## run the Swift tests under ThreadSanitizer
 	Scripts/swift-test.sh --sanitize=thread --scratch-path .build/tsan
 
-test-aarch64: ## test the switch in C for AArch64, emulated
+test-aarch64: ## test the switch in C for AArch64, under an emulator
 	@Scripts/setup.sh gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 	$(call run_switch_test,aarch64-linux-gnu-gcc -static,qemu-aarch64)
 
-format: ## bring the Swift sources into the common format
+format: ## format the Swift sources
 	swift format -i -r -p $(swift_sources)
 
-format-check: ## complain about Swift sources that are not in the common format
+format-check: ## check the format of the Swift sources
 	swift format lint --strict -r -p $(swift_sources)
 
-check-units: ## check the systemd units, and how well they are walled in
+check-units: ## check the systemd units and their sandboxing
 	Scripts/check-units.sh
 
 # Seconds for each target.
 FUZZ_SECONDS ?= 600
 
 .PHONY: fuzz
-fuzz: setup ## throw bytes at what reads bytes from outside, FUZZ_SECONDS for each
+fuzz: setup ## fuzz the parsers of bytes from outside, FUZZ_SECONDS each
 	Scripts/fuzz.sh $(FUZZ_SECONDS)
 
-# For each model; a seed makes the same mix again.
+# Minutes for each model.  The same seed makes the same mix.
 SOAK_MINUTES ?= 10
 SOAK_SEED ?= 1
 
 .PHONY: soak
-soak: setup ## serve a mix of clients, kills and all, SOAK_MINUTES with each model; what was seen is in .build/soak
+soak: setup ## serve a mix of clients and kill workers, SOAK_MINUTES with each model; report in .build/soak
 	Scripts/soak.sh $(SOAK_MINUTES) $(SOAK_SEED)
 
-# For each model and each kind of flood.
+# Seconds for each model and each kind of flood.
 FLOOD_SECONDS ?= 60
 
 .PHONY: flood
-flood: ## flood every model with connections for FLOOD_SECONDS, in a network of their own (needs root)
-	@((EUID == 0)) || { echo "make flood needs root, for a network namespace and raw packets" >&2; exit 77; }
+flood: ## flood each model with connections for FLOOD_SECONDS, in a network namespace (needs root)
+	@((EUID == 0)) || { echo "make flood needs root: it makes a network namespace and sends raw packets" >&2; exit 77; }
 	@Scripts/setup.sh iproute2
 	swift build --build-tests $(testable)
 	FLOOD_SECONDS=$(FLOOD_SECONDS) swift test --skip-build --no-parallel --disable-xctest $(testable) --filter FloodTests
 
 .PHONY: docs
-docs: setup ## build GreenNet's documentation into .build/docs, warnings being errors
+docs: setup ## build GreenNet's documentation into .build/docs; warnings are errors
 	Scripts/docs.sh
 
-check: ## do all that CI does
+check: ## run all checks of CI
 	Scripts/check.sh
 
 clean: ## remove everything that was built
@@ -140,16 +140,16 @@ bench-models: setup $(bench_programs) ## compare the models with each other and 
 PROFILE ?=
 
 .PHONY: profile
-profile: setup $(bench_programs) ## tell where the time of a message goes, with the options in PROFILE
+profile: setup $(bench_programs) ## profile the time of a message, with the options in PROFILE
 	$(build_release) --product echo-server
 	Benchmarks/profile.sh $(PROFILE)
 
-# How many green threads, and then connections, for `make bench-million`; and other options of Benchmarks/million.sh.
+# The number of green threads, and of connections, for `make bench-million`; further options of Benchmarks/million.sh.
 MILLION ?= 1000000
 MILLION_OPTIONS ?=
 
 .PHONY: bench-million
-bench-million: setup ## park a million green threads, then hold a million connections; MILLION says how many else
+bench-million: setup ## park a million green threads, then hold a million connections (MILLION sets the number)
 	$(build_release) --product echo-server
 	$(build_release) --product echo-client
 	$(build_release) --product ParkedThreads
@@ -172,7 +172,7 @@ bench-peers: setup $(bench_programs) ## compare the models with C, Rust, Go, Swi
 	Benchmarks/peers.sh $(PEERS)
 
 .PHONY: test-bench
-test-bench: setup $(bench_programs) ## see whether the benchmarks' harness measures
+test-bench: setup $(bench_programs) ## check that the benchmarks' harness measures
 	swift build --product echo-server
 	Scripts/check-bench.sh .build/debug/echo-server
 
@@ -180,7 +180,7 @@ test-bench: setup $(bench_programs) ## see whether the benchmarks' harness measu
 MICRO ?=
 
 .PHONY: bench-micro
-bench-micro: setup ## time the scheduler's single steps beside Go's and gevent's, with the options in MICRO
+bench-micro: setup ## time single steps of the scheduler beside Go and gevent, with the options in MICRO
 	@mkdir -p .build/bench
 	$(build_release) --product MicroBenchmarks
 	Benchmarks/micro.sh $(MICRO)
@@ -189,7 +189,7 @@ bench-micro: setup ## time the scheduler's single steps beside Go's and gevent's
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -O3 -Wall -Wextra -Werror -pthread -o $@ $<
 
-# Where `make install` puts things; settings lie in /etc wherever the programs are.
+# Directories of `make install`.  Settings are in /etc, wherever the programs are.
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 MANDIR ?= $(PREFIX)/share/man
@@ -199,15 +199,15 @@ SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 BASHDIR ?= $(PREFIX)/share/bash-completion/completions
 ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
 FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
-# Empty: the programs keep their symbols.
+# If empty, the programs keep their symbols.
 STRIP ?= strip
 places := DESTDIR PREFIX SYSCONFDIR MANDIR DOCDIR UNITDIR SYSUSERSDIR BASHDIR ZSHDIR FISHDIR STRIP
-# What `dist` is built from.
+# The sources of `dist`.
 dist_sources := Package.swift Scripts/build-dist.sh $(shell find Sources -type f)
 
 .PHONY: dist install uninstall deb check-deb test-systemd
 
-dist: .build/dist/built ## build the programs with Swift's runtime inside, for installing
+dist: .build/dist/built ## build the programs for installing, with the Swift runtime linked statically
 
 .build/dist/built: $(dist_sources)
 	Scripts/setup.sh binutils
@@ -217,17 +217,17 @@ dist: .build/dist/built ## build the programs with Swift's runtime inside, for i
 install: dist ## install programs, units, man pages, completions (PREFIX, DESTDIR)
 	@$(foreach place,$(places),$(place)='$($(place))') Scripts/install.sh install
 
-uninstall: ## take out what `make install` put in
+uninstall: ## remove what `make install` installed
 	@$(foreach place,$(places),$(place)='$($(place))') Scripts/install.sh uninstall
 
 deb: dist ## build a Debian package into .build/deb
 	@Scripts/setup.sh dpkg-dev debhelper lintian
 	Scripts/build-deb.sh
 
-check-deb: deb ## check that package, installed and purged in a minimal Debian (needs root)
+check-deb: deb ## install and purge the package in a minimal Debian (needs root)
 	@Scripts/setup.sh debootstrap
 	Scripts/check-deb.sh .build/deb/echo-server_[0-9]*.deb
 
-test-systemd: deb ## boot the package in a container with systemd (needs root)
+test-systemd: deb ## test the package in a booted Debian with systemd (needs root)
 	@Scripts/setup.sh debootstrap systemd-container
 	Scripts/test-systemd.sh .build/deb/echo-server_[0-9]*.deb $(TESTS)

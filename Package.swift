@@ -4,7 +4,7 @@ import PackageDescription
 
 let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 
-// The packages that the programs use.  A package that depends on the library says `traits: []`, and SwiftPM resolves none of them for it.
+// The packages that only the programs use.  A package that depends on the library passes `traits: []`; SwiftPM then resolves none of them.
 let forPrograms = TargetDependencyCondition.when(traits: ["Programs"])
 let argumentParser = Target.Dependency.product(
     name: "ArgumentParser", package: "swift-argument-parser", condition: forPrograms)
@@ -65,15 +65,15 @@ let package = Package(
     ]
 )
 
-// Small programs to read first; their tests run them.  Nobody who depends on the package builds them.
+// Small programs to read first; tests run them.  A package that depends on this one does not build them, since they are not products.
 let examples = [
     "ChatServer", "PortForwarder", "ImageDownloads", "ProducersAndConsumers", "PingPong", "GeneratorPipeline",
 ]
 package.targets += examples.map { name in
     .executableTarget(name: name, dependencies: ["GreenNet"], path: "Examples/\(name)", swiftSettings: strict)
 }
-// What `make bench-million` runs.  As with all executables that are no products, nobody who depends on the package builds it; here all are
-// built with the tests, so that no change breaks them unseen.
+// `make bench-million` runs it.  It is not a product, so a package that depends on this one does not build it; here it is built with the tests, which
+// shows when a change breaks it.
 package.targets.append(
     .executableTarget(
         name: "ParkedThreads", dependencies: ["GreenNet"], path: "Benchmarks/ParkedThreads", swiftSettings: strict))
@@ -82,17 +82,17 @@ package.targets.append(
         name: "ExamplesTests", dependencies: ["GreenNet", "TestSupport"] + examples.map { .byName(name: $0) },
         swiftSettings: strict))
 
-// Makes every mistake that stops a program: in the tests as they are built, in `Scripts/check-mistakes.sh` as programs are installed.
+// Makes each programming error that stops a program.  The tests run it as they are built, `Scripts/check-mistakes.sh` as installed programs are built.
 package.targets.append(
     .executableTarget(name: "Mistakes", dependencies: ["GreenNet"], path: "Tests/Mistakes", swiftSettings: strict))
 
-// `make bench-micro`.  The server's Transform.swift is among its sources by a link: only there it is internal.
+// `make bench-micro` runs it.  A symbolic link makes the server's Transform.swift, which is internal there, one of its sources.
 package.targets.append(
     .executableTarget(
         name: "MicroBenchmarks", dependencies: ["GreenNet", "CSwitch", "CUppercase"],
         path: "Benchmarks/micro/Sources", swiftSettings: strict))
 
-// Preloaded by tests into the programs that they start.  It has to be a product: of a target that is none, SwiftPM makes object files and no
-// library that could be loaded.  Nobody else has a use for it, and nobody who does not ask for it has it linked.
+// The tests preload it into the programs that they start.  It has to be a product, since SwiftPM makes a shared library only of a product.
+// A package that does not ask for it does not link it.
 package.products.append(.library(name: "FaultShim", type: .dynamic, targets: ["CFaultShim"]))
 package.targets.append(.target(name: "CFaultShim", path: "Tests/CFaultShim"))

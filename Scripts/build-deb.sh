@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds .build/deb/echo-server_VERSION_ARCH.deb from what `make dist` has built, and has lintian look at it.
-# debhelper wants its directory `debian` in the place where it works, so that is a copy.
+# Builds .build/deb/echo-server_VERSION_ARCH.deb from the result of `make dist`, and runs lintian on it.
+# debhelper needs a directory `debian` where it works, so the script copies ours.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -12,7 +12,7 @@ fail() {
 version=$(dpkg-parsechangelog -l debian/changelog -S Version)
 for program in echo-server echo-client; do
     built=$(.build/dist/"$program" --version)
-    [[ $built == "$program $version"* ]] || fail "debian/changelog says $version, the program: $built"
+    [[ $built == "$program $version"* ]] || fail "version $version in debian/changelog differs from the program: $built"
 done
 
 work=.build/deb
@@ -22,7 +22,7 @@ cp -r debian "$work/echo-server-$version/debian"
 (
     export TOP=$PWD
     cd "$work/echo-server-$version"
-    # Swift itself comes from no package, so dpkg can't check for all that the build needs: Scripts/setup.sh does.
+    # No package provides Swift, so dpkg cannot check the build dependencies: Scripts/setup.sh does.
     dpkg-buildpackage --build=binary --no-check-builddeps --unsigned-changes >../build.log 2>&1
 ) || fail "dpkg-buildpackage fails: $(tail -n 20 "$work/build.log")"
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Builds what is installed and packaged into .build/dist: the programs, with Swift's runtime inside, and their completions.
-# The programs need no libraries but libc and libev; that is checked here.
+# Builds the programs, with the Swift runtime linked statically, and their completions into .build/dist, for installing and packaging.
+# Checks that the programs need only libc and libev.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 programs=(echo-server echo-client)
-# A place of its own: other flags, and what `make build` leaves, would each time undo the other's work.
+# A build directory of its own: builds with other flags would rebuild each other's files.
 scratch=.build/package
 dist=.build/dist
 
@@ -31,14 +31,14 @@ build() {
         -Xswiftc -Xclang-linker -Xswiftc -static-libgcc -Xlinker "-L$archives" -Xlinker -z -Xlinker now
 }
 
-# The dynamic loader and libm are libc's.
+# The dynamic loader and libm belong to libc.
 check_libraries() {
     local others
     others=$(readelf -d "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | grep -vE '^(libc|libm|libev|ld-linux.*)\.so\.[0-9]+$' || true)
-    [[ -z $others ]] || fail "$1 needs libraries that a plain system lacks: ${others//$'\n'/ }"
+    [[ -z $others ]] || fail "$1 needs more than libc and libev: ${others//$'\n'/ }"
 }
 
-# The scripts are read by a shell, never run: the line that names one for bash does not belong there.
+# Shells source these scripts and never run them: remove the line that names the interpreter.
 make_completions() {
     local shell
     for shell in bash zsh fish; do
@@ -51,7 +51,7 @@ make_archives
 mkdir -p "$dist"
 for program in "${programs[@]}"; do
     build "$program"
-    # A new file, for one may be running from the old one.
+    # Into a new file, since a program may be running from the old one.
     install -m 755 "$scratch/release/$program" "$dist/$program"
     check_libraries "$dist/$program"
     make_completions "$program"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks a Debian package of echo-server: what is in it, what its programs need, and that it can be installed in a minimal Debian where nothing
-# else runs, works there, and leaves nothing when it is purged.  The last wants root.  Usage: check-deb.sh PACKAGE.deb
+# Checks a Debian package of echo-server: its files, the libraries its programs need, and that it installs in a minimal Debian, serves there,
+# and leaves nothing behind when it is purged.  The last needs root.  Usage: check-deb.sh PACKAGE.deb
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -37,22 +37,22 @@ expected_files() {
 FILES
 }
 
-# As `dpkg -c` lists them: mode, owner, size, date, time, name, and where a link leads.
+# As `dpkg -c` lists them: mode, owner, size, date, time, name, and the target of a link.
 check_files() {
     local listing
     listing=$(dpkg -c "$package")
-    # Units lie below /usr in later systems.
+    # Later systems have the units below /usr.
     diff <(expected_files) <(awk '$1 !~ /^d/ { sub(/^\./, "", $6); print $6 }' <<<"$listing" | sed 's,^/usr/lib/systemd/,/lib/systemd/,' | sort) ||
         fail 'the files (right) are not those expected (left)'
     ! awk '$2 != "root/root" || ($1 !~ /^l/ && $1 ~ /s|t|^.....w|^........w/)' <<<"$listing" | grep . ||
-        fail 'these files are not those of root, or others may write to them, or they give rights'
+        fail 'these files are not owned by root, or others may write to them, or they are setuid'
 }
 
 check_libraries() {
     local needed program
     dpkg -x "$package" "$work/files"
     for program in "$work"/files/usr/bin/*; do
-        # The dynamic loader and libm are libc's.
+        # The dynamic loader and libm belong to libc.
         needed=$(readelf -d "$program" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | grep -vE '^(libc\.so\.6|libm\.so\.6|libev\.so\.4|ld-linux.*)$' || true)
         [[ -z $needed ]] || fail "${program##*/} needs ${needed//$'\n'/ }"
     done
@@ -61,7 +61,7 @@ check_libraries() {
 
 # MARK: In the system
 
-# Every path but apt's and dpkg's own, and what is in the files of settings and of users.
+# All paths except those of apt and dpkg, and the content of the files of settings and users.
 paths() {
     find / -xdev \( -path /proc -o -path /tmp -o -path /var/log -o -path /var/cache -o -path /var/lib/apt -o -path '/var/lib/dpkg/*-old' \) -prune -o -print | sort
     find /etc -xdev -type f ! -name '*-' -exec cksum {} + | sort
@@ -76,7 +76,7 @@ eventually() {
     return 1
 }
 
-# There may be no network at all here, not even to itself.
+# There may be no network here, not even a loopback interface.
 serve() {
     echo-server --unix-socket /tmp/socket 2>/tmp/log &
     eventually echo-client ping --unix-socket /tmp/socket >/dev/null 2>&1 || { cat /tmp/log && return 1; }
@@ -85,18 +85,18 @@ serve() {
 
 try_package() {
     paths >/tmp/before
-    apt-get install -y /tmp/echo-server.deb >/tmp/apt 2>&1 || { cat /tmp/apt && fail 'apt does not install it'; }
+    apt-get install -y /tmp/echo-server.deb >/tmp/apt 2>&1 || { cat /tmp/apt && fail 'apt cannot install it'; }
     echo 'ok: installed'
     ! ldd /usr/bin/echo-server /usr/bin/echo-client | grep -E 'not found|libswift|libstdc|libFoundation' || fail 'a library is missing'
     getent passwd echo-server >/dev/null || fail 'the user echo-server is missing'
     serve || fail 'it does not serve'
-    echo 'ok: it serves, from a minimal system'
-    apt-get purge -y echo-server >/tmp/apt 2>&1 || { cat /tmp/apt && fail 'apt does not purge it'; }
-    diff /tmp/before <(paths) || fail 'the purge has left or has taken something'
-    echo 'ok: purged, and all is as before'
+    echo 'ok: serves in a minimal system'
+    apt-get purge -y echo-server >/tmp/apt 2>&1 || { cat /tmp/apt && fail 'apt cannot purge it'; }
+    diff /tmp/before <(paths) || fail 'the purge left something behind, or removed too much'
+    echo 'ok: purged, nothing left behind'
 }
 
-# The system is only read.  What is written goes to memory, and is gone with these namespaces.
+# The system is read only.  Writes go to memory and end with these namespaces.
 in_system() {
     mount -t tmpfs tmpfs "$work"
     mkdir "$work"/{root,upper,work}

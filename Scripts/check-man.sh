@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Compares the man pages with what the programs say about themselves: every option and subcommand of --help is in the page, in the synopsis
-# too, and nothing else is.  Usage: check-man.sh [DIRECTORY], where the programs are, .build/debug unless given.
+# Compares the man pages with --help: each page and its synopsis have every option and subcommand of --help, and no other.
+# Usage: check-man.sh [DIRECTORY]; DIRECTORY has the programs (default: .build/debug).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -26,7 +26,7 @@ options_of_help() {
     } | sed -nE 's/^  (-[a-zA-Z], )?(--[a-z-]+).*/\2/p' | sort -u
 }
 
-# Usage: options_of_page PAGE, from its lists; those of the page's synopsis with a section's name behind it.
+# Usage: options_of_page PAGE [SECTION]: the options in the lists of the page, or in that section.
 options_of_page() {
     if (($# == 1)); then
         grep -E '^\.It .*Fl ' "$1"
@@ -39,20 +39,20 @@ subcommands_of_page() {
     sed -n '/^\.Sh DESCRIPTION/,/^\.Sh OPTIONS/s/^\.It Cm //p' "$1" | sort
 }
 
-# Usage: compare NAME WHAT-SHOULD-BE WHAT-IS, sorted lists
+# Usage: compare NAME EXPECTED ACTUAL, sorted lists
 compare() {
     local missing surplus
     missing=$(comm -23 <(echo "$2") <(echo "$3"))
     surplus=$(comm -13 <(echo "$2") <(echo "$3"))
     [[ -z $missing ]] || complain "$1 lacks ${missing//$'\n'/ }"
-    [[ -z $surplus ]] || complain "$1 has ${surplus//$'\n'/ }, of which --help knows nothing"
+    [[ -z $surplus ]] || complain "$1 has ${surplus//$'\n'/ }, which --help does not have"
 }
 
 lint() {
     if command -v mandoc >/dev/null; then
-        mandoc -T lint -W warning "$1" || complain "$1: see above"
+        mandoc -T lint -W warning "$1" || complain "$1: see the warnings above"
     elif command -v groff >/dev/null; then
-        [[ -z $(groff -mandoc -ww -z "$1" 2>&1 | tee /dev/stderr) ]] || complain "$1: see above"
+        [[ -z $(groff -mandoc -ww -z "$1" 2>&1 | tee /dev/stderr) ]] || complain "$1: see the warnings above"
     fi
 }
 

@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tables=(Documentation/faults.md Documentation/gevent.md SECURITY.md)
 wrong=0
 
-# Usage: named_in FILE: what stands in back quotes in the last column and has blanks or ends in Tests; not commands, and not Swift.
+# Usage: named_in FILE: the names in back quotes in the last column that have blanks or end in Tests, without commands and Swift code.
 named_in() {
     awk -F'|' '/^\| / { print $(NF-1) }' "$1" | grep -oE '`[^`]+`' | grep -E ' |Tests`$' | grep -vE '^`(make|catch) ' | tr -d '`' | sort -u
 }

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Looks at the systemd units as systemd does: whether they are well-formed (`systemd-analyze verify`), and how well they are walled in
-# (`systemd-analyze security`; 10 is not at all).  Needs no running systemd.
+# Checks the systemd units: whether they are valid (`systemd-analyze verify`), and how exposed they are (`systemd-analyze security`; 10 is not sandboxed
+# at all).  Needs no running systemd.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# In tenths, as --threshold takes them.
+# In tenths, as --threshold expects.
 highest_score=15
 highest_score_activated=5
 
@@ -20,14 +20,14 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 failed=0
 
-# Usage: copy_units DIRECTORY; verify wants programs that are there, and it is not the programs that are looked at.
+# Usage: copy_units DIRECTORY.  `verify` needs programs that exist, and does not check them.
 copy_units() {
     mkdir "$1"
     cp --no-dereference systemd/*.service systemd/*.socket "$1"
     find "$1" -name '*.service' -type f -exec sed -i 's|=/usr/bin/echo-server|=/bin/true|; s|=/bin/kill|=/bin/true|' {} +
 }
 
-# Usage: check WHAT COMMAND...; quiet where all is well.
+# Usage: check WHAT COMMAND...  Shows the command's output only if it fails.
 check() {
     local what=$1
     shift

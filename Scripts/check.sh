@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# What CI runs.  A failed step does not keep the others from running: one run shows all that is wrong.
-# The end says again what went wrong in which step, for whoever sees only the end.
+# All checks of CI.  After a failed step the others still run.  The end repeats the errors of each failed step.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -13,7 +12,7 @@ step() {
     "$@" </dev/null 2>&1 | tee "$logs/${*//\//-}" || failed+=("$*")
 }
 
-# What the tools write before a finding: swift-testing, compilers and make, the sanitizers, our scripts.
+# How an error begins: in swift-testing, compilers and make, the sanitizers, and our scripts.
 findings() {
     grep -aE '✘|error:|warning:|Error [0-9]+$|Sanitizer|Fatal|^not ok|^FAIL|were stopped' "$1" | grep -av 'known issue' |
         cut -c 1-400 | awk '!seen[$0]++' | tail -n 40

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Counts the system calls that echo-server makes for MESSAGES messages (100,000 unless given) on one connection, one at a time.
+# Counts the system calls of echo-server for MESSAGES messages (default: 100,000) on one connection, one at a time.
 # Needs strace, and the release build (`make build`).
 set -euo pipefail
 cd "$(dirname "$0")/.."

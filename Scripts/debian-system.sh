@@ -1,14 +1,14 @@
-# A minimal Debian in a directory, for scripts that try the package in it: to be sourced, in the package's directory, with `fail` defined.
-# It is made by debootstrap once and never changed after: whoever uses it puts what they write somewhere else.
-# MIRROR says where Debian is taken from; by default, from where apt takes it here.
+# A minimal Debian in a directory, for scripts that test the package in it.  Source this file in the package's directory, with `fail` defined.
+# debootstrap makes the system once; a script that uses it writes elsewhere.
+# MIRROR is the mirror to download Debian from (default: the one that apt uses here).
 # shellcheck shell=bash
 
 release=bookworm
 packages=systemd,systemd-sysv,dbus,libev4,netcat-openbsd,procps
-# Another list of packages is another system.
+# The name depends on the list of packages.
 system=$PWD/.build/test-systemd/$release-$(cksum <<<"$packages" | cut -d ' ' -f 1)
 
-# The mirror that apt uses here, where this is Debian.
+# The mirror that apt uses here, if this is Debian.
 mirror() {
     local uri
     if command -v apt-get >/dev/null; then
@@ -18,15 +18,15 @@ mirror() {
     printf '%s\n' "${uri:-http://deb.debian.org/debian}"
 }
 
-# Whether this process may do all that needs root, or why not.  In many containers, root may not mount.
+# Fails if this process may not do what needs root.  In many containers, root may not mount.
 check_rights() {
-    ((EUID == 0)) || fail 'can not run here: needs root'
+    ((EUID == 0)) || fail 'cannot run here: needs root'
     unshare --mount --pid --net --fork --kill-child true 2>/dev/null ||
-        fail 'can not run here: root may not make namespaces (in a container, only a privileged one can do this)'
+        fail 'cannot run here: root may not make namespaces (a container must be privileged)'
 }
 
-# Makes the system unless it is there.  It has its name only when it is complete; until then what debootstrap mounts and runs is in
-# namespaces of its own, and goes with them, however it ends.
+# Makes the system unless it exists.  The directory gets its name when it is complete.  debootstrap mounts and runs in namespaces of its own, which
+# remove everything however it ends.
 make_system() {
     [[ ! -d $system ]] || return 0
     local from=${MIRROR:-$(mirror)} partial=$system.partial.$$
@@ -35,7 +35,7 @@ make_system() {
     if ! unshare --mount --pid --fork --kill-child --mount-proc \
         debootstrap --variant=minbase --include="$packages" "$release" "$partial" "$from" >"$system.log" 2>&1; then
         rm -rf --one-file-system "$partial"
-        fail "debootstrap fails, see $system.log: $(tail -n 1 "$system.log")"
+        fail "debootstrap failed, see $system.log: $(tail -n 1 "$system.log")"
     fi
     mv -T "$partial" "$system"
 }

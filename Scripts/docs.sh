@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds GreenNet's documentation into .build/docs/GreenNet.doccarchive.  A warning, a public declaration without a comment and an example that
-# doesn't compile are errors.
+# Builds GreenNet's documentation into .build/docs/GreenNet.doccarchive.  Errors: a warning, a public declaration without a comment, and an example in
+# README or an article that does not compile.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -17,7 +17,7 @@ fail() {
 swift build --target GreenNet
 products=$(swift build --show-bin-path)
 target=$(swift -print-target-info | sed -n 's/.*"unversionedTriple": "\(.*\)".*/\1/p')
-# What it takes to import GreenNet.
+# The options to import GreenNet.
 modules=(
     -I "$products/Modules"
     -Xcc "-fmodule-map-file=$products/CSwitch.build/module.modulemap"
@@ -31,7 +31,7 @@ extract_symbols() {
         -minimum-access-level public -skip-synthesized-members -pretty-print -output-dir "$symbols"
 }
 
-# A symbol's own lines are indented by six in the printed form; its path stands behind its comment, where it has one.
+# In the printed form, lines of the symbol itself are indented by six; its path comes after its comment.
 check_comments() {
     local bare
     bare=$(awk '
@@ -42,14 +42,14 @@ check_comments() {
         inside { gsub(/[ ",]/, ""); path = path "." $0 }
         /^    \}/ && path != "" && !documented { print "  " substr(path, 2) }
     ' "$symbols/GreenNet.symbols.json")
-    [[ -z $bare ]] || fail $'public, and without a comment:\n'"$bare"
+    [[ -z $bare ]] || fail $'public declarations without a comment:\n'"$bare"
 }
 
-# Each block marked as Swift in the articles is a whole program.
+# Each Swift block of README and of the articles that imports a module is a whole program.
 check_examples() {
-    local article example
+    local article example mode
     rm -rf "$output/examples"
-    for article in "$catalogue"/*.md; do
+    for article in README.md "$catalogue"/*.md; do
         mkdir -p "$output/examples/$(basename "$article" .md)"
         awk -v directory="$output/examples/$(basename "$article" .md)" '
             /^```swift$/ { file = sprintf("%s/%d.swift", directory, ++count); next }
@@ -58,7 +58,10 @@ check_examples() {
         ' "$article"
     done
     for example in "$output"/examples/*/*.swift; do
-        swiftc -typecheck -swift-version 6 -warnings-as-errors "${modules[@]}" "$example" || fail "$example does not compile"
+        grep -q '^import' "$example" || continue # a part of Package.swift
+        mode=()
+        grep -q '^@main' "$example" && mode=(-parse-as-library)
+        swiftc -typecheck "${mode[@]}" -swift-version 6 -warnings-as-errors "${modules[@]}" "$example" || fail "$example does not compile"
     done
 }
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Throws bytes at what reads bytes from outside (Fuzz/FuzzTarget.swift), with the toolchain's libFuzzer.
+# Fuzzes the parsers of bytes from outside (Fuzz/FuzzTarget.swift) with the toolchain's libFuzzer.
 #
-# Usage: fuzz.sh [SECONDS [TARGET...]]; 600 seconds for each of all targets unless told otherwise.  What makes one fail is left in .build/fuzz, and its
-# name printed; .build/fuzz/fuzz with FUZZ_TARGET set and that file's name runs it again.  What was found worth keeping is in .build/fuzz too.
+# Usage: fuzz.sh [SECONDS [TARGET...]]; default: 600 seconds for each target.  An input that makes a target fail is left in .build/fuzz, and its name
+# printed; FUZZ_TARGET=TARGET .build/fuzz/fuzz FILE runs it again.  New inputs of the corpus are in .build/fuzz too.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -19,7 +19,7 @@ out=.build/fuzz
 mkdir -p "$out"
 swift build
 
-# The server's sources once more, in one module with the targets, and the rest as it was just built.
+# Compiles the server's sources again, in one module with the targets, and links the objects of the build above.
 built=.build/debug
 package=$(sed -n 's/.*"-module-name","GreenNet",.*"-package-name","\([^"]*\)".*/\1/p' .build/debug.yaml | head -n 1)
 modules=(GreenNet ProgramKit CArguments CSwitch CDiagnostics CLinux CUppercase Logging ArgumentParser ArgumentParserToolInfo)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Puts what `make dist` has built into the file system, or takes it out again: install.sh install|uninstall.
-# DESTDIR, PREFIX and the other places come from the environment; `make install` sets them.
+# Installs the result of `make dist`, or removes it again.  Usage: install.sh install|uninstall.
+# DESTDIR, PREFIX and the other directories are in the environment; `make install` sets them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -12,7 +12,7 @@ usage() {
     exit 64
 }
 
-# Usage: place MODE FILE TARGET; every file that belongs to an installation goes through here, in both directions.
+# Usage: place MODE FILE TARGET: installs or removes one file.
 place() {
     local mode=$1 file=$2 target=$DESTDIR$3
     if [[ $action == install ]]; then
@@ -33,7 +33,7 @@ place_program() {
     if [[ $action == install && -n $STRIP ]]; then "$STRIP" --strip-all "$DESTDIR$bin/$1"; fi
 }
 
-# The units name programs and settings by their paths.  A link is a second name of a unit.
+# The units contain paths of programs and settings.  A symbolic link is a second name of a unit.
 place_unit() {
     local target=$UNITDIR/${1##*/}
     if [[ -L $1 && $action == install ]]; then
@@ -45,11 +45,11 @@ place_unit() {
     fi
 }
 
-# Settings are their owner's: an installation does not overwrite them, and takes out only what was never changed.
+# Settings that were changed are neither overwritten nor removed.
 place_settings() {
     local target=$DESTDIR$2
     if [[ -e $target ]] && ! cmp -s "$1" "$target"; then
-        printf 'left as it is: %s\n' "$target"
+        printf 'kept, because it was changed: %s\n' "$target"
     else
         place 644 "$1" "$2"
     fi
@@ -75,8 +75,8 @@ place 644 systemd/socket-activated.conf "$DOCDIR/examples/socket-activated.conf"
 place 644 packaging/echo-server.sysusers "$SYSUSERSDIR/echo-server.conf"
 place_settings systemd/echo-server.default "$SYSCONFDIR/default/echo-server"
 
-# No other package has files there.
+# These directories are this package's own.
 if [[ $action == uninstall ]]; then rmdir "$DESTDIR$DOCDIR/examples" "$DESTDIR$DOCDIR" 2>/dev/null || true; fi
 if [[ $action == install && -z $DESTDIR ]]; then
-    printf 'Installed.  To serve now and after each boot: systemd-sysusers; systemctl daemon-reload; systemctl enable --now echo-server\n'
+    printf 'Installed.  To start the service now and at each boot: systemd-sysusers; systemctl daemon-reload; systemctl enable --now echo-server\n'
 fi

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Has every kind of client come to every model for some minutes, while children are killed (Tests/EndToEndTests/Soak).  Ends with an error
-# where memory grows, or something is left in the end.
+# Runs all kinds of clients against each model for some minutes, while child processes are killed (Tests/EndToEndTests/Soak).  Fails if memory grows or if
+# anything is left behind at the end.
 #
-# Usage: soak.sh [MINUTES [SEED]]; 10 for each of the models, and the mix that goes with 1, unless told otherwise.  A page and a summary of
-# each are left in .build/soak.  SOAK_MODEL, in the environment, names the only model by its options: "green", "--model process --pool-size 4".
+# Usage: soak.sh [MINUTES [SEED]]; default: 10 minutes for each model, seed 1.  A page and a summary for each model are left in .build/soak.
+# SOAK_MODEL, in the environment, selects one model by its options: "green", "--model process --pool-size 4".
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 minutes=${1:-10}
 seed=${2:-1}
 [[ $minutes =~ ^[0-9]+(\.[0-9]+)?$ && $seed =~ ^[0-9]+$ ]] || {
-    echo "soak: MINUTES and SEED are numbers, not '$minutes' and '$seed'" >&2
+    echo "soak: MINUTES and SEED must be numbers, not '$minutes' and '$seed'" >&2
     exit 64
 }
 

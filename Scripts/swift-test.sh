@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the package with its tests and runs them, with a time limit on the run.  Takes the options of `swift build`.
-# TEST_TIMEOUT, in seconds, changes the limit.
+# Builds the package with its tests and runs them, with a time limit on the run.  Usage: swift-test.sh [OPTIONS OF swift build]
+# TEST_TIMEOUT sets the limit in seconds.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -8,10 +8,10 @@ limit=${TEST_TIMEOUT:-900}
 
 swift build --build-tests "$@"
 
-# INT makes SwiftPM end the tests and what they started (it may take half a minute); TERM would leave them running.
-# One test after the other, for those that look for what was left behind count the process's descriptors and OS threads.
-# Nothing uses XCTest, whose runner leaks a little, which AddressSanitizer would take for a failure.
-# Line by line, for a run that hangs or crashes would else take the name of its last test with it.
+# On INT, SwiftPM ends the tests and all that they have started (it may take half a minute); on TERM it would leave them running.
+# One test after the other: some tests count the descriptors and OS threads of the process.
+# No test uses XCTest, whose runner leaks memory, which AddressSanitizer would report.
+# Output line by line, so that a run that hangs or crashes shows the name of its last test.
 status=0
 timeout --foreground --signal=INT --kill-after=60 "$limit" \
     stdbuf -oL swift test --skip-build --no-parallel --disable-xctest "$@" </dev/null || status=$?

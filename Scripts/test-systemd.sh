@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Boots Debian's systemd in a container, and has packaging/test-systemd/checks.sh install, use and purge the package there.
-# Usage, as root: test-systemd.sh PACKAGE.deb [TEST...]; all tests of checks.sh unless some are named.
+# Boots Debian's systemd in a container, where packaging/test-systemd/checks.sh installs, uses and purges the package.
+# Usage, as root: test-systemd.sh PACKAGE.deb [TEST...]; default: all tests of checks.sh.
 #
-# What a run writes goes to memory and is forgotten.  The container has a network of its own with nothing but a loopback interface.
-# TEST_TIMEOUT says how many seconds a run may take.
+# Writes go to memory.  The container has a network of its own with only a loopback interface.
+# TEST_TIMEOUT sets the limit of a run in seconds.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -16,7 +16,7 @@ fail() {
 
 . Scripts/debian-system.sh
 
-# Where systemd runs it gives the container a cgroup.  Elsewhere nspawn would use that of its caller, and two runs would meet there.
+# If systemd runs here, it gives the container a cgroup.  Otherwise nspawn would use its caller's, which two runs would share.
 enter_own_cgroup() {
     local hierarchy
     for hierarchy in /sys/fs/cgroup{,/unified,/systemd}; do
@@ -26,22 +26,22 @@ enter_own_cgroup() {
     done
 }
 
-# However this script ends, so does the container: what it has mounted goes with its namespaces, and the rest is removed here.
+# The container ends with this script, however it ends: its mounts end with its namespaces, the rest is removed here.
 # shellcheck disable=SC2317  # run by the trap
 clean_up() {
     trap '' INT TERM HUP
     if [[ -n $container ]]; then
-        # timeout passes this on, and kills after a while.
+        # timeout passes the signal on, and kills after a while.
         kill -TERM "$container" 2>/dev/null || true
         wait "$container" 2>/dev/null || true
     fi
     rm -rf --one-file-system "$work" "$system.partial.$$"
     rmdir "/run/systemd/nspawn/propagate/$name" 2>/dev/null || true
-    # Ends no process: only empty ones can be removed.
+    # Ends no process: only empty cgroups can be removed.
     find /sys/fs/cgroup{,/unified,/systemd}/"$name" -depth -type d -exec rmdir {} + 2>/dev/null || true
 }
 
-# An address that does not exist outside, no way to reach outside, and cgroups in the one form that current systemd knows.
+# An address that does not exist outside, no route to the outside, and the unified cgroup hierarchy.
 boot() {
     local options=(--quiet --boot --private-network --volatile=overlay --console=read-only
         --directory="$system" --machine="$name"
