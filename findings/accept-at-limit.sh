@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Guess: accept() of a non-blocking listener for which no client waits gives EAGAIN, whatever else; EMFILE comes when there is a client and no descriptor for it.
-# Seen (Linux 6.18): at the descriptor limit it gives EMFILE though nobody waits: the kernel takes a descriptor before it looks at the queue.  An accept loop
-# that asks until EAGAIN then pauses, and reports a shortage, after the last client for whom there was a descriptor.
+# Guess: accept() of a non-blocking listener without a waiting client gives EAGAIN, whatever else; EMFILE comes when there is a client and no descriptor for it.
+# Seen (Linux 6.18): at the descriptor limit it gives EMFILE even without a waiting client: the kernel takes a descriptor before it looks at the queue.  An accept loop
+# that asks until EAGAIN then pauses, and reports a shortage, after the last client that got a descriptor.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.bash"
 uname -sr

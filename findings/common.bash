@@ -1,4 +1,4 @@
-# Sourced by the scripts: a folder that is removed at the end, pinned packages in it, and what is said and expected.
+# Sourced by the scripts: a temporary directory, pinned packages in it, and `expect`.
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

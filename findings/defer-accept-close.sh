@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Guess: a server that takes all that is queued and then closes its listener loses nobody; and whoever was queued and not taken is reset at once.
+# Guess: a server that takes all that is queued and then closes its listener loses no client; a client that was queued and not accepted is reset at once.
 # Seen (Linux 6.18): with TCP_DEFER_ACCEPT (DeferAcceptSec= of a systemd socket), clients that have not sent anything yet are in no queue: accept does not
-# return them, and TCP_INFO does not count them.  When the listener closes, they are told nothing, and believe themselves connected; what they
+# return them, and TCP_INFO does not count them.  When the listener closes, they get no packet and stay connected; what they
 # send then is answered with a reset.  One that has ended its stream without a byte is accepted at once, though it sent no data.
-# What follows: a restart under this option loses silent clients, unless somebody else keeps the listener open.
+# What follows: a restart under this option loses silent clients, unless another process keeps the listener open.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.bash"
 uname -sr

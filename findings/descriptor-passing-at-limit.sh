@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Guess: a process at its limit of descriptors that receives a message with one more gets EMFILE, and can receive it again when it has room, as accept()
 # leaves a connection in the queue.  A look with MSG_PEEK hands nothing over.
-# Seen (Linux 6.18): recvmsg succeeds and returns the bytes.  The descriptor is gone, which only the flag MSG_CTRUNC says; where it was the last one
-# of a connection, that is closed.  A look with MSG_PEEK does hand over a descriptor, a new one each time.
-# What follows: who hands connections or listeners to another process needs an answer that they have arrived, and keeps its own until then.
+# Seen (Linux 6.18): recvmsg succeeds and returns the bytes.  The descriptor is gone, which only the flag MSG_CTRUNC says; if it was the last one
+# of a connection, the connection is closed.  A look with MSG_PEEK does hand over a descriptor, a new one each time.
+# What follows: a program that passes connections or listeners to another process needs an answer that they have arrived, and keeps its own until then.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.bash"
 uname -sr

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Guess: with MSG_ZEROCOPY, the kernel's notice that a buffer is free again lies in the socket's error queue and disturbs nobody who just reads and
-# writes: nothing is wrong with the socket.
+# Guess: with MSG_ZEROCOPY, the kernel's notice that a buffer is free again lies in the socket's error queue and does not disturb a program that only reads and
+# writes.
 # Seen (libev 4.33, Linux 6.18): while such a notice is there, epoll says EPOLLERR, which libev takes for readable and writable.  A watcher for reading is
 # called at each turn of the loop; recv says EAGAIN and SO_ERROR 0, and neither takes the notice away: only recvmsg with MSG_ERRQUEUE does.  What
 # else lies in that queue, as time stamps of what was sent, does the same.

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Guess: libpq with several hosts goes on to the next one wherever a host can't be used before anybody has logged in.
+# Guess: libpq with several hosts goes on to the next one wherever a host can't be used before the login.
 # Seen (libpq 15): it does where a host refuses, and where it is silent for connect_timeout.  Where a host accepts and closes, libpq gives up, and the
 # others are not tried.
 # What follows: that is what a proxy makes of a server that is down (see proxies-hide-resets.sh), so that the list of hosts behind proxies fails with
-# its first one.  Who connects tries the hosts one by one.
+# its first one.  A program tries the hosts one by one.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.bash"
 package libpq5=15.20-0+deb12u1 libldap-2.5-0=2.5.13+dfsg-5 libsasl2-2=2.1.28+dfsg-10+deb12u1 libgssapi-krb5-2=1.20.1-2+deb12u5 \

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Guess: ub_resolve_async of libunbound, which gives a descriptor to watch, looks names up in this process, as its name and c-ares suggest.
 # Seen (libunbound 1.17.1): without ub_ctx_async(context, 1) the first call forks a child that stays until the context is deleted.  It closes nothing of
-# what the process had open.  So a listener that is closed afterwards goes on listening: clients connect, and nobody accepts them.  With
+# what the process had open.  So a listener that is closed afterwards goes on listening: clients connect and are never accepted.  With
 # ub_ctx_async(context, 1) it is an OS thread.
-# What follows: a service that drains would refuse new clients and does not; and the child is there, with copies of all descriptors, for who waits for
+# What follows: a service that drains would refuse new clients and does not; and the child is there, with copies of all descriptors, for code that waits for
 # any child, or for the end of a stream.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.bash"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Guess: SO_REUSEADDR lets a server listen on a port at which nobody listens, whatever connections there are or have been.
+# Guess: SO_REUSEADDR lets a server listen on a port without a listener, whatever connections there are or have been.
 # Seen (Linux 6.18): it counts only where the other socket has it too.  Connections of the server before have it from their listener.  A client whose
 # connection got the port from the kernel has not: as long as that connection is there, and for a minute after it as TIME_WAIT, bind says EADDRINUSE.
 # What follows: a service whose port lies in net.ipv4.ip_local_port_range (32768 to 60999 by default) fails to start now and then.  It takes another

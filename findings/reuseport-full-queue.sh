@@ -2,7 +2,7 @@
 # Guess: where several sockets listen on one port by SO_REUSEPORT and the queue of one is full, the kernel gives new connections to the others.
 # Seen (Linux 6.18): it chooses by the addresses and ports of the client alone.  Those that fall to the full one get no answer, each time they ask again,
 # while the other has room: about half of them, with two.
-# What follows: a worker that is stopped, busy, or at its limit and accepts nobody holds up its share of the clients, however idle the others are.  One
+# What follows: a worker that is stopped, busy, or at its limit and does not accept blocks its share of the clients, however idle the others are.  One
 # listener that all workers share has no such shares.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.bash"

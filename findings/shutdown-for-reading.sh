@@ -3,7 +3,7 @@
 # sockets alike.
 # Seen (Linux 6.18): TCP's recv returns 0 where nothing is there, and yet what comes later, when it comes: data after the end of the stream.  The
 # other side notices nothing.  A unix socket keeps the end an end, but from then on the other side's send fails with EPIPE (and SIGPIPE).
-# What follows: whoever ends a TCP stream so must itself remember that it has ended; over a unix socket a client that is still writing is hurt.
+# What follows: a program that ends a TCP stream so must itself remember the end; over a unix socket a client that is still writing gets an error.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.bash"
 uname -sr

@@ -4,7 +4,7 @@
 # Seen (Linux 6.18): ECONNRESET is said once, to whichever call comes first: recv, send, or getsockopt(SO_ERROR).  From then on recv returns 0, which
 # is the orderly end, after what had come before the reset.  So where one thread sends and another receives, the sender takes the error, and the
 # receiver takes a stream that was cut off for a whole one.
-# What follows: a receiver that gets the end asks what the sender got, or counts bytes.  Nobody looks at SO_ERROR in passing.
+# What follows: a receiver that gets the end asks what the sender got, or counts bytes.  Reading SO_ERROR takes the error away from the other calls.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.bash"
 uname -sr

@@ -2,7 +2,7 @@
 # Guess: ioctl(TIOCOUTQ) of a TCP socket says how many bytes were sent and not acknowledged yet: 0, or an error, once the connection is gone.
 # Seen (Linux 6.18): the end of the stream counts as a byte too.  Once the other side has reset the connection, it goes on saying what was not acknowledged
 # then, without an error, for as long as the socket is open; poll tells of the reset, and recv says it once and then the end.
-# What follows: who waits before a close until TIOCOUTQ is 0 looks for POLLHUP or POLLERR too, else that wait is always as long as its limit.
+# What follows: a program that waits before a close until TIOCOUTQ is 0 looks for POLLHUP or POLLERR too, else that wait is always as long as its limit.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.bash"
 uname -sr

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Guess: a non-blocking connect() to a unix socket whose queue is full gives EINPROGRESS, as TCP's does, and the socket becomes writable when the
-# server has accepted somebody.  A backlog of 1 holds one connection.
+# server has accepted a client.  A backlog of 1 holds one connection.
 # Seen (Linux 6.18): EAGAIN, and the socket does not connect by itself.  poll says POLLOUT and POLLHUP at once, SO_ERROR is 0, and an
 # edge-triggered epoll says nothing when there is room: only another connect() tells.  A backlog of 1 holds two.
 set -euo pipefail

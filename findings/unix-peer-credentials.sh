@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# Guess: SO_PEERCRED tells a client of a unix socket who serves it: the process that has accepted the connection, and its user.
-# Seen (Linux 6.18): it tells who called listen() last before the client connected, though that one has handed the socket on and has nothing to do with
-# it any more: at a socket that systemd passes in, systemd, as root.  A further listen() by whoever serves puts its own name there, for
-# the connections to come.
-# What follows: a client that would make sure of the server's user gets another's under socket activation and after a change of user.
+# Guess: SO_PEERCRED shows a client of a unix socket which process serves it: the one that has accepted the connection, and its user.
+# Seen (Linux 6.18): it shows the process that called listen() last before the client connected, even if that process has passed the socket on: at a socket that systemd passes in, systemd, as root.  A further listen() by the server puts its own name there, for
+# later connections.
+# What follows: a client that checks the server's user gets another user's under socket activation and after a change of user.
 # Needs root, for another user.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.bash"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Guess: a recv() that returns less than it was asked for has emptied a stream socket, and MSG_WAITALL returns all that was asked for; descriptors that
-# travel along with the bytes make no difference to who does not ask for them.
+# travel along with the bytes make no difference to a receiver that does not ask for them.
 # Seen (Linux 6.18): on a unix socket recv stops behind each message that carries a descriptor, MSG_WAITALL too, though more is there.  With SO_PASSCRED
 # (PassCredentials= of a systemd socket), it stops wherever another process has written.  An accepted socket has that option from its listener,
 # though unix sockets inherit no other one of the usual ones, as SO_OOBINLINE.

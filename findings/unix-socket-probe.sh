@@ -2,7 +2,7 @@
 # Guess: whether a server still listens at the path of a unix socket can only be told by connecting to it, which gives that server a connection; and
 # one that is bound and about to listen can be told from one whose server has died.
 # Seen (Linux 6.18): a stream connect gives ECONNREFUSED in both cases, before listen() and after the server's death.  Connecting a *datagram* socket
-# to the path tells them apart and disturbs nobody: EPROTOTYPE while any stream socket is bound there, ECONNREFUSED when none is.
+# to the path tells them apart and disturbs no server: EPROTOTYPE while any stream socket is bound there, ECONNREFUSED when none is.
 # Abstract names have no such answer: each type of socket has names of its own there.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.bash"
