@@ -19,7 +19,7 @@ products=$(swift build --show-bin-path)
 target=$(swift -print-target-info | sed -n 's/.*"unversionedTriple": "\(.*\)".*/\1/p')
 # The options to import GreenNet.
 modules=(
-    -I "$products/Modules"
+    -I "$products/Modules" -Xcc -ISources/CSwitch/include
     -Xcc "-fmodule-map-file=$products/CSwitch.build/module.modulemap"
     -Xcc "-fmodule-map-file=$products/CDiagnostics.build/module.modulemap"
     -Xcc "-fmodule-map-file=$products/CLinux.build/module.modulemap"
