@@ -16,8 +16,8 @@ package func onHub<R: Sendable>(
     let watched = WatchedHub()
     return try onOSThread(limit, whenStuck: watched.dump, sourceLocation: sourceLocation) {
         watched.remote = Hub.current.remote
-        Hub.current.onUnobservedFailure = { name, error in
-            Issue.record("\(name) failed, and nobody asked: \(error)", sourceLocation: sourceLocation)
+        Hub.current.onUnobservedFailure = { failure in
+            Issue.record("\(failure), and no test asked", sourceLocation: sourceLocation)
         }
         defer { Hub.current.close() }
         let result = try body()

@@ -33,8 +33,8 @@ package func onEverySeed(
 private func withVirtualHub<R>(seed: UInt64?, _ sourceLocation: SourceLocation, _ body: () throws -> R) throws -> R {
     Hub.startVirtual(seed: seed)
     defer { Hub.current.close() }
-    Hub.current.onUnobservedFailure = { name, error in
-        Issue.record("\(name) failed, and nobody asked: \(error), seed \(seed ?? 0)", sourceLocation: sourceLocation)
+    Hub.current.onUnobservedFailure = { failure in
+        Issue.record("\(failure), and no test asked; seed \(seed ?? 0)", sourceLocation: sourceLocation)
     }
     let result = try body()
     expectNoGreenThreads(sourceLocation)

@@ -130,7 +130,9 @@ final class FiberCore<Value> {
         if isKilled { return }
         let parent = try? self.parent?.core.begin(with: result)
         guard let parent, parent.isSuspended, let next = parent.thread else {
-            if case .failure(let error) = result { Hub.report(name ?? "a fiber", error) }
+            if case .failure(let error) = result {
+                Hub.report(UnobservedFailure(name: name ?? "a fiber", error: error, spawnSite: nil))
+            }
             return
         }
         parent.inbox = result

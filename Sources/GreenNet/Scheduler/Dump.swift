@@ -15,7 +15,7 @@ extension HubPointer {
         let threads = sequence(first: pointee.first) { $0?.older }.prefix { $0 != nil }.map { $0! }
         let living = Set(threads.map(\.id))
         for thread in threads.reversed() {
-            let spawner = thread.greenlet.spawner
+            let spawner = thread.greenlet.spawnerID
             children[living.contains(spawner) ? spawner : 0, default: []].append(thread)
         }
         var lines: [String] = []

@@ -1,27 +1,27 @@
-/// Why a wait ended without what it waited for.
+/// Why a wait ended before the thing it waited for came.
 public enum WaitError: Error, Hashable, Sendable {
     /// The deadline given to the call itself has passed.
     case deadlinePassed
-    /// The time given to an enclosing `withTimeout` is over.  It goes on being thrown by every wait inside, and comes out of that
-    /// `withTimeout` as `TimedOut`.
+    /// The time of an enclosing `withTimeout` is over.  Every further wait inside that `withTimeout` throws this too, and the
+    /// `withTimeout` itself throws `TimedOut`.
     ///
-    /// Its case and the last one are indirect, so that an error is one word: it has its place in the frame of every call that can throw it,
-    /// and the frames of parked green threads are what a server with many clients reads from memory all the time.
+    /// This case and the last two are indirect, so that an error is one word: it has its place in the frame of every call that can throw it,
+    /// and a server with many clients reads the frames of parked green threads from memory all the time.
     indirect case timedOut(TimeLimit)
-    /// The green thread was killed.  Every further wait throws this too, until the body has ended.  Or it is inside a `withGreenGroup` of which
-    /// a member has failed; then every further wait throws this until that has ended.
+    /// The green thread was killed: every further wait throws this too, until the body has ended.  Or the call is inside a
+    /// `withGreenGroup` of which a member has failed: every further wait throws this until that `withGreenGroup` has ended.
     case cancelled
-    /// What was waited on was closed meanwhile.
+    /// The queue, the channel, the connection or the hub that the call waited on was closed.
     case closed
-    /// Nothing was left that could have woken anybody.  Thrown in the OS thread's main green thread.
+    /// No event was left that could have woken any green thread of the hub.  Thrown in the OS thread's main green thread.
     indirect case blockedForever(BlockedForever)
-    /// Waiting for the lock would have closed a ring of green threads that wait for each other's locks for ever.
+    /// Waiting for the lock would have closed a cycle of green threads that wait for each other's locks for ever.
     indirect case deadlock(LockCycle)
 }
 
-/// Every green thread of the hub waits, and nothing that any of them waits for can come: no timer, no descriptor, no signal.
+/// Every green thread of the hub waits, and no timer, descriptor or signal is left that could wake one.
 public struct BlockedForever: Error, Hashable, Sendable, CustomStringConvertible {
-    /// Who waits on what, a line for each green thread.
+    /// What each green thread waits for, a line for each.
     public let waiting: String
 
     /// The list, under a line that says what it is.
@@ -34,8 +34,8 @@ public struct GreenletExit: Error, Hashable, Sendable {
     public init() {}
 }
 
-/// An error that stands for the end of a wait, so that whoever ended it recognises it under the name of another layer.
-protocol WaitEnding: Error {
+/// An error that carries a `WaitError`, so that the code that ended the wait recognises it under the name of another layer.
+protocol WaitEnding: WaitOutcome {
     var waitError: WaitError? { get }
 }
 

@@ -27,8 +27,20 @@ public final class GreenCondition {
         return error == nil
     }
 
-    /// Waits until `isTrue`, which is looked at with the lock at the beginning, after each signal, and at `deadline`.  Returns what it was last.
-    /// Throws as `wait` does, and what `isTrue` throws.
+    /// Waits until `isTrue` returns true, and calls it with the lock: at the beginning, after each signal, and at `deadline`.  Returns its last value.
+    ///
+    /// To be called with the lock.  Throws as `wait(until:)` does.
+    @discardableResult
+    public func wait(
+        until deadline: Deadline = .never, for isTrue: () throws(WaitError) -> Bool
+    ) throws(WaitError) -> Bool {
+        while try !isTrue() {
+            if try !wait(until: deadline) { return try isTrue() }
+        }
+        return true
+    }
+
+    /// As the other `wait(until:for:)`, for an `isTrue` that throws errors of its own.  They come out as they are.
     @discardableResult
     public func wait(until deadline: Deadline = .never, for isTrue: () throws -> Bool) throws -> Bool {
         while try !isTrue() {

@@ -68,15 +68,6 @@ public final class GreenLock {
         next.wake(.event)
     }
 
-    /// Runs `body` with the lock, which it gives back however `body` ends.
-    @discardableResult
-    public func withLock<Value>(_ body: () throws -> Value) throws -> Value {
-        try acquire()
-        // Not where a condition inside could not take it again.
-        defer { if isHeld { release() } }
-        return try body()
-    }
-
     // MARK: For conditions
 
     /// Gives it back wholly, and returns what `takeAgain` needs.
@@ -99,15 +90,63 @@ public final class GreenLock {
 @available(*, unavailable)
 extension GreenLock: Sendable {}
 
-/// Runs `body` with all of `locks`, which are taken in an order that is the same wherever they are, so that two who want some of the same
-/// don't wait for each other.  Throws as `GreenLock.acquire` does; none is held then.
-@discardableResult
-public func withLocks<Value>(_ locks: GreenLock..., body: () throws -> Value) throws -> Value {
-    let sorted = locks.sorted { ObjectIdentifier($0) < ObjectIdentifier($1) }
-    return try withAll(sorted[...], body)
+// The two differ only in what they throw, which the compiler tells apart.
+// swift-format-ignore: AmbiguousTrailingClosureOverload
+extension GreenLock {
+    /// Runs `body` with the lock, which it releases however `body` ends.  Callable from any green thread.
+    ///
+    /// Throws `WaitError` as `acquire()` does; `body` does not run then.
+    @discardableResult
+    public func withLock<Value>(_ body: () throws(WaitError) -> Value) throws(WaitError) -> Value {
+        try acquire()
+        // Not where a condition inside could not take it again.
+        defer { if isHeld { release() } }
+        return try body()
+    }
+
+    /// As the other `withLock`, for a `body` that throws errors of its own.  They come out as they are.
+    @discardableResult
+    public func withLock<Value>(_ body: () throws -> Value) throws -> Value {
+        try acquire()
+        defer { if isHeld { release() } }
+        return try body()
+    }
 }
 
-private func withAll<Value>(_ locks: ArraySlice<GreenLock>, _ body: () throws -> Value) throws -> Value {
-    guard let first = locks.first else { return try body() }
-    return try first.withLock { try withAll(locks.dropFirst(), body) }
+/// Runs `body` with all of `locks`, and releases them however `body` ends.  Callable from any green thread.
+///
+/// The locks are always acquired in the same order, so that two green threads that want some of the same locks don't wait for each other.
+/// Throws `WaitError` as `GreenLock.acquire()` does; then `body` does not run, and no lock is held.
+@discardableResult
+public func withLocks<Value>(
+    _ locks: GreenLock..., body: () throws(WaitError) -> Value
+) throws(WaitError) -> Value {
+    let held = try acquireAll(locks)
+    defer { releaseAll(held) }
+    return try body()
+}
+
+/// As the other `withLocks`, for a `body` that throws errors of its own.  They come out as they are.
+@discardableResult
+public func withLocks<Value>(_ locks: GreenLock..., body: () throws -> Value) throws -> Value {
+    let held = try acquireAll(locks)
+    defer { releaseAll(held) }
+    return try body()
+}
+
+/// Returns the locks in the order in which it has acquired them.
+private func acquireAll(_ locks: [GreenLock]) throws(WaitError) -> [GreenLock] {
+    let sorted = locks.sorted { ObjectIdentifier($0) < ObjectIdentifier($1) }
+    for (index, lock) in sorted.enumerated() {
+        do throws(WaitError) { try lock.acquire() } catch {
+            releaseAll(Array(sorted[..<index]))
+            throw error
+        }
+    }
+    return sorted
+}
+
+private func releaseAll(_ locks: [GreenLock]) {
+    // Not where a condition inside could not take one again.
+    for lock in locks.reversed() where lock.isHeld { lock.release() }
 }

@@ -53,10 +53,24 @@ public class GreenSemaphore: Waitable {
         available += 1
         announce()
     }
+}
 
-    /// Runs `body` with a permit, which it gives back however `body` ends.
+// The two differ only in what they throw, which the compiler tells apart.
+// swift-format-ignore: AmbiguousTrailingClosureOverload
+extension GreenSemaphore {
+    /// Runs `body` with a permit, which it releases however `body` ends.  Callable from any green thread.
+    ///
+    /// Throws `WaitError` as `acquire()` does; `body` does not run then.
     @discardableResult
-    public final func withPermit<Value>(_ body: () throws -> Value) throws -> Value {
+    public func withPermit<Value>(_ body: () throws(WaitError) -> Value) throws(WaitError) -> Value {
+        try acquire()
+        defer { release() }
+        return try body()
+    }
+
+    /// As the other `withPermit`, for a `body` that throws errors of its own.  They come out as they are.
+    @discardableResult
+    public func withPermit<Value>(_ body: () throws -> Value) throws -> Value {
         try acquire()
         defer { release() }
         return try body()

@@ -25,9 +25,11 @@ public class AnyGreenlet: Waitable {
 
     /// Where it was spawned; nil for the main one.
     public var spawnSite: SpawnSite? { nil }
-    /// The `id` of the green thread that spawned it, which may have ended since; 0 for the main one.
+    /// The `id` of the green thread that spawned it, which may have ended since; nil for the main one.
+    public final var spawner: UInt64? { spawnerID == 0 ? nil : spawnerID }
+    /// 0 for the main one.
     @exclusivity(unchecked)
-    public internal(set) final var spawner: UInt64 = 0
+    final var spawnerID: UInt64 = 0
     /// Somebody has asked how it ended.
     final var isObserved = false
 
@@ -96,7 +98,8 @@ public class AnyGreenlet: Waitable {
     }
 
     fileprivate final func reportIfUnobserved() {
-        if let thrown, !isObserved, !wasKilled, !(thrown is GreenletExit) { Hub.report(title, thrown) }
+        guard let thrown, !isObserved, !wasKilled, !(thrown is GreenletExit) else { return }
+        Hub.report(UnobservedFailure(name: title, error: thrown, spawnSite: spawnSite))
     }
 
     /// Whether its body has returned or thrown, or will never begin.

@@ -8,20 +8,23 @@ import Glibc
 public final class Hub {
     let state: HubPointer
 
-    /// Told of every green thread that failed and whose end nobody asked for: its name and what it threw.  Writes a line to standard
-    /// error unless replaced.  Called from any green thread of the hub; must not wait.
-    public var onUnobservedFailure: (String, any Error) -> Void = reportFailure(of:_:)
+    /// Called with each green thread that failed and whose end no other code has asked for.  By default it writes a line to standard error.
+    ///
+    /// Called on the hub's OS thread, on the stack of any of its green threads; must not wait.
+    public var onUnobservedFailure: (UnobservedFailure) -> Void = writeFailure
 
-    /// Told of every green thread as it is spawned, before it begins; nil: nobody is.  Must not wait.
+    /// Called with each green thread when it is spawned, before it begins; nil by default.
+    ///
+    /// Called on the stack of the green thread that spawns; must not wait.
     public var onSpawn: ((AnyGreenlet) -> Void)? {
         get { state.pointee.onSpawn }
         set { state.pointee.onSpawn = newValue }
     }
 
     /// A green thread can be outlived by its handle, and the handle by the hub.
-    static func report(_ name: String, _ error: any Error) {
+    static func report(_ failure: UnobservedFailure) {
         let hub = Context.running?.hub.pointee.owner.takeUnretainedValue()
-        (hub?.onUnobservedFailure ?? reportFailure(of:_:))(name, error)
+        (hub?.onUnobservedFailure ?? writeFailure)(failure)
     }
 
     private let alternateStack: UnsafeMutableRawPointer?
@@ -101,8 +104,18 @@ public final class Hub {
         }
     }
 
-    /// How many green threads there are that have not ended, the main one not counted, and how many stacks are kept for further ones.
-    public var statistics: (greenThreads: Int, cachedStacks: Int) { (state.pointee.alive, state.pointee.stacks.cached) }
+    /// Counts of one moment.
+    public struct Statistics: Hashable, Sendable {
+        /// Green threads that have not ended, without the main one.
+        public let greenThreads: Int
+        /// Stacks that are kept for further green threads.
+        public let cachedStacks: Int
+    }
+
+    /// How many green threads and stacks the hub has now.  To be read on the hub's OS thread; never waits.
+    public var statistics: Statistics {
+        Statistics(greenThreads: state.pointee.alive, cachedStacks: state.pointee.stacks.cached)
+    }
 
     /// The handle by which other OS threads reach this hub.  While anybody holds it, the hub doesn't take itself for stuck.
     public var remote: RemoteHub { state.pointee.remote }
@@ -169,9 +182,7 @@ package struct HubFailure: Error, CustomStringConvertible {
     fileprivate init(_ description: String) { self.description = description }
 }
 
-private func reportFailure(of name: String, _ error: any Error) {
-    writeToStandardError("GreenNet: \(name) failed: \(error)\n")
-}
+private func writeFailure(_ failure: UnobservedFailure) { writeToStandardError("GreenNet: \(failure)\n") }
 
 func writeToStandardError(_ text: String) {
     var text = text

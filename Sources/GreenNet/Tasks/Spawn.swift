@@ -64,7 +64,7 @@ extension HubPointer {
         let thread: GreenThread
         do { thread = try pointee.stacks.take() } catch { throw SpawnError(errno: error) }
         enrol(greenlet, as: thread)
-        greenlet.spawner = Hub.currentThread.id
+        greenlet.spawnerID = Hub.currentThread.id
         Context.prepare(thread, entry: greenThreadMain)
         pointee.alive += 1
         return thread

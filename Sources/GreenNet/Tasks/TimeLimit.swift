@@ -1,18 +1,29 @@
-/// A `withTimeout` that ran out of time.
+/// Thrown by a `withTimeout` whose time is over.
 public struct TimedOut: Error, Hashable, Sendable, CustomStringConvertible {
-    /// Whose time it was.
+    /// The limit that ran out.
     public let limit: TimeLimit
 
     /// As in `timed out after 0.5 seconds`.
     public var description: String { "timed out after \(limit.duration.text)" }
 }
 
-/// Runs `body` with `duration` as the time limit of all that it waits for, together.
+extension TimedOut: WaitOutcome {
+    /// True: the time of a `withTimeout` was over.
+    public var isTimeout: Bool { true }
+    /// False.
+    public var isCancellation: Bool { false }
+    /// False.
+    public var isClosed: Bool { false }
+}
+
+/// Runs `body`, and limits all of its waits together to `duration`.  Callable from any green thread.
 ///
-/// When the time is over, the wait under way and every later one inside `body` throws, and so does this call: `TimedOut`.  Where
-/// limits are nested, the outer one counts inside the inner one too, and each is reported by the `withTimeout` it belongs to.
-/// A `body` that never waits is not interrupted; one that catches the error and returns gives its value.
-/// Callable from any green thread.
+/// When the time is over, the wait under way and every later one inside `body` throws `WaitError.timedOut`; when that leaves `body`,
+/// this call throws `TimedOut`.  Where limits are nested, the outer one counts inside the inner one too, and each `withTimeout`
+/// reports its own.  A `body` that never waits is not interrupted; where `body` catches the error and returns, this call
+/// returns its value.  When the green thread is killed, the waits inside `body` throw as they do outside.
+///
+/// Throws `TimedOut`, or what `body` throws.  The type is `any Error`, for it is one or the other: `error.isTimeout` tells them apart.
 public func withTimeout<Value>(_ duration: Duration, _ body: () throws -> Value) throws -> Value {
     let thread = Hub.currentThread
     let limit = TimeLimit(number: thread.hub.nextID(), duration: duration)
@@ -25,8 +36,10 @@ public func withTimeout<Value>(_ duration: Duration, _ body: () throws -> Value)
     }
 }
 
-/// Runs `body` so that neither a kill nor an enclosing time limit ends its waits: for cleaning up.  Both are felt again after it.
-/// A `withTimeout` inside counts as usual.
+/// Runs `body` so that neither a kill nor an enclosing time limit ends its waits: for cleaning up.  Callable from any green thread.
+///
+/// A kill or the end of a limit takes effect at the first wait after this call.  A deadline given to a call inside, and a
+/// `withTimeout` inside, count as usual.  Throws what `body` throws.
 public func shielded<Value, Failure: Error>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
     let thread = Hub.currentThread
     let scope = thread.scope

@@ -11,11 +11,21 @@ public func waitAny<Object: Waitable>(
     return try set.nextOrNil(until: deadline)
 }
 
-/// Calls `body` with each of `objects`, one at a time, in the order in which they become ready.  `body` may wait; meanwhile others become
-/// ready.  Returns whether all were ready by `deadline`.
+/// Calls `body` with each of `objects`, one at a time, in the order in which they become ready.  Returns whether all were ready by `deadline`.
 ///
-/// Throws what `body` throws, and no more calls are made then; and `WaitError` when killed or when an enclosing time limit is over.
-/// Callable from any green thread.
+/// `body` may wait; meanwhile further objects become ready.  Throws `WaitError` when the caller is killed or an enclosing time limit is over; no
+/// further call is made then.  Callable from any green thread.
+@discardableResult
+public func iterateReady<Object: Waitable>(
+    _ objects: [Object], until deadline: Deadline = .never, _ body: (Object) throws(WaitError) -> Void
+) throws(WaitError) -> Bool {
+    let set = WaitSet(objects)
+    defer { set.stop() }
+    while let object = try set.nextOrNil(until: deadline) { try body(object) }
+    return set.isDone
+}
+
+/// As the other `iterateReady`, for a `body` that throws errors of its own.  They come out as they are, and no further call is made then.
 @discardableResult
 public func iterateReady<Object: Waitable>(
     _ objects: [Object], until deadline: Deadline = .never, _ body: (Object) throws -> Void
@@ -26,14 +36,29 @@ public func iterateReady<Object: Waitable>(
     return set.isDone
 }
 
-/// Waits until `count` of `objects` (by default all) are ready, at most until `deadline`, and returns those that are, in the order in which they
-/// became so.
+/// Waits until `count` of `objects` (by default all) are ready, at most until `deadline`, and returns the ready ones in the order in which they
+/// became ready.
 ///
-/// With `throwing`, the first error in time among those that end with one is thrown as soon as it comes; that of a plain kill is none.
-/// Throws `WaitError` when killed or when an enclosing time limit is over.  Callable from any green thread.
+/// Throws `WaitError` when the caller is killed or an enclosing time limit is over, and never what the objects ended with.  Callable from any green
+/// thread.
 @discardableResult
 public func joinAll<Object: Waitable>(
-    _ objects: [Object], count: Int = .max, until deadline: Deadline = .never, throwing: Bool = false
+    _ objects: [Object], count: Int = .max, until deadline: Deadline = .never
+) throws(WaitError) -> [Object] {
+    require(count >= 0, "joinAll with a count of \(count)")
+    let set = WaitSet(objects)
+    defer { set.stop() }
+    var ready: [Object] = []
+    while ready.count < count, let object = try set.nextOrNil(until: deadline) { ready.append(object) }
+    return ready
+}
+
+/// As the other `joinAll`; but with `throwing`, the first object that ends with an error ends the call, which throws that error.
+///
+/// The error of a plain kill, `GreenletExit`, does not count.  Throws `WaitError` too, as the other `joinAll` does.
+@discardableResult
+public func joinAll<Object: Waitable>(
+    _ objects: [Object], count: Int = .max, until deadline: Deadline = .never, throwing: Bool
 ) throws -> [Object] {
     require(count >= 0, "joinAll with a count of \(count)")
     let set = WaitSet(objects)

@@ -42,8 +42,22 @@ public final class RemoteSemaphore: Sendable {
         // There is always room, and nobody closes it.
         _ = try? permits.tryPut(())
     }
+}
 
-    /// Runs `body` with a permit, which it gives back however `body` ends.  From a green thread of any hub.
+// The two differ only in what they throw, which the compiler tells apart.
+// swift-format-ignore: AmbiguousTrailingClosureOverload
+extension RemoteSemaphore {
+    /// Runs `body` with a permit, which it releases however `body` ends.  Callable from a green thread of any hub.
+    ///
+    /// Throws `WaitError` as `acquire()` does; `body` does not run then.
+    @discardableResult
+    public func withPermit<Value>(_ body: () throws(WaitError) -> Value) throws(WaitError) -> Value {
+        try acquire()
+        defer { release() }
+        return try body()
+    }
+
+    /// As the other `withPermit`, for a `body` that throws errors of its own.  They come out as they are.
     @discardableResult
     public func withPermit<Value>(_ body: () throws -> Value) throws -> Value {
         try acquire()

@@ -12,7 +12,7 @@ struct DeadlineTests {
         }
     }
 
-    @Test func `a deadline lies its length after now`() {
+    @Test func `a deadline made from a duration lies that far after now`() {
         let before = Deadline.now
         let deadline = Deadline.after(.seconds(5))
         #expect(deadline - before >= .seconds(5))
@@ -20,10 +20,10 @@ struct DeadlineTests {
         #expect(deadline - .now <= .seconds(5))
     }
 
-    @Test func `a length added is the length between`() {
+    @Test func `a duration added is the duration between`() {
         let moment = Deadline.now
-        for length in [Duration.zero, .nanoseconds(1), .milliseconds(-20), .seconds(86_400 * 365)] {
-            #expect((moment + length) - moment == length)
+        for duration in [Duration.zero, .nanoseconds(1), .milliseconds(-20), .seconds(86_400 * 365)] {
+            #expect((moment + duration) - moment == duration)
         }
     }
 
@@ -36,7 +36,7 @@ struct DeadlineTests {
         #expect(soon <= .now)
     }
 
-    @Test func `never does not come, and stays never`() {
+    @Test func `never does not come, and stays never when a duration is added`() {
         #expect(!Deadline.never.hasPassed)
         #expect(Deadline.never > Deadline.now + .seconds(1_000_000_000))
         #expect(Deadline.never + .seconds(-5) == .never)
@@ -45,19 +45,19 @@ struct DeadlineTests {
     }
 
     @Test(arguments: [Duration.seconds(Int64.max), .seconds(10_000_000_000), .nanoseconds(Int64.max)])
-    func `a length that is too long to count leads to never`(length: Duration) {
-        #expect(Deadline.now + length == .never)
-        #expect(Deadline.after(length) == .never)
+    func `a duration that is too long to count leads to never`(duration: Duration) {
+        #expect(Deadline.now + duration == .never)
+        #expect(Deadline.after(duration) == .never)
     }
 
     @Test(arguments: [Duration.seconds(Int64.min), .seconds(-10_000_000_000), .nanoseconds(Int64.min)])
-    func `a moment too long ago to count has passed`(length: Duration) {
-        let past = Deadline.now + length
+    func `a moment too long ago to count has passed`(duration: Duration) {
+        let past = Deadline.now + duration
         #expect(past.hasPassed)
-        #expect((past + length).hasPassed)
+        #expect((past + duration).hasPassed)
     }
 
-    @Test func `the length between far moments is as long as can be, and keeps its sign`() {
+    @Test func `the duration between moments that are too far apart is clamped, and keeps its sign`() {
         let past = Deadline.now + .seconds(Int64.min)
         #expect(past - .now < .seconds(-1_000_000_000))
         #expect(Deadline.now - past > .seconds(1_000_000_000))
@@ -79,7 +79,19 @@ struct DeadlineTests {
             (.seconds(Int64.max), .max),
             (.seconds(Int64.min), .min),
         ] as [(Duration, Int64)])
-    func `a length in nanoseconds stays within its limits`(length: Duration, nanoseconds: Int64) {
-        #expect(length.nanoseconds == nanoseconds)
+    func `a duration in nanoseconds is clamped to the limits of its type`(duration: Duration, nanoseconds: Int64) {
+        #expect(duration.nanoseconds == nanoseconds)
+    }
+
+    /// As generic code that takes any instant writes it.
+    private func later<Instant: InstantProtocol>(_ start: Instant, _ step: Instant.Duration) -> Instant {
+        start.advanced(by: step)
+    }
+
+    @Test func `generic code can use a deadline as an instant`() {
+        let moment = Deadline.now
+        #expect(later(moment, .seconds(2)) == moment + .seconds(2))
+        #expect(moment.duration(to: later(moment, .milliseconds(-3))) == .milliseconds(-3))
+        #expect(later(Deadline.never, .seconds(-1)) == .never)
     }
 }

@@ -151,10 +151,10 @@ struct GreenGroupTests {
         }
     }
 
-    @Test func `a second error is reported as one that nobody asked for`() throws {
+    @Test func `a second error is reported as an unobserved failure`() throws {
         try onHub {
             var reports: [String] = []
-            Hub.current.onUnobservedFailure = { name, error in reports.append("\(name): \(error)") }
+            Hub.current.onUnobservedFailure = { reports.append("\($0.name): \($0.error)") }
             #expect(throws: Failure(1)) {
                 try withGreenGroup { group in
                     group.spawn { throw Failure(1) }

@@ -102,7 +102,7 @@ struct CapacityTests {
 /// In a child.
 private func runOutOfStacks(atMost limit: Int) throws {
     var reports = 0
-    Hub.current.onUnobservedFailure = { _, _ in reports += 1 }
+    Hub.current.onUnobservedFailure = { _ in reports += 1 }
     func spawnParked() -> Greenlet<Void> { spawn { try Greenlet.sleep(until: .never) } }
     var parked: [Greenlet<Void>] = []
     while parked.last?.hasEnded != true, parked.count < limit { parked.append(spawnParked()) }

@@ -326,14 +326,14 @@ struct GreenletTests {
 
     // MARK: Unobserved failures
 
-    @Test func `a failure that nobody asked for is reported once`() throws {
+    @Test func `an unobserved failure is reported once`() throws {
         try expectReports(["green thread 2 (lonely): Failure(1)"]) { spawn(name: "lonely") { throw Failure(1) } }
     }
 
     @Test func `a failure is reported when its handle goes, if nobody has asked by then`() throws {
         try onHub {
             var reported = 0
-            Hub.current.onUnobservedFailure = { _, _ in reported += 1 }
+            Hub.current.onUnobservedFailure = { _ in reported += 1 }
             var greenlet: Greenlet<Never>? = spawn { throw Failure(1) }
             try greenlet?.join()
             #expect(greenlet?.state == .failed)
@@ -401,14 +401,29 @@ struct GreenletTests {
     ) throws {
         try onHub(sourceLocation: sourceLocation) {
             var reports: [String] = []
-            Hub.current.onUnobservedFailure = { name, error in reports.append("\(name): \(error)") }
+            Hub.current.onUnobservedFailure = { reports.append("\($0.name): \($0.error)") }
             try body()
             try Hub.current.run()
             #expect(reports == expected, sourceLocation: sourceLocation)
         }
     }
 
-    @Test func `unless told otherwise, an unobserved failure is a line on standard error`() async throws {
+    @Test func `an unobserved failure says which green thread failed, and where it was spawned`() throws {
+        try onHub {
+            var failures: [UnobservedFailure] = []
+            Hub.current.onUnobservedFailure = { failures.append($0) }
+            let line = UInt(#line) + 1
+            spawn(name: "lonely") { throw Failure(1) }
+            try Hub.current.run()
+            let failure = try #require(failures.first)
+            #expect(failures.count == 1)
+            #expect(failure.description == "green thread 2 (lonely) failed: Failure(1)")
+            #expect(failure.error as? Failure == Failure(1))
+            #expect(failure.spawnSite?.line == line)
+        }
+    }
+
+    @Test func `by default, an unobserved failure is a line on standard error`() async throws {
         let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
             try TestThread {
                 spawn(name: "lonely") { throw Failure(1) }

@@ -63,7 +63,7 @@ struct LinkTests {
     @Test func `three that throw are each called, and reported`() throws {
         try onHub {
             var reports: [String] = []
-            Hub.current.onUnobservedFailure = { name, error in reports.append("\(name): \(error)") }
+            Hub.current.onUnobservedFailure = { reports.append("\($0.name): \($0.error)") }
             let target = spawn(name: "target") {}
             for number in 0..<3 { target.link { _ in throw Failure(number) } }
             try Hub.current.run()
@@ -128,18 +128,18 @@ struct LinkTests {
 
     // MARK: What is known of one
 
-    @Test func `a green thread knows where it was spawned and by whom`() throws {
+    @Test func `a green thread says where it was spawned, and by which green thread`() throws {
         try onHub {
             let line = UInt(#line) + 1
             let outer = spawn { spawn {} }
             #expect(outer.spawnSite?.description == "GreenNetTests/LinkTests.swift:\(line)")
             #expect(outer.spawner == Greenlet.current.id)
             try #expect(outer.value().spawner == outer.id)
-            #expect(Greenlet.current.spawnSite == nil)
+            #expect(Greenlet.current.spawnSite == nil && Greenlet.current.spawner == nil)
         }
     }
 
-    @Test func `onSpawn is told of each, until it is taken away`() throws {
+    @Test func `onSpawn is called with each green thread, until it is set to nil`() throws {
         try onHub {
             var told: [String?] = []
             Hub.current.onSpawn = { greenlet in

@@ -60,7 +60,7 @@ struct OnHubTests {
         close(try #require(descriptor.take()))
     }
 
-    @Test func `a failure that nobody asked for is recorded`() throws {
+    @Test func `an unobserved failure is recorded`() throws {
         try expectIssue("Failure(3)") {
             try onHub {
                 spawn { throw Failure(3) }

@@ -108,7 +108,7 @@ struct RemoteHubTests {
     @Test func `a failure of what was spawned remotely is reported`() throws {
         try onHub {
             var reports: [String] = []
-            Hub.current.onUnobservedFailure = { name, error in reports.append("\(name): \(error)") }
+            Hub.current.onUnobservedFailure = { reports.append("\($0.name): \($0.error)") }
             Hub.current.remote.spawn(name: "remote") { throw Failure(1) }
             let deadline = Deadline.after(.seconds(10))
             while reports.isEmpty, !deadline.hasPassed { try Greenlet.yield() }
