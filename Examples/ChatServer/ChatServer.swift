@@ -1,7 +1,7 @@
 // A chat server: what one guest writes, all others read.
 //
-// Shows two green threads for each client, one that reads and one that writes, with a queue between guests, so that one who reads slowly holds nobody up;
-// a loop over lines that are there already, which gives the others a turn all the same, and a server that ends when it is told to.
+// Shows two green threads for each client: one reads, the other writes, and a queue between guests keeps a slow reader from holding up the others.  Shows
+// also a loop over lines that have come already, which gives the others a turn all the same, and a server that ends at a signal.
 //
 //     swift run ChatServer 7000          # and in two other terminals: nc 127.0.0.1 7000
 
@@ -12,7 +12,7 @@ import GreenNet
     static func main() throws {
         let port = CommandLine.arguments.dropFirst().first.flatMap { UInt16($0) } ?? 7000
         let room = Room()
-        let server = StreamServer(try Listener(on: SocketAddress(ip: "127.0.0.1", port: port)!), handler: room.welcome)
+        let server = try StreamServer(on: .loopback(port: port), handler: room.welcome)
         server.start()
         print("chat on \(server.listeners[0].address)")
         fflush(nil)
@@ -21,16 +21,16 @@ import GreenNet
     }
 }
 
-/// Who is there.  Only green threads of one OS thread use it, and none waits in the middle of a change, so that it needs no lock.
+/// The guests.  Only green threads of one OS thread use it, and no call waits in the middle of a change, so that it needs no lock.
 final class Room {
     private var mailboxes: [String: GreenQueue<String>] = [:]
 
-    /// Serves one guest; returns when that has hung up.
+    /// Serves one guest, and returns when the guest has hung up.
     func welcome(_ connection: Connection) throws {
         let lines = Lines(of: connection)
-        try connection.sendAll(Array("What is your name?\n".utf8))
+        try connection.sendAll("What is your name?\n")
         guard let name = try lines.next() else { return }
-        guard mailboxes[name] == nil else { return try connection.sendAll(Array("That one is here already.\n".utf8)) }
+        guard mailboxes[name] == nil else { return try connection.sendAll("That name is taken.\n") }
         let mailbox = GreenQueue<String>(limit: 100)
         mailboxes[name] = mailbox
         tell("\(name) is here")
@@ -40,20 +40,20 @@ final class Room {
         }
         try withGreenGroup { group in
             group.spawn(name: "to \(name)") {
-                while let line = try mailbox.next() { try connection.sendAll(Array("\(line)\n".utf8)) }
+                while let line = try mailbox.next() { try connection.sendAll("\(line)\n") }
             }
             while let line = try lines.next() { tell("\(name): \(line)", except: mailbox) }
             mailbox.shutDown()
         }
     }
 
-    /// Never waits: who has a hundred unread lines misses this one.
+    /// Never waits: a guest with a hundred unread lines misses this line.
     private func tell(_ line: String, except own: GreenQueue<String>? = nil) {
         for mailbox in mailboxes.values where mailbox !== own { _ = try? mailbox.tryPut(line) }
     }
 }
 
-/// What comes over a connection, line by line.
+/// The lines that come over a connection.
 final class Lines {
     private let connection: Connection
     private var rest: [UInt8] = []
@@ -63,13 +63,12 @@ final class Lines {
     func next() throws -> String? {
         while true {
             if let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
-                // One packet may have brought hundreds of lines.  Those who read the line before it have their turn before the next one comes.
+                // One packet may have brought hundreds of lines: after each, the other guests have their turn.
                 try Greenlet.yield()
                 defer { rest.removeSubrange(...end) }
                 return String(decoding: rest[..<end], as: UTF8.self)
             }
-            let more = try connection.receive(upTo: 4096)
-            if more.isEmpty { return nil }
+            guard let more = try connection.receive() else { return nil }
             rest += more
         }
     }

@@ -1,7 +1,7 @@
 // Downloads a list of images, at most three at a time.
 //
-// Shows `GreenPool`: `map` fetches them side by side, yet returns them in the order of the list; the first that fails would end the others.  The
-// HTTP server that has the images is a green thread of the same program.
+// Shows `GreenPool`: `map` fetches the images side by side and returns them in the order of the list; the first failure would end the other downloads.
+// The HTTP server that has the images is a green thread of the same program.
 //
 //     swift run ImageDownloads
 
@@ -13,7 +13,7 @@ import GreenNet
 
     static func main() throws {
         var (connections, most) = (0, 0)
-        let server = StreamServer(try Listener(on: SocketAddress(ip: "127.0.0.1", port: 0)!)) { connection in
+        let server = try StreamServer(on: .loopback(port: 0)) { connection in
             connections += 1
             most = max(most, connections)
             defer { connections -= 1 }
@@ -35,9 +35,8 @@ import GreenNet
     /// What the server has under `path`.
     static func download(_ path: String, from server: SocketAddress) throws -> ArraySlice<UInt8> {
         let connection = try Connection.connect(to: server)
-        try connection.sendAll(Array("GET \(path) HTTP/1.1\r\nHost: \(server)\r\nConnection: close\r\n\r\n".utf8))
-        var answer: [UInt8] = []
-        while let bytes = try connection.receive() { answer += bytes }
+        try connection.sendAll("GET \(path) HTTP/1.1\r\nHost: \(server)\r\nConnection: close\r\n\r\n")
+        let answer = try connection.receiveAll()
         let end = answer.firstRange(of: "\r\n\r\n".utf8)
         let head = String(decoding: answer[..<(end?.lowerBound ?? answer.endIndex)], as: UTF8.self)
         guard let end, head.hasPrefix("HTTP/1.1 200 ") else { throw BadAnswer(head: head) }
@@ -46,11 +45,13 @@ import GreenNet
 
     /// A grey square, the larger the longer its name, from a server that takes its time.
     static func serveImage(on connection: Connection) throws {
-        let request = String(decoding: try connection.receive(upTo: 4096), as: UTF8.self)
+        guard let bytes = try connection.receive() else { return }
+        let request = String(decoding: bytes, as: UTF8.self)
         let path = request.split(separator: " ").dropFirst().first ?? "/"
         try Greenlet.sleep(for: .milliseconds(20))
         let side = 10 * path.utf8.count
         let image = Array("P5 \(side) \(side) 255\n".utf8) + [UInt8](repeating: 128, count: side * side)
-        try connection.sendAll(Array("HTTP/1.1 200 OK\r\nContent-Length: \(image.count)\r\n\r\n".utf8) + image)
+        try connection.sendAll("HTTP/1.1 200 OK\r\nContent-Length: \(image.count)\r\n\r\n")
+        try connection.sendAll(image)
     }
 }

@@ -1,6 +1,6 @@
-// A port forwarder: whoever connects here talks to a service elsewhere.
+// A port forwarder: passes each connection on to a service elsewhere.
 //
-// Shows both directions of a connection at once, in a group that ends as a whole: where one side breaks off, the other is closed too, and nothing
+// Shows both directions of a connection at once, in a group that ends as a whole: where one side breaks off, the other is closed too, and no connection
 // is left behind.
 //
 //     swift run PortForwarder 7000 example.org 80          # and in another terminal: nc 127.0.0.1 7000
@@ -15,8 +15,8 @@ import GreenNet
             print("usage: PortForwarder PORT TARGET-HOST TARGET-PORT")
             exit(64)
         }
-        let listener = try Listener(on: SocketAddress(ip: "127.0.0.1", port: port)!)
-        let server = StreamServer(listener, onFailure: { print("\($0.peer): \($1)") }) { client in
+        let onFailure = { (client: Connection, error: any Error) in print("\(client.peer): \(error)") }
+        let server = try StreamServer(on: .loopback(port: port), onFailure: onFailure) { client in
             let target = try Connection.connect(toHost: words[2], port: targetPort, until: .after(.seconds(5)))
             try withGreenGroup { group in
                 group.spawn { try forward(from: client, to: target) }
@@ -24,7 +24,7 @@ import GreenNet
             }
         }
         server.start()
-        print("\(listener.address) leads to \(words[2]):\(targetPort)")
+        print("\(server.listeners[0].address) leads to \(words[2]):\(targetPort)")
         fflush(nil)
         _ = try SignalWatcher(SIGINT, SIGTERM).wait()
         try server.drain(until: .after(.seconds(2)))

@@ -65,9 +65,9 @@ final class Conversation {
         var deadline = limit.map { lastMoved + $0 } ?? .never
         while true {
             do throws(NetError) {
-                let count = try connection.receive(into: buffer, until: deadline)
+                guard let count = try connection.receive(into: buffer, until: deadline) else { return nil }
                 received += count
-                return count == 0 ? nil : UnsafeRawBufferPointer(rebasing: buffer[..<count])
+                return UnsafeRawBufferPointer(rebasing: buffer[..<count])
             } catch {
                 guard error.waitError == .deadlinePassed, let limit else {
                     throw error.isBrokenOff && received < sent ? missing(error.errno) : error as any Error

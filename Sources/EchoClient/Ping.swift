@@ -57,8 +57,8 @@ struct Ping: ParsableCommand {
         do throws(NetError) {
             try connection.sendAll(Ping.question, until: deadline)
             while answer.count < Ping.question.count {
-                let more = try connection.receive(upTo: Ping.question.count - answer.count, until: deadline)
-                if more.isEmpty { break }
+                let left = Ping.question.count - answer.count
+                guard let more = try connection.receive(upTo: left, until: deadline) else { break }
                 answer += more
             }
         } catch {

@@ -75,7 +75,7 @@ extension Connection {
     /// Receives to the end of the stream, checks every byte, and returns how many there were.
     func expect(_ stream: RandomStream, from start: Int = 0) throws -> Int {
         var received = 0
-        while let bytes = try receive() {
+        while let bytes = try receiveView() {
             try stream.check(UnsafeRawBufferPointer(bytes), at: start + received)
             received += bytes.count
         }
@@ -89,11 +89,7 @@ extension Connection {
         if received != answer { throw Unexpected("'\(received)' came in answer to '\(text)', not '\(answer)'") }
     }
 
-    func receiveToEnd() throws -> [UInt8] {
-        var all: [UInt8] = []
-        while let bytes = try receive() { all += bytes }
-        return all
-    }
+    func receiveToEnd() throws -> [UInt8] { try receiveAll() }
 }
 
 /// Runs `body` on `count` green threads at once, numbered from 0, and returns what each returned.  Throws the first error.

@@ -204,7 +204,7 @@ extension EndToEnd {
         @Test func `a last byte that never comes is reported missing at the end`() throws {
             let load = try load("-c", "1", "--messages", "1", "--timeout", "0.3", "--mode", "churn") { connection in
                 guard let bytes = try connection.receive() else { return }
-                try connection.sendAll(UnsafeMutableRawBufferPointer(rebasing: bytes[..<(bytes.count - 1)]))
+                try connection.sendAll(bytes.dropLast())
                 _ = try connection.receive()
             }
             #expect(load.exit == .status(1))
@@ -225,9 +225,7 @@ extension EndToEnd {
 
         /// An honest echo of 20 KB/s.
         private static let slowly: @Sendable (Connection) throws -> Void = { connection in
-            while true {
-                let bytes = try connection.receive(upTo: 1000)
-                if bytes.isEmpty { return }
+            while let bytes = try connection.receive(upTo: 1000) {
                 try Greenlet.sleep(for: .milliseconds(50))
                 try connection.sendAll(bytes)
             }
@@ -335,8 +333,7 @@ extension EndToEnd {
         @Test func `bytes that were not asked for are reported`() throws {
             let load = try load("-c", "1", "--messages", "10", "--transform", "echo") { connection in
                 while let bytes = try connection.receive() {
-                    let answer = Array(bytes)
-                    try connection.sendAll(answer + answer)
+                    try connection.sendAll(bytes + bytes)
                 }
             }
             #expect(load.exit == .status(1))
@@ -443,9 +440,7 @@ extension Connection {
         var position = 0
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
         defer { buffer.deallocate() }
-        while true {
-            let count = try receive(into: buffer)
-            if count == 0 { return }
+        while let count = try receive(into: buffer) {
             let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
             try change(bytes, position)
             position += count

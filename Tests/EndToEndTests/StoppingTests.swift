@@ -354,7 +354,7 @@ extension Connection {
     }
 
     private func receiveUnlessReset() throws(NetError) -> UnsafeMutableRawBufferPointer? {
-        do throws(NetError) { return try receive() } catch {
+        do throws(NetError) { return try receiveView() } catch {
             if error.isPeerGone { return nil }
             throw error
         }

@@ -121,7 +121,7 @@ final class RunningContender {
     private static func waitUntilItAnswers(
         _ contender: Contender, _ process: ChildProcess, _ port: UInt16
     ) throws -> SocketAddress {
-        let address = SocketAddress(ip: "127.0.0.1", port: port)!
+        let address = SocketAddress.loopback(port: port)
         let deadline = Deadline.after(patience)
         while !deadline.hasPassed {
             if process.hasEnded {
@@ -138,7 +138,7 @@ final class RunningContender {
 
     /// One that nobody else has taken by the time it is used, with some luck.
     private static func freePort() throws -> UInt16 {
-        let listener = try Listener(on: SocketAddress(ip: "127.0.0.1", port: 0)!)
+        let listener = try Listener(on: .loopback(port: 0))
         defer { listener.close() }
         return listener.address.port!
     }

@@ -8,7 +8,7 @@ extension LoadHub {
     /// Waits for some of the answer, checks it, and returns when it came, in nanoseconds of the monotonic clock.
     @inline(__always)
     func receive(_ line: LinePointer, _ connection: Connection) throws -> Int64 {
-        guard let bytes = try connection.receive() else { throw ended(line) }
+        guard let bytes = try connection.receiveView() else { throw ended(line) }
         let now = Deadline.now.nanoseconds
         let place = line.pointee.place + line.pointee.received
         if !text.isAnswered(at: place, by: UnsafeRawBufferPointer(bytes)) {

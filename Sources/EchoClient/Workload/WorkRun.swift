@@ -172,11 +172,11 @@ struct WorkServer: ParsableCommand {
 
     func run() throws {
         DescriptorLimit.raise()
-        let listener = try Listener(on: SocketAddress(ip: "127.0.0.1", port: 0)!)
+        let listener = try Listener(on: .loopback(port: 0))
         try StandardStreams.write("\(listener.address.port!)\n")
         let server = StreamServer(listener) { connection in
             let timer = try PreciseTimer()
-            while let bytes = try connection.receive() {
+            while let bytes = try connection.receiveView() {
                 let count = bytes.count
                 try timer.wait(until: .after(Work.answerTime))
                 try connection.sendAll([UInt8](repeating: 1, count: count))

@@ -24,11 +24,11 @@ enum GreenWaits: WorkWaits {
     static func sleep(_ length: Duration) throws { try Greenlet.sleep(for: length) }
 
     static func ask(_ port: UInt16, times: Int) throws {
-        let connection = try Connection.connect(to: SocketAddress(ip: "127.0.0.1", port: port)!)
+        let connection = try Connection.connect(to: .loopback(port: port))
         defer { connection.close() }
         for _ in 0..<times {
             try connection.sendAll([1])
-            if try connection.receive() == nil { throw Failure.endedBeforeInput(connection.peer) }
+            if try connection.receiveView() == nil { throw Failure.endedBeforeInput(connection.peer) }
         }
     }
 }
@@ -45,7 +45,7 @@ enum BlockingWaits: WorkWaits {
     }
 
     static func ask(_ port: UInt16, times: Int) throws {
-        let failure = Failure.missing(SocketAddress(ip: "127.0.0.1", port: port)!, received: 0, sent: times, nil)
+        let failure = Failure.missing(.loopback(port: port), received: 0, sent: times, nil)
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
         var address = sockaddr_in()

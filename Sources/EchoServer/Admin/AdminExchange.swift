@@ -91,7 +91,7 @@ final class AdminExchange {
         while true {
             let bytes: UnsafeMutableRawBufferPointer?
             do throws(NetError) {
-                bytes = try connection.receive(until: deadline)
+                bytes = try connection.receiveView(until: deadline)
             } catch {
                 throw error.waitError == .deadlinePassed ? .timeout : .badRequest
             }
@@ -109,7 +109,7 @@ final class AdminExchange {
         try connection.shutdownSending()
         var ignored = 0
         let deadline = Deadline.after(AdminExchange.longestIgnored)
-        while ignored < AdminExchange.mostIgnored, let bytes = try connection.receive(until: deadline) {
+        while ignored < AdminExchange.mostIgnored, let bytes = try connection.receiveView(until: deadline) {
             ignored += bytes.count
         }
     }

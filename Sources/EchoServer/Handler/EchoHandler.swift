@@ -12,7 +12,7 @@ struct EchoHandler: Sendable {
 
     /// Sends back what comes until the client ends its side; then all is answered, and closing the connection ends ours.
     func serve(_ connection: Connection) throws(NetError) {
-        while let bytes = try connection.receive(until: .after(idleTimeout)) {
+        while let bytes = try connection.receiveView(until: .after(idleTimeout)) {
             counters.add(to: .messages)
             counters.add(bytes.count, to: .bytesIn)
             onReceive?(UnsafeRawBufferPointer(bytes), connection.peer)

@@ -56,6 +56,8 @@ extension LogEntry {
             switch error.ending {
             case .system(let errno): fields.merge(LogEntry.fields(of: errno)) { own, _ in own }
             case .wait(let error): fields["reason"] = "\(error)"
+            case .endOfStream(let received, let wanted):
+                fields.merge(["received": "\(received)", "wanted": "\(wanted)"]) { own, _ in own }
             }
             // The other side of a listener is itself.
             if let peer = error.peer { fields[error.call.isListeners ? "address" : "peer"] = "\(peer)" }

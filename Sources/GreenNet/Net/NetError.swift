@@ -14,12 +14,14 @@ public struct NetError: Error, Hashable, Sendable {
         case threadCreate = "pthread_create"
     }
 
-    /// Besides success and the end of the stream, which are not errors, a call can end in these ways.
+    /// How a call ended that failed.
     public enum Ending: Hashable, Sendable {
         /// The wait for readiness was ended: by a deadline, a kill, or a `close()` meanwhile.
         case wait(WaitError)
         /// The kernel refused.
         case system(SystemError)
+        /// `receive(exactly:)` wanted more bytes than came before the end of the stream.
+        case endOfStream(received: Int, wanted: Int)
     }
 
     /// The call that ended so.
@@ -86,14 +88,15 @@ public struct NetError: Error, Hashable, Sendable {
         return [ENETUNREACH, EHOSTUNREACH, ENETDOWN, EADDRNOTAVAIL, EAFNOSUPPORT].contains(code)
     }
 
-    /// The error number; nil where the kernel was not the one who refused.
+    /// The error number; nil where the kernel did not refuse.
     public var errno: SystemError? {
         if case .system(let errno) = ending { errno } else { nil }
     }
 
-    /// The other side has reset the connection, or went silently for so long that the kernel gave it up.  Nothing is wrong here:
-    /// a server ends that connection and goes on.
+    /// Whether the other side has gone: it has reset the connection, has been silent until the kernel gave it up, or has ended its stream in the middle of
+    /// what `receive(exactly:)` wanted.  Nothing is wrong here: a server ends that connection and goes on.
     public var isPeerGone: Bool {
+        if case .endOfStream = ending { return true }
         guard let code = errno?.code else { return false }
         return [ECONNRESET, EPIPE, ETIMEDOUT, ECONNABORTED, EHOSTUNREACH, ENETUNREACH, ENETDOWN, EHOSTDOWN].contains(
             code)
@@ -105,6 +108,17 @@ extension NetError: WaitEnding {
     public var waitError: WaitError? {
         if case .wait(let error) = ending { error } else { nil }
     }
+
+    /// Whether time ended the call: its own deadline, or the limit of an enclosing `withTimeout`.
+    public var isTimeout: Bool {
+        switch waitError {
+        case .deadlinePassed, .timedOut: true
+        default: false
+        }
+    }
+
+    /// Whether a kill of the green thread, or the failure of its group, ended the call.
+    public var isCancellation: Bool { waitError == .cancelled }
 }
 
 extension NetError: CustomStringConvertible {
@@ -156,6 +170,7 @@ extension NetError: CustomStringConvertible {
         case .system(let errno) where call == .bind && errno.code == ENOTSOCK:
             "it exists and is not a socket (ENOTSOCK)"
         case .system(let errno): "\(errno)"
+        case .endOfStream(let received, let wanted): "the stream ended after \(received) of \(wanted) bytes"
         }
     }
 }

@@ -55,7 +55,7 @@ struct BlockingState {
     fileprivate var receiveLimit = Int64.max
     fileprivate var sendLimit = Int64.max
     /// There is no hub to share one with.
-    let receiveBuffer: UnsafeMutableRawBufferPointer
+    var receiveBuffer: SharedBuffer
 }
 
 typealias Socket = UnsafeMutablePointer<SocketState>
@@ -79,7 +79,7 @@ extension Socket {
         socket.initialize(to: SocketState(descriptor: descriptor, mayReceive: false))
         let buffer = UnsafeMutableRawPointer(socket) + offset
         socket.blocking.initialize(
-            to: BlockingState(receiveBuffer: UnsafeMutableRawBufferPointer(start: buffer, count: receiveBufferSize)))
+            to: BlockingState(receiveBuffer: SharedBuffer(.init(start: buffer, count: receiveBufferSize))))
         return socket
     }
 

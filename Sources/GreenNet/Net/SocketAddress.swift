@@ -36,6 +36,17 @@ public enum SocketAddress: Hashable, Sendable {
         }
     }
 
+    /// 127.0.0.1: only programs on this machine can connect.  With port 0, the kernel chooses one that is free.
+    public static func loopback(port: UInt16) -> SocketAddress {
+        .ipv4(IPv4(bytes: UInt32(0x7f00_0001).bigEndian), port: port)
+    }
+
+    /// Every address of this machine, for IPv6 and IPv4 together (`[::]`): programs on other machines can connect.
+    ///
+    /// The address of an IPv4 client is mapped then: `[::ffff:192.0.2.1]:4242`.  Where the kernel has no IPv6, listening there fails with EAFNOSUPPORT, and
+    /// where `net.ipv6.bindv6only` is set, IPv4 clients are refused: for IPv4 alone, listen on `0.0.0.0`, `try SocketAddress(parsing: "0.0.0.0:8080")`.
+    public static func any(port: UInt16) -> SocketAddress { .ipv6(IPv6(high: 0, low: 0, scope: 0), port: port) }
+
     /// The same address with another port; a unix address as it is.
     public func with(port: UInt16) -> SocketAddress {
         switch self {

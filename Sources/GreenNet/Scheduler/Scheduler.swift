@@ -26,9 +26,8 @@ struct HubState {
     /// Those who wait for `alive` to become 0.
     var idle = WaitQueue.Ends()
     var stacks = StackPool()
-    /// One buffer for all connections to receive into; made at the first use.
-    var receiveBuffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-    var receiveBufferSize = 64 << 10
+    /// One buffer for all connections to receive into.
+    var receiveBuffer = SharedBuffer(size: 64 << 10)
     /// The highest that a socket of the hub ever had.
     var lastDescriptor: Int32 = -1
     var remote: RemoteHub

@@ -80,7 +80,7 @@ struct AcceptLoop {
                 try Pause.giveWay()
             case (nil, .pause): try pause(error)
             case (nil, .stop):
-                report(.stopped(error))
+                server.listenerFailed(error, listener)
                 return false
             }
         }

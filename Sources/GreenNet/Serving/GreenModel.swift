@@ -76,6 +76,6 @@ private final class ServedConnection: AnyGreenlet {
         try? connection.shutdownSending()
         connection.socket.pointee.endsWhenEmpty = false
         let deadline = Deadline.after(StreamServer.grace / 2)
-        while let bytes = try? connection.receive(until: deadline), !bytes.isEmpty {}
+        while let bytes = try? connection.receiveView(until: deadline), !bytes.isEmpty {}
     }
 }

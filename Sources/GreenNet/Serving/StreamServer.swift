@@ -1,10 +1,9 @@
 /// Accepts connections and runs `handler` for each, on a green thread of its own.
 ///
-///     let server = StreamServer(try Listener(on: address)) { connection in
+///     let server = try StreamServer(on: .loopback(port: 8080)) { connection in
 ///         while let bytes = try connection.receive() { try connection.sendAll(bytes) }
 ///     }
-///     server.start()
-///     try Hub.current.run()
+///     try server.run()
 ///
 /// The connection is closed when its handler returns or throws; what it throws ends that connection and nothing else.
 /// Belongs to the OS thread that made it.
@@ -17,6 +16,12 @@ public final class StreamServer {
     private let overflow: Overflow
 
     private var acceptors: [Greenlet<Void>] = []
+    /// Accept loops that have ended by themselves: their listeners were closed, or have failed.
+    private var endedLoops = 0
+    /// Why a listener has failed.
+    private var listenerFailure: NetError?
+    /// `stopAccepting` was called: it is not started again.
+    private var hasStoppedAccepting = false
     /// Raw memory: green threads stand in these while they wait.
     private let emptied = WaitQueue.make()
     private let placeFreed = WaitQueue.make()
@@ -58,8 +63,24 @@ public final class StreamServer {
         case reject
     }
 
-    /// Takes over `listeners`; accepts nothing before `start()`, and never serves more than `limit` connections at once.
-    /// `onFailure` is told of every handler that threw, save those that the server has cancelled; it must not wait.
+    /// Listens on each of `addresses`, and serves never more than `limit` connections at once.  Accepts nothing before `run()` or `start()`; clients that
+    /// connect before wait in the kernel's queue.
+    ///
+    /// Port 0 is one that is free: `listeners[0].address` says which.
+    /// `onFailure` is called with what a handler threw, unless the server has cancelled that connection; it must not wait.
+    /// Throws where the kernel refuses an address: EADDRINUSE, say.
+    public convenience init(
+        on addresses: SocketAddress..., limit: Int = .max, overflow: Overflow = .defer,
+        onFailure: @escaping (Connection, any Error) -> Void = { _, _ in },
+        handler: @escaping (Connection) throws -> Void
+    ) throws(NetError) {
+        require(!addresses.isEmpty, "a server without an address")
+        let listeners = try addresses.map { address throws(NetError) in try Listener(on: address) }
+        let model = GreenModel(handler: handler, onFailure: onFailure)
+        self.init(listeners, model: model, admission: LocalAdmission(places: limit), overflow: overflow)
+    }
+
+    /// Takes over `listeners`; else as `init(on:)`.
     public convenience init(
         _ listeners: Listener..., limit: Int = .max, overflow: Overflow = .defer,
         onFailure: @escaping (Connection, any Error) -> Void = { _, _ in },
@@ -82,16 +103,50 @@ public final class StreamServer {
 
     // MARK: Accepting
 
-    /// Begins to accept, and goes on until it is stopped, whether or not anybody holds the server.  Never waits.
+    /// Starts the server, unless it has been started, and waits until it has been stopped; the other green threads run meanwhile.
+    ///
+    /// It returns once the server accepts no more connections and the last one has ended.  Three things bring that about: another green thread calls
+    /// `drain(until:)`, `stop()` or `stopAccepting()`; a handler, or `onAcceptEvent`, calls `stopAccepting()`; or all `listeners` were closed.  A handler that
+    /// throws ends its own connection, and nothing else.
+    ///
+    /// Throws what the kernel reported where all listeners have failed, after the last connection has ended.  Throws with a `waitError` when the calling
+    /// green thread is killed or an enclosing time limit is over; the server goes on then.  Callable from any green thread.
+    public func run() throws(NetError) {
+        if acceptors.isEmpty, !hasStoppedAccepting { start() }
+        let thread = Hub.currentThread
+        while !hasEnded {
+            let error = thread.error(after: thread.wait(for: .connections, until: .never, in: emptied))
+            if let error { throw NetError(.accept, .wait(error), listeners.first?.address) }
+        }
+        if !hasStoppedAccepting, let listenerFailure { throw listenerFailure }
+    }
+
+    private var hasEnded: Bool { isEmpty && (hasStoppedAccepting || endedLoops == listeners.count) }
+
+    /// Begins to accept, and goes on until it is stopped, also where the program holds no reference to the server.  Never waits.
     public func start() {
         require(acceptors.isEmpty, "the server was started before")
+        endedLoops = 0
         acceptors = listeners.map { listener in
             // They keep the server, until it stops.
             spawn(name: "accept \(listener.address)") {
                 var loop = AcceptLoop(listener, of: self)
                 try loop.run()
+                self.loopEnded()
             }
         }
+    }
+
+    /// A loop that was killed does not come here.
+    private func loopEnded() {
+        endedLoops += 1
+        if hasEnded { emptied.wakeAll() }
+    }
+
+    /// Called by the loop whose listener is of no more use.
+    func listenerFailed(_ error: NetError, _ listener: Listener) {
+        listenerFailure = error
+        onAcceptEvent(.stopped(error), listener)
     }
 
     /// Accepts nobody from when it returns until the next `start()`; whoever connects meanwhile waits in the kernel's queue.  Open connections go on.
@@ -117,8 +172,10 @@ public final class StreamServer {
     /// Accepts what the kernel has queued already and closes the listeners.  Open connections go on, and those for which there was no place
     /// yet have their turn.  What an inherited listener has queued is left to whoever accepts there next.  Never waits.
     public func stopAccepting() {
+        hasStoppedAccepting = true
         for acceptor in acceptors { acceptor.kill() }
         acceptors = []
+        defer { if isEmpty { emptied.wakeAll() } }
         for listener in listeners where !listener.isClosed {
             // One that has been woken for a connection, and had no turn yet, must not take it any more.
             if listener.isInherited {

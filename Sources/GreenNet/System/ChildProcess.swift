@@ -168,19 +168,13 @@ extension ChildProcess {
     ) throws -> (exit: Exit, output: [UInt8], errorOutput: [UInt8]) {
         try withChild(program, arguments, environment: environment, endsGroup: endsGroup) { child in
             try withGreenGroup { group in
-                let output = group.spawn { try readAll(from: child.output) }
-                let errorOutput = group.spawn { try readAll(from: child.errorOutput) }
+                let output = group.spawn { try child.output.receiveAll() }
+                let errorOutput = group.spawn { try child.errorOutput.receiveAll() }
                 // Beside the wait: what the program has started may hold its input, and never read.
                 group.spawn { try write(bytes, to: child.input) }
                 return (try child.wait(), try output.value(), try errorOutput.value())
             }
         }
-    }
-
-    private static func readAll(from connection: Connection) throws(NetError) -> [UInt8] {
-        var all: [UInt8] = []
-        while let bytes = try connection.receive() { all += bytes }
-        return all
     }
 
     /// A program need not read all of it.

@@ -131,7 +131,7 @@ extension HubPointer {
         UnsafeMutableRawPointer(main.record).deallocate()
         pointee.stacks.give(pointee.scheduler)
         pointee.stacks.unmapAll()
-        pointee.receiveBuffer.deallocate()
+        pointee.receiveBuffer.free()
         pointee.deadlines.free()
         pointee.alarm.free(on: pointee.loop)
     }

@@ -10,16 +10,31 @@ struct BlockingConnectionTests {
         try onOSThread {
             let (connection, peer) = try blockingPair()
             peer.write(pattern(10))
-            #expect(try connection.receive().map { Array($0) } == pattern(10))
+            #expect(try connection.receive() == pattern(10))
             peer.write(pattern(2000))
-            #expect(try connection.receive().map { Array($0) } == Array(pattern(2000)[..<1000]))
-            #expect(try connection.receive().map { Array($0) } == Array(pattern(2000)[1000...]))
+            #expect(try connection.receive() == Array(pattern(2000)[..<1000]))
+            #expect(try connection.receive() == Array(pattern(2000)[1000...]))
             try connection.sendAll(pattern(20))
             #expect(peer.read() == .bytes(pattern(20)))
             peer.finish()
             #expect(try connection.receive() == nil)
             #expect(try connection.receive() == nil)
             #expect(Context.running == nil)
+        }
+    }
+
+    @Test func `a body is lent the connection's buffer, and what is received inside lies elsewhere`() throws {
+        try onOSThread {
+            let (connection, peer) = try blockingPair()
+            for _ in 0..<2 {
+                peer.write(pattern(10, seed: 1))
+                try connection.withReceivedBytes { outer in
+                    peer.write(pattern(10, seed: 2))
+                    try #expect(connection.receive() == pattern(10, seed: 2))
+                    #expect(outer.bytes.withUnsafeBytes { Array($0) } == pattern(10, seed: 1))
+                }
+            }
+            peer.close()
         }
     }
 
@@ -154,6 +169,7 @@ struct BlockingConnectionTests {
             connection.close()
             #expect(peer.read() == .end)
             #expect(failure { () throws(NetError) in try connection.receive() }?.waitError == .closed)
+            #expect(failure { () throws(NetError) in try connection.receiveView() }?.waitError == .closed)
             #expect(failure { () throws(NetError) in try connection.sendAll([1]) }?.waitError == .closed)
             var (forgotten, other): (Connection?, Peer) = try blockingPair()
             #expect(forgotten != nil)

@@ -21,8 +21,7 @@ struct ConnectionReceivingTests {
             peer.write(pattern(10))
             #expect(try connection.receive(upTo: 100) == pattern(10))
             peer.write(pattern(20))
-            let view = try #require(try connection.receive())
-            #expect(Array(view) == pattern(20))
+            #expect(try connection.receive() == pattern(20))
         }
     }
 
@@ -34,8 +33,11 @@ struct ConnectionReceivingTests {
             #expect(try connection.receive(upTo: 100) == pattern(10))
             for _ in 0..<3 {
                 #expect(try connection.receive() == nil)
-                #expect(try connection.receive(upTo: 100) == [])
-                #expect(try connection.receive(exactly: 100) == [])
+                #expect(try connection.receive(upTo: 100) == nil)
+                #expect(try connection.receiveView() == nil)
+                #expect(try connection.receiveAll() == [])
+                #expect(try connection.withReceivedBytes { _ in } == nil)
+                #expect(try withTemporaryBuffer(10) { buffer in try connection.receive(into: buffer) } == nil)
             }
         }
     }
@@ -63,14 +65,127 @@ struct ConnectionReceivingTests {
         }
     }
 
-    @Test func `receive of an exact count returns what came if the stream ends before`() throws {
+    @Test func `receive of an exact count says how many bytes came where the stream ends before`() throws {
         try onHub {
             let (connection, peer) = try connectedPair()
             peer.write(pattern(4))
             peer.finish()
-            #expect(try connection.receive(exactly: 10) == pattern(4))
+            let error = failure { () throws(NetError) in try connection.receive(exactly: 10) }
+            #expect(error?.ending == .endOfStream(received: 4, wanted: 10))
+            #expect(error?.description == "cannot receive from \(peer.address): the stream ended after 4 of 10 bytes")
+            #expect(error?.isPeerGone == true)
+            let again = failure { () throws(NetError) in try connection.receive(exactly: 1) }
+            #expect(again?.ending == .endOfStream(received: 0, wanted: 1))
         }
     }
+
+    @Test func `receive of an exact count takes no memory for bytes that have not come`() throws {
+        try onHub {
+            let (connection, peer) = try connectedPair()
+            peer.write(pattern(4))
+            peer.finish()
+            let error = failure { () throws(NetError) in try connection.receive(exactly: .max) }
+            #expect(error?.ending == .endOfStream(received: 4, wanted: .max))
+        }
+    }
+
+    @Test func `receiveAll waits for the end of the stream, or for as many bytes as it may take`() throws {
+        try onHub {
+            let (connection, peer) = try connectedPair()
+            let bytes = pattern(200_000)
+            let writer = spawn {
+                try peer.writeAll(bytes)
+                peer.finish()
+            }
+            #expect(try connection.receiveAll(upTo: 0) == [])
+            expectSame(try connection.receiveAll(upTo: 1000), Array(bytes[..<1000]))
+            expectSame(try connection.receiveAll(), Array(bytes[1000...]))
+            try writer.value()
+        }
+    }
+
+    @Test func `what receive returned stays as it is when other connections receive`() throws {
+        try onHub {
+            let (one, onePeer) = try connectedPair()
+            let (other, otherPeer) = try connectedPair()
+            onePeer.write(pattern(10, seed: 1))
+            otherPeer.write(pattern(10, seed: 2))
+            let (first, second) = (try one.receive(), try other.receive())
+            #expect(first == pattern(10, seed: 1))
+            #expect(second == pattern(10, seed: 2))
+        }
+    }
+
+    // MARK: In place
+
+    @Test func `what a body is lent stays its own while it waits and others receive`() throws {
+        try onHub {
+            let (one, onePeer) = try connectedPair()
+            let (other, otherPeer) = try connectedPair()
+            onePeer.write(pattern(10, seed: 1))
+            let body = spawn {
+                try one.withReceivedBytes { bytes in
+                    bytes.storeBytes(of: 0, as: UInt8.self)
+                    try Greenlet.sleep(for: .milliseconds(20))
+                    return bytes.bytes.withUnsafeBytes { Array($0) }
+                }
+            }
+            try body.waitUntilParked()
+            for seed in 2..<5 {
+                otherPeer.write(pattern(20, seed: seed))
+                #expect(try other.receive() == pattern(20, seed: seed))
+            }
+            #expect(try body.value() == [0] + pattern(10, seed: 1)[1...])
+            otherPeer.write(pattern(10))
+            #expect(try other.receive() == pattern(10))
+        }
+    }
+
+    @Test func `bodies may be inside one another, on one connection too`() throws {
+        try onHub {
+            let (connection, peer) = try connectedPair()
+            peer.write(pattern(10, seed: 1))
+            try connection.withReceivedBytes { outer in
+                peer.write(pattern(10, seed: 2))
+                try connection.withReceivedBytes { inner in
+                    #expect(inner.bytes.withUnsafeBytes { Array($0) } == pattern(10, seed: 2))
+                }
+                #expect(outer.bytes.withUnsafeBytes { Array($0) } == pattern(10, seed: 1))
+                try connection.sendAll(outer.bytes)
+            }
+            #expect(try peer.read(exactly: 10) == pattern(10, seed: 1))
+        }
+    }
+
+    @Test func `an error of the body comes out, and receiving goes on`() throws {
+        struct Refused: Error {}
+        try onHub {
+            let (connection, peer) = try connectedPair()
+            peer.write(pattern(10))
+            #expect(throws: Refused.self) { try connection.withReceivedBytes { _ in throw Refused() } }
+            peer.write(pattern(20))
+            #expect(try connection.receive() == pattern(20))
+        }
+    }
+
+    #if DEBUG
+    @Test func `a debug build overwrites a view when the next bytes are received, and when it was sent`() throws {
+        try onHub {
+            let (one, onePeer) = try connectedPair()
+            let (other, otherPeer) = try connectedPair()
+            onePeer.write(pattern(10))
+            otherPeer.write([7])
+            let stale = try #require(try one.receiveView())
+            #expect(try other.receive() == [7])
+            #expect(Array(stale.dropFirst()) == [UInt8](repeating: 0xdd, count: 9))
+            onePeer.write(pattern(10))
+            let sent = try #require(try one.receiveView())
+            try one.sendAll(sent)
+            #expect(Array(sent) == [UInt8](repeating: 0xdd, count: 10))
+            #expect(try onePeer.read(exactly: 10) == pattern(10))
+        }
+    }
+    #endif
 
     @Test func `receive of an exact count leaves what comes after it`() throws {
         try onHub {
@@ -87,8 +202,8 @@ struct ConnectionReceivingTests {
             Hub.current.receiveBufferSize = 1000
             let (connection, peer) = try connectedPair()
             peer.write(pattern(1500))
-            #expect(try connection.receive().map { Array($0) } == Array(pattern(1500)[..<1000]))
-            #expect(try connection.receive().map { Array($0) } == Array(pattern(1500)[1000...]))
+            #expect(try connection.receive() == Array(pattern(1500)[..<1000]))
+            #expect(try connection.receive() == Array(pattern(1500)[1000...]))
         }
     }
 
@@ -213,7 +328,7 @@ struct ConnectionReceivingTests {
             let error = try #require(try receiver.value())
             #expect(error == NetError(.recv, result: -Int(ECONNRESET), address))
             #expect(error.isPeerGone)
-            #expect(try connection.receive(upTo: 1) == [])
+            #expect(try connection.receive(upTo: 1) == nil)
         }
     }
 }
@@ -223,7 +338,7 @@ struct ConnectionSendingTests {
         try onHub {
             let (connection, peer) = try connectedPair()
             let (other, otherPeer) = try connectedPair()
-            let echo = spawn { while let bytes = try other.receive() { try other.sendAll(bytes) } }
+            let echo = spawn { while let bytes = try other.receiveView() { try other.sendAll(bytes) } }
             // Far more than both systems hold.
             let bytes = pattern(16 << 20)
             let sender = spawn { try connection.sendAll(bytes) }
@@ -252,7 +367,7 @@ struct ConnectionSendingTests {
             try waitUntil { recvCount(slow.descriptor) == bytes.count }
             let filler = slow.fill()
             let echo = spawn {
-                let view = try #require(try slow.receive())
+                let view = try #require(try slow.receiveView())
                 #expect(view.count == bytes.count)
                 try slow.sendAll(view)
             }
@@ -280,7 +395,7 @@ struct ConnectionSendingTests {
             let pairs = [try connectedPair(), try connectedPair()]
             for (number, pair) in pairs.enumerated() { pair.1.write(pattern(20_000, seed: number)) }
             let echoes = pairs.map { connection, _ in
-                spawn { while let bytes = try connection.receive() { try connection.sendAll(bytes) } }
+                spawn { while let bytes = try connection.receiveView() { try connection.sendAll(bytes) } }
             }
             for (number, pair) in pairs.enumerated() {
                 expectSame(try pair.1.read(exactly: 20_000), pattern(20_000, seed: number))
@@ -546,6 +661,7 @@ struct ConnectionEndingTests {
             #expect(failure { () throws(NetError) in try connection!.receive() }?.waitError == .closed)
             #expect(failure { () throws(NetError) in try connection!.receive(upTo: 4) }?.waitError == .closed)
             #expect(failure { () throws(NetError) in try connection!.receive(exactly: 4) }?.waitError == .closed)
+            #expect(failure { () throws(NetError) in try connection!.receiveView() }?.waitError == .closed)
             #expect(failure { () throws(NetError) in try connection!.sendAll([1]) }?.waitError == .closed)
             #expect(failure { () throws(NetError) in try connection!.sendAll([]) }?.waitError == .closed)
             let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
@@ -573,6 +689,24 @@ struct ConnectionEndingTests {
         return (Peer(number), Peer(sockets[1]))
     }
 
+    // MARK: Kinds of bytes
+
+    @Test func `sendAll takes texts, collections of bytes and spans`() throws {
+        try onHub {
+            let (connection, peer) = try connectedPair()
+            try connection.sendAll("häß \(1)")
+            try connection.sendAll("abc".dropFirst())
+            try connection.sendAll("d".utf8)
+            try connection.sendAll(pattern(10)[2...])
+            try connection.sendAll(repeatElement(7, count: 2))
+            try connection.sendAll([8, 9])
+            try connection.sendAll(pattern(3).span.bytes)
+            try connection.shutdownSending()
+            let wanted = Array("häß 1bcd".utf8) + pattern(10)[2...] + [7, 7, 8, 9] + pattern(3)
+            #expect(try peer.readToEnd() == wanted)
+        }
+    }
+
     // MARK: Half-close
 
     @Test func `after shutdownSending the peer has everything and then the end, and receiving goes on`() throws {
@@ -593,7 +727,7 @@ struct ConnectionEndingTests {
         try onHub {
             let (client, served) = try connectedConnections()
             let echo = spawn {
-                while let bytes = try served.receive() { try served.sendAll(bytes) }
+                while let bytes = try served.receiveView() { try served.sendAll(bytes) }
                 served.close()
             }
             let bytes = pattern(Sanitizer.scaled(6 << 20, address: 2 << 20, thread: 1 << 20))
@@ -601,7 +735,7 @@ struct ConnectionEndingTests {
                 try client.sendAll(bytes)
                 try client.shutdownSending()
             }
-            expectSame(try client.receive(exactly: bytes.count + 1), bytes)
+            expectSame(try client.receiveAll(), bytes)
             #expect(try client.receive() == nil)
             try sender.value()
             try echo.value()
@@ -617,7 +751,7 @@ struct ConnectionEndingTests {
             #expect(peer.write(bytes) == bytes.count)
             #expect(try connection.receive(exactly: 10) == Array(bytes[..<10]))
             connection.finishReceiving()
-            expectSame(try connection.receive(exactly: bytes.count), Array(bytes[10...]))
+            expectSame(try connection.receiveAll(), Array(bytes[10...]))
             #expect(try connection.receive() == nil)
             peer.write([1])
             #expect(try connection.receive() == nil)
@@ -633,7 +767,7 @@ struct ConnectionEndingTests {
             peer.write(pattern(10))
             #expect(try connection.receive(exactly: 5) == Array(pattern(10)[..<5]))
             connection.finishReceiving()
-            #expect(try connection.receive(exactly: 100) == Array(pattern(10)[5...]) + pattern(10) + pattern(10))
+            #expect(try connection.receiveAll() == Array(pattern(10)[5...]) + pattern(10) + pattern(10))
             peer.write([1])
             #expect(try connection.receive() == nil)
         }
@@ -651,7 +785,7 @@ struct ConnectionEndingTests {
                 try client.sendAll(pattern(10))
                 #expect(try connection.receive(exactly: 5) == Array(pattern(10)[..<5]))
                 connection.finishReceiving()
-                #expect(try connection.receive(exactly: 100) == Array(pattern(10)[5...]) + pattern(10) + pattern(10))
+                #expect(try connection.receiveAll() == Array(pattern(10)[5...]) + pattern(10) + pattern(10))
                 #expect(try connection.receive() == nil)
             }
         }
@@ -694,7 +828,7 @@ struct FairnessTests {
             let (connection, peer) = try connectedPair()
             let bytes = pattern(64 << 10)
             #expect(peer.write(bytes) == bytes.count)
-            try waitUntil { try connection.receive(upTo: 1).count == 1 }
+            try waitUntil { try connection.receive(upTo: 1)?.count == 1 }
             var turns = 0
             let other = spawn {
                 while true {
@@ -766,7 +900,13 @@ extension Connection {
     /// `count` bytes, through the buffer that all connections share.
     fileprivate func receive(exactlyFromView count: Int) throws -> [UInt8] {
         var bytes: [UInt8] = []
-        while bytes.count < count, let view = try receive() { bytes += view }
+        while bytes.count < count, let view = try receiveView() { bytes += view }
         return bytes
     }
+}
+
+private func withTemporaryBuffer<Value>(
+    _ count: Int, _ body: (UnsafeMutableRawBufferPointer) throws -> Value
+) rethrows -> Value {
+    try withUnsafeTemporaryAllocation(byteCount: count, alignment: 16, body)
 }

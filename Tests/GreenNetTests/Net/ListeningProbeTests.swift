@@ -17,7 +17,7 @@ struct ListeningProbeTests {
                     let client = try Peer(connectedTo: listener.address)
                     #expect(client.write(pattern(10)) == 10)
                     let connection = try listener.accept()
-                    #expect(try connection.receive().map { Array($0) } == pattern(10))
+                    #expect(try connection.receive() == pattern(10))
                     connection.close()
                     listener.close()
                     try #expect(ListeningProbe(listener.address) == .free)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import GreenNet
 
-let loopback = SocketAddress(ip: "127.0.0.1", port: 0)!
+let loopback = SocketAddress.loopback(port: 0)
 
 // MARK: - Both sides
 
@@ -41,6 +41,14 @@ final class Peer: @unchecked Sendable {
     /// How many bytes the kernel has taken.
     @discardableResult
     func write(_ bytes: [UInt8]) -> Int { sendto(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL), nil, 0) }
+
+    func writeAll(_ bytes: [UInt8]) throws {
+        var rest = bytes[...]
+        try waitUntil {
+            rest = rest.dropFirst(max(0, write(Array(rest))))
+            return rest.isEmpty
+        }
+    }
 
     enum Arrival: Equatable {
         case bytes([UInt8])

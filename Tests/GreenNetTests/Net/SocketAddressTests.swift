@@ -74,6 +74,13 @@ struct SocketAddressTests {
         #expect(SocketAddress.unix(path: "/run/echo.sock").port == nil)
     }
 
+    @Test func `the loopback is this machine's alone, and any is the wildcard of IPv6`() {
+        #expect("\(SocketAddress.loopback(port: 80))" == "127.0.0.1:80")
+        #expect(SocketAddress.loopback(port: 80).isLocal)
+        #expect("\(SocketAddress.any(port: 80))" == "[::]:80")
+        #expect(!SocketAddress.any(port: 80).isLocal)
+    }
+
     @Test func `only an address with a port takes another port`() {
         #expect(SocketAddress(ip: "127.0.0.1", port: 1)?.with(port: 2) == SocketAddress(ip: "127.0.0.1", port: 2))
         #expect(SocketAddress(ip: "fe80::1%3", port: 1)?.with(port: 2) == SocketAddress(ip: "fe80::1%3", port: 2))

@@ -113,6 +113,83 @@ struct StreamServerTests {
         }
     }
 
+    // MARK: run
+
+    @Test func `run serves on several addresses until the server has been drained`() throws {
+        try onHub {
+            let server = try StreamServer(on: loopback, loopback, handler: echo)
+            let client = spawn {
+                for listener in server.listeners {
+                    let connection = try Connection.connect(to: listener.address)
+                    try connection.sendAll("hello")
+                    #expect(try connection.receive(exactly: 5) == Array("hello".utf8))
+                }
+                try server.drain(until: .after(.seconds(10)))
+            }
+            try server.run()
+            #expect(server.openConnections == 0)
+            try client.value()
+            // Not started again.
+            try server.run()
+        }
+    }
+
+    @Test func `run goes on until the last connection has ended`() throws {
+        try onHub {
+            let server = try StreamServer(on: loopback, handler: echo)
+            let running = spawn { try server.run() }
+            let client = try Connection.connect(to: server.listeners[0].address)
+            try waitUntil { server.openConnections == 1 }
+            server.stopAccepting()
+            try client.sendAll("hello")
+            #expect(try client.receive(exactly: 5) == Array("hello".utf8))
+            #expect(!running.hasEnded)
+            client.close()
+            try running.value(until: .after(.seconds(10)))
+        }
+    }
+
+    @Test func `a server that is stopped without a client ends its run, and so does one whose listener is closed`()
+        throws
+    {
+        try onHub {
+            for stop in [{ try $0.stop() }, { $0.listeners[0].close() }] as [(StreamServer) throws -> Void] {
+                let server = try StreamServer(on: loopback, handler: echo)
+                let running = spawn { try server.run() }
+                try running.waitUntilParked()
+                try stop(server)
+                try running.value(until: .after(.seconds(10)))
+            }
+        }
+    }
+
+    @Test func `run throws what its only listener has failed with`() throws {
+        try onHub {
+            let server = try StreamServer(on: loopback, handler: echo)
+            let error = try LibraryCall.accept.failing(1, with: EOPNOTSUPP) {
+                let client = try Peer(connectedTo: server.listeners[0].address)
+                defer { client.close() }
+                return failure { () throws(NetError) in try server.run() }
+            }
+            #expect(error?.errno == SystemError(EOPNOTSUPP))
+        }
+    }
+
+    @Test func `a run whose green thread is killed throws, and the server goes on`() throws {
+        try onHub {
+            let server = try StreamServer(on: loopback, handler: echo)
+            let running = spawn { failure { () throws(NetError) in try server.run() } }
+            try running.waitUntilParked()
+            running.kill()
+            #expect(try running.value()?.isCancellation == true)
+            let client = try Connection.connect(to: server.listeners[0].address)
+            #expect(failure { () throws(NetError) in try client.receive(until: .now) }?.isTimeout == true)
+            try client.sendAll("hello")
+            #expect(try client.receive(exactly: 5) == Array("hello".utf8))
+            try server.stop()
+        }
+    }
+
     // MARK: The end of a connection
 
     @Test func `a handler that throws ends its connection and no other, and is reported`() throws {
@@ -166,7 +243,7 @@ struct StreamServerTests {
                 try client.sendAll(bytes)
                 try client.shutdownSending()
             }
-            expectSame(try client.receive(exactly: bytes.count + 1), bytes)
+            expectSame(try client.receiveAll(), bytes)
             try sender.value()
             try waitUntil { server.openConnections == 0 }
             #expect(server.failures == [])
@@ -510,7 +587,7 @@ struct StreamServerStopTests {
     @Test func `at the deadline what was received is answered to the last byte`() throws {
         try onHub {
             let server = try Server { connection in
-                while case let bytes = try connection.receive(upTo: 1000), !bytes.isEmpty {
+                while let bytes = try connection.receive(upTo: 1000) {
                     try Greenlet.sleep(for: .milliseconds(2))
                     try connection.sendAll(bytes)
                 }
@@ -688,7 +765,7 @@ struct StreamServerStopTests {
             let server = try Server { connection in
                 try connection.withIdle {
                     connection.withIdle {}
-                    while try !connection.receive(upTo: 10).isEmpty {}
+                    while try connection.receive(upTo: 10) != nil {}
                 }
             }
             let client = try server.connect()
@@ -706,8 +783,8 @@ struct StreamServerStopTests {
             let (connection, peer) = try connectedPair()
             #expect(!connection.isDraining)
             connection.finishReceiving()
-            #expect(try connection.withIdle { try connection.receive(upTo: 10) } == [])
-            #expect(try connection.receive(upTo: 10, until: .after(.seconds(10))) == [])
+            #expect(try connection.withIdle { try connection.receive(upTo: 10) } == nil)
+            #expect(try connection.receive(upTo: 10, until: .after(.seconds(10))) == nil)
             peer.close()
         }
     }
@@ -749,12 +826,9 @@ private struct Refused: Error {}
 
 /// A line, an answer, and so on, until the client has gone or the server is drained: as HTTP keeps connections.
 private func serveRequests(on connection: Connection, _ answer: (String) throws -> String) throws {
-    while true {
-        var request = try connection.withIdle { try connection.receive(upTo: 100) }
-        if request.isEmpty { return }
+    while var request = try connection.withIdle({ try connection.receive(upTo: 100) }) {
         while request.last != UInt8(ascii: "\n") {
-            let more = try connection.receive(upTo: 100)
-            if more.isEmpty { return }
+            guard let more = try connection.receive(upTo: 100) else { return }
             request += more
         }
         let line = String(decoding: request.dropLast(), as: UTF8.self)
@@ -763,7 +837,7 @@ private func serveRequests(on connection: Connection, _ answer: (String) throws 
 }
 
 private func echo(_ connection: Connection) throws {
-    while let bytes = try connection.receive() { try connection.sendAll(bytes) }
+    while let bytes = try connection.receiveView() { try connection.sendAll(bytes) }
 }
 
 /// A server on loopback that has been started, with what it told.

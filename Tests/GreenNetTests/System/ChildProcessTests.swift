@@ -67,7 +67,7 @@ struct ChildProcessTests {
         try onHub {
             try shell("head -c 1000000 /dev/zero") { child in
                 #expect(throws: WaitError.deadlinePassed) { try child.wait(until: .after(.milliseconds(20))) }
-                let all = try child.output.receive(exactly: 2_000_000)
+                let all = try child.output.receiveAll()
                 #expect(all == [UInt8](repeating: 0, count: 1_000_000))
                 try #expect(child.wait() == .status(0))
             }
@@ -225,6 +225,6 @@ struct ChildProcessTests {
     }
 
     private func text(_ connection: Connection, _ count: Int) throws -> String {
-        String(decoding: try connection.receive(exactly: count, until: .after(.seconds(10))), as: UTF8.self)
+        String(decoding: try connection.receiveAll(upTo: count, until: .after(.seconds(10))), as: UTF8.self)
     }
 }

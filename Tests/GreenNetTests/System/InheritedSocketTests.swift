@@ -37,7 +37,7 @@ struct InheritedSocketTests {
                 #expect(socket.isInherited)
                 #expect(socket.address.description.hasPrefix("0.0.0.0:"))
                 let server = StreamServer(Listener(try socket.duplicate())) { connection in
-                    while let bytes = try connection.receive() { try connection.sendAll(bytes) }
+                    while let bytes = try connection.receiveView() { try connection.sendAll(bytes) }
                 }
                 server.start()
                 let client = try Peer(connectedTo: loopback.with(port: try #require(socket.address.port)))

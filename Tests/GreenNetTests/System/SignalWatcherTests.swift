@@ -150,7 +150,7 @@ struct SignalWatcherTests {
         try onHub {
             let watcher = SignalWatcher(SIGUSR1)
             let server = StreamServer(try Listener(on: loopback)) { connection in
-                while let bytes = try connection.receive() { try connection.sendAll(bytes) }
+                while let bytes = try connection.receiveView() { try connection.sendAll(bytes) }
             }
             server.start()
             let client = try Peer(connectedTo: server.listeners[0].address)

@@ -1,0 +1,198 @@
+import Glibc
+
+// MARK: - Copies
+
+extension Connection {
+    /// Waits until something has come and returns what is there: at least one byte, and no more than `Hub.receiveBufferSize`.  Nil at the end of the stream.
+    ///
+    /// A byte that was sent as urgent data (`MSG_OOB`) is received at its place in the stream, as RFC 6093 recommends.
+    ///
+    /// After 16 calls in a row that did not have to wait, it gives way to the other green threads.  A loop over what *one* call has returned, line by line
+    /// say, does not: see <doc:Fairness>.
+    ///
+    /// Throws when `deadline` has passed, when the green thread was killed or its time limit is over, and where the kernel reports an error.
+    public func receive(until deadline: Deadline = .never) throws(NetError) -> [UInt8]? {
+        try receiveView(until: deadline).map { [UInt8]($0) }
+    }
+
+    /// Waits until something has come and returns up to `limit` bytes of it.  Nil at the end of the stream.
+    /// Throws as `receive(until:)` does.
+    public func receive(upTo limit: Int, until deadline: Deadline = .never) throws(NetError) -> [UInt8]? {
+        require(limit > 0, "receive(upTo: \(limit)): the limit is 1 byte or more")
+        let count = try receive(until: deadline) { sharedBuffer(upTo: limit) }
+        return count == 0 ? nil : received(count)
+    }
+
+    /// Waits for exactly `count` bytes.  Throws as `receive(until:)` does, and where the stream ends before: the error's `ending` is `endOfStream` then,
+    /// with the number of bytes that came.  Where it throws, what was received by then is lost.
+    ///
+    /// Memory is taken as bytes come, so that `count` may be a number that the other side has sent.
+    public func receive(exactly count: Int, until deadline: Deadline = .never) throws(NetError) -> [UInt8] {
+        require(count >= 0, "receive(exactly: \(count)): the count is 0 bytes or more")
+        let bytes = try receiveAll(upTo: count, until: deadline)
+        if bytes.count < count { throw NetError(.recv, .endOfStream(received: bytes.count, wanted: count), peer) }
+        return bytes
+    }
+
+    /// Waits for the end of the stream, or until `limit` bytes have come, and returns all that came.  Throws as `receive(until:)` does; what was
+    /// received by then is lost.
+    public func receiveAll(upTo limit: Int = .max, until deadline: Deadline = .never) throws(NetError) -> [UInt8] {
+        require(limit >= 0, "receiveAll(upTo: \(limit)): the limit is 0 bytes or more")
+        var bytes: [UInt8] = []
+        while bytes.count < limit, let more = try receive(upTo: limit - bytes.count, until: deadline) { bytes += more }
+        return bytes
+    }
+
+    /// Waits until something has come, reads as much of it into `buffer` as is there and fits, and returns how many bytes.  Nil at the end of the
+    /// stream.  `buffer` has room for 1 byte or more.
+    /// Throws as `receive(until:)` does.
+    public func receive(
+        into buffer: UnsafeMutableRawBufferPointer, until deadline: Deadline = .never
+    ) throws(NetError) -> Int? {
+        require(!buffer.isEmpty, "receive(into:): the buffer has no room")
+        let count = try receive(until: deadline) { buffer }
+        return count == 0 ? nil : count
+    }
+}
+
+// MARK: - In place
+
+extension Connection {
+    /// Waits until something has come, and runs `body` with it.  Returns what `body` returns, and nil at the end of the stream.
+    ///
+    ///     while try connection.withReceivedBytes({ bytes in try connection.sendAll(bytes.bytes) }) != nil {}
+    ///
+    /// The bytes are not copied: they lie in a buffer that the connections of the hub receive into, and that is lent to `body`.  So `body` may change
+    /// them, and may wait: as long as it runs, other connections receive into another buffer.
+    ///
+    /// Throws as `receive(until:)` does, and what `body` throws.
+    public func withReceivedBytes<Value>(
+        until deadline: Deadline = .never, _ body: (inout MutableRawSpan) throws -> Value
+    ) throws -> Value? {
+        guard let view = try receiveView(until: deadline) else { return nil }
+        let lent = buffer.pointee.lend()
+        defer { buffer.pointee.takeBack(lent) }
+        var bytes = UnsafeMutableRawBufferPointer(start: view.baseAddress, count: view.count).mutableBytes
+        return try body(&bytes)
+    }
+
+    /// Waits until something has come and returns a view of it.  Nil at the end of the stream.  **For programs to which the copy of `receive` costs too
+    /// much**: the view lies in the buffer that all connections of the hub share.
+    ///
+    /// It is valid until the green thread's next call that waits or gives way, which `sendAll` may do, or receives from any connection; then another
+    /// client's bytes may lie there.  Until then it may be changed.  `sendAll` of a view sends the right bytes.  A debug build overwrites a view that is
+    /// no longer valid with 0xdd, when it was sent or the next bytes are received.
+    ///
+    /// Throws as `receive(until:)` does.
+    public func receiveView(until deadline: Deadline = .never) throws(NetError) -> UnsafeMutableRawBufferPointer? {
+        let count = try receive(until: deadline) { sharedBuffer() }
+        if count == 0 { return nil }
+        buffer.pointee.noteReceived(count)
+        return UnsafeMutableRawBufferPointer(start: buffer.pointee.bytes().baseAddress, count: count)
+    }
+}
+
+// MARK: - The loop
+
+extension Connection {
+    /// Waits until something has come, and reads it into `target`, which is asked for after the wait.  0 at the end of the stream.
+    @inline(__always)
+    private func receive(
+        until deadline: Deadline, into target: () -> UnsafeMutableRawBufferPointer
+    ) throws(NetError) -> Int {
+        if socket.pointee.mayReceive { try takeTurn(.recv) }
+        while true {
+            if socket.pointee.mayReceive, let count = try receiveNow(into: target()) { return count }
+            if socket.pointee.endsWhenEmpty { return try receiveRest(into: target()) }
+            if let error = socket.waitUntilReadable(until: deadline) {
+                throw NetError(.recv, .wait(error), peer)
+            }
+            // A green thread that sends after its wait looks here next: it comes while the kernel receives.
+            Context.prefetch(self)
+        }
+    }
+
+    /// Nil where nothing is there.
+    @inline(__always)
+    private func receiveNow(into buffer: UnsafeMutableRawBufferPointer) throws(NetError) -> Int? {
+        if socket.pointee.isClosed { throw NetError(.recv, .wait(.closed), peer) }
+        let count = SystemCalls.receive(socket.pointee.descriptor, into: buffer)
+        // A short read has emptied the socket.  The end of the stream stays there to be read again.  A blocking socket must hear of the
+        // next call's deadline first.
+        socket.pointee.mayReceive = (count == buffer.count || count == 0) && socket.pointee.hub != nil
+        if count >= 0 { return count }
+        if count == -Int(EAGAIN) { return nil }
+        throw NetError(.recv, result: count, peer)
+    }
+
+    /// After `finishReceiving` and a short read, which ends the stream where it has emptied the socket.
+    @inline(never)
+    private func receiveRest(into buffer: UnsafeMutableRawBufferPointer) throws(NetError) -> Int {
+        guard !socket.pointee.isClosed, mayHaveRest else { return 0 }
+        return try receiveNow(into: buffer) ?? 0
+    }
+
+    /// The kernel stops reading at urgent data; and of a unix socket also behind a descriptor that was passed, and where another process has written.
+    private var mayHaveRest: Bool {
+        guard peer.family == AF_UNIX else { return SystemCalls.isAtUrgentByte(socket.pointee.descriptor) }
+        // On an OS thread of its own the call would wait; there the server shuts the socket down instead.
+        return socket.pointee.hub != nil
+    }
+}
+
+// MARK: - The buffer that the connections of a hub share
+
+extension Connection {
+    /// That of the hub; a blocking connection has its own.
+    @inline(__always)
+    private var buffer: UnsafeMutablePointer<SharedBuffer> {
+        if let hub = socket.pointee.hub { return withUnsafeMutablePointer(to: &hub.pointee.receiveBuffer) { $0 } }
+        return withUnsafeMutablePointer(to: &socket.blocking.pointee.receiveBuffer) { $0 }
+    }
+
+    @inline(__always)
+    private func sharedBuffer() -> UnsafeMutableRawBufferPointer {
+        let buffer = buffer
+        buffer.pointee.spoil()
+        return buffer.pointee.bytes()
+    }
+
+    private func sharedBuffer(upTo limit: Int) -> UnsafeMutableRawBufferPointer {
+        let all = sharedBuffer()
+        return UnsafeMutableRawBufferPointer(start: all.baseAddress, count: min(limit, all.count))
+    }
+
+    private func received(_ count: Int) -> [UInt8] {
+        buffer.pointee.noteReceived(count)
+        return [UInt8](UnsafeRawBufferPointer(start: buffer.pointee.bytes().baseAddress, count: count))
+    }
+
+    /// A copy of `bytes` where they lie in the shared buffer: others receive there while this green thread waits.
+    func copyIfShared(_ bytes: UnsafeRawBufferPointer) -> UnsafeMutableRawBufferPointer? {
+        guard buffer.pointee.contains(bytes) else { return nil }
+        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 16)
+        copy.copyMemory(from: bytes)
+        return copy
+    }
+
+    /// In debug builds, overwrites a view that was sent: its sender is no longer to use it.
+    @inline(__always)
+    func spoilIfShared(_ bytes: UnsafeRawBufferPointer) {
+        #if DEBUG
+        if buffer.pointee.contains(bytes) { buffer.pointee.spoil() }
+        #endif
+    }
+}
+
+extension Hub {
+    /// The size in bytes of the buffer that the hub's connections receive into: no call of `Connection.receive` returns more.  64 KiB unless set before its
+    /// first use.
+    public var receiveBufferSize: Int {
+        get { state.pointee.receiveBuffer.size }
+        set {
+            require(newValue > 0, "a receive buffer of \(newValue) bytes: it takes 1 or more")
+            require(!state.pointee.receiveBuffer.isInUse, "the receive buffer is in use already")
+            state.pointee.receiveBuffer.size = newValue
+        }
+    }
+}

@@ -1,0 +1,104 @@
+import Glibc
+
+extension Connection {
+    /// Sends all of `bytes`, waiting as often as the other side is slow.
+    /// Throws as `receive(until:)` does; how much was sent by then is unknown.
+    public func sendAll(_ bytes: UnsafeRawBufferPointer, until deadline: Deadline = .never) throws(NetError) {
+        if let error = socket.prepareToSend(until: deadline) { throw NetError(.send, .wait(error), peer) }
+        let sent = try sendNow(bytes)
+        if sent < bytes.count { return try sendRest(UnsafeRawBufferPointer(rebasing: bytes[sent...]), until: deadline) }
+        spoilIfShared(bytes)
+        // Not before: the next green thread receives into the buffer that `bytes` may lie in.
+        try takeTurn(.send)
+    }
+
+    /// Sends all of `bytes`, as long as the other side takes some of it within each `stall`.
+    /// Throws as `receive(until:)` does, with `deadlinePassed` where it took none for that long.
+    package func sendAll(_ bytes: UnsafeRawBufferPointer, stall: Duration) throws(NetError) {
+        let deadline = Deadline.after(stall)
+        if let error = socket.prepareToSend(until: deadline) { throw NetError(.send, .wait(error), peer) }
+        let sent = try sendNow(bytes)
+        if sent < bytes.count {
+            return try sendRest(UnsafeRawBufferPointer(rebasing: bytes[sent...]), until: deadline, renewedBy: stall)
+        }
+        spoilIfShared(bytes)
+        try takeTurn(.send)
+    }
+
+    /// Waits until the kernel takes some of `bytes`, and returns how many it took.
+    public func send(_ bytes: UnsafeRawBufferPointer, until deadline: Deadline = .never) throws(NetError) -> Int {
+        try takeTurn(.send)
+        if let error = socket.prepareToSend(until: deadline) { throw NetError(.send, .wait(error), peer) }
+        while true {
+            let sent = try sendNow(bytes)
+            if sent > 0 || bytes.isEmpty { return sent }
+            if let error = socket.waitUntilWritable(until: deadline) {
+                throw NetError(.send, .wait(error), peer)
+            }
+        }
+    }
+
+    /// 0 where the kernel has no room.
+    @inline(__always)
+    private func sendNow(_ bytes: UnsafeRawBufferPointer) throws(NetError) -> Int {
+        if socket.pointee.isClosed { throw NetError(.send, .wait(.closed), peer) }
+        let sent = SystemCalls.send(socket.pointee.descriptor, bytes)
+        if sent >= 0 { return sent }
+        if sent == -Int(EAGAIN) { return 0 }
+        throw NetError(.send, result: sent, peer)
+    }
+
+    /// The slow part, for the other side is slow.  What lies in the shared buffer is copied, for others will receive there meanwhile.
+    private func sendRest(
+        _ bytes: UnsafeRawBufferPointer, until deadline: Deadline, renewedBy stall: Duration? = nil
+    ) throws(NetError) {
+        var deadline = deadline
+        let copy = copyIfShared(bytes)
+        defer { copy?.deallocate() }
+        var rest = copy.map { UnsafeRawBufferPointer($0) } ?? bytes
+        while !rest.isEmpty {
+            if let error = socket.waitUntilWritable(until: deadline) {
+                throw NetError(.send, .wait(error), peer)
+            }
+            let sent = try sendNow(rest)
+            if let stall, sent > 0 { deadline = .after(stall) }
+            rest = UnsafeRawBufferPointer(rebasing: rest[sent...])
+        }
+    }
+}
+
+// MARK: - Other kinds of bytes
+
+extension Connection {
+    /// Sends all of a text as UTF-8.  Throws as `sendAll` of raw bytes does.
+    @inlinable
+    public func sendAll(_ text: some StringProtocol, until deadline: Deadline = .never) throws(NetError) {
+        try sendAll(text.utf8, until: deadline)
+    }
+
+    /// Sends all of `bytes`.  Throws as `sendAll` of raw bytes does.
+    @inlinable
+    public func sendAll(_ bytes: some Collection<UInt8>, until deadline: Deadline = .never) throws(NetError) {
+        let sent = bytes.withContiguousStorageIfAvailable { bytes in
+            Result { () throws(NetError) in try sendAll(UnsafeRawBufferPointer(bytes), until: deadline) }
+        }
+        if let sent { try sent.get() } else { try sendAll([UInt8](bytes), until: deadline) }
+    }
+
+    /// Sends all of `bytes`.  Throws as `sendAll` of raw bytes does.
+    public func sendAll(_ bytes: [UInt8], until deadline: Deadline = .never) throws(NetError) {
+        try bytes.withUnsafeBufferPointer { (bytes) throws(NetError) in
+            try sendAll(UnsafeRawBufferPointer(bytes), until: deadline)
+        }
+    }
+
+    /// Sends all of `bytes`, such as those of an array's `span`.  Throws as `sendAll` of raw bytes does.
+    public func sendAll(_ bytes: RawSpan, until deadline: Deadline = .never) throws(NetError) {
+        try bytes.withUnsafeBytes { (bytes) throws(NetError) in try sendAll(bytes, until: deadline) }
+    }
+
+    /// Sends all of what `receiveView(until:)` returned.  Throws as `sendAll` of raw bytes does.
+    public func sendAll(_ bytes: UnsafeMutableRawBufferPointer, until deadline: Deadline = .never) throws(NetError) {
+        try sendAll(UnsafeRawBufferPointer(bytes), until: deadline)
+    }
+}
