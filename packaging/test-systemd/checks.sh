@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What an operator does with the package, in a booted system.  Functions named test_* run in the order in which they stand here; each finds
-# nothing running and no drop-ins.  Another one is added by writing it.  The package is installed before them and purged after.
+# What an operator does with the package, in a booted system.  All functions named test_* run, in the order of this file; at the start of each, the service
+# is stopped and there are no drop-ins.  The package is installed before them and purged after.
 set -uo pipefail
 # shellcheck disable=SC1091  # there only in the container
 . /test/harness.sh
@@ -11,7 +11,7 @@ test_start_and_stop() {
     check 'systemctl start' systemctl start echo-server
     check 'nc is answered as soon as start has returned' answers
     check 'echo-client ping finds it healthy' echo-client ping --timeout 5
-    check 'it runs as a user of its own' test "$(ps -o user= -p "$(property MainPID)")" = echo-server
+    check 'the service runs as a user of its own' test "$(ps -o user= -p "$(property MainPID)")" = echo-server
     check 'systemctl status shows a status line' grep -E '^ +Status: ".*connections.*"' <(systemctl status --no-pager echo-server)
     check 'systemctl stop' systemctl stop echo-server
     check 'a stop is a success' property_is Result success
@@ -40,11 +40,11 @@ test_settings() {
     sed -i '$d' /etc/default/echo-server
     fresh
     serve_with UNIX_SOCKET=/run/echo-server/echo.sock
-    check 'it serves on a unix socket below /run/echo-server' answers -U /run/echo-server/echo.sock
+    check 'the service listens on a unix socket below /run/echo-server' answers -U /run/echo-server/echo.sock
     check '... every user' [ "$(printf 'hello\n' | as_nobody nc -N -w 5 -U /run/echo-server/echo.sock)" = HELLO ]
     fresh
     serve_with ADMIN=/run/echo-server/admin.sock
-    check '... and shows how it stands to none of them' fails as_nobody nc -N -w 5 -U /run/echo-server/admin.sock </dev/null
+    check '... and the admin interface to no other user' fails as_nobody nc -N -w 5 -U /run/echo-server/admin.sock </dev/null
 }
 
 as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
@@ -54,14 +54,14 @@ test_port_below_1024() {
     drop_in echo-server.service '[Service]' AmbientCapabilities=CAP_NET_BIND_SERVICE \
         CapabilityBoundingSet=CAP_NET_BIND_SERVICE PrivateUsers=no
     serve_with PORT=7
-    check 'with the capability it serves on port 7' answers 127.0.0.1 7
+    check 'with the capability the service listens on port 7' answers 127.0.0.1 7
     fresh
     serve_with PORT=7 2>/dev/null
-    check 'without, status 77 says why it does not' property_is ExecMainStatus 77
+    check 'without, the start ends with status 77' property_is ExecMainStatus 77
     fresh
     drop_in echo-server.socket '[Socket]' ListenStream= ListenStream=127.0.0.1:7
     socket_activated
-    check 'with a socket of systemd it serves on port 7 and needs nothing' answers 127.0.0.1 7
+    check 'with socket activation port 7 needs no capability' answers 127.0.0.1 7
 }
 
 test_failing_to_start() {
@@ -71,23 +71,23 @@ test_failing_to_start() {
     check 'start fails while the port is taken' fails systemctl start echo-server
     check '... with status 69' property_is ExecMainStatus 69
     kill "$occupant"
-    check '... and succeeds by itself when it is free' eventually answers
+    check '... and succeeds when the port is free' eventually answers
     fresh
     serve_with HOST=192.0.2.7 2>/dev/null
     check 'start fails with an address that the machine does not have, with status 69' property_is ExecMainStatus 69
     fresh
     drop_in echo-server.service '[Service]' RestartSec=100ms
     serve_with HOST=later.example 2>/dev/null
-    check 'start fails with a name that no name server can be asked for, with status 69' property_is ExecMainStatus 69
+    check 'start fails without a name server for the name, with status 69' property_is ExecMainStatus 69
     check '... and is tried more often than five times in ten seconds' eventually restarted_often
     echo 127.0.0.1 later.example >>/etc/hosts
-    check '... and succeeds by itself when there is an address' eventually answers
+    check '... and succeeds when the name has an address' eventually answers
     sed -i '$d' /etc/hosts
-    # A minimal system has none, and the purge looks for what is left.
+    # A minimal system has no such file, and the check after the purge would find it.
     [[ -s /etc/hosts ]] || rm /etc/hosts
     fresh
     drop_in echo-server.service '[Service]' 'Environment=ECHO_SERVER_PORT=many'
-    check 'start fails with a bad setting' fails systemctl start echo-server
+    check 'start fails with an invalid setting' fails systemctl start echo-server
     check '... with status 78' property_is ExecMainStatus 78
     check '... and is not tried again' property_is ActiveState failed
 }
@@ -108,7 +108,7 @@ test_models() {
     done
 }
 
-# MARK: What it tells
+# MARK: Status, log and admin interface
 
 test_status() {
     local model first second
@@ -129,20 +129,20 @@ test_journal() {
     pid=$(property MainPID)
     check 'the journal has the fields of the start' eventually journal_has "_PID=$pid" _SYSTEMD_UNIT=echo-server.service \
         PRIORITY=5 "ECHO_PID=$pid" ECHO_MODEL=process ECHO_TRANSFORM=upper POOL_SIZE=2 ECHO_ADDRESS=127.0.0.1:8080
-    check '... also for who reads JSON' grep '"ECHO_MODEL":"process"' <(journalctl -o json -u echo-server)
+    check '... also as JSON' grep '"ECHO_MODEL":"process"' <(journalctl -o json -u echo-server)
     check '... and a line for people' grep "listening on 127.0.0.1:8080 model=process transform=upper pid=$pid" <(journalctl -o cat -u echo-server)
     pid=$(pgrep -P "$pid" | head -n 1)
     kill -9 "$pid"
-    check 'a dead worker is an entry with its number and its end' eventually journal_has PRIORITY=4 "ECHO_WORKER=$pid" KILLED_BY=9
+    check 'a dead worker is logged with its process id and its end' eventually journal_has PRIORITY=4 "ECHO_WORKER=$pid" KILLED_BY=9
     eventually answers
     systemctl stop echo-server
-    check 'a stop is one with its signal' eventually journal_has ECHO_SIGNAL=TERM
-    check '... and one with the counters' eventually journal_has ECHO_ACCEPTED=1 BYTES_IN=6 BYTES_OUT=6 ECHO_OPEN=0
-    check 'what a client has sent is nowhere' fails journal_tells hello
+    check 'a stop is logged with its signal' eventually journal_has ECHO_SIGNAL=TERM
+    check '... and with the counters' eventually journal_has ECHO_ACCEPTED=1 BYTES_IN=6 BYTES_OUT=6 ECHO_OPEN=0
+    check 'what a client sends is not logged' fails journal_tells hello
     fresh
     serve_with LOG_LEVEL=trace
     answers
-    check '... except in a trace' eventually journal_tells hello
+    check '... except at level trace' eventually journal_tells hello
     check '... and escaped' journal_has PRIORITY=7 ECHO_PAYLOAD=hello%0A
 }
 
@@ -155,8 +155,8 @@ test_admin() {
         serve_with "MODEL=$model" ADMIN=127.0.0.1:9090
         exec {first}<>/dev/tcp/127.0.0.1/8080
         check "with $model, /readyz says that it is ready" admin_says ready /readyz 127.0.0.1 9090
-        check '... /healthz that it is well' admin_says '200 OK' /healthz 127.0.0.1 9090
-        check '... /metrics that it serves somebody' eventually admin_says 'echo_server_connections{state="open"} 1' /metrics 127.0.0.1 9090
+        check '... /healthz that it is healthy' admin_says '200 OK' /healthz 127.0.0.1 9090
+        check '... /metrics that it serves one client' eventually admin_says 'echo_server_connections{state="open"} 1' /metrics 127.0.0.1 9090
         systemctl stop --no-block echo-server
         check '... and /readyz that it is not, as soon as it stops' eventually admin_says 503 /readyz 127.0.0.1 9090
         exec {first}>&-
@@ -166,28 +166,28 @@ test_admin() {
     drop_in echo-server.service '[Service]' Environment=ECHO_SERVER_ADMIN=/run/echo-server/admin.sock
     socket_activated
     answers
-    check 'without a network of its own, it tells on a unix socket' admin_says 200 /readyz -U /run/echo-server/admin.sock
+    check 'without network access, the admin interface answers on a unix socket' admin_says 200 /readyz -U /run/echo-server/admin.sock
 }
 
-# In the service that has no network of its own.
+# In the service without network access.
 test_admin_socket() {
     socket_activated
     check 'echo-server-admin.socket starts' systemctl start echo-server-admin.socket
     check '... and its first client starts the service' admin_says 200 /readyz 127.0.0.1 9090
-    check '... which has no network of its own' property_is PrivateNetwork yes
+    check '... which has no network access' property_is PrivateNetwork yes
     check '... /metrics can be read' admin_says echo_server_ready /metrics 127.0.0.1 9090
     check '... clients are served' answers
-    check '... and not the admin interface: the other socket is no service' fails answers 127.0.0.1 9090
+    check '... and not on the socket of the admin interface' fails answers 127.0.0.1 9090
     check 'after a restart both are answered' eval 'systemctl restart echo-server && answers && admin_says 200 /readyz 127.0.0.1 9090'
     fresh
     drop_in echo-server.service '[Service]' Environment=ECHO_SERVER_ADMIN=127.0.0.1:9090
     socket_activated
-    check 'with an address in ECHO_SERVER_ADMIN, which is out of reach, clients are served' answers
+    check 'with an address in ECHO_SERVER_ADMIN, clients are served' answers
     check '... and the journal says that there is no admin interface' eventually journal_tells 'serving without --admin: .*FileDescriptorName=admin'
     check '... in the one process that was started' property_is NRestarts 0
     systemctl stop echo-server
     systemctl start echo-server-admin.socket
-    check 'with echo-server-admin.socket, the address does not matter' admin_says 200 /readyz 127.0.0.1 9090
+    check 'with echo-server-admin.socket, the address is ignored' admin_says 200 /readyz 127.0.0.1 9090
 }
 
 test_reload() {
@@ -197,7 +197,7 @@ test_reload() {
     pid=$(property MainPID)
     systemctl log-level debug
     check 'systemctl reload' systemctl reload echo-server
-    check '... which systemd is told of, with the time' \
+    check '... notifies systemd, with the time' \
         eventually manager_was_told "$pid" 'RELOADING=1, MONOTONIC_USEC=[0-9]+'
     systemctl log-level info
     check '... and of its end' eventually property_is ActiveState active
@@ -205,7 +205,7 @@ test_reload() {
     check '... and is no restart' property_is MainPID "$pid"
 }
 
-# The processes that serve hear of it a moment later than the one that is asked.
+# The worker processes reload a moment after the first process.
 test_reload_of_settings() {
     local settings
     cp /etc/default/echo-server /tmp/default
@@ -213,15 +213,15 @@ test_reload_of_settings() {
         # shellcheck disable=SC2086
         serve_with $settings
         echo ECHO_SERVER_TRANSFORM=echo >>/etc/default/echo-server
-        check "with $settings, a reload takes over what is new in /etc/default/echo-server" reload_and_answer hello
+        check "with $settings, a reload applies a change in /etc/default/echo-server" reload_and_answer hello
         check '... and the journal says so' eventually journal_tells 'reloaded: changed: transform' "_PID=$(property MainPID)"
         echo ECHO_SERVER_TRANSFORM=sideways >/etc/default/echo-server
         systemctl reload echo-server
-        check '... a mistake is an error with file and line' eventually journal_tells 'the old settings stay: /etc/default/echo-server:1: .*sideways' "_PID=$(property MainPID)"
+        check '... an error in the file is logged with file and line' eventually journal_tells 'the old settings stay: /etc/default/echo-server:1: .*sideways' "_PID=$(property MainPID)"
         check '... and changes nothing' reload_and_answer hello
         check '... and with it the service would not start' fails as_service_would --check-config
         echo ECHO_SERVER_TRANSFORM=upper >/etc/default/echo-server
-        check '... corrected, it is taken over' reload_and_answer HELLO
+        check '... once corrected, it is applied' reload_and_answer HELLO
         check '... all in the same process, which is active' property_is ActiveState active
         check '... and was never restarted' property_is NRestarts 0
         cp /tmp/default /etc/default/echo-server
@@ -229,7 +229,7 @@ test_reload_of_settings() {
     done
 }
 
-# Usage: reload_and_answer ANSWER; what `hello` shall become in four connections one after the other.
+# Usage: reload_and_answer ANSWER: the answer to `hello` in each of four connections.
 reload_and_answer() {
     local _
     systemctl reload echo-server || return
@@ -284,7 +284,7 @@ test_watchdog() {
         serve_with "$settings"
         pid=$(property MainPID)
         pause 3
-        check "with $settings the watchdog is fed" property_is NRestarts 0
+        check "with $settings the watchdog is notified" property_is NRestarts 0
         kill -STOP "$pid"
         check '... after kill -STOP it is started again' eventually property_is NRestarts 1
         check '... because of the watchdog' journalctl -q -u echo-server --grep 'Watchdog timeout' -n 1
@@ -311,7 +311,7 @@ make_pieces() {
     for _ in {1..100}; do printf '%s' "${piece^^}"; done >/tmp/expected
 }
 
-# Usage: clients_through COMMAND...; whether what ten clients send while it runs is answered completely.
+# Usage: clients_through COMMAND...: ten clients that send while it runs get all answers.
 clients_through() {
     local client clients=() failures=0
     rm -f /tmp/answer.*
@@ -325,7 +325,7 @@ clients_through() {
     ((failures == 0)) || { echo "$failures of 10 clients were not answered completely" && return 1; }
 }
 
-# A client that sends much and then waits for more than its answers.  Usage: endless_client_through COMMAND...
+# A client that sends much, gets its answers, and does not end.  Usage: endless_client_through COMMAND...
 endless_client_through() {
     local client input status
     rm -f /tmp/input && mkfifo /tmp/input
@@ -352,7 +352,7 @@ test_stop_under_load() {
         check '... with all processes' no_process
         # shellcheck disable=SC2086
         serve_with $settings DRAIN_TIMEOUT=1
-        check '... a client that never ends has its answers, and does not keep the stop waiting' \
+        check '... a client that never ends gets its answers, and does not delay the stop for long' \
             within 8 endless_client_through systemctl stop echo-server
         check '... which is a success too' property_is Result success
         fresh
@@ -363,7 +363,7 @@ test_stop_under_load() {
     check '... and is a success' property_is Result success
 }
 
-# MARK: Sockets of systemd
+# MARK: Socket activation
 
 socket_activated() {
     drop_in echo-server.service "$(</usr/share/doc/echo-server/examples/socket-activated.conf)"
@@ -378,13 +378,13 @@ test_socket_activation() {
     check '... which then runs' active
     check 'IPv6 is served too' answers ::1 8080
     check 'a unix socket is served too' answers -U /run/echo-server.sock
-    check 'the network is not its own' property_is PrivateNetwork yes
+    check 'the service has no network access' property_is PrivateNetwork yes
     check 'a stopped service is started by the next client' eval 'systemctl stop echo-server && answers'
     systemctl stop echo-server.socket echo-server
-    check 'with the socket stopped, nobody is answered' fails answers
+    check 'with the socket stopped, no client is answered' fails answers
 }
 
-# Usage: visitors_through COMMAND...; whether those who come one after the other while it runs are all answered.
+# Usage: visitors_through COMMAND...: clients that connect one after the other while it runs are all answered.
 visitors_through() {
     rm -f /tmp/visited /tmp/refused /tmp/enough
     while [[ ! -e /tmp/enough ]]; do
@@ -399,7 +399,7 @@ visitors_through() {
     return "$status"
 }
 
-# More often than systemd allows unless told.
+# More often than systemd allows by default.
 restart_five_times() {
     local _
     for _ in {1..5}; do systemctl restart echo-server || return; done
@@ -414,7 +414,7 @@ test_restart_under_load() {
         socket_activated
         # shellcheck disable=SC2086
         serve_with $settings
-        check "with $settings and the socket of systemd, five restarts refuse nobody" visitors_through restart_five_times
+        check "with $settings and socket activation, five restarts refuse no client" visitors_through restart_five_times
         check '... and a restart lets ten busy clients finish' clients_through systemctl restart echo-server
         fresh
     done
@@ -424,7 +424,7 @@ test_inetd() {
     check 'echo-server-inetd.socket starts' systemctl start echo-server-inetd.socket
     check '... and answers' answers 127.0.0.1 8081
     check '... ten at a time' ten_at_a_time
-    check '... each by a process that is gone when its client is' eventually no_process
+    check '... each by a process that ends with its client' eventually no_process
     check '... and nothing has failed' test -z "$(systemctl list-units --failed --no-legend 'echo-server*')"
 }
 
@@ -443,7 +443,7 @@ processes_are() { (($(pgrep -cx echo-server) == $1)); }
 
 # MARK: Installing and purging
 
-# Every path that belongs to the system, and not to its running.
+# All paths of the installed system, without those of running programs.
 paths() {
     find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /test -o -path /results -o -path /var/log \
         -o -path /var/cache -o -path /var/lib/apt -o -path '/var/lib/systemd/*' -o -path '/var/tmp/systemd-private-*' \) -prune -o -print | sort
@@ -463,7 +463,7 @@ install() {
     check 'the programs find their libraries' fails grep -E 'not found|libswift|libstdc' <(ldd /usr/bin/echo-server /usr/bin/echo-client)
 }
 
-# From the untidiest state: sockets enabled, connections open.
+# With sockets enabled and connections open.
 purge() {
     fresh
     systemctl enable --now echo-server.socket echo-server-admin.socket echo-server-inetd.socket >/dev/null 2>&1
@@ -472,7 +472,7 @@ purge() {
     eventually processes_are 2
     check 'apt purges the package' apt-get purge -y echo-server
     check '... which leaves no process' eventually no_process
-    check '... nobody listening' fails nc -z 127.0.0.1 8080
+    check '... no listener' fails nc -z 127.0.0.1 8080
     check '... no unit' test -z "$(units)"
     check '... no user and no group' diff /tmp/users.before <(users)
     check '... no file' diff /tmp/paths.before <(paths)

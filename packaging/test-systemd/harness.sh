@@ -1,10 +1,10 @@
-# What checks.sh is written with.  Everything happens inside the container, as root.
+# Functions for checks.sh.  They run in the container, as root.
 # shellcheck shell=bash
 
 passed=0
 failed=0
 
-# Usage: check WHAT COMMAND...; one line that says whether the command succeeded, and where it did not, what it and the journal have to say.
+# Usage: check WHAT COMMAND...: prints whether the command succeeded, and if not, its output and the end of the journal.
 check() {
     local what=$1 said
     shift
@@ -21,11 +21,11 @@ check() {
     fi
 }
 
-# Usage: pause SECONDS, without a process.  Nobody ever writes to this pipe.
+# Usage: pause SECONDS, without a process: a read from a pipe to which nothing is written.
 exec {silence}<> <(:)
 pause() { read -rt "$1" -u "$silence" _ || true; }
 
-# Usage: eventually COMMAND...; tries until it succeeds, for ten seconds.
+# Usage: eventually COMMAND...: repeats it until it succeeds, for at most ten seconds.
 eventually() {
     local _
     for _ in {1..200}; do
@@ -44,7 +44,7 @@ within() {
     "$@" && ((SECONDS - start <= limit))
 }
 
-# Usage: property NAME [UNIT], as systemd knows it.
+# Usage: property NAME [UNIT]: the unit's property.
 property() { systemctl show -P "$1" "${2:-echo-server.service}"; }
 
 # Usage: property_is NAME VALUE [UNIT]
@@ -54,7 +54,7 @@ property_is() {
     [[ $value == "$2" ]] || { printf '%s is %s\n' "$1" "$value" && return 1; }
 }
 
-# Usage: status_is PATTERN; the line that systemctl status shows.
+# Usage: status_is PATTERN: the status line of `systemctl status` matches.
 status_is() {
     local status
     status=$(property StatusText)
@@ -62,15 +62,15 @@ status_is() {
     [[ $status == $1 ]] || { printf 'the status is %s\n' "$status" && return 1; }
 }
 
-# Usage: journal_has MATCH...; whether one entry of the service has all of these fields.  See journalctl(1).
+# Usage: journal_has MATCH...: an entry of the service has all of these fields.  See journalctl(1).
 journal_has() { [[ -n $(journalctl -q -o json -n 1 -t echo-server "$@") ]]; }
 
-# Usage: journal_tells REGULAR-EXPRESSION [MATCH...]; in a line of the service, in any case.
+# Usage: journal_tells REGULAR-EXPRESSION [MATCH...]: a line of the service matches, in upper or lower case.
 journal_tells() { [[ -n $(journalctl -q -t echo-server --case-sensitive=no --grep "$@") ]]; }
 
 active() { systemctl is-active --quiet "${1:-echo-server.service}"; }
 
-# Usage: drop_in UNIT LINE..., until `fresh`.
+# Usage: drop_in UNIT LINE...: adds a drop-in, which `fresh` removes.
 drop_in() {
     local directory=/etc/systemd/system/$1.d
     mkdir -p "$directory"
@@ -78,13 +78,13 @@ drop_in() {
     systemctl daemon-reload
 }
 
-# Usage: serve_with VARIABLE=VALUE...; the service, started with these settings.
+# Usage: serve_with VARIABLE=VALUE...: starts the service with these settings.
 serve_with() {
     drop_in echo-server.service '[Service]' "${@/#/Environment=ECHO_SERVER_}"
     systemctl restart echo-server.service
 }
 
-# As after the installation, but nothing runs.
+# As after the installation, with the service stopped.
 fresh() {
     systemctl stop 'echo-server*.socket' 'echo-server*.service'
     rm -rf /etc/systemd/system/echo-server*.d
@@ -95,7 +95,7 @@ fresh() {
 processes() { pgrep -x echo-server; }
 no_process() { fails processes; }
 
-# Usage: answers [NC-ARGUMENTS]; whether the service upper-cases.
+# Usage: answers [NC-ARGUMENTS]: the service answers in upper case.
 answers() {
     local answer
     (($#)) || set -- 127.0.0.1 8080
@@ -103,7 +103,7 @@ answers() {
     [[ $answer == HELLO ]] || { printf 'answered %s\n' "$answer" && return 1; }
 }
 
-# Usage: run_tests; those of the selection, or all, each from a fresh state.
+# Usage: run_tests: runs the selected tests, or all, each from a fresh state.
 run_tests() {
     local test tests
     mapfile -t tests < <(grep . /test/selection || sed -nE 's/^(test_[a-z0-9_]+)\(\).*/\1/p' /test/checks.sh)
@@ -114,7 +114,7 @@ run_tests() {
     done
 }
 
-# The closing line, and the result of it all.
+# Prints the last line, and fails if a check has failed.
 report() {
     printf '%s passed, %s failed\n' "$passed" "$failed"
     ((failed == 0))
