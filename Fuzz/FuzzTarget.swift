@@ -74,7 +74,7 @@ enum FuzzTarget: String {
         precondition(NumericOptions.Server.bufferSize.range.contains(settings.bufferSize))
         precondition(NumericOptions.Server.workers.range.contains(settings.workers))
         precondition(settings.drainTimeout >= .zero && settings.idleTimeout != .zero && settings.writeTimeout != .zero)
-        precondition(settings.model == .green || settings.processes == nil)
+        precondition(settings.model.options.contains(.processes) || settings.processes == nil)
         for setting in Settings.all { _ = setting.show(settings) }
     }
 
@@ -107,9 +107,14 @@ enum FuzzTarget: String {
     private static func writeLog(_ bytes: [UInt8]) {
         let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
         var fields: Logger.Metadata = [:]
-        for index in stride(from: 1, to: lines.count - 1, by: 2) { fields[String(lines[index])] = "\(lines[index + 1])" }
+        for index in stride(from: 1, to: lines.count - 1, by: 2) {
+            fields[String(lines[index])] = "\(lines[index + 1])"
+        }
         let entry = LogEntry(time: timespec(), level: .info, message: String(lines.first ?? ""), fields: fields)
-        for line in [LogLine.text(entry, longest: 4096), LogLine.json(entry, longest: 4096), LogLine.prefixed(entry, longest: 4096)] {
+        for line in [
+            LogLine.text(entry, longest: 4096), LogLine.json(entry, longest: 4096),
+            LogLine.prefixed(entry, longest: 4096),
+        ] {
             precondition(line.count <= 4096 && String(validating: line, as: UTF8.self) != nil)
             precondition(line.last == UInt8(ascii: "\n") && line.dropLast().allSatisfy { $0 >= 0x20 && $0 != 0x7f })
         }
@@ -117,6 +122,7 @@ enum FuzzTarget: String {
     }
 }
 
+/// What libFuzzer calls with each input.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     FuzzTarget.chosen.run(Array(UnsafeBufferPointer(start: start, count: count)))

@@ -48,7 +48,7 @@ struct EchoServerCommand: ParsableCommand {
     @OptionGroup var options: Options
 
     static func main() {
-        Server.arrangeSignals()
+        ServerProcess.arrangeSignals()
         do {
             let arguments = try ProgramArguments.texts()
             do {
@@ -70,7 +70,7 @@ struct EchoServerCommand: ParsableCommand {
             if options.printConfig { return try list(configuration) }
             let settings = try LiveSettings(configuration.read(), configuration)
             if options.checkConfig { return try check(settings.now) }
-            if options.inetd { try Inetd(settings).run() } else { try Server(settings).run() }
+            if options.inetd { try Inetd(settings).run() } else { try ServerProcess(settings).run() }
         } catch let failure as StartFailure {
             writeLine("echo-server: \(failure.message)")
             throw ExitCode(failure.status.rawValue)

@@ -1,9 +1,9 @@
 import Glibc
 import GreenNet
 
-/// `--inetd`: somebody has accepted one connection and has made it this program's standard input.  Serves it, and is done.
+/// `--inetd`: serves the one connection that inetd or systemd has accepted and has made this program's standard input.
 ///
-/// No hub: one client may as well block.  What goes for all connections (limits, counters) is the business of whoever accepts.
+/// No hub: with one client, the process may block.  Limits and counters of all connections are those of the program that accepts.
 struct Inetd {
     private let live: LiveSettings
     private let log: ServerLog
@@ -14,15 +14,27 @@ struct Inetd {
         log.unknownVariables(OwnVariables.unknown())
     }
 
-    /// inetd makes the client all three standard streams: what is said on standard error, the client would hear.
+    /// inetd makes the connection all three standard streams: the client would receive what the program writes to standard error.  Replaces
+    /// standard error then, or ends the process where it can't.
     ///
-    /// To be called before anything is said.
+    /// To be called before the program writes anything.
     static func keepStandardErrorFromClient() {
         StandardDescriptors.reserve()
         guard isSame(STDIN_FILENO, STDERR_FILENO) else { return }
+        // Without a word: it would go to the client.
+        guard let sink = openSink(), dup2(sink, STDERR_FILENO) >= 0 else { exit(ExitStatus.system.rawValue) }
+        close(sink)
+    }
+
+    /// A descriptor that keeps nothing of what is written to it: /dev/null, or a pipe that has no reader where /dev/null is not there, as in a
+    /// chroot.
+    private static func openSink() -> Int32? {
         let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
-        dup2(null, STDERR_FILENO)
-        close(null)
+        if null >= 0 { return null }
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { return nil }
+        close(ends[0])
+        return ends[1]
     }
 
     private static func isSame(_ one: Int32, _ other: Int32) -> Bool {
@@ -31,19 +43,19 @@ struct Inetd {
         return first.st_dev == second.st_dev && first.st_ino == second.st_ino
     }
 
-    /// Returns when the client is done.  After TERM or INT it has the drain timeout for that, and then what came is answered.
+    /// Returns when the client is done.  After TERM or INT the client has the drain timeout to finish, and then gets answers to what it has sent.
     func run() throws {
         let peer: SocketAddress
         do throws(InheritedSocket.Problem) {
             peer = try InheritedSocket.connection(STDIN_FILENO)
         } catch {
-            // Gone before it could be served.
+            // The client has gone.
             if error == .notConnected { return }
             throw StartFailure(.configuration, "--inetd: standard input \(error)")
         }
         ServingSignals.installForOnlyClient(STDIN_FILENO, within: live.now.drainTimeout)
         let counters = CounterRow(counters: try Counters(rows: 1), row: 0)
-        let (connection, end) = BlockingContext(live, log, counters).serve(
+        let (connection, end) = ConnectionService(live, log, counters).serve(
             STDIN_FILENO, peer, request: { ServingSignals.request })
         connection.close()
         if end == .failed { throw StartFailure(.system, "the connection with \(peer) has failed") }

@@ -17,6 +17,7 @@ extension EndToEnd {
         /// Accepts one connection, and gives `body` its client's side, on a fresh hub, and the program that serves it.
         private func withServedClient(
             _ kind: Kind = .ipv4, _ arguments: [String] = [], redirections: String? = nil, blocks: Bool = true,
+            adjust: @escaping @Sendable (inout Program.Launch) -> Void = { _ in },
             _ body: @escaping @Sendable (Connection, Program) throws -> Void
         ) throws {
             try withTemporaryPath { path in
@@ -31,7 +32,7 @@ extension EndToEnd {
                     var launch = try Program.built("echo-server", ["--inetd", "--log-level", "debug"] + arguments)
                     launch.input = accepted
                     launch.redirections = redirections
-                    defer { close(accepted) }
+                    adjust(&launch)
                     let program = try Program(launch)
                     defer { program.end() }
                     close(accepted)
@@ -84,6 +85,30 @@ extension EndToEnd {
                 try #expect(client.receiveToEnd().isEmpty)
                 try #expect(program.waitForExit() == .status(64))
             }
+        }
+
+        @Test func `without /dev/null, the log does not go to the client`() throws {
+            let faults = try Faults()
+            faults.failAll(.open, with: ENOENT)
+            try withServedClient(
+                .ipv4, ["--idle-timeout", "0.1"], redirections: ">&0 2>&0", adjust: { faults.preload(&$0) }
+            ) { client, program in
+                try client.expect("HELLO", to: "hello")
+                try #expect(client.receiveToEnd().isEmpty)
+                try #expect(program.waitForExit() == .status(0))
+            }
+            #expect(faults.made(.open) > 0)
+        }
+
+        @Test func `without /dev/null and a pipe, it ends with status 71 and tells the client nothing`() throws {
+            let faults = try Faults()
+            faults.failAll(.open, with: ENOENT)
+            faults.failAll(.pipe, with: ENFILE)
+            try withServedClient(redirections: ">&0 2>&0", adjust: { faults.preload(&$0) }) { client, program in
+                try #expect(client.receiveToEnd().isEmpty)
+                try #expect(program.waitForExit() == .status(71))
+            }
+            #expect(faults.made(.pipe) > 0)
         }
 
         /// Whoever has accepted it may have made it so.

@@ -1,47 +1,49 @@
 import Glibc
 import GreenNet
 
-/// Speaks for the whole service, to the log and to the service manager: one for all its hubs and processes, in the process that was started.
+/// How the whole service is: starting, accepting or stopping.  Reports that to the log, the service manager and the admin interface.
+///
+/// One for all hubs and processes, in the process that was started.
 final class ServiceState {
     private let live: LiveSettings
     private let shared: SharedState
     private let log: ServerLog
-    /// Nil where no service manager wants to be told.
+    /// Nil where no service manager asks for notifications.
     private let notifier: Notifier?
     private(set) var stage = Stage.starting
-    /// What it accepts on, for all hubs, while it does.
+    /// The sockets of all hubs while the service accepts; none once it stops.
     private var sockets: [ListeningSocket] = []
-    /// Those of this process, without the one it runs on.
-    private var hubs: [HubThread] = []
-    /// What is to be done before the process exits: it leaves no path behind.
+    /// The further hubs of this process.
+    private var workerHubs: [WorkerHub] = []
+    /// Called before the process exits: removes the paths of its sockets.
     var tidyUp: () -> Void = {}
 
     enum Stage {
         case starting, accepting, stopping
     }
 
-    init(_ live: LiveSettings, _ shared: SharedState, _ log: ServerLog, _ variables: ManagerVariables) {
-        (self.live, self.shared, self.log) = (live, shared, log)
+    init(_ parts: ServiceParts, _ variables: ManagerVariables) {
+        (live, shared, log) = (parts.live, parts.shared, parts.log)
         notifier = Notifier(variables, gauges: shared.gauges, patience: Watchdog.patience(live.now)) {
-            shared.status(live.now.model)
+            [live, shared] in shared.status(live.now.model)
         }
     }
 
     /// The settings as they are now.
     var settings: Settings { live.now }
 
-    /// Connections are accepted on the `sockets` of each hub, by this process' hub, by `hubs` or by other processes.
-    func serving(on sockets: [[ListeningSocket]], _ hubs: [HubThread] = []) {
-        // Copies of one that was passed in have one queue.
+    /// The service accepts on the `sockets` of each hub: by the hub of this process, by `workerHubs`, or by other processes.
+    func serving(on sockets: [[ListeningSocket]], _ workerHubs: [WorkerHub] = []) {
+        // Copies of a socket that was passed in have one queue.
         self.sockets = sockets[0][0].isInherited ? sockets[0] : Array(sockets.joined())
-        (self.hubs, stage) = (hubs, .accepting)
+        (self.workerHubs, stage) = (workerHubs, .accepting)
         log.listening(on: sockets[0].map(\.address), live.now, shared)
-        notifier?.ready(hubs)
+        notifier?.ready(workerHubs)
     }
 
-    /// What HUP asks for; whatever comes of it, the service goes on.
+    /// Reads the settings again, as HUP asks for.  Where they are wrong, the service goes on with the old ones.
     func reload() {
-        // The manager knows of no way back, and nobody would use what was reread.
+        // A manager accepts no READY=1 after STOPPING=1, and no further client would get the new settings.
         guard stage != .stopping else { return }
         if let notifier { notifier.reloading(reread) } else { reread() }
     }
@@ -55,15 +57,17 @@ final class ServiceState {
         }
     }
 
+    /// A first signal has come: the service drains from now on.
     func draining(after signal: Int32) {
         stage = .stopping
-        // They are closed from now on, and their numbers may be others'.
+        // They are closed from now on, and other files may get their numbers.
         sockets = []
-        notifier?.stopping(within: live.now.drainTimeout)
-        log.draining(shared.counters, signal: signal, within: live.now.drainTimeout)
+        let time = live.now.drainTimeout
+        notifier?.stopping(within: StopSequence.longest(drainTimeout: time))
+        log.draining(shared.counters, signal: signal, within: time)
     }
 
-    /// After a second signal.  `cancel` ends what serves the clients.
+    /// Ends the process after a second signal.  `cancel` ends what serves the clients.
     func endAtOnce(_ signal: Int32, cancel: () -> Void) -> Never {
         log.endingAtOnce(signal)
         cancel()
@@ -71,28 +75,29 @@ final class ServiceState {
         exit(128 + signal)
     }
 
-    /// How many connections the kernel holds until they are accepted; nil where it doesn't say.
+    /// How many connections the kernel holds until the server accepts them; nil where the kernel doesn't say.
     var queuedConnections: Int? {
         let counts = sockets.compactMap(\.queuedConnections)
         return counts.isEmpty ? nil : counts.reduce(0, +)
     }
 
-    /// The green threads of this process, hub by hub.
+    /// The green threads of this process, hub by hub, as text.
     func greenThreads() -> String {
         let deadline = Deadline.after(.seconds(2))
-        let others = hubs.enumerated().map { index, hub in
+        let others = workerHubs.enumerated().map { index, hub in
             "hub \(index + 1)\n\(hub.greenThreads(until: deadline) ?? "  does not answer")\n"
         }
-        let elsewhere = settings.processes == nil ? "" : "those of the other processes go to the log on USR1\n"
+        let elsewhere = shared.arrangement.forksHubs ? "those of the other processes go to the log on USR1\n" : ""
         return "hub 0\n\(Hub.current)\n" + others.joined() + elsewhere
     }
 
+    /// Logs the counters, as USR1 asks for.
     func state() { log.state(shared.counters) }
 }
 
 extension SharedState {
     /// As in `12 connections, 345 accepted, limit 10000, model green`.
-    fileprivate func status(_ model: Model) -> String {
+    fileprivate func status(_ model: ModelKind) -> String {
         let totals = counters.totals
         let open = totals.open
         let connections = open == 1 ? "1 connection" : "\(open) connections"

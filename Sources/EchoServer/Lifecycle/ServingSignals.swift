@@ -4,10 +4,8 @@ import GreenNet
 /// The signals by which a parent speaks to a child that blocks in `recv` or `send`.  Their handlers do what only they can do there: shut the
 /// socket down, so that the blocked call returns.
 enum ServingSignals {
-    /// Answer what has come, and end: at once where nothing is being served, and in any case before the alarm rings.
+    /// Answer what has been received, and end: at once where nothing is being served, and at the latest when the alarm rings.
     static let finish = SIGQUIT
-    /// Longer than the parent waits before it kills.
-    static let secondsToFinish: UInt32 = 3
 
     // Written outside the handlers only while these are blocked, or before they are installed.  One OS thread.
     nonisolated(unsafe) static var serving: Int32 = -1
@@ -16,7 +14,7 @@ enum ServingSignals {
     nonisolated(unsafe) private static var timeToDrain = itimerval()
     nonisolated(unsafe) private static var isDraining = false
     /// What was asked of the connection that is being served.
-    nonisolated(unsafe) private(set) static var request: BlockingContext.Request?
+    nonisolated(unsafe) private(set) static var request: ConnectionService.Request?
 
     /// For a child that has one client, and lets it finish whatever the parent was told.
     static func install(serving descriptor: Int32) {
@@ -87,7 +85,7 @@ enum ServingSignals {
         ServingSignals.shouldStop = true
         ServingSignals.request = .finishReceiving
         if ServingSignals.serving >= 0 { _ = shutdown(ServingSignals.serving, Int32(SHUT_RD)) }
-        alarm(ServingSignals.secondsToFinish)
+        alarm(StopSequence.secondsUntilChildEndsItself)
     }
 
     private static let drainHandler: @convention(c) (Int32) -> Void = { signal in

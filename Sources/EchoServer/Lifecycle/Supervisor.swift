@@ -1,7 +1,7 @@
 import Glibc
 import GreenNet
 
-/// Keeps a number of forked workers running: restarts those that die, and sees all of them to their end.
+/// Keeps a number of forked workers running, one in each slot: replaces those that die, and stops all of them in the end.
 ///
 /// Stays on one OS thread, since it forks.
 final class Supervisor {
@@ -9,127 +9,88 @@ final class Supervisor {
     private let work: (Int) -> Int32
     private let inheritance: Fork.Inheritance
     private let signals = SignalWatcher(SIGCHLD, SIGTERM, SIGINT, SIGUSR1, SIGHUP)
-    private var workers: [Worker]
-    private var isStopping = false
-    private var timeIsOver = false
-    /// Whether it has killed those that were left at the end.
-    private(set) var hasKilled = false
+    private var slots: [WorkerSlot]
+    /// The step that is being taken, once it stops.
+    private var step: StopSequence.Action?
 
-    /// Told of a worker that has died, by its slot, of one that took its place, and that one could not be forked.
+    /// A worker has died: its slot, its process, and how it ended.
     var onDeath: (Int, pid_t, ChildStatus) -> Void = { _, _, _ in }
+    /// Another worker has taken the slot of one that died.
     var onRestart: (Int) -> Void = { _ in }
     var onForkFailure: (SystemError) -> Void = { _ in }
-    /// Told of a worker that is about to be killed, and for how long it has not worked.
+    /// The supervisor is about to kill this worker, which has not worked for so long.
     var onStuck: (pid_t, Duration) -> Void = { _, _ in }
-    /// Gives back what the worker in a slot held that has died.  False where there is more to do: it is called again soon, and the slot stays
-    /// empty until then.
+    /// Gives back what the worker of a slot held that has died.  Returns false where there is more to give back: it is called again soon, and
+    /// the slot stays empty until then.
     var settle: (Int) -> Bool = { _ in true }
-    /// Nil where workers that no longer work are left alone.
+    /// Nil where a worker that is stuck is left alone.
     var watch: WorkerWatch?
     var onStateRequest: () -> Void = {}
     var onReloadRequest: () -> Void = {}
-    /// Asked, while it stops, for what is to be done in the place of a worker that has ended: returns the process that does it, or nil.
+    /// Called while the workers drain, for each slot that is empty: starts a process that does what is left to do, and returns it; nil where
+    /// there is nothing.
     var takePlace: (Int) -> pid_t? = { _ in nil }
 
-    private struct Worker {
-        var pid: pid_t?
-        var hasDied = false
-        /// Whether nothing is left of the one before.
-        var isSettled = true
-        var began = Deadline.now
-        var backOff = BackOff()
-        /// When the next attempt is due, while it has no process.
-        var restart = Deadline.now
-    }
-
-    /// Of all the service's children.  The kernel's score of a process is its share of the memory in thousandths, and that of the parent can
-    /// be a good 400 above a child's, in a control group of 20 MB: it maps the same, and has touched more of it.
+    /// By how much the oom_score_adj of all children is above that of the parent.  The kernel's score of a process is its share of the memory in
+    /// thousandths.  In a control group of 20 MB the parent's can be 400 above a child's: it maps the same, and has touched more of it.
     static let oomScoreRaise: Int32 = 500
-
-    /// One that has lived so long was not broken from the start: it is restarted at once.
-    private static let soundLife = Duration.seconds(1)
-    /// What a death leaves behind is settled piece by piece, with as much time between for others.
+    /// Between two pieces of what a death leaves behind, others have as much time.
     private static let settleInterval = Duration.milliseconds(1)
 
-    /// `work` is what the child in each slot does, after `prepare`, which no signal interrupts; it ends with what that returns.
+    /// The child in each slot calls `prepare`, which no signal interrupts, then `work` with its slot, and ends with the exit status that `work`
+    /// returns.
     init(
         count: Int, _ inheritance: Fork.Inheritance, prepare: @escaping () -> Void, work: @escaping (Int) -> Int32
     ) {
         (self.prepare, self.work) = (prepare, work)
         self.inheritance = inheritance
-        workers = Array(repeating: Worker(), count: count)
+        slots = Array(repeating: WorkerSlot(), count: count)
     }
+
+    /// Whether it has killed the workers that were left at the end.
+    var hasKilled: Bool { step == .kill }
+
+    func send(_ signal: Int32) { for slot in slots { if let pid = slot.pid { kill(pid, signal) } } }
 
     // MARK: Running
 
-    /// Starts the workers and keeps them running until TERM or INT, which is returned.
+    /// Starts the workers and keeps them running until TERM or INT, which it returns.
     func run(whenStarted: () -> Void) throws(WaitError) -> Int32 {
         attend()
         whenStarted()
         while true {
-            if let signal = try nextSignal(until: nextDuty), signal == SIGTERM || signal == SIGINT { return signal }
+            if let signal = try nextSignal(until: nextAttention), isStop(signal) { return signal }
             attend()
         }
     }
 
+    private func isStop(_ signal: Int32) -> Bool { signal == SIGTERM || signal == SIGINT }
+
     /// Does what is due by now.
     private func attend() {
-        for slot in workers.indices where !workers[slot].isSettled {
-            workers[slot].isSettled = settle(slot)
-        }
+        for slot in slots.indices where !slots[slot].isSettled { slots[slot].isSettled = settle(slot) }
         killStuck()
-        for slot in workers.indices where workers[slot].pid == nil && workers[slot].isSettled { fill(slot) }
-    }
-
-    private func fill(_ slot: Int) {
-        if isStopping {
-            if !timeIsOver { workers[slot].pid = takePlace(slot) }
-        } else if workers[slot].restart <= .now {
-            start(slot)
-        }
-    }
-
-    private func killStuck() {
-        guard let stuck = watch?.look(slotOfThread: { slot(ofThread: $0) }) else { return }
-        for (slot, silence) in stuck {
-            // One that has died otherwise is seen to already.
-            guard let pid = workers[slot].pid else { continue }
-            onStuck(pid, silence)
-            kill(pid, SIGKILL)
-        }
-    }
-
-    private func slot(ofThread thread: pid_t) -> Int? {
-        workers.firstIndex { $0.pid.map { access("/proc/\($0)/task/\(thread)", F_OK) == 0 } ?? false }
+        for slot in slots.indices where slots[slot].isFree { fill(slot) }
     }
 
     /// When `attend` has something to do next.
-    private var nextDuty: Deadline {
+    private var nextAttention: Deadline {
         var moments = watch.map { [$0.nextLook] } ?? []
-        if workers.contains(where: { !$0.isSettled }) { moments.append(.after(Supervisor.settleInterval)) }
-        if !isStopping { moments += workers.filter { $0.pid == nil && $0.isSettled }.map(\.restart) }
+        if slots.contains(where: { !$0.isSettled }) { moments.append(.after(Supervisor.settleInterval)) }
+        if step == nil { moments += slots.filter(\.isFree).map(\.nextStart) }
         return moments.min() ?? .never
     }
 
-    private func start(_ slot: Int) {
-        do {
-            workers[slot].pid = try Fork.child(inheritance, prepare: prepare) { [work] in work(slot) }
-            workers[slot].began = .now
-            watch?.began(slot)
-            if workers[slot].hasDied { onRestart(slot) }
-        } catch {
-            onForkFailure(error)
-            workers[slot].restart = .after(workers[slot].backOff.next())
-        }
-    }
-
-    /// Takes care of what other signals ask for; nil where `deadline` has passed.
+    /// Waits for a signal, and does what it asks for where it does not ask to stop.  Returns nil where `deadline` has passed.
     private func nextSignal(until deadline: Deadline) throws(WaitError) -> Int32? {
         do throws(WaitError) {
             let signal = try signals.wait(until: deadline)
-            if signal == SIGCHLD { reap() }
-            if signal == SIGUSR1 { onStateRequest() }
-            if signal == SIGHUP { onReloadRequest() }
+            switch signal {
+            case SIGCHLD: reap()
+            case SIGUSR1: onStateRequest()
+            case SIGHUP: onReloadRequest()
+            default: break
+            }
             return signal
         } catch {
             if error == .deadlinePassed { return nil }
@@ -137,42 +98,66 @@ final class Supervisor {
         }
     }
 
+    // MARK: Workers
+
+    private func fill(_ slot: Int) {
+        switch step {
+        case nil: if slots[slot].nextStart <= .now { start(slot) }
+        case .drain: if let pid = takePlace(slot) { slots[slot].begin(pid) }
+        case .finish, .kill: break
+        }
+    }
+
+    private func start(_ slot: Int) {
+        do throws(SystemError) {
+            slots[slot].begin(try Fork.child(inheritance, prepare: prepare) { [work] in work(slot) })
+            watch?.began(slot)
+            if slots[slot].hasDied { onRestart(slot) }
+        } catch {
+            onForkFailure(error)
+            slots[slot].startFailed()
+        }
+    }
+
     private func reap() {
         for (pid, status) in ChildStatus.ended() {
-            guard let slot = workers.firstIndex(where: { $0.pid == pid }) else { continue }
-            workers[slot].pid = nil
-            (workers[slot].hasDied, workers[slot].isSettled) = (true, false)
+            guard let slot = slots.firstIndex(where: { $0.pid == pid }) else { continue }
+            slots[slot].end(isLast: step != nil)
             onDeath(slot, pid, status)
-            if .now - workers[slot].began >= Supervisor.soundLife { workers[slot].backOff.reset() }
-            workers[slot].restart = isStopping ? .never : .after(workers[slot].backOff.next())
         }
+    }
+
+    private func killStuck() {
+        guard let stuck = watch?.look(slotOfThread: { slot(ofThread: $0) }) else { return }
+        for (slot, silence) in stuck {
+            // A worker that has died otherwise was replaced already, or will be.
+            guard let pid = slots[slot].pid else { continue }
+            onStuck(pid, silence)
+            kill(pid, SIGKILL)
+        }
+    }
+
+    private func slot(ofThread thread: pid_t) -> Int? {
+        slots.firstIndex { $0.pid.map { access("/proc/\($0)/task/\(thread)", F_OK) == 0 } ?? false }
     }
 
     // MARK: Stopping
 
-    /// Sends TERM, calls `whenTold`, sends after `time` `finish` where workers understand it, and KILL to those that are still there then.
-    /// Returns nil when all have ended, or the number of a second TERM or INT.
-    func stop(within time: Duration, finish: Int32?, whenTold: () -> Void) throws(WaitError) -> Int32? {
-        isStopping = true
-        let start = Deadline.now
-        // Those that are not told what to do then end by themselves, and have a little more time for it.
-        let grace = StreamServer.grace * (finish == nil ? 2 : 1)
-        let steps: [(Int32?, Deadline)] = [
-            (SIGTERM, start + time), (finish, start + time + grace), (SIGKILL, .never),
-        ]
-        for (signal, deadline) in steps {
-            (timeIsOver, hasKilled) = (signal != SIGTERM, signal == SIGKILL)
-            if let signal { send(signal) }
-            if signal == SIGTERM { whenTold() }
+    /// Takes the steps of `sequence` until all workers have ended.  Calls `whenDraining` when the workers have been asked to drain.
+    /// Returns nil when all have ended, or the number of a second TERM or INT as soon as that comes.
+    func stop(_ sequence: StopSequence, whenDraining: () -> Void) throws(WaitError) -> Int32? {
+        for next in sequence.steps {
+            step = next.action
+            let deadline = next.time.map { Deadline.after($0) } ?? .never
+            if let signal = next.signal { send(signal) }
+            if next.action == .drain { whenDraining() }
             attend()
-            while workers.contains(where: { $0.pid != nil }) && !deadline.hasPassed {
-                let received = try nextSignal(until: min(deadline, nextDuty))
+            while slots.contains(where: { $0.pid != nil }) && !deadline.hasPassed {
+                let received = try nextSignal(until: min(deadline, nextAttention))
                 attend()
-                if let received, received == SIGTERM || received == SIGINT { return received }
+                if let received, isStop(received) { return received }
             }
         }
         return nil
     }
-
-    func send(_ signal: Int32) { for worker in workers { if let pid = worker.pid { kill(pid, signal) } } }
 }

@@ -1,19 +1,20 @@
 import GreenNet
 
-/// A further hub on an OS thread of its own, with a server that it runs until that is drained.
+/// A further hub of a process, on an OS thread of its own, with a server that it runs until that is drained.
 ///
-/// Owned by the hub that made it, on whose OS thread all of this is called.
-final class HubThread {
+/// Belongs to the hub that made it: all of this is called on that hub's OS thread.
+final class WorkerHub {
     /// Set when its server has been drained and all its green threads have ended.
     let ended = GreenEvent()
-    /// Set when it accepts, or can't.
+    /// Set when its server accepts, or could not be made.
     private let hasBegun = GreenEvent()
     private var failure: StartFailure?
-    /// Nil until it is up, and what is to be done then.
-    private var worker: Worker?
-    private var waiting: [(duty: Housekeeping, body: @Sendable (Worker) -> Void)] = []
+    /// Nil until its server accepts.
+    private var running: Running?
+    /// What was asked for before.
+    private var pending: [(task: Housekeeping, body: @Sendable (Running) -> Void)] = []
 
-    private struct Worker: @unchecked Sendable {
+    private struct Running: @unchecked Sendable {
         // Unchecked: the server is touched on its own hub only.
         let hub: RemoteHub
         let server: StreamServer
@@ -22,65 +23,86 @@ final class HubThread {
     }
 
     private struct Owner: @unchecked Sendable {
-        // Unchecked: the thread's handle is touched on its maker's hub only.
+        // Unchecked: the worker hub is touched on its maker's hub only.
         let hub: RemoteHub
-        let handle: HubThread
+        let workerHub: WorkerHub
+
+        func call(_ body: @escaping @Sendable (WorkerHub) -> Void) { _ = hub.callInHub { body(workerHub) } }
     }
 
-    /// Starts the OS thread; `makeServer` and `measure` run on it, and what they make accepts on so many listeners.  Throws where the system
-    /// has no more OS threads.
+    /// Starts the OS thread, which calls `makeServer` and `measure`; the server accepts on this many listeners.  Throws where the system refuses
+    /// an OS thread.
     init(
         listeners: Int, measure: @escaping @Sendable () -> Greenlet<Void>? = { nil },
         _ makeServer: @escaping @Sendable () throws -> StreamServer
     ) throws(SystemError) {
-        let owner = Owner(hub: Hub.current.remote, handle: self)
+        let owner = Owner(hub: Hub.current.remote, workerHub: self)
         try OSThread.start(named: "hub", stackSize: OSThread.smallStack, blocksSignals: true) {
-            do {
-                let worker = try HubThread.start(listeners, makeServer, measure)
-                _ = owner.hub.callInHub { owner.handle.begin(worker) }
-            } catch {
-                let failure = StartFailure(.system, "\(error)")
-                _ = owner.hub.callInHub { owner.handle.fail(failure) }
-                return
-            }
-            do { try Hub.current.run() } catch { fatalError("a worker's hub has failed: \(error)") }
-            // Before its owner hears of the end, and lets go of the server on another OS thread.
-            Hub.current.close()
-            _ = owner.hub.callInHub { owner.handle.ended.set() }
+            WorkerHub.run(owner) { try WorkerHub.start(listeners, makeServer, measure) }
         }
     }
 
-    /// On the new OS thread.
+    // MARK: On its OS thread
+
+    private static func run(_ owner: Owner, _ start: () throws -> Running) {
+        do {
+            let running = try start()
+            owner.call { $0.begin(running) }
+        } catch {
+            let failure = StartFailure(.system, "\(error)")
+            return owner.call { $0.fail(failure) }
+        }
+        do { try Hub.current.run() } catch { fatalError("a worker's hub has failed: \(error)") }
+        // Before its owner hears of the end, and drops the server on another OS thread.
+        Hub.current.close()
+        owner.call { $0.ended.set() }
+    }
+
     private static func start(
         _ listeners: Int, _ makeServer: () throws -> StreamServer, _ measure: () -> Greenlet<Void>?
-    ) throws -> Worker {
+    ) throws -> Running {
         try Hub.prepare(stacks: Housekeeping.stacks(listeners: listeners))
         let server = try makeServer()
         server.start()
-        return Worker(hub: Hub.current.remote, server: server, measuring: measure())
+        return Running(hub: Hub.current.remote, server: server, measuring: measure())
     }
 
-    /// Returns when it accepts, and throws where it can't.
+    // MARK: On its owner's
+
+    private func begin(_ running: Running) {
+        self.running = running
+        hasBegun.set()
+        for (task, body) in pending { perform(task, body) }
+        pending = []
+    }
+
+    private func fail(_ failure: StartFailure) {
+        self.failure = failure
+        hasBegun.set()
+        ended.set()
+    }
+
+    /// Returns when its server accepts, and throws where that could not be made.
     func waitUntilUp() throws {
         try hasBegun.wait()
         if let failure { throw failure }
     }
 
-    /// Runs `body` on a green thread of the other hub, soon.
-    func perform(_ duty: Housekeeping, _ body: @escaping @Sendable (StreamServer) -> Void) {
-        perform(duty) { worker in body(worker.server) }
+    /// Runs `body` on a green thread of the worker hub, soon.
+    func perform(_ task: Housekeeping, _ body: @escaping @Sendable (StreamServer) -> Void) {
+        perform(task) { running in body(running.server) }
     }
 
-    private func perform(_ duty: Housekeeping, _ body: @escaping @Sendable (Worker) -> Void) {
-        guard let worker else { return waiting.append((duty, body)) }
-        worker.hub.spawn(name: duty.rawValue) { body(worker) }
+    private func perform(_ task: Housekeeping, _ body: @escaping @Sendable (Running) -> Void) {
+        guard let running else { return pending.append((task, body)) }
+        running.hub.spawn(name: task.rawValue) { body(running) }
     }
 
     /// Lets its clients finish, and the hub end; see `StreamServer.drain`.
     func drain(until deadline: Deadline) {
-        perform(.drain) { (worker: Worker) in
-            try? worker.server.drain(until: deadline)
-            worker.measuring?.kill()
+        perform(.drain) { (running: Running) in
+            try? running.server.drain(until: deadline)
+            running.measuring?.kill()
         }
     }
 
@@ -99,22 +121,9 @@ final class HubThread {
         return answer.text
     }
 
-    /// Touched on the asking hub only.
+    // Unchecked: touched on the asking hub only.
     private final class Answer: @unchecked Sendable {
         let isThere = GreenEvent()
         var text: String?
-    }
-
-    private func begin(_ worker: Worker) {
-        self.worker = worker
-        hasBegun.set()
-        for (duty, body) in waiting { perform(duty, body) }
-        waiting = []
-    }
-
-    private func fail(_ failure: StartFailure) {
-        self.failure = failure
-        hasBegun.set()
-        ended.set()
     }
 }

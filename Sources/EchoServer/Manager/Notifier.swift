@@ -1,30 +1,30 @@
 import Glibc
 import GreenNet
 
-/// Tells the service manager how the service stands, from the hub of the process that was started.
+/// Notifies the service manager of the service's status, from the hub of the process that was started.
 ///
-/// Whether anybody listens is the manager's business: nothing here fails.
+/// Nothing here fails: where the manager does not listen, notifications are lost.
 final class Notifier {
     private let manager: ManagerChannel
     private let watchdogInterval: Duration?
-    /// Of the hubs of other processes; nil where there are none.
+    /// The gauges of hubs in other processes; nil where there are none.
     private let gauges: HubGauges?
-    /// How long they may be stuck.
+    /// How long such a hub may be stuck.
     private let patience: Duration
-    /// How the service stands, in one line.
+    /// The status of the service, in one line.
     private let status: () -> String
     private var pace = StatusPace()
     private var isReady = false
     private var isStopping = false
     /// Changes of state that the manager has not taken yet, in their order.
-    private var untold: [Notification] = []
+    private var pending: [Notification] = []
 
     private static let retryInterval = Duration.milliseconds(10)
-    /// The manager's patience is stretched so often, and by so much, while the clients finish.
+    /// While the clients finish, the notifier asks the manager for `extension` more time once in `extensionInterval`.
     static let extensionInterval = Duration.seconds(5)
     static let `extension` = Duration.seconds(15)
 
-    /// Nil where no manager wants to be told: then nothing of this exists, and nothing is done.
+    /// Nil where no manager asks for notifications.
     init?(
         _ variables: ManagerVariables, pid: pid_t = getpid(), gauges: HubGauges? = nil,
         patience: Duration = HubGauges.patience, status: @escaping () -> String
@@ -36,12 +36,13 @@ final class Notifier {
 
     // MARK: States
 
-    /// Connections are accepted.  From now on it tells the status, and that this hub, `hubs` and those of other processes turn.
-    func ready(_ hubs: [HubThread] = []) {
-        tell(.ready)
+    /// The service accepts.  From now on the manager gets the status, and the watchdog's word that this hub, `hubs` and the hubs of other
+    /// processes turn.
+    func ready(_ hubs: [WorkerHub] = []) {
+        notify(.ready)
         guard !isReady else { return }
         isReady = true
-        spawn(.tellStatus) { [self] in
+        spawn(.notifyStatus) { [self] in
             while true {
                 try Greenlet.sleep(for: StatusPace.interval)
                 send([])
@@ -50,18 +51,18 @@ final class Notifier {
         if let watchdogInterval { feed(Watchdog(hubs, gauges, patience: patience), every: watchdogInterval) }
     }
 
-    /// Around whatever is done to reread what can be reread, well or badly.
+    /// Calls `reread`, which reads the settings again, and tells the manager when that begins and when it is over.
     func reloading(_ reread: () -> Void) {
-        tell(.reloading(since: .now))
+        notify(.reloading(since: .now))
         reread()
-        tell(.ready)
+        notify(.ready)
     }
 
-    /// It ends, which may take `time`: so long it asks for patience.
+    /// The service stops, which may take `time`: for so long the notifier asks the manager for more time.
     func stopping(within time: Duration) {
         isStopping = true
-        tell(.stopping)
-        let end = Deadline.after(time + StreamServer.grace * 3)
+        notify(.stopping)
+        let end = Deadline.after(time)
         spawn(.askForPatience) { [self] in
             while !end.hasPassed {
                 manager.send([.extendTimeout(by: Notifier.extension)])
@@ -70,28 +71,28 @@ final class Notifier {
         }
     }
 
-    // MARK: Telling
+    // MARK: Sending
 
-    /// A change of state must get through, even if the manager is slow.  Nobody but a green thread waits for that.
-    private func tell(_ change: Notification) {
-        untold.append(change)
-        // Those before it are being told.
-        guard untold.count == 1 else { return }
-        tellUntold()
-        guard !untold.isEmpty else { return }
-        spawn(.tellManager) { [self] in
-            while !untold.isEmpty {
+    /// A change of state must get through, even if the manager is slow: a green thread waits for that, and the caller does not.
+    private func notify(_ change: Notification) {
+        pending.append(change)
+        // Where there were others, a green thread is sending them.
+        guard pending.count == 1 else { return }
+        sendPending()
+        guard !pending.isEmpty else { return }
+        spawn(.notifyChange) { [self] in
+            while !pending.isEmpty {
                 try Greenlet.sleep(for: Notifier.retryInterval)
-                tellUntold()
+                sendPending()
             }
         }
     }
 
-    private func tellUntold() {
-        while let change = untold.first, send([change]) != .busy { untold.removeFirst() }
+    private func sendPending() {
+        while let change = pending.first, send([change]) != .busy { pending.removeFirst() }
     }
 
-    /// With the status, where that is due.
+    /// Sends `notifications`, with the status where that is due.
     @discardableResult
     private func send(_ notifications: [Notification]) -> ManagerChannel.Outcome {
         let (status, now) = ((isStopping ? "stopping, " : "") + status(), Deadline.now)
@@ -103,7 +104,7 @@ final class Notifier {
         return outcome
     }
 
-    /// On a green thread: a hub that is stuck says nothing.
+    /// On a green thread: a hub that is stuck feeds no watchdog.
     private func feed(_ watchdog: Watchdog, every interval: Duration) {
         spawn(.feedWatchdog) { [self] in
             while true {

@@ -7,7 +7,7 @@ import Synchronization
 /// The one that asks does, or it could not ask.  Each of the process' others has from one question to the next to answer; those of other
 /// processes have gauges.
 struct Watchdog {
-    private let hubs: [(hub: HubThread, answer: Answer)]
+    private let hubs: [(hub: WorkerHub, answer: Answer)]
 
     /// Given by another hub.
     private final class Answer: Sendable {
@@ -18,7 +18,7 @@ struct Watchdog {
     private let patience: Duration
 
     /// A hub with a gauge is stuck when it was not measured for longer than `patience`.
-    init(_ hubs: [HubThread], _ gauges: HubGauges? = nil, patience: Duration = HubGauges.patience) {
+    init(_ hubs: [WorkerHub], _ gauges: HubGauges? = nil, patience: Duration = HubGauges.patience) {
         self.hubs = hubs.map { ($0, Answer()) }
         (self.gauges, self.patience) = (gauges, patience)
     }
@@ -26,7 +26,7 @@ struct Watchdog {
     /// How long a hub may be stuck with these settings before the service manager is to restart the service.  Where a worker that is stuck
     /// is replaced, the manager is for the case that this does not help.
     static func patience(_ settings: Settings) -> Duration {
-        guard settings.processes != nil, let timeout = settings.workerTimeout else { return HubGauges.patience }
+        guard settings.arrangement.forksHubs, let timeout = settings.workerTimeout else { return HubGauges.patience }
         return timeout + HubGauges.patience
     }
 

@@ -1,9 +1,9 @@
 import GreenNet
 
-/// What an OS thread or a child process needs to serve connections: it has no hub, so its sockets block.
-struct BlockingContext: Sendable {
+/// What a model needs to serve connections: the handler with the settings of now, the counters, the log.
+struct ConnectionService: Sendable {
     private let live: LiveSettings
-    private let log: ServerLog
+    let log: ServerLog
     private let counters: CounterRow
 
     init(_ live: LiveSettings, _ log: ServerLog, _ counters: CounterRow) {
@@ -18,12 +18,13 @@ struct BlockingContext: Sendable {
             counters: counters, onReceive: log.payloadTracer)
     }
 
-    /// What the server has asked of a connection, by shutting its socket down.
+    /// What the server asks of a connection, by a shutdown of its socket.
     enum Request {
         case finishReceiving, cancel
     }
 
-    /// From the first byte to the last.  The connection comes back open.  `request` is looked at when the handler has ended.
+    /// Serves a connection from its first byte to its last, on an OS thread without a hub: the socket blocks.  Returns the connection, still
+    /// open.  Calls `request` once the handler has ended.
     func serve(
         _ descriptor: Int32, _ peer: SocketAddress, request: () -> Request?
     ) -> (Connection, ConnectionEnd) {

@@ -1,17 +1,18 @@
 import GreenNet
 
-/// One process of a pool: takes one client at a time from the listeners that it shares with the others.  It has no hub, and its sockets block.
+/// One process of a pool: accepts one client at a time from the listeners that it shares with the others.  It has no hub; its sockets block.
 struct PoolWorker {
     private let server: ([ListeningSocket]) -> StreamServer
     private let counters: CounterRow
 
-    init(_ live: LiveSettings, _ shared: SharedState, _ log: ServerLog, row: Int) {
+    init(_ parts: ServiceParts, row: Int) {
+        let (live, shared, log) = (parts.live, parts.shared, parts.log)
         let counters = CounterRow(counters: shared.counters, row: row)
         self.counters = counters
         server = { sockets in
             let server = StreamServer(
                 sockets.map { Listener(offHub: $0, shouldStop: { ServingSignals.shouldStop }) },
-                model: WorkerModel(BlockingContext(live, log, counters)),
+                model: WorkerModel(ConnectionService(live, log, counters)),
                 admission: AdmissionRow(shared.admission, row: row, of: shared.rows), overflow: live.now.overflow)
             log.follow(server, counters)
             return server
@@ -24,7 +25,7 @@ struct PoolWorker {
         try server(sockets).acceptHere()
     }
 
-    /// Serves one client, who was accepted by the parent, and returns when that is done.
+    /// Serves one client that the parent has accepted.  Returns when the connection has ended.
     func run(for client: StreamServer.Waiting) {
         ServingSignals.beginWork()
         let refusal = server([]).serveHere(client, unless: { ServingSignals.shouldStop })

@@ -1,11 +1,20 @@
 import Glibc
 import GreenNet
 
+extension ModelKind {
+    /// Without a pool, the process that was started accepts; the processes of a pool accept for themselves, see `WorkerModel`.
+    static let process = ModelKind(
+        "process", "a process", options: [.poolSize],
+        arrangement: { settings in settings.poolSize.map { .poolProcesses($0) } ?? .hubs(1) },
+        make: { service, _ in ProcessModel(service) })
+}
+
 /// A forked child for each connection.
 ///
-/// The parent keeps to one OS thread, or fork would be unsafe; it reaps every child and never waits for one.
+/// The parent keeps to one OS thread: a fork copies only the OS thread that makes it.  The parent collects every child's end and never
+/// waits for one child.
 final class ProcessModel: ConnectionModel {
-    private let context: BlockingContext
+    private let service: ConnectionService
     private var children: [pid_t: Child] = [:]
     private var isCancelled = false
 
@@ -14,8 +23,8 @@ final class ProcessModel: ConnectionModel {
         let server: StreamServer
     }
 
-    init(_ context: BlockingContext) {
-        self.context = context
+    init(_ service: ConnectionService) {
+        self.service = service
         let childEnded = SignalWatcher(SIGCHLD)
         spawn(.reap) { [unowned self] in
             while true {
@@ -32,10 +41,10 @@ final class ProcessModel: ConnectionModel {
         let (number, peer) = (socket.descriptor.number, socket.peer)
         let inheritance = Fork.Inheritance(
             descriptors: [number], signalAtParentsEnd: ServingSignals.finish, oomScoreRaise: Supervisor.oomScoreRaise)
-        let pid = try Fork.child(inheritance, prepare: { ServingSignals.install(serving: number) }) { [context] in
-            Int32(context.serve(number, peer, request: { ServingSignals.request }).1.rawValue)
+        let pid = try Fork.child(inheritance, prepare: { ServingSignals.install(serving: number) }) { [service] in
+            Int32(service.serve(number, peer, request: { ServingSignals.request }).1.rawValue)
         }
-        // The parent's own descriptor is closed when `socket` goes: the client would never see the end otherwise.
+        // The parent's own descriptor closes with `socket`: the client would never see the end of the stream otherwise.
         children[pid] = Child(peer: peer, server: server)
         server.connectionStarted()
     }

@@ -2,15 +2,15 @@ import Glibc
 import GreenNet
 import Synchronization
 
-/// A connection that one OS thread serves, and that the hub's may shut down meanwhile.
-final class ThreadClient: Sendable {
+/// A connection that one OS thread serves, and that the hub's OS thread may shut down meanwhile.
+final class ThreadConnection: Sendable {
     let peer: SocketAddress
     private let state: Mutex<State>
 
     private struct State {
-        /// Nil once it is closed: the number may be somebody else's by then.
+        /// Nil once the connection is closed: another file may have the number by then.
         var descriptor: Int32?
-        var request: BlockingContext.Request?
+        var request: ConnectionService.Request?
     }
 
     init(descriptor: Int32, peer: SocketAddress) {
@@ -18,10 +18,10 @@ final class ThreadClient: Sendable {
         self.peer = peer
     }
 
-    /// On its OS thread, from the first byte to the last.
-    func run(_ context: BlockingContext) -> ConnectionEnd {
+    /// Serves the connection, from the first byte to the last.  On its OS thread.
+    func run(_ service: ConnectionService) -> ConnectionEnd {
         let number = withState { $0.descriptor! }
-        let (connection, end) = context.serve(number, peer, request: { withState { $0.request } })
+        let (connection, end) = service.serve(number, peer, request: { withState { $0.request } })
         withState { state in
             state.descriptor = nil
             connection.close()
@@ -33,7 +33,7 @@ final class ThreadClient: Sendable {
         state.withLock { state in Sanitizer.locked(self) { body(&state) } }
     }
 
-    /// Where no OS thread could be had for it.
+    /// For a connection that got no OS thread.
     func close() {
         withState { state in
             if let number = state.descriptor { _ = Glibc.close(number) }
@@ -41,13 +41,13 @@ final class ThreadClient: Sendable {
         }
     }
 
-    /// Makes a `recv` that blocks return what has come, and then the end of the stream.
+    /// Makes a blocked `recv` return what has come, and then the end of the stream.
     func endReceiving() { shutDown(Int32(SHUT_RD), .finishReceiving) }
 
-    /// Makes every call on it return.
+    /// Makes every blocked call on the connection return.
     func endBoth() { shutDown(Int32(SHUT_RDWR), .cancel) }
 
-    private func shutDown(_ how: Int32, _ request: BlockingContext.Request) {
+    private func shutDown(_ how: Int32, _ request: ConnectionService.Request) {
         withState { state in
             state.request = request
             if let descriptor = state.descriptor { _ = Glibc.shutdown(descriptor, how) }

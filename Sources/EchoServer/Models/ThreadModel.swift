@@ -1,15 +1,21 @@
 import GreenNet
 
+extension ModelKind {
+    static let thread = ModelKind("thread", "an OS thread", options: [.poolSize]) { service, settings in
+        try ThreadModel(poolSize: settings.poolSize, service)
+    }
+}
+
 /// An OS thread for each connection, made for it or taken from a pool.
 final class ThreadModel: ConnectionModel {
-    private let context: BlockingContext
+    private let service: ConnectionService
     private let pool: ThreadPool?
-    /// Those being served.  Touched on the hub's OS thread only.
-    private var clients: [ObjectIdentifier: ThreadClient] = [:]
+    /// The connections that are being served.  Touched on the hub's OS thread only.
+    private var connections: [ObjectIdentifier: ThreadConnection] = [:]
 
-    /// With `poolSize`, that many OS threads are made now, and used again and again; throws where they can't be had.
-    init(poolSize: Int?, _ context: BlockingContext) throws(SystemError) {
-        self.context = context
+    /// With `poolSize`, makes that many OS threads now, which serve one connection after the other.  Throws where the system refuses one.
+    init(poolSize: Int?, _ service: ConnectionService) throws(SystemError) {
+        self.service = service
         if let poolSize { pool = try ThreadPool(size: poolSize) } else { pool = nil }
     }
 
@@ -18,10 +24,10 @@ final class ThreadModel: ConnectionModel {
 
     func start(_ socket: consuming Accepted, for server: StreamServer) throws {
         let peer = socket.peer
-        let client = ThreadClient(descriptor: socket.releaseDescriptor(), peer: peer)
+        let connection = ThreadConnection(descriptor: socket.releaseDescriptor(), peer: peer)
         let report = Report(model: self, server: server, hub: Hub.current.remote)
-        let job: @Sendable () -> Void = { [context] in report.ended(client, client.run(context)) }
-        clients[ObjectIdentifier(client)] = client
+        let job: @Sendable () -> Void = { [service] in report.ended(connection, connection.run(service)) }
+        connections[ObjectIdentifier(connection)] = connection
         do {
             if let pool {
                 pool.run(job)
@@ -29,15 +35,15 @@ final class ThreadModel: ConnectionModel {
                 try OSThread.start(stackSize: OSThread.smallStack, blocksSignals: true, job)
             }
         } catch {
-            clients[ObjectIdentifier(client)] = nil
-            client.close()
+            connections[ObjectIdentifier(connection)] = nil
+            connection.close()
             throw error
         }
         server.connectionStarted()
     }
 
-    func finishReceiving() { for client in clients.values { client.endReceiving() } }
-    func cancel() { for client in clients.values { client.endBoth() } }
+    func finishReceiving() { for connection in connections.values { connection.endReceiving() } }
+    func cancel() { for connection in connections.values { connection.endBoth() } }
 
     /// Carries the end of a connection from its OS thread to the hub.
     private struct Report: @unchecked Sendable {
@@ -46,10 +52,10 @@ final class ThreadModel: ConnectionModel {
         let server: StreamServer
         let hub: RemoteHub
 
-        func ended(_ client: ThreadClient, _ end: ConnectionEnd) {
+        func ended(_ connection: ThreadConnection, _ end: ConnectionEnd) {
             _ = hub.callInHub {
-                model.clients[ObjectIdentifier(client)] = nil
-                server.connectionEnded(client.peer, end)
+                model.connections[ObjectIdentifier(connection)] = nil
+                server.connectionEnded(connection.peer, end)
             }
         }
     }

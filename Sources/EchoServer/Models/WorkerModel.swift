@@ -1,10 +1,10 @@
 import GreenNet
 
-/// Serves each connection on the spot, before the next is accepted: what a process of a pool does.
+/// The model of each process of a pool: serves each connection before it accepts the next.
 final class WorkerModel: ConnectionModel {
-    private let context: BlockingContext
+    private let service: ConnectionService
 
-    init(_ context: BlockingContext) { self.context = context }
+    init(_ service: ConnectionService) { self.service = service }
 
     var socketsBlock: Bool { true }
     var contextCall: NetError.Call { .fork }
@@ -14,13 +14,13 @@ final class WorkerModel: ConnectionModel {
         let number = socket.releaseDescriptor()
         server.connectionStarted()
         let (connection, end) = ServingSignals.whileServing(number) {
-            context.serve(number, peer, request: { ServingSignals.request })
+            service.serve(number, peer, request: { ServingSignals.request })
         }
         connection.close()
         server.connectionEnded(peer, end)
     }
 
-    // A signal does it: the process is busy in `start`.
+    // A signal does it: the process is in `start`.
     func finishReceiving() {}
     func cancel() {}
 }

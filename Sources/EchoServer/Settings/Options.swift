@@ -31,7 +31,9 @@ struct Options: ParsableArguments {
     var freebind: Bool?
 
     @Option(
-        help: ArgumentHelp("What each connection gets: green, thread or process (default: green).", valueName: "model"))
+        help: ArgumentHelp(
+            "What each connection gets: \(ModelKind.names) (default: \(ModelKind.all[0])).", valueName: "model"),
+        completion: .list(ModelKind.all.map(\.name)))
     var model: String?
 
     @Option(help: ArgumentHelp("What to send back: upper or echo (default: upper).", valueName: "transform"))
@@ -39,19 +41,23 @@ struct Options: ParsableArguments {
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("green: hubs, each on an OS thread; auto: one a core (default: 1).", valueName: "n"))
+        help: ArgumentHelp(
+            "\(ModelKind.names(with: .workers)): hubs, each on an OS thread; auto: one a core (default: 1).",
+            valueName: "n"))
     var workers: String?
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("green: processes forked beforehand, each with its workers (default: none).", valueName: "n")
-    )
+        help: ArgumentHelp(
+            "\(ModelKind.names(with: .processes)): processes forked beforehand, each with its workers (default: none).",
+            valueName: "n"))
     var processes: String?
 
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "thread, process: a fixed number of them; further clients wait (default: none).", valueName: "n"))
+            "\(ModelKind.names(with: .poolSize)): a fixed number of them; further clients wait (default: none).",
+            valueName: "n"))
     var poolSize: String?
 
     @Option(

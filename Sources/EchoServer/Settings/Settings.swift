@@ -3,11 +3,6 @@ import GreenNet
 import Logging
 import ProgramKit
 
-/// What each connection gets to itself.
-enum Model: String, Sendable {
-    case green, thread, process
-}
-
 /// What the server was told, each value checked.
 @dynamicMemberLookup
 struct Settings: Sendable {
@@ -19,7 +14,7 @@ struct Settings: Sendable {
     var freebind = false
     /// Any of the above was given.
     private(set) var namesAddress = false
-    var model = Model.green
+    var model = ModelKind.all[0]
     var workers = 1
     var processes: Int?
     var poolSize: Int?
@@ -61,15 +56,17 @@ struct Settings: Sendable {
             }
         }
         namesAddress = ["host", "port", "unix-socket"].contains { sources.pick($0) != nil }
-        let others = model == .green ? ["pool-size"] : ["workers", "processes"]
-        let rule = model == .green ? "goes with the models thread and process" : "goes with the model green"
-        for (text, origin) in others.compactMap(sources.pick) {
-            throw origin.failure("'\(text)' \(rule), not with \(model)")
+        for option in ModelKind.Option.allCases where !model.options.contains(option) {
+            guard let (text, origin) = sources.pick(option.rawValue) else { continue }
+            throw origin.failure(model.complaint(about: option, text))
         }
         try checkOverflow(sources)
         try checkSums(sources)
         try checkAccess(sources)
     }
+
+    /// How these settings spread the service over hubs and processes.
+    var arrangement: Arrangement { model.arrangement(self) }
 
     /// Where to listen, unless a service manager passes sockets in.
     var endpoint: Endpoint { unixSocket.map { .unix(path: $0) } ?? .host(host, port: port) }
@@ -111,12 +108,12 @@ struct Settings: Sendable {
         }
     }
 
-    /// In a pool of processes, who turns a client away is one of them: somebody must be left for it.
+    /// In a pool of processes, a process that has no client rejects further ones: there must be one left.
     private func checkOverflow(_ sources: SettingSources) throws(StartFailure) {
-        guard model == .process, overflow == .reject, let poolSize, live.maxConnections ?? poolSize >= poolSize,
+        guard case .poolProcesses(let count) = arrangement, overflow == .reject, live.maxConnections ?? count >= count,
             let (text, origin) = sources.pick("overflow")
         else { return }
-        throw origin.failure("'\(text)' goes with a pool of \(poolSize) processes only where max-connections is less")
+        throw origin.failure("'\(text)' goes with a pool of \(count) processes only where max-connections is less")
     }
 }
 
@@ -164,7 +161,7 @@ extension Settings {
         account("unix-socket-group", \.unixSocketAccess.group, .group),
         Setting(
             "freebind", \.freebind, "yes or no", parse: { ["yes": true, "no": false][$0] }, show: { $0 ? "yes" : "no" }),
-        Setting("model", \.model, "green, thread or process", parse: { Model(rawValue: $0) }),
+        Setting("model", \.model, ModelKind.names, parse: { ModelKind(name: $0) }),
         Setting("transform", \.live.transform, "upper or echo", parse: { Transform(rawValue: $0) }),
         Setting(
             "workers", \.workers, "auto or \(Numbers.workers.rule)",

@@ -6,11 +6,12 @@ import ProgramKit
 struct SharedState {
     let counters: Counters
     let admission: SharedAdmission
-    /// Nil unless somebody may ask for them.
+    /// Nil unless the admin interface or a watchdog reads them.
     let gauges: HubGauges?
-    let rows: Int
+    let arrangement: Arrangement
     let descriptorLimit: Int
-    /// What the descriptors allow, or the pool; and no more than can be set, for what is shared has its size by it.
+    /// The largest number of connections at once that the descriptors or the pool allow, and that `max-connections` can be: the tables in shared memory
+    /// have their sizes by it.
     private let mostPlaces: Int
 
     /// Descriptors that are not connections: standard ones, loops, listeners, the log.
@@ -20,30 +21,34 @@ struct SharedState {
         _ settings: Settings, descriptorLimit: Int, hasAdmin: Bool = false, isWatched: Bool = false
     ) throws(StartFailure) {
         try SharedState.check(descriptorLimit, settings, hasAdmin: hasAdmin)
-        let processes = settings.processes ?? 1
-        rows = settings.model == .process ? settings.poolSize ?? 1 : settings.workers * processes
+        arrangement = settings.arrangement
         self.descriptorLimit = descriptorLimit
-        // A process of the pool has one connection; else each process has as many as it has descriptors.
+        // Each context of a pool serves one connection; otherwise each process serves as many as it has descriptors.
         let free = max(descriptorLimit - SharedState.reserve, descriptorLimit * 3 / 4)
         mostPlaces = min(
-            settings.poolSize ?? max(1, free) * processes, NumericOptions.Server.maxConnections.range.upperBound)
+            settings.poolSize ?? max(1, free) * arrangement.servingProcesses,
+            NumericOptions.Server.maxConnections.range.upperBound)
         let places = min(settings.maxConnections ?? mostPlaces, mostPlaces)
+        let rows = arrangement.rows
         counters = try Counters(rows: rows)
-        let isAsked = hasAdmin || settings.processes != nil && (isWatched || settings.workerTimeout != nil)
-        gauges = isAsked ? try HubGauges(hubs: settings.model == .green ? rows : 1) : nil
+        let isRead = hasAdmin || arrangement.forksHubs && (isWatched || settings.workerTimeout != nil)
+        // In a pool of processes, the one hub is that of the process that supervises them.
+        gauges = isRead ? try HubGauges(hubs: max(1, arrangement.acceptingHubs)) : nil
         admission = try SharedAdmission(
             places: places, most: mostPlaces, perPeer: settings.maxConnectionsPerIP, rows: rows)
     }
 
-    /// Measures the current hub from now on, if anybody may ask.
+    var rows: Int { arrangement.rows }
+
+    /// Measures the current hub from now on, where gauges are kept.
     func measure(hub: Int) -> Greenlet<Void>? { gauges?.measure(hub: hub) }
 
-    /// Rather now than when a hub or a listener can't be made.
+    /// Finds too low a limit at the start, before a hub or a listener can't be made.
     private static func check(_ limit: Int, _ settings: Settings, hasAdmin: Bool) throws(StartFailure) {
         let (standard, each, connection) = (3, 2, 1)
-        // A listener, and the descriptor that is kept for a connection.
+        // A listener, and the spare descriptor for a connection.
         let admin = hasAdmin ? 2 : 0
-        let listeners = settings.workers * (settings.processes ?? 1)
+        let listeners = settings.arrangement.listeners
         let needed = standard + listeners + admin + settings.workers * each + connection
         if limit < needed {
             throw StartFailure(

@@ -198,7 +198,7 @@ import Testing
             let listener = try Listener(on: SocketAddress(ip: "127.0.0.1", port: 0)!)
             let counters = CounterRow(counters: try Counters(rows: 1), row: 0)
             let live = try LiveSettings(Settings(), Configuration(try Options.parse([])))
-            let handler = BlockingContext(live, log, counters).handler
+            let handler = ConnectionService(live, log, counters).handler
             let server = StreamServer(listener) { try handler.serve($0) }
             server.start()
             let client = try Connection.connect(to: listener.address)

@@ -122,7 +122,7 @@ import Testing
             let variables = ManagerVariables(["NOTIFY_SOCKET": "@nobody-\(Deadline.now.nanoseconds)"])
             let notifier = try #require(Notifier(variables) { "fine" })
             notifier.reloading {}
-            #expect(!Hub.current.description.contains("tell the service manager"))
+            #expect(!Hub.current.description.contains("notify the service manager"))
         }
     }
 

@@ -61,13 +61,13 @@ import Testing
         }
     }
 
-    private func otherHub() throws -> HubThread {
-        try HubThread(listeners: 1) {
+    private func otherHub() throws -> WorkerHub {
+        try WorkerHub(listeners: 1) {
             StreamServer(try Listener(on: SocketAddress(ip: "127.0.0.1", port: 0)!)) { _ in }
         }
     }
 
-    private func end(_ hub: HubThread) throws {
+    private func end(_ hub: WorkerHub) throws {
         hub.perform(.drain) { try? $0.drain(until: .never) }
         try hub.ended.wait()
     }

@@ -1,0 +1,32 @@
+import Glibc
+import GreenNet
+
+/// A place for one worker: the process that has it now, or when the next one gets it.
+struct WorkerSlot {
+    /// Nil while it is empty.
+    private(set) var pid: pid_t?
+    /// Whether a worker has died in this slot.
+    private(set) var hasDied = false
+    /// Whether all that the last worker held was given back.
+    var isSettled = true
+    /// When the next attempt to start a worker is due, while the slot is empty; never where no other is to come.
+    private(set) var nextStart = Deadline.now
+    private var began = Deadline.now
+    private var backOff = BackOff()
+
+    /// A worker that has lived for so long was not broken from the start: the next one is started at once.
+    private static let soundLife = Duration.seconds(1)
+
+    var isFree: Bool { pid == nil && isSettled }
+
+    mutating func begin(_ worker: pid_t) { (pid, began) = (worker, .now) }
+
+    mutating func startFailed() { nextStart = .after(backOff.next()) }
+
+    /// The worker has died.  `isLast`: no other is to come.
+    mutating func end(isLast: Bool) {
+        (pid, hasDied, isSettled) = (nil, true, false)
+        if .now - began >= WorkerSlot.soundLife { backOff.reset() }
+        nextStart = isLast ? .never : .after(backOff.next())
+    }
+}
