@@ -47,7 +47,7 @@ name_places() {
         $2 ~ /kernel/ { place = "the kernel" }
         $2 !~ /kernel/ { place = $2 == "[vdso]" || $2 ~ /^libc/ ? "libc" : $2 ~ /^libev/ ? "libev" : "the rest of the program" }
         $2 !~ /kernel|libc|libev|vdso/ && $4 ~ /green_switch/ { place = "the switch" }
-        $2 !~ /kernel|libc|libev|vdso/ && $4 ~ /becameReadable|HubState.*schedule/ { place = "callback and scheduler" }
+        $2 !~ /kernel|libc|libev|vdso/ && $4 ~ /becameReadable|Scheduler.*schedule/ { place = "callback and scheduler" }
         $2 !~ /kernel|libc|libev|vdso/ && $4 ~ /10Connection/ { place = "Connection: receive and send" }
         $2 !~ /kernel|libc|libev|vdso/ && $4 ~ /Handler|ascii_uppercase/ { place = "the handler and upper case" }
         { share[place] += $1 }

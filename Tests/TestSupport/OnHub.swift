@@ -15,7 +15,7 @@ package func onHub<R: Sendable>(
 ) throws -> R {
     let watched = WatchedHub()
     return try onOSThread(limit, whenStuck: watched.dump, sourceLocation: sourceLocation) {
-        watched.remote = Hub.current.remote
+        watched.remote = Hub.current.remote.weakly()
         Hub.current.onUnobservedFailure = { failure in
             Issue.record("\(failure), and no test asked", sourceLocation: sourceLocation)
         }
@@ -62,13 +62,13 @@ func expectNoGreenThreads(_ sourceLocation: SourceLocation) {
 /// Weakly: a hub whose remote handle is held elsewhere never takes itself for stuck.
 private final class WatchedHub: @unchecked Sendable {
     // Written once, before anybody reads; reading a weak reference is thread-safe.
-    weak var remote: RemoteHub?
+    var remote: (@Sendable () -> RemoteHub?)?
 
     /// From another OS thread.
     @Sendable
     func dump() -> String {
         let answer = Handoff<String>()
-        remote?.spawn(name: "watchdog") { answer.give(Hub.current.description) }
+        remote?()?.spawn(name: "watchdog") { answer.give(Hub.current.description) }
         return answer.take(within: .seconds(2)) ?? "The hub doesn't answer: its OS thread is blocked or busy."
     }
 }

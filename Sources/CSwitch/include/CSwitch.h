@@ -27,7 +27,7 @@ typedef struct green_thread {
     // Line 0: all that a wake-up and a switch touch.
     void *stack_pointer;         // valid only while suspended; the assembly knows that it comes first
     struct green_thread *next;   // in the ready queue or in `queue`; a thread is never in both
-    void *hub;                   // HubState
+    void *scheduler;             // Scheduler.Fields
     green_wait_queue *queue;     // it stands in, or null
     int64_t waiting_since;       // the beginning of the loop's pass in which the wait under way began, ns
     int64_t scope_deadline;      // the nearest of the enclosing time limits; INT64_MAX: none

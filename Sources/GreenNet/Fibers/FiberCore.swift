@@ -61,7 +61,7 @@ final class FiberCore<Value> {
         guard let target = try other.target(of: message, from: me) else { throw FiberError.dead }
         if target === me { return try message.get() }
         let next = target.thread!
-        require(next.hub == thread.hub, "a fiber is switched to from another OS thread than its own")
+        require(next.scheduler == thread.scheduler, "a fiber is switched to from another OS thread than its own")
         target.inbox = message
         me.awaitsSwitch = true
         defer { me.awaitsSwitch = false }
@@ -106,7 +106,7 @@ final class FiberCore<Value> {
 
     private func start() throws(SpawnError) {
         let greenlet = FiberGreenlet(name: name ?? "fiber") { [self] in run() }
-        try Hub.currentThread.hub.startFiber(greenlet)
+        try Hub.currentThread.scheduler.startFiber(greenlet)
         greenlet.fiberCores.append(self)
         self.greenlet = greenlet
         (ownsStack, isStarted, awaitsSwitch) = (true, true, true)
@@ -138,7 +138,7 @@ final class FiberCore<Value> {
         parent.inbox = result
         next.wakeReason = .event
         next.state = .ready
-        next.hub.pointee.successor = next
+        next.scheduler.setSuccessor(next)
     }
 
     /// Nobody can switch to it any more.
@@ -180,20 +180,20 @@ final class FiberGreenlet: AnyGreenlet {
     override func run() {
         body()
         fiberCores = []
-        if !isCounted { thread!.hub.pointee.alive += 1 }
+        if !isCounted { thread!.scheduler.alive += 1 }
     }
 
     override func willClose() {
         isCounted = true
-        thread!.hub.pointee.alive += 1
+        thread!.scheduler.alive += 1
     }
 }
 
-extension HubPointer {
+extension Scheduler {
     fileprivate func startFiber(_ greenlet: FiberGreenlet) throws(SpawnError) {
         try startParked(greenlet)
-        pointee.alive -= 1
-        if pointee.killsNewcomers {
+        alive -= 1
+        if fields.pointee.killsNewcomers {
             greenlet.willClose()
             greenlet.kill()
         }

@@ -146,7 +146,7 @@ extension Connection {
     /// That of the hub; a blocking connection has its own.
     @inline(__always)
     private var buffer: UnsafeMutablePointer<SharedBuffer> {
-        if let hub = socket.pointee.hub { return withUnsafeMutablePointer(to: &hub.pointee.receiveBuffer) { $0 } }
+        if let hub = socket.pointee.hub { return hub.receiveBuffer }
         return withUnsafeMutablePointer(to: &socket.blocking.pointee.receiveBuffer) { $0 }
     }
 
@@ -188,11 +188,11 @@ extension Hub {
     /// The size in bytes of the buffer that the hub's connections receive into: no call of `Connection.receive` returns more.  64 KiB unless set before its
     /// first use.
     public var receiveBufferSize: Int {
-        get { state.pointee.receiveBuffer.size }
+        get { scheduler.receiveBuffer.pointee.size }
         set {
             require(newValue > 0, "a receive buffer of \(newValue) bytes: it takes 1 or more")
-            require(!state.pointee.receiveBuffer.isInUse, "the receive buffer is in use already")
-            state.pointee.receiveBuffer.size = newValue
+            require(!scheduler.receiveBuffer.pointee.isInUse, "the receive buffer is in use already")
+            scheduler.receiveBuffer.pointee.size = newValue
         }
     }
 }

@@ -27,7 +27,7 @@ struct SocketState {
 
     /// Nil: a blocking socket, with no hub; a `BlockingState` follows in memory.
     @inline(__always)
-    var hub: HubPointer? { readable.context?.assumingMemoryBound(to: HubState.self) }
+    var hub: Scheduler? { readable.context.map { Scheduler($0) } }
 }
 
 /// What waiting to send needs.
@@ -63,11 +63,12 @@ typealias Socket = UnsafeMutablePointer<SocketState>
 extension Socket {
     /// `priority` orders the events of one pass of the loop: listeners come after the connections that are being served.
     static func make(_ descriptor: Int32, priority: Int32 = 0) -> Socket {
-        let hub = Hub.currentThread.hub
+        let hub = Hub.currentThread.scheduler
         let socket = allocate(MemoryLayout<SocketState>.size)
         socket.initialize(to: SocketState(descriptor: descriptor))
-        socket.reading.set(.readable, of: descriptor, context: hub, priority: priority, callback: becameReadable)
-        hub.pointee.lastDescriptor = max(hub.pointee.lastDescriptor, descriptor)
+        socket.reading.set(
+            .readable, of: descriptor, context: hub.address, priority: priority, callback: becameReadable)
+        hub.noteDescriptor(descriptor)
         return socket
     }
 
@@ -113,9 +114,9 @@ extension Socket {
 
     /// The hub is asked only where its loop knows the socket: it may have ended before, and has let go of all sockets then.
     private func stopWatching() {
-        if reading.isKnownToLoop { reading.stop(on: pointee.hub!.pointee.loop) }
+        if reading.isKnownToLoop { reading.stop(on: pointee.hub!.loop) }
         guard let writing = pointee.writing?.watcher, writing.isKnownToLoop else { return }
-        writing.stop(on: pointee.hub!.pointee.loop)
+        writing.stop(on: pointee.hub!.loop)
     }
 
     private var reading: UnsafeMutablePointer<IOWatcher> { withUnsafeMutablePointer(to: &pointee.readable) { $0 } }
@@ -135,18 +136,12 @@ extension Socket {
 
     // MARK: Waiting
 
-    /// Operations on a socket that is always ready, after which its green thread gives way to the others.
-    static var turnsInARow: Int { 16 }
-
     /// Whoever doesn't have to wait gives way now and then all the same, and sees whether it was killed.
     @inline(__always)
     func takeTurn() throws(WaitError) {
         guard let hub = pointee.hub, let thread = Context.running else { return }
-        assert(thread.hub == hub, "a socket is used on the OS thread that made it")
-        thread.opsSinceWait += 1
-        guard thread.opsSinceWait >= Socket.turnsInARow || thread.isCancelled else { return }
-        thread.giveWay(after: Socket.turnsInARow)
-        try thread.throwIfInterrupted()
+        assert(thread.scheduler == hub, "a socket is used on the OS thread that made it")
+        try thread.takeTurn()
     }
 
     /// Nil once a `recv` may find something.
@@ -161,9 +156,9 @@ extension Socket {
         }
         if pointee.reader != nil { stopForTwo("receive from") }
         let thread = Context.running!
-        if !reading.isActive { reading.start(on: hub.pointee.loop) }
+        if !reading.isActive { reading.start(on: hub.loop) }
         pointee.reader = thread
-        hub.pointee.ready.prefetch()
+        hub.prefetchNext()
         let wake = thread.wait(for: .readable, address, until: deadline)
         pointee.reader = nil
         if wake != .event, let error = unlessReady(.readable, thread.error(after: wake)) { return error }
@@ -190,11 +185,11 @@ extension Socket {
         let writing = writing
         if writing.pointee.writer != nil { stopForTwo("send to") }
         let thread = Context.running!
-        writing.watcher.start(on: hub.pointee.loop)
+        writing.watcher.start(on: hub.loop)
         writing.pointee.writer = thread
         let wake = thread.wait(for: .writable, address, until: deadline)
         writing.pointee.writer = nil
-        if !pointee.isClosed { writing.watcher.stop(on: hub.pointee.loop) }
+        if !pointee.isClosed { writing.watcher.stop(on: hub.loop) }
         guard wake == .event else { return unlessReady(.writable, thread.error(after: wake)) }
         guard writing.pointee.isUnwatched else { return nil }
         writing.pointee.isUnwatched = false
@@ -209,14 +204,14 @@ extension Socket {
             require(
                 socket.writing.pointee.writer == nil,
                 "two green threads send to descriptor \(socket.pointee.descriptor)")
-            socket.writing.watcher.start(on: thread.hub.pointee.loop)
+            socket.writing.watcher.start(on: thread.scheduler.loop)
             socket.writing.pointee.writer = thread
         }
         let wake = thread.wait(for: .writable, sockets[0].address, until: deadline)
         var areWatched = true
         for socket in sockets {
             socket.writing.pointee.writer = nil
-            socket.writing.watcher.stop(on: thread.hub.pointee.loop)
+            socket.writing.watcher.stop(on: thread.scheduler.loop)
             if socket.writing.pointee.isUnwatched { areWatched = false }
             socket.writing.pointee.isUnwatched = false
         }
@@ -300,7 +295,7 @@ extension Socket {
         if let reader = pointee.reader { return reader.wakeByDescriptor(priority) }
         // Nobody wants it now (the green thread is busy, say in a send that waits).  The kernel would go on telling.
         pointee.mayReceive = true
-        reading.stop(on: pointee.hub!.pointee.loop)
+        reading.stop(on: pointee.hub!.loop)
     }
 }
 

@@ -30,9 +30,9 @@ struct GreenThread: Equatable {
 
     // MARK: Identity
 
-    var hub: HubPointer {
-        @inline(__always) get { record.pointee.hub.assumingMemoryBound(to: HubState.self) }
-        nonmutating set { record.pointee.hub = UnsafeMutableRawPointer(newValue) }
+    var scheduler: Scheduler {
+        @inline(__always) get { Scheduler(record.pointee.scheduler) }
+        nonmutating set { record.pointee.scheduler = newValue.address }
     }
 
     /// Counts up from 1 within the hub.

@@ -47,7 +47,7 @@ extension UnsafeMutablePointer<LockState> {
         var ring = [thread]
         var lock = self
         // Bounded: a ring that `thread` is no part of has no end.
-        while let owner = lock.livingOwner, ring.count <= thread.hub.pointee.alive + 1 {
+        while let owner = lock.livingOwner, ring.count <= thread.scheduler.alive + 1 {
             if owner == thread { return LockCycle(greenThreads: ring.map(\.title)) }
             guard let next = lockWaitedFor(by: owner) else { return nil }
             ring.append(owner)

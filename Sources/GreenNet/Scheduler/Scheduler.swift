@@ -1,58 +1,146 @@
-typealias HubPointer = UnsafeMutablePointer<HubState>
-
-/// What a hub keeps, in raw memory: a switch away from inside a method leaves no access to a class property open.
+/// The scheduler of one OS thread: the address of its state, raw memory that never moves, so that a switch away leaves no access to a class
+/// property open.
 ///
-/// Belongs to one OS thread; only `remote` may be touched from others.
-struct HubState {
-    let loop: EventLoop
-    var ready = ReadyQueue()
-    /// Of all green threads; `alarm` rings when the earliest has passed.
-    var deadlines = DeadlineQueue()
-    let alarm: UnsafeMutablePointer<TimerWatcher>
-    /// The OS thread's own stack.
-    let main: GreenThread
-    /// Runs `schedule()` on a stack of its own; switched to where nothing is ready.
-    let scheduler: GreenThread
-    /// Switches left until the loop must be looked at, lest timers and other descriptors starve.
-    var turnsLeft = 0
-    /// When that was done last, for those who ask how long a green thread has waited.  Not read at each wait: it would cost as much as a switch.
-    var passBegan = Deadline.nowCoarse
-    /// Parked green threads that the world outside or a timer can wake.
-    var outsideWaits = 0
-    /// Green threads spawned and not ended.
-    var alive = 0
-    var first: GreenThread?  // the youngest that has not ended; the others through `older`
-    var lastID: UInt64 = 0
-    /// Those who wait for `alive` to become 0.
-    var idle = WaitQueue.Ends()
-    var stacks = StackPool()
-    /// One buffer for all connections to receive into.
-    var receiveBuffer = SharedBuffer(size: 64 << 10)
-    /// The highest that a socket of the hub ever had.
-    var lastDescriptor: Int32 = -1
-    var remote: RemoteHub
-    /// The signals that its watchers hold.
-    var signals: ContiguousArray<UnsafeMutablePointer<SignalEvent>> = []
-    /// The hub closes: whatever its green threads spawn while they unwind is killed before it begins.
-    var killsNewcomers = false
-    /// All have ended, and the scheduler shall end too.
-    var isClosing = false
-    var passes: UInt64 = 0
-    /// Set when a deadlock was found, for the error of whoever is woken by it.
-    var deadlock: BlockedForever?
-    /// A fiber that ends names who runs then: neither parked nor in the ready queue.
-    var successor: GreenThread?
-    /// Nil unless somebody watches over the hub.
-    var pulse: HubWatcher?
-    /// Nil unless time is virtual.
-    var virtualTime: VirtualTime?
-    var onSpawn: ((AnyGreenlet) -> Void)?
-    let owner: Unmanaged<Hub>
+/// **The path of a byte**, from the kernel to the program:
+///
+///  1. `Scheduler.schedule`, on the loop's own green thread, finds none ready, and calls
+///  2. `EventLoop.waitForEvents`, where
+///  3. libev sleeps in epoll_wait, and calls back for the descriptor that is readable:
+///  4. `becameReadable` (Net) finds the green thread that waits for the socket;
+///  5. `GreenThread.wakeByDescriptor` ends its wait, and
+///  6. `ReadyQueue.insertArrival` puts it among the ready ones.
+///  7. `Scheduler.schedule` goes on: `switchToNext` takes the first of the ready ones;
+///  8. `Context.switchStack` names it the running one, and
+///  9. `green_switch` (assembly) exchanges the registers: what follows is on the stack of the woken green thread.
+/// 10. `GreenThread.wait` returns (`unpark`) to
+/// 11. `waitUntilReadable` (Net), and that to
+/// 12. `Connection.receive` (Net), which tries again:
+/// 13. `SystemCalls.receive` (Base) is `recv`.
+/// 14. `EchoHandler` (EchoServer) has the byte, sends it back, and receives again: from 12 to `GreenThread.wait`, `switchToNext` and so to 7 or 1.
+///
+/// **What may be called from where:**
+///
+/// - On a green thread, the main one included: everything.  Only there may a call wait.
+/// - In a callback of the loop, which runs on the loop's own green thread, and in a job of `JobQueue`: what wakes and what spawns.  A wait stops the program.
+/// - On the stack of a green thread that ends, from `end(_:)` on: nothing that allocates on the stack for long; the next one may take the stack.
+/// - On another OS thread: `JobQueue.send` and `Pulse.count`.  On a signal handler: nothing.
+struct Scheduler: Equatable {
+    let fields: UnsafeMutablePointer<Fields>
 
-    static let turnsPerPass = 128
-}
+    @inline(__always)
+    init(_ fields: UnsafeMutablePointer<Fields>) { self.fields = fields }
 
-extension HubPointer {
+    /// Of a callback's context, or of a record.
+    @inline(__always)
+    init(_ address: UnsafeMutableRawPointer) { fields = address.assumingMemoryBound(to: Fields.self) }
+
+    var address: UnsafeMutableRawPointer { UnsafeMutableRawPointer(fields) }
+
+    /// **Fairness.**  Nothing interrupts a green thread, so calls that need not wait give way now and then all the same:
+    ///
+    /// - `opsPerTurn`: so many operations in a row are a green thread's turn; then it gives way to all that are ready (`takeTurn`).
+    /// - `switchesPerPoll`: after so many switches the loop is polled, though green threads are ready: timers and other descriptors would starve.
+    ///   Where more green threads are ready, each of them has its turn before that.
+    /// - A turn of n operations counts as n switches: what only the loop can wake waits for so many operations, not for a multiple of them.
+    static var opsPerTurn: UInt16 { 16 }
+    static var switchesPerPoll: Int { 128 }
+
+    /// What a scheduler keeps.
+    struct Fields {
+        let loop: EventLoop
+        var ready = ReadyQueue()
+        /// Of all green threads; `alarm` rings when the earliest has passed.
+        var deadlines = DeadlineQueue()
+        let alarm: UnsafeMutablePointer<TimerWatcher>
+        /// The OS thread's own stack.
+        let main: GreenThread
+        /// Runs `schedule()` on a stack of its own; switched to where no other is ready.
+        let loopThread: GreenThread
+        var switchesUntilPoll = 0
+        /// When the loop was last looked at, for those who ask how long a green thread has waited.  Not read at each wait: it would cost as much
+        /// as a switch.
+        var passBegan = Deadline.nowCoarse
+        /// Parked green threads that the world outside or a timer can wake.
+        var outsideWaits = 0
+        /// Green threads that were spawned and have not ended.
+        var alive = 0
+        /// The youngest green thread that has not ended; the others follow through `older`.
+        var youngest: GreenThread?
+        var lastID: UInt64 = 0
+        /// Green threads that wait for `alive` to become 0.
+        var idle = WaitQueue.Ends()
+        var stacks = StackPool()
+        /// The highest descriptor that a socket of the hub ever had.
+        var lastDescriptor: Int32 = -1
+        /// From other OS threads.
+        var jobs: JobQueue
+        /// The signals that the hub's watchers hold.
+        var signals: ContiguousArray<UnsafeMutablePointer<SignalEvent>> = []
+        /// The hub closes: what its green threads spawn while they unwind is killed before it begins.
+        var killsNewcomers = false
+        /// All have ended, and `schedule()` shall return.
+        var isClosing = false
+        var passes: UInt64 = 0
+        /// Set when a deadlock was found, for the error of the green thread that is woken by it.
+        var deadlock: BlockedForever?
+        /// Named by a fiber that ends: runs next, and is neither parked nor in the ready queue.
+        var successor: GreenThread?
+        /// Nil where no other OS thread watches the hub.
+        var watch: Watch?
+        /// Nil unless time is virtual.
+        var virtualTime: VirtualTime?
+
+        // What the layers above keep here, and hooks for them.
+
+        /// One buffer for all connections to receive into.
+        var receiveBuffer = SharedBuffer(size: 64 << 10)
+        /// Called with each green thread that is spawned.
+        var onSpawn: ((GreenThread) -> Void)?
+        /// Describes all green threads, for the error that a deadlock ends with.
+        let describe: (Scheduler) -> String
+        /// The hub, retained until it closes.
+        let owner: UnsafeMutableRawPointer
+    }
+
+    // MARK: What others use
+
+    var loop: EventLoop { fields.pointee.loop }
+    var main: GreenThread { fields.pointee.main }
+    var loopThread: GreenThread { fields.pointee.loopThread }
+
+    var alive: Int {
+        get { fields.pointee.alive }
+        nonmutating set { fields.pointee.alive = newValue }
+    }
+
+    var signals: ContiguousArray<UnsafeMutablePointer<SignalEvent>> {
+        get { fields.pointee.signals }
+        nonmutating set { fields.pointee.signals = newValue }
+    }
+
+    /// Raw memory: a copy would be another buffer's.
+    var receiveBuffer: UnsafeMutablePointer<SharedBuffer> {
+        withUnsafeMutablePointer(to: &fields.pointee.receiveBuffer) { $0 }
+    }
+
+    var idleQueue: WaitQueue { withUnsafeMutablePointer(to: &fields.pointee.idle) { WaitQueue($0) } }
+
+    func noteDescriptor(_ descriptor: Int32) {
+        fields.pointee.lastDescriptor = max(fields.pointee.lastDescriptor, descriptor)
+    }
+
+    /// `thread` runs next, ahead of all that are ready, when the running green thread has ended.
+    func setSuccessor(_ thread: GreenThread) { fields.pointee.successor = thread }
+
+    /// Before a wait: fetches what the next green threads will touch.
+    @inline(__always)
+    func prefetchNext() { fields.pointee.ready.prefetch() }
+
+    func nextID() -> UInt64 {
+        fields.pointee.lastID += 1
+        return fields.pointee.lastID
+    }
+
     // MARK: Running
 
     /// Leaves `thread`, which has set its state, for the next one that is ready.  Returns when `thread`'s turn has come again.
@@ -64,32 +152,29 @@ extension HubPointer {
     }
 
     @inline(__always)
-    fileprivate func nextToRun() -> GreenThread {
-        guard pointee.turnsLeft > 0, let next = pointee.ready.popFirst() else { return pointee.scheduler }
-        pointee.turnsLeft -= 1
+    private func nextToRun() -> GreenThread {
+        guard fields.pointee.switchesUntilPoll > 0, let next = fields.pointee.ready.popFirst() else {
+            return loopThread
+        }
+        fields.pointee.switchesUntilPoll -= 1
         return next
     }
 
-    /// The hub's own loop: run what is ready, then ask the kernel what else is.  Returns when the hub closes.
-    func schedule() {
-        while !pointee.isClosing {
-            pointee.turnsLeft = Swift.max(HubState.turnsPerPass, pointee.ready.count)
-            pointee.passBegan = .nowCoarse
-            if pointee.virtualTime != nil { beginVirtualPass() }
-            pointee.pulse?.run()
-            switchToNext(from: pointee.scheduler)
-            if pointee.stacks.needsTrimming { pointee.stacks.trim() }
-            if !pointee.ready.isEmpty || pointee.stacks.needsTrimming {
-                if pointee.virtualTime != nil { tick() }
+    /// The hub's own loop: runs what is ready, then asks the kernel what else is.  Returns when the hub closes.
+    private func schedule() {
+        while !fields.pointee.isClosing {
+            beginPass()
+            switchToNext(from: loopThread)
+            if fields.pointee.stacks.needsTrimming { fields.pointee.stacks.trim() }
+            if !fields.pointee.ready.isEmpty || fields.pointee.stacks.needsTrimming {
+                if fields.pointee.virtualTime != nil { tick() }
                 pollEvents()
-            } else if pointee.isClosing {
+            } else if fields.pointee.isClosing {
                 return
-            } else if pointee.virtualTime != nil, jumpAhead() {
+            } else if fields.pointee.virtualTime != nil, jumpAhead() {
                 continue
             } else if canBeWoken {
-                pointee.pulse?.sleep()
-                pointee.ready.beginArrivals()
-                pointee.loop.waitForEvents()
+                waitForEvents()
             } else {
                 reportDeadlock()
             }
@@ -97,47 +182,146 @@ extension HubPointer {
         }
     }
 
-    func pollEvents() {
-        pointee.ready.beginArrivals()
-        pointee.loop.pollEvents()
+    private func beginPass() {
+        fields.pointee.switchesUntilPoll = max(Scheduler.switchesPerPoll, fields.pointee.ready.count)
+        fields.pointee.passBegan = .nowCoarse
+        if fields.pointee.virtualTime != nil { beginVirtualPass() }
+        fields.pointee.watch?.pulse.run()
     }
 
-    /// A remote handle in somebody's hands may be used at any time.
-    private var canBeWoken: Bool { pointee.outsideWaits > 0 || !isKnownUniquelyReferenced(&pointee.remote) }
+    func pollEvents() {
+        fields.pointee.ready.beginArrivals()
+        loop.pollEvents()
+    }
 
-    /// The main green thread is parked, or the scheduler would not run.
-    private func reportDeadlock() {
-        pointee.deadlock = BlockedForever(waiting: dump())
-        pointee.main.wake(.blockedForever)
+    private func waitForEvents() {
+        fields.pointee.watch?.pulse.sleep()
+        fields.pointee.ready.beginArrivals()
+        loop.waitForEvents()
     }
 
     private func verifyNowAndThen() {
         #if DEBUG
-        pointee.passes &+= 1
-        if pointee.passes % 256 == 0 { pointee.loop.verify() }
+        fields.pointee.passes &+= 1
+        if fields.pointee.passes % 256 == 0 { loop.verify() }
         #endif
     }
-}
 
-extension HubPointer {
-    /// Who runs in place of the green thread that has ended: its successor, where it has named one, or the next.
-    func takeSuccessor() -> GreenThread {
-        let next = pointee.successor ?? nextToRun()
-        pointee.successor = nil
+    // MARK: Deadlock
+
+    /// A handle that another OS thread may hold can be used at any time.
+    private var canBeWoken: Bool {
+        fields.pointee.outsideWaits > 0 || !isKnownUniquelyReferenced(&fields.pointee.jobs)
+    }
+
+    /// The main green thread is parked, or its stack would run and not this one.
+    private func reportDeadlock() {
+        fields.pointee.deadlock = BlockedForever(waiting: fields.pointee.describe(self))
+        main.wake(.blockedForever)
+    }
+
+    // MARK: The green threads
+
+    /// Makes the blank record of `thread` one of this scheduler's.
+    func add(_ thread: GreenThread) {
+        thread.id = nextID()
+        thread.scheduler = self
+        thread.deadline = .never
+        thread.scopeDeadline = .never
+        thread.older = fields.pointee.youngest
+        fields.pointee.youngest?.younger = thread
+        fields.pointee.youngest = thread
+    }
+
+    private func remove(_ thread: GreenThread) {
+        let (younger, older) = (thread.younger, thread.older)
+        if let younger { younger.older = older } else { fields.pointee.youngest = older }
+        older?.younger = younger
+        thread.freeName()
+        thread.forgetDeadline()
+    }
+
+    /// Those that have not ended, the youngest first.
+    var threads: [GreenThread] {
+        sequence(first: fields.pointee.youngest) { $0?.older }.prefix { $0 != nil }.map { $0! }
+    }
+
+    /// On the stack of the green thread that ends, which nothing touches any more once the next one runs.  Returns that one.
+    func end(_ thread: GreenThread) -> GreenThread {
+        thread.joiners.wakeAll()
+        remove(thread)
+        thread.state = .ended
+        alive -= 1
+        if alive <= 1 { idleQueue.wakeAll() }
+        fields.pointee.stacks.give(thread)
+        return takeSuccessor()
+    }
+
+    private func takeSuccessor() -> GreenThread {
+        let next = fields.pointee.successor ?? nextToRun()
+        fields.pointee.successor = nil
         next.state = .running
         Context.setRunning(next)
         return next
     }
+
+    // MARK: The beginning and the end
+
+    /// The OS thread that calls runs on `main` from now on; `add` has had it.
+    func begin() {
+        main.state = .running
+        main.setStarted()
+        Context.adoptOSThread(main)
+        Context.setRunning(main)
+        loopThread.scheduler = self
+        Context.prepare(loopThread, entry: loopMain)
+    }
+
+    /// The stack of the loop's green thread is left by returning from `schedule()`, as every stack is.
+    func endLoop() {
+        fields.pointee.isClosing = true
+        Context.switchStack(from: main, to: loopThread)
+    }
+
+    /// Once the loop has ended, and no watcher needs it any more.
+    func free() {
+        remove(main)
+        UnsafeMutableRawPointer(main.record).deallocate()
+        fields.pointee.stacks.give(loopThread)
+        fields.pointee.stacks.unmapAll()
+        fields.pointee.receiveBuffer.free()
+        fields.pointee.deadlines.free()
+        fields.pointee.alarm.free(on: loop)
+        loop.destroy()
+        fields.deinitialize(count: 1)
+        fields.deallocate()
+    }
+
+    fileprivate func runLoop() -> GreenThread {
+        schedule()
+        Context.setRunning(main)
+        return main
+    }
 }
 
+private let loopMain: Context.Entry = { argument in GreenThread(argument!).scheduler.runLoop().record }
+
 extension GreenThread {
-    /// Lets every other ready green thread run first.  After `operations` that did not wait, it brings the moment nearer when the loop is
-    /// looked at: green threads that only the loop can wake wait for so many operations, not for a multiple of them.
+    /// Lets every other ready green thread run first.  `operations` are those of the turn that ends, for `Scheduler`'s rules of fairness.
     func giveWay(after operations: Int = 0) {
-        hub.pointee.turnsLeft -= operations
+        scheduler.fields.pointee.switchesUntilPoll -= operations
         opsSinceWait = 0
         state = .ready
-        hub.pointee.ready.append(self)
-        hub.switchToNext(from: self)
+        scheduler.fields.pointee.ready.append(self)
+        scheduler.switchToNext(from: self)
+    }
+
+    /// Counts an operation that need not wait.  At the end of its turn the green thread gives way, and throws where it was killed or its time is over.
+    @inline(__always)
+    func takeTurn() throws(WaitError) {
+        opsSinceWait += 1
+        guard opsSinceWait >= Scheduler.opsPerTurn || isCancelled else { return }
+        giveWay(after: Int(Scheduler.opsPerTurn))
+        try throwIfInterrupted()
     }
 }

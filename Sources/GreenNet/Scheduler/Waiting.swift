@@ -60,7 +60,7 @@ extension GreenThread {
         if isCancelled { return .cancelled }
         let bounds = park(for: kind, detail, until: deadline)
         queue?.append(self)
-        hub.switchToNext(from: self)
+        scheduler.switchToNext(from: self)
         return unpark(bounds)
     }
 
@@ -77,15 +77,15 @@ extension GreenThread {
 
     @inline(__always)
     private func park(for kind: WaitKind, _ detail: UInt64, until deadline: Deadline) -> WaitBounds {
-        let hub = hub
-        require(self != hub.pointee.scheduler, "a call that waits, in a callback of the hub")
+        let scheduler = scheduler
+        require(self != scheduler.loopThread, "a call that waits, in a callback of the hub")
         let limit = min(deadline, scopeDeadline)
         let bounds = WaitBounds(hasLimit: limit != .never, comesFromOutside: kind.comesFromOutside)
         if bounds.hasLimit { limitWait(to: limit) }
-        if bounds.hasOutsideHelp { hub.pointee.outsideWaits += 1 }
+        if bounds.hasOutsideHelp { scheduler.fields.pointee.outsideWaits += 1 }
         waitKind = kind
         waitDetail = detail
-        waitingSince = hub.pointee.passBegan
+        waitingSince = scheduler.fields.pointee.passBegan
         opsSinceWait = 0
         state = .parked
         return bounds
@@ -93,7 +93,7 @@ extension GreenThread {
 
     @inline(__always)
     private func unpark(_ bounds: WaitBounds) -> Wake {
-        if bounds.hasOutsideHelp { hub.pointee.outsideWaits -= 1 }
+        if bounds.hasOutsideHelp { scheduler.fields.pointee.outsideWaits -= 1 }
         if bounds.hasLimit { deadline = .never }
         return wakeReason
     }
@@ -105,7 +105,7 @@ extension GreenThread {
         case .deadline: expiry ?? .deadlinePassed
         case .cancelled: .cancelled
         case .closed: .closed
-        case .blockedForever: .blockedForever(hub.pointee.deadlock!)
+        case .blockedForever: .blockedForever(scheduler.fields.pointee.deadlock!)
         }
     }
 
@@ -130,7 +130,7 @@ extension GreenThread {
         if let queue { queue.remove(self) }
         wakeReason = reason
         state = .ready
-        hub.pointee.ready.append(self)
+        scheduler.fields.pointee.ready.append(self)
     }
 
     /// As `wake(.event)`, in the loop's callback for the descriptor that it waits for, and so in no queue.  `priority` is that of the watcher.
@@ -140,7 +140,7 @@ extension GreenThread {
         assert(queue == nil)
         wakeReason = .event
         state = .ready
-        hub.pointee.ready.insertArrival(self, priority)
+        scheduler.fields.pointee.ready.insertArrival(self, priority)
     }
 
     // MARK: Deadlines
@@ -148,35 +148,35 @@ extension GreenThread {
     @inline(never)  // Else the frames of those that wait would be larger.
     private func limitWait(to limit: Deadline) {
         deadline = limit
-        if !hub.pointee.deadlines.renew(self) { enterLimit(limit) }
+        if !scheduler.fields.pointee.deadlines.renew(self) { enterLimit(limit) }
     }
 
     @inline(never)  // So that what happens with each message needs no frame.
     private func enterLimit(_ limit: Deadline) {
-        hub.pointee.deadlines.enter(self)
-        if hub.pointee.virtualTime == nil { hub.ring(by: limit) }
+        scheduler.fields.pointee.deadlines.enter(self)
+        if scheduler.fields.pointee.virtualTime == nil { scheduler.ring(by: limit) }
     }
 
-    func forgetDeadline() { if deadlineIndex >= 0 { hub.pointee.deadlines.remove(self) } }
+    func forgetDeadline() { if deadlineIndex >= 0 { scheduler.fields.pointee.deadlines.remove(self) } }
 }
 
-extension HubPointer {
+extension Scheduler {
     /// Sees to it that the alarm rings at `moment` at the latest.
     @inline(__always)
     fileprivate func ring(by moment: Deadline) {
-        if moment < pointee.alarm.pointee.due { pointee.alarm.start(on: pointee.loop, due: moment) }
+        if moment < fields.pointee.alarm.pointee.due { fields.pointee.alarm.start(on: loop, due: moment) }
     }
 
     /// Wakes those whose deadlines have passed, in the order of these, and of their waits where they are the same.
     func wakeOverdue() {
         let now = Deadline.now
-        while let thread = pointee.deadlines.popFirst(until: now) { thread.wake(.deadline) }
+        while let thread = fields.pointee.deadlines.popFirst(until: now) { thread.wake(.deadline) }
     }
 }
 
 /// In the loop.
 let alarmRang: TimerWatcher.Callback = { _, timer, _ in
-    let hub = TimerWatcher.context(timer, as: HubState.self)
-    hub.wakeOverdue()
-    if let next = hub.pointee.deadlines.earliest { hub.ring(by: next) }
+    let scheduler = Scheduler(TimerWatcher.context(timer, as: Scheduler.Fields.self))
+    scheduler.wakeOverdue()
+    if let next = scheduler.fields.pointee.deadlines.earliest { scheduler.ring(by: next) }
 }

@@ -18,7 +18,7 @@ package final class GreenModel: ConnectionModel {
         let connection = Connection(descriptor: socket.releaseDescriptor(), peer: peer)
         if server.isDraining { connection.beginDraining() }
         do {
-            try Hub.currentThread.hub.start(ServedConnection(connection, for: server))
+            try Hub.currentThread.scheduler.start(ServedConnection(connection, for: server))
         } catch {
             connection.close()
             throw error
@@ -39,7 +39,7 @@ package final class GreenModel: ConnectionModel {
     }
 
     private var servedConnections: [ServedConnection] {
-        Hub.currentThread.hub.living.compactMap { $0 as? ServedConnection }.filter { $0.model === self }
+        Hub.currentThread.scheduler.living.compactMap { $0 as? ServedConnection }.filter { $0.model === self }
     }
 }
 

@@ -14,7 +14,7 @@ public final class SignalWatcher {
 
     private let state = UnsafeMutablePointer<State>.allocate(capacity: 1)
     private let events: [UnsafeMutablePointer<SignalEvent>]
-    private let hub: HubPointer
+    private let scheduler: Scheduler
 
     /// Catches `signals` from now on, also where this OS thread was started with them blocked.
     public init(_ signals: Int32...) {
@@ -22,15 +22,15 @@ public final class SignalWatcher {
             programmingError("\(number) is no signal: they have the numbers 1 to 64")
         }
         require(!signals.contains(SIGKILL) && !signals.contains(SIGSTOP), "SIGKILL and SIGSTOP can't be caught")
-        hub = Hub.currentThread.hub
+        scheduler = Hub.currentThread.scheduler
         state.initialize(to: State())
-        events = signals.map { [hub, state] number in
-            .make(on: hub.pointee.loop, number: number, context: state) { _, watcher, _ in
+        events = signals.map { [scheduler, state] number in
+            .make(on: scheduler.loop, number: number, context: state) { _, watcher, _ in
                 SignalWatcher.give(
                     SignalEvent.number(watcher), to: SignalEvent.context(watcher).assumingMemoryBound(to: State.self))
             }
         }
-        hub.pointee.signals += events
+        scheduler.signals += events
         SystemCalls.unblock(signals)
     }
 
@@ -56,8 +56,8 @@ public final class SignalWatcher {
     /// One that is not active any more has been stopped by the end of its hub.
     private func free(_ event: UnsafeMutablePointer<SignalEvent>) {
         if event.isActive {
-            hub.pointee.signals.removeAll { $0 == event }
-            event.stop(on: hub.pointee.loop)
+            scheduler.signals.removeAll { $0 == event }
+            event.stop(on: scheduler.loop)
         }
         event.deallocate()
     }

@@ -86,7 +86,7 @@ public class AnyGreenlet: Waitable {
     @usableFromInline
     final func begin() {
         do throws(SpawnError) {
-            try Hub.currentThread.hub.start(self)
+            try Hub.currentThread.scheduler.start(self)
         } catch {
             fail(error)
         }
@@ -113,7 +113,8 @@ public class AnyGreenlet: Waitable {
         let caller = Hub.currentThread
         while let thread {
             require(thread != caller, "a green thread can't join itself")
-            require(thread.hub == caller.hub, "a green thread is joined from another OS thread than its own")
+            require(
+                thread.scheduler == caller.scheduler, "a green thread is joined from another OS thread than its own")
             let wake = caller.wait(for: .end, id, until: deadline, in: thread.joiners)
             switch caller.error(after: wake) {
             case nil: continue
@@ -130,7 +131,7 @@ public class AnyGreenlet: Waitable {
     /// it comes out.  A second kill, or one after the end, changes nothing.
     public final func kill(throwing error: any Error = GreenletExit()) {
         guard let thread, killReason == nil else { return }
-        require(thread != thread.hub.pointee.main, "the main green thread can't be killed")
+        require(thread != thread.scheduler.main, "the main green thread can't be killed")
         killReason = error
         thread.setKilled()
         if thread.shields == 0 { thread.wake(.cancelled) }

@@ -6,7 +6,7 @@ import Glibc
 /// spawn, sleep and join with no ceremony.  A hub and all that belongs to it stay on their OS thread; `remote` is the one door from
 /// elsewhere.  It ends with its OS thread, or by `close()`.
 public final class Hub {
-    let state: HubPointer
+    let scheduler: Scheduler
 
     /// Called with each green thread that failed and whose end no other code has asked for.  By default it writes a line to standard error.
     ///
@@ -17,27 +17,26 @@ public final class Hub {
     ///
     /// Called on the stack of the green thread that spawns; must not wait.
     public var onSpawn: ((AnyGreenlet) -> Void)? {
-        get { state.pointee.onSpawn }
-        set { state.pointee.onSpawn = newValue }
+        didSet { scheduler.fields.pointee.onSpawn = onSpawn.map { onSpawn in { onSpawn($0.greenlet) } } }
     }
 
     /// A green thread can be outlived by its handle, and the handle by the hub.
     static func report(_ failure: UnobservedFailure) {
-        let hub = Context.running?.hub.pointee.owner.takeUnretainedValue()
+        let hub = Context.running?.scheduler.hub
         (hub?.onUnobservedFailure ?? writeFailure)(failure)
     }
 
     private let alternateStack: UnsafeMutableRawPointer?
 
     /// The hub of this OS thread.  Stops the program where the kernel has no descriptor left for a new one.
-    public static var current: Hub { currentThread.hub.pointee.owner.takeUnretainedValue() }
+    public static var current: Hub { currentThread.scheduler.hub }
 
     /// The green thread that runs now.
     @inline(__always)
-    static var currentThread: GreenThread { Context.running ?? makeOrStop().state.pointee.main }
+    static var currentThread: GreenThread { Context.running ?? makeOrStop().scheduler.main }
 
-    private init(state: HubPointer, alternateStack: UnsafeMutableRawPointer?) {
-        self.state = state
+    private init(_ scheduler: Scheduler, alternateStack: UnsafeMutableRawPointer?) {
+        self.scheduler = scheduler
         self.alternateStack = alternateStack
     }
 
@@ -48,7 +47,7 @@ public final class Hub {
     package static func prepare(stacks count: Int) throws(HubFailure) {
         if Context.running != nil { return }
         let hub = try make()
-        do throws(SystemError) { try hub.state.pointee.stacks.stock(count) } catch {
+        do throws(SystemError) { try hub.scheduler.fields.pointee.stacks.stock(count) } catch {
             throw HubFailure("cannot make stacks for the hub: \(error)")
         }
     }
@@ -62,24 +61,24 @@ public final class Hub {
             throw HubFailure("no event loop can be made: is the limit of open descriptors reached?")
         }
         var stacks = StackPool()
-        let scheduler: GreenThread
+        let loopThread: GreenThread
         do throws(SystemError) {
-            scheduler = try stacks.take()
+            loopThread = try stacks.take()
         } catch {
             stacks.unmapAll()
             loop.destroy()
             throw HubFailure("cannot make a stack for the hub: \(error)")
         }
-        let state = HubPointer.allocate(capacity: 1)
-        let hub = Hub(state: state, alternateStack: Context.watchForOverflow())
-        state.initialize(
-            to: HubState(
-                loop: loop, alarm: .make(context: state, callback: alarmRang), main: makeMainThread(),
-                scheduler: scheduler, stacks: stacks,
-                remote: RemoteHub(wakes: state, on: loop), owner: Unmanaged.passRetained(hub)))
-        state.adoptMainThread()
-        state.prepareScheduler()
-        endWithOSThread(state)
+        let scheduler = Scheduler(UnsafeMutablePointer<Scheduler.Fields>.allocate(capacity: 1))
+        let hub = Hub(scheduler, alternateStack: Context.watchForOverflow())
+        scheduler.fields.initialize(
+            to: Scheduler.Fields(
+                loop: loop, alarm: .make(context: scheduler.address, callback: alarmRang), main: makeMainThread(),
+                loopThread: loopThread, stacks: stacks, jobs: JobQueue(of: scheduler, on: loop),
+                describe: { $0.dump() }, owner: Unmanaged.passRetained(hub).toOpaque()))
+        scheduler.enrol(MainGreenlet(), as: scheduler.main)
+        scheduler.begin()
+        endWithOSThread(scheduler)
         return hub
     }
 
@@ -95,10 +94,10 @@ public final class Hub {
     /// Throws `WaitError.blockedForever`, with the list of who waits on what, where none of those left can ever be woken.
     public func run(until deadline: Deadline = .never) throws(WaitError) {
         let thread = Hub.currentThread
-        require(thread.hub == state, "Hub.run() on another OS thread than the hub's")
-        let own = thread == state.pointee.main ? 0 : 1
-        while state.pointee.alive > own {
-            if let error = thread.error(after: thread.wait(for: .idle, until: deadline, in: state.idleQueue)) {
+        require(thread.scheduler == scheduler, "Hub.run() on another OS thread than the hub's")
+        let own = thread == scheduler.main ? 0 : 1
+        while scheduler.alive > own {
+            if let error = thread.error(after: thread.wait(for: .idle, until: deadline, in: scheduler.idleQueue)) {
                 throw error
             }
         }
@@ -114,66 +113,65 @@ public final class Hub {
 
     /// How many green threads and stacks the hub has now.  To be read on the hub's OS thread; never waits.
     public var statistics: Statistics {
-        Statistics(greenThreads: state.pointee.alive, cachedStacks: state.pointee.stacks.cached)
+        Statistics(greenThreads: scheduler.alive, cachedStacks: scheduler.fields.pointee.stacks.cached)
     }
-
-    /// The handle by which other OS threads reach this hub.  While anybody holds it, the hub doesn't take itself for stuck.
-    public var remote: RemoteHub { state.pointee.remote }
 
     /// In a forked child: the hub stays the parent's, and is never touched again.
     ///
     /// Except for its signals: libev knows the owner of each for the whole process, and would refuse them to the child's own hub.
     static func abandon() {
-        guard let hub = Context.running?.hub else { return }
-        hub.pointee.owner.takeUnretainedValue().stopSignals()
+        guard let scheduler = Context.running?.scheduler else { return }
+        scheduler.hub.stopSignals()
         Context.setRunning(nil)
         ThreadClock.virtualTime = 0
         forgetOSThread()
     }
 
-    private func stopSignals() { for event in state.pointee.signals { event.stop(on: state.pointee.loop) } }
+    private func stopSignals() { for event in scheduler.signals { event.stop(on: scheduler.loop) } }
 
     /// Kills what still runs, waits until all of it has unwound, and gives back everything.  The next call that needs a hub makes a
     /// new one.  What belonged to it and is still held, such as connections and listeners, stays open, and can only be closed, or let go of.
     /// To be called from the main green thread, outside of any `withTimeout` and `shielded`; without it, it happens when the
     /// OS thread ends.
     public func close() {
-        require(Context.running == state.pointee.main, "Hub.close() is for the OS thread's main green thread")
-        let main = state.pointee.main
+        require(Context.running == scheduler.main, "Hub.close() is for the OS thread's main green thread")
+        let main = scheduler.main
         require(main.scope == nil && main.shields == 0, "Hub.close() in withTimeout or shielded")
-        state.pointee.killsNewcomers = true
-        state.pointee.remote.refuseSpawns()
-        for greenlet in state.living {
+        scheduler.fields.pointee.killsNewcomers = true
+        scheduler.fields.pointee.jobs.refuseSpawns()
+        for greenlet in scheduler.living {
             greenlet.willClose()
             greenlet.kill()
             // Inside `shielded`, too: a killed fiber hands over to no other.
             if let thread = greenlet.thread, thread.waitKind == .fiber { thread.wake(.cancelled) }
         }
         do { try run() } catch { fatalError("GreenNet: the hub can't close: \(error)") }
-        stopWatching()
+        scheduler.endWatch()
         forgetOSThread()
-        state.endScheduler()
-        state.pointee.remote.close()
+        scheduler.endLoop()
+        scheduler.fields.pointee.jobs.close()
         stopSignals()
         // A socket for which nobody waits stops being watched when it is told of something.  Whoever still holds it may close it, and let go
         // of it, after the hub.
-        state.pointee.loop.feignReadability(upTo: state.pointee.lastDescriptor)
+        scheduler.loop.feignReadability(upTo: scheduler.fields.pointee.lastDescriptor)
         #if DEBUG
-        state.pointee.loop.verify()
+        scheduler.loop.verify()
         #endif
-        state.freeMemory()
-        state.pointee.loop.destroy()
+        scheduler.strikeOffMain()
         ThreadClock.virtualTime = 0
         Context.unwatchForOverflow(alternateStack)
         Context.setRunning(nil)
-        state.pointee.owner.release()
-        state.deinitialize(count: 1)
-        state.deallocate()
+        scheduler.free()
+        Unmanaged.passUnretained(self).release()
     }
 }
 
 @available(*, unavailable)
 extension Hub: Sendable {}
+
+extension Scheduler {
+    var hub: Hub { Unmanaged<Hub>.fromOpaque(fields.pointee.owner).takeUnretainedValue() }
+}
 
 /// Why an OS thread can't have a hub.
 package struct HubFailure: Error, CustomStringConvertible {
@@ -194,11 +192,11 @@ func writeToStandardError(_ text: String) {
 /// Closes the hub of an OS thread that ends without having done so.
 private let hubKey: pthread_key_t = {
     var key = pthread_key_t()
-    pthread_key_create(&key) { state in
-        state?.assumingMemoryBound(to: HubState.self).pointee.owner.takeUnretainedValue().close()
+    pthread_key_create(&key) { scheduler in
+        if let scheduler { Scheduler(scheduler).hub.close() }
     }
     return key
 }()
 
-private func endWithOSThread(_ state: HubPointer) { pthread_setspecific(hubKey, state) }
+private func endWithOSThread(_ scheduler: Scheduler) { pthread_setspecific(hubKey, scheduler.address) }
 private func forgetOSThread() { pthread_setspecific(hubKey, nil) }

@@ -26,7 +26,7 @@ extension TimedOut: WaitOutcome {
 /// Throws `TimedOut`, or what `body` throws.  The type is `any Error`, for it is one or the other: `error.isTimeout` tells them apart.
 public func withTimeout<Value>(_ duration: Duration, _ body: () throws -> Value) throws -> Value {
     let thread = Hub.currentThread
-    let limit = TimeLimit(number: thread.hub.nextID(), duration: duration)
+    let limit = TimeLimit(number: thread.scheduler.nextID(), duration: duration)
     let scope = TimeScope.open(on: thread, limit: limit, deadline: .after(duration))
     defer { scope.close() }
     do {

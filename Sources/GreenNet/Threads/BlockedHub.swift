@@ -75,22 +75,16 @@ extension Hub {
         let watcher = try HubWatcher.start(duration) { blocked in
             if let report { report(blocked) } else { writeToStandardError("GreenNet: \(blocked)\n") }
         }
-        // The green thread that calls runs, and may not give way from here on.
-        watcher.run()
-        state.pointee.pulse = watcher
+        scheduler.begin(Watch(pulse: watcher.pulse, stop: watcher.stop))
     }
 
     /// Ends `watch`.  Waits for a report under way.
-    public func stopWatching() {
-        state.pointee.pulse?.stop()
-        state.pointee.pulse = nil
-    }
+    public func stopWatching() { scheduler.endWatch() }
 }
 
 /// An OS thread that listens to the pulse of a hub.
 final class HubWatcher: Sendable {
-    /// Odd while green threads run, even while the hub sleeps in its loop; another number at each look at it.
-    private let pulse = Atomic<UInt64>(0)
+    let pulse = Pulse()
     private let target = LookTarget()
     private let duration: Duration
     private let report: @Sendable (BlockedHub) -> Void
@@ -115,11 +109,6 @@ final class HubWatcher: Sendable {
         thread?.join()
     }
 
-    // MARK: On the hub's OS thread
-
-    func run() { pulse.store((pulse.load(ordering: .relaxed) + 1) | 1, ordering: .relaxed) }
-    func sleep() { pulse.store((pulse.load(ordering: .relaxed) | 1) + 1, ordering: .relaxed) }
-
     // MARK: On its own
 
     /// Two things are reported: green threads have run for too long since the hub has looked at its loop; and, once that was told, each
@@ -128,7 +117,7 @@ final class HubWatcher: Sendable {
         var (last, since, isReported) = (UInt64(0), Deadline.now, false)
         var (told, current): (LookTarget.Activity?, LookTarget.Activity?) = (nil, nil)
         while !end.load(ordering: .relaxed) {
-            let now = pulse.load(ordering: .relaxed)
+            let now = pulse.count
             if now != last || now % 2 == 0 {
                 (last, since, isReported, told) = (now, .now, false, nil)
             } else if told != nil, let next = target.activity, next != current {
@@ -147,7 +136,7 @@ final class HubWatcher: Sendable {
 
     private func tell(_ duration: Duration, _ beat: UInt64) {
         // It may have gone on meanwhile: then the frames are another's.
-        guard let look = target.look(), pulse.load(ordering: .relaxed) == beat else { return }
+        guard let look = target.look(), pulse.count == beat else { return }
         let backtrace = look.frames.map(Symbol.name)
         let obstacle = obstacle(of: look, backtrace)
         report(BlockedHub(greenThread: look.greenThread, duration: duration, backtrace: backtrace, obstacle: obstacle))

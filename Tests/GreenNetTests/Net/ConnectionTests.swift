@@ -837,7 +837,7 @@ struct FairnessTests {
                 }
             }
             for _ in 0..<256 { _ = try connection.receive(upTo: 128) }
-            #expect(turns >= 256 / Socket.turnsInARow - 1)
+            #expect(turns >= 256 / Int(Scheduler.opsPerTurn) - 1)
             #expect(turns < 256)
             other.kill()
         }
@@ -854,7 +854,7 @@ struct FairnessTests {
                 }
             }
             for _ in 0..<256 { try connection.sendAll([1]) }
-            #expect(turns >= 256 / Socket.turnsInARow - 1)
+            #expect(turns >= 256 / Int(Scheduler.opsPerTurn) - 1)
             #expect(turns < 256)
             other.kill()
             peer.close()

@@ -13,7 +13,7 @@ struct OverflowTests {
             [kind] in
             dieQuietly()
             try TestThread {
-                Hub.current.state.pointee.stacks.guardKind = try #require(StackMemory.Guard(rawValue: kind))
+                Hub.current.scheduler.fields.pointee.stacks.guardKind = try #require(StackMemory.Guard(rawValue: kind))
                 spawn {}
                 spawn(name: "deep") { descend(to: 0) }
                 try Hub.current.run()

@@ -156,9 +156,9 @@ struct StackPoolTests {
             let count = StackPool.warmLimit * 2
             for _ in 0..<count { spawn { try Greenlet.yield() } }
             try Hub.current.run()
-            let hub = Hub.current.state
-            while hub.pointee.stacks.needsTrimming { try Greenlet.sleep(for: .milliseconds(1)) }
-            #expect(hub.pointee.stacks.cached == count)
+            let hub = Hub.current.scheduler
+            while hub.fields.pointee.stacks.needsTrimming { try Greenlet.sleep(for: .milliseconds(1)) }
+            #expect(hub.fields.pointee.stacks.cached == count)
         }
     }
 

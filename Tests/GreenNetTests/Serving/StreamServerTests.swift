@@ -434,14 +434,14 @@ struct StreamServerTests {
             server.start()
             try comeAndGo(500, at: server)
             let (descriptors, memory) = (openDescriptors(), usedMemory())
-            let stacks = Hub.current.state.pointee.stacks.cached
+            let stacks = Hub.current.scheduler.fields.pointee.stacks.cached
             let count = Sanitizer.scaled(9500, address: 4500, thread: 1500)
             try comeAndGo(count, at: server)
             #expect(ends.values.reduce(0, +) == count + 500)
             #expect(Set(ends.keys) == [.done, .peerGone])
             #expect(openDescriptors() == descriptors)
-            #expect(Hub.current.state.pointee.alive == 1)
-            #expect(Hub.current.state.pointee.stacks.cached <= stacks + StackPool.warmLimit)
+            #expect(Hub.current.scheduler.fields.pointee.alive == 1)
+            #expect(Hub.current.scheduler.fields.pointee.stacks.cached <= stacks + StackPool.warmLimit)
             // A sanitizer keeps books of its own.
             if Sanitizer.active == .none { #expect(usedMemory() - memory < 1 << 20) }
             try server.drain(until: .never)

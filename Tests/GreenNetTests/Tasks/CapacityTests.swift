@@ -19,10 +19,10 @@ struct CapacityTests {
             }
             try Greenlet.yield()
             #expect(asleep == count)
-            for greenlet in Hub.current.state.living { greenlet.kill() }
+            for greenlet in Hub.current.scheduler.living { greenlet.kill() }
             try Hub.current.run()
             #expect(asleep == 0)
-            #expect(Hub.current.state.pointee.stacks.cached == count)
+            #expect(Hub.current.scheduler.fields.pointee.stacks.cached == count)
         }
     }
 
@@ -69,7 +69,7 @@ struct CapacityTests {
             let growth = try residentBytes() - before
             // 80 bytes each time would be 4 MB.  A sanitizer keeps what was freed for a while.
             if Sanitizer.active == .none { #expect(growth < 2 << 20) }
-            #expect(Hub.current.state.pointee.stacks.cached <= 3)
+            #expect(Hub.current.scheduler.fields.pointee.stacks.cached <= 3)
         }
     }
 
@@ -92,7 +92,7 @@ struct CapacityTests {
     func `without a mapping for a guard a green thread is born failed, and the program goes on`() async throws {
         try await #require(processExitsWith: .success) {
             try TestThread {
-                Hub.current.state.pointee.stacks.guardKind = .mprotect
+                Hub.current.scheduler.fields.pointee.stacks.guardKind = .mprotect
                 try runOutOfStacks(atMost: 70_000)
             }.value()
         }

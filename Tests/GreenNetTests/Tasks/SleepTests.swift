@@ -88,12 +88,12 @@ struct SleepTests {
 
     @Test func `a deadline that moves on with each wait leaves the timer alone`() throws {
         try onHub {
-            let hub = Hub.current.state
+            let hub = Hub.current.scheduler
             var due: Deadline?
             for _ in 0..<1000 {
                 try spawn {}.join(until: .after(.seconds(60)))
-                let next = hub.pointee.alarm.pointee.due
-                #expect(next != .never && hub.pointee.deadlines.earliest == next)
+                let next = hub.fields.pointee.alarm.pointee.due
+                #expect(next != .never && hub.fields.pointee.deadlines.earliest == next)
                 if let due { #expect(next == due) }
                 due = next
             }

@@ -18,10 +18,10 @@ struct StressTests {
                 }
             }
             try Hub.current.run()
-            let hub = Hub.current.state
-            #expect(hub.pointee.alive == 0)
-            #expect(hub.pointee.outsideWaits == 0)
-            #expect(hub.pointee.ready.isEmpty)
+            let hub = Hub.current.scheduler
+            #expect(hub.fields.pointee.alive == 0)
+            #expect(hub.fields.pointee.outsideWaits == 0)
+            #expect(hub.fields.pointee.ready.isEmpty)
             #expect(hub.living.isEmpty)
         }
     }

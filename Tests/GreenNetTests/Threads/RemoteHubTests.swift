@@ -30,7 +30,7 @@ struct RemoteHubTests {
             let sleeper = spawn { try Greenlet.sleep(for: .seconds(60)) }
             let other = TestThread {
                 burn(.milliseconds(10))
-                remote.spawn { for greenlet in Hub.current.state.living { greenlet.kill() } }
+                remote.spawn { for greenlet in Hub.current.scheduler.living { greenlet.kill() } }
             }
             let length = try elapsed { try sleeper.join() }
             #expect(length < .milliseconds(10) + slack)
@@ -213,7 +213,7 @@ struct RemoteHubTests {
             let remote = Hub.current.remote
             let other = TestThread {
                 burn(.milliseconds(20))
-                remote.spawn { for greenlet in Hub.current.state.living { greenlet.kill() } }
+                remote.spawn { for greenlet in Hub.current.scheduler.living { greenlet.kill() } }
             }
             try stuck.join()
             #expect(stuck.state == .killed)

@@ -2,17 +2,16 @@ extension Hub: CustomStringConvertible, CustomDebugStringConvertible {
     /// Every green thread of the hub, a line each: name, state, what it waits for and how long already (give or take the pass of the loop
     /// in which the wait began), where it was spawned.
     ///
-    /// Under each are those that it has spawned, the oldest first; whose spawner has ended, stands by itself.
-    public var description: String { state.dump() }
+    /// Under each are those that it has spawned, the oldest first.  Where the spawner has ended, the line is not indented.
+    public var description: String { scheduler.dump() }
 
     /// The same with a backtrace of each that is suspended, innermost first.
-    public var debugDescription: String { state.dump(withBacktraces: true) }
+    public var debugDescription: String { scheduler.dump(withBacktraces: true) }
 }
 
-extension HubPointer {
+extension Scheduler {
     func dump(withBacktraces: Bool = false) -> String {
         var children: [UInt64: [GreenThread]] = [:]
-        let threads = sequence(first: pointee.first) { $0?.older }.prefix { $0 != nil }.map { $0! }
         let living = Set(threads.map(\.id))
         for thread in threads.reversed() {
             let spawner = thread.greenlet.spawnerID
