@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks the Markdown files: each relative link names a file, each #anchor a heading of that file, each path in back quotes that begins with a
-# folder of this repository exists, and each link whose text is a name in back quotes, [`name`](file), finds that name in the file.
+# folder of this repository exists, and each link whose text is a name in back quotes, [`name`](file), leads to a file that declares the name.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -19,6 +19,14 @@ anchors_of() {
     text_of "$1" | sed -n 's/^##* //p' | tr '[:upper:]' '[:lower:]' | sed -e 's/[^a-z0-9 _-]//g' -e 's/ /-/g'
 }
 
+# Usage: declares FILE NAME
+declares() {
+    case $1 in
+    *.swift) grep -qE "(func|let|var|class|struct|enum|protocol|extension) $2\b" "$1" ;;
+    *) grep -qwF -- "$2" "$1" ;;
+    esac
+}
+
 # Usage: check_link FILE TEXT TARGET
 check_link() {
     local file=$1 text=$2 path=${3%%#*} anchor= target
@@ -28,7 +36,7 @@ check_link() {
     [[ -e $target ]] || { complain "$file: no file $3" && return; }
     [[ -z $anchor ]] || anchors_of "$target" | grep -qxF -- "$anchor" || complain "$file: no heading $3"
     if [[ $text =~ ^\`([A-Za-z_][A-Za-z0-9_]*)(\(.*\))?\`$ && -f $target ]]; then
-        grep -qwF -- "${BASH_REMATCH[1]}" "$target" || complain "$file: no ${BASH_REMATCH[1]} in $path"
+        declares "$target" "${BASH_REMATCH[1]}" || complain "$file: no declaration of ${BASH_REMATCH[1]} in $path"
     fi
 }
 
