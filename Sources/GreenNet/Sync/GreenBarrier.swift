@@ -1,13 +1,14 @@
-/// Lets green threads wait for each other until so many have come; then all go on, and it begins anew.
+/// A barrier: green threads wait for each other until `parties` of them have arrived; then all go on, and the barrier closes again.
 ///
-/// One that gives up, killed or late, is not counted any more; the others go on waiting for one in its place.  Belongs to its OS thread.
+/// A green thread that is killed or late is not counted any more; the others wait for another in its place.  To be used on the OS thread that made
+/// it.
 public final class GreenBarrier {
-    /// How many have to come.
+    /// How many green threads have to arrive.
     public let parties: Int
-    // Raw memory: green threads stand in it while they wait.
+    // Raw memory: green threads are in it while they wait.
     private let waiting = WaitQueue.make()
 
-    /// A barrier that opens for so many.
+    /// A barrier that opens when `parties` green threads have arrived.
     public init(_ parties: Int) {
         require(parties > 0, "a barrier for \(parties): it takes 1 green thread or more")
         self.parties = parties
@@ -15,11 +16,12 @@ public final class GreenBarrier {
 
     deinit { waiting.deallocate() }
 
-    /// How many wait now.
+    /// How many green threads wait now.  Counted one by one: one that is killed leaves at once.
     public var count: Int { waiting.count }
 
-    /// Waits until enough have come, or until `deadline`.  Returns whether they have.  Throws when killed or when an enclosing time limit is
-    /// over, unless enough had come before.
+    /// Waits until `parties` green threads have arrived, or until `deadline`.  Returns whether they have.  Callable from any green thread.
+    ///
+    /// Throws when the caller is killed or an enclosing time limit is over, unless the barrier had opened before.
     @discardableResult
     public func wait(until deadline: Deadline = .never) throws(WaitError) -> Bool {
         if count + 1 == parties {

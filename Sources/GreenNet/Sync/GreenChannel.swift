@@ -1,11 +1,56 @@
-/// A queue without room: whoever puts waits for whoever takes, and the one that takes goes on first.
-public final class GreenChannel<Item>: GreenQueue<Item> {
-    /// A channel at which nobody waits yet.
-    public init() { super.init(limit: 0, FIFOStorage()) }
+/// A queue without room: `put` waits until another green thread takes the item, and that green thread goes on first.
+///
+/// Both sides are served first come, first served.  To be used on the OS thread that made it; `RemoteChannel` connects OS threads.
+public final class GreenChannel<Item>: Waitable {
+    private let queue = GreenQueue<Item>(limit: 0)
 
-    /// Gives `item` to whoever takes it, and waits for that until `deadline`.  Throws as `GreenQueue.put` does; `item` was not taken then.
-    override public func put(_ item: Item, until deadline: Deadline = .never) throws(WaitError) {
-        guard try tryPut(item) else { return try super.put(item, until: deadline) }
+    /// A channel at which no green thread waits yet.
+    public init() {}
+
+    /// Ready while a green thread waits to put, and once the channel is shut down.
+    public var waitSource: WaitSource { queue.waitSource }
+
+    /// How many green threads wait to put, minus those that wait to take.
+    public var balance: Int { queue.balance }
+
+    /// Whether `shutDown()` was called.
+    public var isShutDown: Bool { queue.isShutDown }
+
+    /// Gives `item` to a green thread that takes it, and waits for that until `deadline`.  Callable from any green thread.
+    ///
+    /// Throws `WaitError.closed` where the channel is shut down, `.deadlinePassed` where no green thread took `item` by `deadline`, and when the caller is
+    /// killed or an enclosing time limit is over; `item` was not taken then.
+    public func put(_ item: Item, until deadline: Deadline = .never) throws(WaitError) {
+        guard try tryPut(item) else { return try queue.put(item, until: deadline) }
         Hub.currentThread.giveWay()
     }
+
+    /// Gives `item` to a green thread that waits to take; returns false where there is none.  Never waits.
+    ///
+    /// Throws `WaitError.closed` where the channel is shut down.
+    public func tryPut(_ item: Item) throws(WaitError) -> Bool { try queue.tryPut(item) }
+
+    /// Takes an item, and waits until `deadline` for a green thread that puts one.  Callable from any green thread.
+    ///
+    /// Throws `WaitError.closed` where the channel is shut down, `.deadlinePassed` where no item came by `deadline`, and when the caller is killed or
+    /// an enclosing time limit is over; nothing was taken then.
+    public func take(until deadline: Deadline = .never) throws(WaitError) -> Item { try queue.take(until: deadline) }
+
+    /// As `take`, but returns nil where the channel is shut down: `while let item = try channel.next()`.
+    public func next(until deadline: Deadline = .never) throws(WaitError) -> Item? { try queue.next(until: deadline) }
+
+    /// Takes the item of the green thread that has waited longest to put; nil where there is none.  Never waits.
+    public func tryTake() -> Item? { queue.tryTake() }
+
+    /// Returns the item of the green thread that has waited longest to put, without taking it; waits for one until `deadline`.  Throws as `take` does.
+    public func peek(until deadline: Deadline = .never) throws(WaitError) -> Item { try queue.peek(until: deadline) }
+
+    /// As `peek`, but returns nil where no green thread waits to put.  Never waits.
+    public func tryPeek() -> Item? { queue.tryPeek() }
+
+    /// No item can be put or taken any more: every wait at the channel, and every further call, throws `WaitError.closed`.  Never waits.
+    public func shutDown() { queue.shutDown() }
 }
+
+@available(*, unavailable)
+extension GreenChannel: Sendable {}

@@ -1,22 +1,23 @@
-/// Lets the holder of a lock wait, without it, until another says that something has changed.
+/// A condition variable: the holder of a lock waits, without the lock, until another green thread signals a change.
 ///
-/// Whoever is woken looks again at what it waits for: `wait(for:)` does.  First come, first served.  Belongs to its OS thread.
+/// A green thread that is woken must check again what it waits for: `wait(for:)` does.  First come, first served.  To be used on the OS thread that
+/// made it.
 public final class GreenCondition {
-    /// Held by whoever calls `wait`.  Several conditions may share one.
+    /// Held by every caller of `wait`.  Several conditions may share one lock.
     public let lock: GreenLock
-    // Raw memory: green threads stand in it while they wait.
+    // Raw memory: green threads are in it while they wait.
     private let waiting = WaitQueue.make()
 
-    /// A condition on what `lock` protects.
+    /// A condition on the state that `lock` protects.
     public init(_ lock: GreenLock = GreenLock()) { self.lock = lock }
 
     deinit { waiting.deallocate() }
 
-    /// Gives the lock back, waits for a signal, or until `deadline`, and takes the lock again.  Returns whether there was a signal.
+    /// Releases the lock, waits for a signal, or until `deadline`, and acquires the lock again.  Returns whether there was a signal.
     ///
-    /// Throws when killed or when an enclosing time limit is over, also then with the lock: waiting for that is not interrupted.  A signal that has
-    /// come before counts, and none is lost: whoever is killed or late before it comes leaves it to the next.
-    /// Only where it throws `WaitError.blockedForever` may the lock be another's for good.
+    /// To be called with the lock.  Throws when the caller is killed or an enclosing time limit is over.  The caller holds the lock then too, for the wait
+    /// for the lock is not interrupted; only after `WaitError.blockedForever` another green thread may hold it for good.  A signal that came before the
+    /// kill or the deadline counts; a signal that comes after goes to the next green thread.
     @discardableResult
     public func wait(until deadline: Deadline = .never) throws(WaitError) -> Bool {
         let thread = Hub.currentThread
@@ -49,10 +50,10 @@ public final class GreenCondition {
         return true
     }
 
-    /// Wakes the one that has waited longest, where one waits.  Never waits.
+    /// Wakes the green thread that has waited longest, if one waits.  Never waits.
     public func signal() { waiting.first?.wake(.event) }
 
-    /// Wakes all that wait.  Never waits.
+    /// Wakes all green threads that wait.  Never waits.
     public func broadcast() { waiting.wakeAll() }
 }
 

@@ -1,32 +1,37 @@
-/// Something that has happened or has not: green threads wait until it has.
+/// A flag that green threads wait for until it is set.
 ///
-/// Once set it stays set, until `clear()`.  All that wait when it is set are woken, also where it is cleared again before they run.
-/// Belongs to its OS thread.
+/// Once set it stays set, until `clear()`.  `set()` resumes every green thread that waits, even if the event is cleared before it runs.
+/// To be used on the OS thread that made it.
 public final class GreenEvent: Waitable {
-    // Raw memory: green threads stand in it while they wait.
+    @exclusivity(unchecked)  // Nothing parks during such an access.
+    var observers: [Observer] = []
+    // Raw memory: green threads are in it while they wait.
     private let waiting = WaitQueue.make()
 
-    /// Whether it has happened.
+    /// Whether the event is set.
     public private(set) var isSet = false
 
-    /// An event that has not happened yet.
-    override public init() {}
+    /// An event that is not set.
+    public init() {}
 
     deinit { waiting.deallocate() }
 
-    override var isReady: Bool { isSet }
+    /// Ready while the event is set.
+    public var waitSource: WaitSource { WaitSource(self) }
 
-    /// It has happened.  Never waits.
+    /// Sets the event.  Never waits.
     public func set() {
         isSet = true
         waiting.wakeAll()
         announce()
     }
 
-    /// It has not happened, after all.  Never waits.
+    /// Clears the event.  Never waits.
     public func clear() { isSet = false }
 
-    /// Waits until it has happened, or until `deadline`.  Returns whether it has.  Throws when killed or when an enclosing time limit is over.
+    /// Waits until the event is set, or until `deadline`.  Returns whether it was set.  Callable from any green thread.
+    ///
+    /// Throws when the caller is killed or an enclosing time limit is over.
     @discardableResult
     public func wait(until deadline: Deadline = .never) throws(WaitError) -> Bool {
         if isSet { return true }
@@ -38,3 +43,10 @@ public final class GreenEvent: Waitable {
         }
     }
 }
+
+extension GreenEvent: ReadinessSource {
+    var isReady: Bool { isSet }
+}
+
+@available(*, unavailable)
+extension GreenEvent: Sendable {}

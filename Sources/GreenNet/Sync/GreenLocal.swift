@@ -1,35 +1,58 @@
-/// A variable of which every green thread has its own.
+/// A variable of which every green thread has a value of its own.
 ///
-/// A green thread's value goes when it ends, and all go with the `GreenLocal` itself.  Belongs to its OS thread.
-public final class GreenLocal<Value>: AnyLocal {
-    private let initial: () -> Value
-    private var values: [UInt64: Value] = [:]
+///     enum Request {
+///         static let id = GreenLocal<Int?>(nil)
+///     }
+///     Request.id.value = 7  // for the running green thread only
+///
+/// It may be a global or a `static let`, and may be used from the green threads of every OS thread, the main ones included.  A value never leaves its
+/// green thread, so `Value` need not be `Sendable`.
+///
+/// A green thread's value is released when the green thread ends.  When the `GreenLocal` itself is released, values are left behind until their
+/// green thread ends, or uses another `GreenLocal` for the first time.
+public final class GreenLocal<Value>: Sendable {
+    private let initial: @Sendable () -> Value
+    private let key = LocalKey()
 
-    /// A variable that is `initial()` in each green thread until it is assigned to there.
-    public init(_ initial: @escaping @autoclosure () -> Value) { self.initial = initial }
+    /// A variable whose value is `initial`, evaluated in each green thread that reads it before it sets it.
+    public init(_ initial: @escaping @autoclosure @Sendable () -> Value) { self.initial = initial }
 
-    /// That of the green thread that runs now.
+    /// The value of the running green thread.  Callable from any green thread; never waits, unless `initial` does.
     public var value: Value {
-        get { values[Hub.currentThread.id] ?? makeValue() }
-        set { keep(newValue) }
+        get { own?.value ?? makeValue() }
+        set {
+            guard let own else { return add(newValue) }
+            own.exchange(newValue)
+        }
+    }
+
+    private var own: TypedLocalValue<Value>? {
+        Hub.currentThread.greenlet.local(key).map { unsafeDowncast($0, to: TypedLocalValue<Value>.self) }
     }
 
     private func makeValue() -> Value {
-        // Outside of any access: it may use this very variable.
+        // `initial` may use this very variable, or wait.
         let value = initial()
-        keep(value)
+        self.value = value
         return value
     }
 
-    private func keep(_ value: Value) {
-        let thread = Hub.currentThread
-        // What was there before goes after the access: its deinit may come back here.
-        let old = values.updateValue(value, forKey: thread.id)
-        if old == nil { thread.greenlet.locals.append(WeakLocal(local: self)) }
+    private func add(_ value: Value) {
+        Hub.currentThread.greenlet.addLocal(TypedLocalValue(key, self, value))
+    }
+}
+
+private final class TypedLocalValue<Value>: LocalValue {
+    private(set) var value: Value
+
+    init(_ key: LocalKey, _ variable: AnyObject, _ value: Value) {
+        self.value = value
+        super.init(key, variable)
     }
 
-    /// How many green threads have one.
-    var count: Int { values.count }
-
-    override func forget(_ id: UInt64) { _ = values.removeValue(forKey: id) }
+    func exchange(_ value: Value) {
+        // The old value is released after the access: its deinit may come back here.
+        var old = value
+        swap(&old, &self.value)
+    }
 }

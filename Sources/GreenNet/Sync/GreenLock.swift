@@ -1,24 +1,24 @@
-/// One green thread at a time has it, as often as it likes; the others wait.
+/// A reentrant lock: one green thread at a time holds it, and may acquire it again.
 ///
-/// First come, first served: given back, it goes to whoever has waited longest, and belongs to that one from then on.
-/// Where waiting would close a ring of green threads that wait for each other's locks with no deadline, `acquire` throws
-/// `WaitError.deadlock`, which names them, instead of hanging.  Belongs to its OS thread.
+/// First come, first served: a lock that is released belongs to the green thread that has waited longest from then on.
+/// Where waiting would close a cycle of green threads that wait for each other's locks with no deadline, `acquire` throws
+/// `WaitError.deadlock`, which names them.  To be used on the OS thread that made it.
 public final class GreenLock {
-    // Raw memory: green threads stand in it while they wait, and are followed from lock to owner to lock.
+    // Raw memory: green threads are in it while they wait, and are followed from lock to owner to lock.
     private let state = UnsafeMutablePointer<LockState>.allocate(capacity: 1)
 
-    /// A lock that nobody has.
+    /// A lock that no green thread holds.
     public init() { state.initialize(to: LockState()) }
 
     deinit { state.deallocate() }
 
-    /// Whether anybody has it.
+    /// Whether a green thread holds the lock.
     public var isLocked: Bool { state.pointee.depth > 0 }
 
-    /// Whether the green thread that asks has it.
+    /// Whether the running green thread holds the lock.
     public var isHeld: Bool { state.isOwned(by: Hub.currentThread) }
 
-    /// Takes it, where nobody else has it: without waiting.
+    /// Acquires the lock unless another green thread holds it; returns whether it did.  Never waits.
     public func tryAcquire() -> Bool {
         let thread = Hub.currentThread
         guard !isLocked || state.isOwned(by: thread) else { return false }
@@ -27,15 +27,16 @@ public final class GreenLock {
         return true
     }
 
-    /// Takes it, and waits while another has it.  Throws when killed, when an enclosing time limit is over, or where the wait could never
-    /// end; the lock was not taken then.
+    /// Acquires the lock, and waits while another green thread holds it.  Callable from any green thread.
+    ///
+    /// Throws when the caller is killed, when an enclosing time limit is over, and `WaitError.deadlock` where the wait could never end; the lock was not
+    /// acquired then.
     public func acquire() throws(WaitError) {
         // Only a deadline of its own makes it return false.
         _ = try acquire(until: .never)
     }
 
-    /// Takes it, and waits until `deadline` while another has it.  Returns whether it was taken.  Throws when killed, when an enclosing time limit is
-    /// over, or where the wait could never end; the lock was not taken then.
+    /// Acquires the lock, and waits until `deadline` while another green thread holds it.  Returns whether it was acquired.  Throws as `acquire()` does.
     public func acquire(until deadline: Deadline) throws(WaitError) -> Bool {
         if tryAcquire() { return true }
         let thread = Hub.currentThread
@@ -47,14 +48,14 @@ public final class GreenLock {
         return true
     }
 
-    /// While another has it.  Returns once the lock was handed over.
+    /// While another green thread holds it.  Returns once the lock was handed over.
     private func wait(until deadline: Deadline) throws(WaitError) {
         let thread = Hub.currentThread
         let wake = thread.wait(for: .lock, UInt64(UInt(bitPattern: state)), until: deadline, in: state.waiting)
         if let error = thread.error(after: wake) { throw error }
     }
 
-    /// Gives it back, or undoes one `acquire` of several.  The green thread that has it must do so.  Never waits.
+    /// Releases the lock, or undoes one `acquire` of several.  To be called by the green thread that holds it.  Never waits.
     public func release() {
         require(isHeld, "a lock is released by a green thread that does not hold it")
         state.pointee.depth -= 1
@@ -70,7 +71,7 @@ public final class GreenLock {
 
     // MARK: For conditions
 
-    /// Gives it back wholly, and returns what `takeAgain` needs.
+    /// Releases it however often it was acquired, and returns what `takeAgain` needs.
     func releaseAll() -> Int {
         require(isHeld, "a green thread waits for a condition without its lock")
         defer { passOn() }
@@ -78,7 +79,7 @@ public final class GreenLock {
         return state.pointee.depth
     }
 
-    /// Whatever happens meanwhile: only where nothing is left that could give it back, it throws `WaitError.blockedForever`.
+    /// Neither a kill nor a time limit ends this wait.  Throws only `WaitError.blockedForever`, where no green thread is left that could release it.
     func takeAgain(_ depth: Int) throws(WaitError) {
         try shielded { () throws(WaitError) in
             if !tryAcquire() { try wait(until: .never) }
@@ -99,7 +100,7 @@ extension GreenLock {
     @discardableResult
     public func withLock<Value>(_ body: () throws(WaitError) -> Value) throws(WaitError) -> Value {
         try acquire()
-        // Not where a condition inside could not take it again.
+        // It is not held where a condition inside could not acquire it again.
         defer { if isHeld { release() } }
         return try body()
     }
@@ -147,6 +148,6 @@ private func acquireAll(_ locks: [GreenLock]) throws(WaitError) -> [GreenLock] {
 }
 
 private func releaseAll(_ locks: [GreenLock]) {
-    // Not where a condition inside could not take one again.
+    // One is not held where a condition inside could not acquire it again.
     for lock in locks.reversed() where lock.isHeld { lock.release() }
 }

@@ -1,95 +1,99 @@
-/// Items on their way from green threads that put them to green threads that take them.
+/// A queue of items, which some green threads put and others take.
 ///
-/// `GreenQueue()` gives the oldest first, `.lifo()` the youngest, `.priority()` the least.  With a limit, whoever puts into a full queue waits.
-/// Both sides are served first come, first served.  An item goes from hand to hand: it belongs to the one that waits for it from the
-/// moment it was put, so that a kill or a deadline that comes after that loses nothing.  Belongs to its OS thread.
+/// `GreenQueue()` is first in, first out; `.lifo()` gives the youngest item first, `.priority()` the least.  With a limit, `put` waits while the queue is full.
+/// Green threads that wait are served first come, first served.  An item that is put belongs to the green thread that waits for it from that
+/// moment on, so that a later kill or deadline loses no item.  To be used on the OS thread that made it; `RemoteChannel` connects OS threads.
 ///
-/// A call that does not have to wait gives no way to the others: a loop that only calls `tryPut` fills the queue before anybody takes, and a loop
-/// over a full queue empties it before anybody else runs.  Where that is too long, call `Greenlet.yield()` in the loop; see <doc:Fairness>.
-public class GreenQueue<Item>: Waitable {
-    private final let storage: QueueStorage<Item>
-    // Raw memory: green threads stand in these while they wait.  `QueueWaiters` says when.
-    private final let waiters = UnsafeMutablePointer<QueueWaiters>.allocate(capacity: 1)
-    /// The open hand of whoever last waited to take, for the next one.
-    private final var spareHand: UnsafeMutablePointer<Item>?
-    // Unchecked, here and below: nothing parks during such an access, and nobody else's code runs.
+/// A call that does not have to wait does not let other green threads run: a loop that only calls `tryPut` fills the queue before any item is taken, and a loop
+/// over a full queue empties it before any other green thread runs.  Where that takes too long, call `Greenlet.yield()` in the loop; see <doc:Fairness>.
+public final class GreenQueue<Item>: Waitable {
+    @exclusivity(unchecked)  // As below.
+    var observers: [Observer] = []
+    private let storage: QueueStorage<Item>
+    // Raw memory: green threads are in these while they wait.  `QueueWaiters` says when.
+    private let waiters = UnsafeMutablePointer<QueueWaiters>.allocate(capacity: 1)
+    /// The slot of the green thread that last waited to take, for the next one.
+    private var spareSlot: UnsafeMutablePointer<Item>?
+    // Unchecked, here and below: nothing parks during such an access, and no code of the program runs.
     @exclusivity(unchecked)
-    private final var unfinished = 0
+    private var unfinished = 0
 
-    /// How many items fit; nil: as many as there is memory for.  It may change at any time: those who wait for room come in as far as there
-    /// is some, and what is too much stays.
+    /// How many items fit; nil for no limit.  It may change at any time: a higher limit lets waiting `put`s in, a lower one leaves the items where they are.
     @exclusivity(unchecked)
-    public final var limit: Int? {
+    public var limit: Int? {
         didSet {
             require(limit.map { $0 >= 0 } ?? true, "a queue for \(limit!) items")
             admitPutters()
         }
     }
 
-    /// Nothing can be put any more.
+    /// Whether `shutDown` was called: no item can be put any more.
     @exclusivity(unchecked)
-    public private(set) final var isShutDown = false
+    public private(set) var isShutDown = false
 
-    /// A queue that gives the oldest item first.
+    /// A queue that gives the oldest item first.  A limit of 0 makes every `put` wait for a `take`.
     public convenience init(limit: Int? = nil) { self.init(limit: limit, FIFOStorage()) }
 
-    init(limit: Int?, _ storage: QueueStorage<Item>) {
+    private init(limit: Int?, _ storage: QueueStorage<Item>) {
         require(limit.map { $0 >= 0 } ?? true, "a queue for \(limit!) items")
         (self.limit, self.storage) = (limit, storage)
         waiters.initialize(to: QueueWaiters())
     }
 
     deinit {
-        spareHand?.deallocate()
+        spareSlot?.deallocate()
         waiters.deallocate()
     }
 
     /// A queue that gives the youngest item first.
     public static func lifo(limit: Int? = nil) -> GreenQueue { GreenQueue(limit: limit, LIFOStorage()) }
 
-    /// A queue that gives first what comes before the others; of several that are equal, the oldest.  `comesBefore` must not wait, nor use the queue.
+    /// A queue that gives the item first that comes before all others; of equal items, the oldest.  `comesBefore` must neither wait nor use the queue.
     public static func priority(
         limit: Int? = nil, by comesBefore: @escaping (Item, Item) -> Bool
     ) -> GreenQueue {
         GreenQueue(limit: limit, PriorityStorage(comesBefore))
     }
 
-    /// How many items could be taken without a wait, those aside that others hold out.
-    public final var count: Int { storage.count }
+    /// How many items are in the queue, without those of green threads that wait to put.
+    public var count: Int { storage.count }
 
-    /// Whether nothing is in it.
-    public final var isEmpty: Bool { storage.count == 0 }
+    /// Whether no item is in the queue.
+    public var isEmpty: Bool { storage.count == 0 }
 
-    /// Whether one more does not fit.
-    public final var isFull: Bool { limit.map { storage.count >= $0 } ?? false }
+    /// Whether no further item fits.
+    public var isFull: Bool { limit.map { storage.count >= $0 } ?? false }
 
-    /// How many wait to put, less those who wait to take.
-    public final var balance: Int { waiters.putters.count - waiters.takers.count }
+    /// How many green threads wait to put, minus those that wait to take.
+    public var balance: Int { waiters.putters.count - waiters.takers.count }
 
-    override final var isReady: Bool { !isEmpty || !waiters.putters.isEmpty || isShutDown }
+    /// Ready while an item can be taken, and once the queue is shut down.
+    public var waitSource: WaitSource { WaitSource(self) }
 
     // MARK: Putting
 
-    /// Puts `item` in, and waits for room until `deadline` where there is none.
+    /// Puts `item` in; while the queue is full, waits for room until `deadline`.  Callable from any green thread.
     ///
-    /// Throws `WaitError.closed` where the queue was shut down, `.deadlinePassed` where there was no room by `deadline`, and when killed or when an
+    /// Throws `WaitError.closed` where the queue is shut down, `.deadlinePassed` where there was no room by `deadline`, and when the caller is killed or an
     /// enclosing time limit is over; `item` was not put then.
     public func put(_ item: Item, until deadline: Deadline = .never) throws(WaitError) {
         if try putNow(item) { return }
         show(item)
         let thread = Hub.currentThread
-        let wake = withUnsafePointer(to: item) { hand in
-            // Whoever looks out for the queue can take from this one's hand.
+        let wake = withUnsafePointer(to: item) { slot in
+            // An observer of the queue can take the item from this slot.
             announce()
-            return thread.wait(for: .room, UInt64(UInt(bitPattern: hand)), until: deadline, in: waiters.putters)
+            return thread.wait(for: .room, UInt64(UInt(bitPattern: slot)), until: deadline, in: waiters.putters)
         }
         if let error = thread.error(after: wake) { throw error }
     }
 
-    /// Puts `item` in, where there is room or somebody waits for it: without waiting.  Throws `WaitError.closed` where the queue was shut down.
-    public final func tryPut(_ item: Item) throws(WaitError) -> Bool { try putNow(item) }
+    /// Puts `item` in if there is room, or a green thread that waits to take; returns whether it did.  Never waits.
+    ///
+    /// Throws `WaitError.closed` where the queue is shut down.
+    public func tryPut(_ item: Item) throws(WaitError) -> Bool { try putNow(item) }
 
-    private final func putNow(_ item: Item) throws(WaitError) -> Bool {
+    private func putNow(_ item: Item) throws(WaitError) -> Bool {
         if isShutDown { throw .closed }
         if let taker = waiters.takers.first {
             show(item)
@@ -104,7 +108,7 @@ public class GreenQueue<Item>: Waitable {
         return true
     }
 
-    private final func keep(_ item: Item) {
+    private func keep(_ item: Item) {
         unfinished += 1
         storage.push(item)
         announce()
@@ -112,21 +116,20 @@ public class GreenQueue<Item>: Waitable {
 
     // MARK: Taking
 
-    /// Takes the next item, and waits for one until `deadline` where there is none.
+    /// Takes the next item; while the queue is empty, waits for one until `deadline`.  Callable from any green thread.
     ///
-    /// Throws `WaitError.closed` where the queue was shut down and nothing is left, `.deadlinePassed` where nothing came by `deadline`, and when killed
-    /// or when an enclosing time limit is over; nothing was taken then.
-    public final func take(until deadline: Deadline = .never) throws(WaitError) -> Item {
+    /// Throws `WaitError.closed` where the queue is shut down and empty, `.deadlinePassed` where no item came by `deadline`, and when the caller is killed or
+    /// an enclosing time limit is over; nothing was taken then.
+    public func take(until deadline: Deadline = .never) throws(WaitError) -> Item {
         if canTake { return takeNow() }
         if isShutDown { throw .closed }
         return try wait(for: .item, until: deadline, in: waiters.takers)
     }
 
-    /// Takes the next item, and waits for one until `deadline`; nil where the queue was shut down and nothing is left: `while let item = try queue.next()`.
+    /// As `take`, but returns nil where the queue is shut down and empty: `while let item = try queue.next()`.
     ///
-    /// Throws `WaitError.deadlinePassed` where nothing came by `deadline`, and when killed, when an enclosing time limit is over or where nothing is left that
-    /// could wake anybody; nothing was taken then.  There is no `for` loop over a queue, for that can't throw: it would end as if all were done.
-    public final func next(until deadline: Deadline = .never) throws(WaitError) -> Item? {
+    /// There is no `for` loop over a queue, for that can't throw: a kill would end it as the last item does.
+    public func next(until deadline: Deadline = .never) throws(WaitError) -> Item? {
         do throws(WaitError) {
             return try take(until: deadline)
         } catch {
@@ -135,69 +138,69 @@ public class GreenQueue<Item>: Waitable {
         }
     }
 
-    /// Takes the next item, where there is one: without waiting.
-    public final func tryTake() -> Item? { canTake ? takeNow() : nil }
+    /// Takes the next item; returns nil where the queue is empty.  Never waits.
+    public func tryTake() -> Item? { canTake ? takeNow() : nil }
 
-    private final var canTake: Bool { !isEmpty || !waiters.putters.isEmpty }
+    private var canTake: Bool { !isEmpty || !waiters.putters.isEmpty }
 
-    private final func takeNow() -> Item {
-        // In a queue with no room at all, straight from whoever waits to put.
-        guard !isEmpty else { return takeFromHand(of: waiters.putters.first!) }
+    private func takeNow() -> Item {
+        // With a limit of 0, straight from the green thread that waits to put.
+        guard !isEmpty else { return takeFromSlot(of: waiters.putters.first!) }
         let item = storage.pop()
-        // The room is for whoever has waited longest.
+        // The room is for the green thread that has waited longest.
         admitPutters()
         return item
     }
 
-    private final func takeFromHand(of putter: GreenThread) -> Item {
+    private func takeFromSlot(of putter: GreenThread) -> Item {
         unfinished += 1
         let item: Item = putter.slot(of: Item.self).pointee
         putter.wake(.event)
         return item
     }
 
-    /// The next item, which stays where it is; waits for one until `deadline` where there is none.  Throws as `take` does.
-    public final func peek(until deadline: Deadline = .never) throws(WaitError) -> Item {
+    /// Returns the next item without taking it; while the queue is empty, waits for one until `deadline`.  Throws as `take` does.
+    public func peek(until deadline: Deadline = .never) throws(WaitError) -> Item {
         if let item = tryPeek() { return item }
         if isShutDown { throw .closed }
         return try wait(for: .item, until: deadline, in: waiters.peekers)
     }
 
-    /// The next item, which stays where it is; nil where there is none.
-    public final func tryPeek() -> Item? {
+    /// Returns the next item without taking it; nil where the queue is empty.  Never waits.
+    public func tryPeek() -> Item? {
         if !isEmpty { return storage.next }
         guard let putter = waiters.putters.first else { return nil }
         return putter.slot(of: Item.self).pointee
     }
 
-    /// Returns what was put into the hand of the one that waits.
-    private final func wait(
+    /// Returns the item that was put into the slot of the running green thread.
+    private func wait(
         for kind: WaitKind, until deadline: Deadline, in queue: WaitQueue
     ) throws(WaitError) -> Item {
         let thread = Hub.currentThread
-        let hand = spareHand ?? .allocate(capacity: 1)
-        spareHand = nil
-        defer { keepHand(hand) }
-        let wake = thread.wait(for: kind, UInt64(UInt(bitPattern: hand)), until: deadline, in: queue)
+        let slot = spareSlot ?? .allocate(capacity: 1)
+        spareSlot = nil
+        defer { keepSlot(slot) }
+        let wake = thread.wait(for: kind, UInt64(UInt(bitPattern: slot)), until: deadline, in: queue)
         if let error = thread.error(after: wake) { throw error }
-        return hand.move()
+        return slot.move()
     }
 
-    private final func keepHand(_ hand: UnsafeMutablePointer<Item>) {
-        if spareHand == nil { spareHand = hand } else { hand.deallocate() }
+    private func keepSlot(_ slot: UnsafeMutablePointer<Item>) {
+        if spareSlot == nil { spareSlot = slot } else { slot.deallocate() }
     }
 
     // MARK: Others
 
-    private final func admitPutters() {
+    private func admitPutters() {
         while !isFull, let putter = waiters.putters.first {
             keep(putter.slot(of: Item.self).pointee)
             putter.wake(.event)
         }
     }
 
-    /// To all who wait to see one.
-    private final func show(_ item: Item) {
+    /// Gives `item` to all green threads that wait in `peek`.
+    private func show(_ item: Item) {
         while let peeker = waiters.peekers.first {
             peeker.slot(of: Item.self).initialize(to: item)
             peeker.wake(.event)
@@ -206,20 +209,21 @@ public class GreenQueue<Item>: Waitable {
 
     // MARK: Tasks
 
-    /// Items that were put and for which nobody has called `taskDone` yet.
-    public final var unfinishedTasks: Int { unfinished }
+    /// How many items were put for which `taskDone()` was not called yet.
+    public var unfinishedTasks: Int { unfinished }
 
-    /// Says that what was to be done with an item is done.  Once for each item; more stop the program.  Never waits.
-    public final func taskDone() {
+    /// Marks the work on one item as done.  To be called once for each item; a further call stops the program.  Never waits.
+    public func taskDone() {
         require(unfinished > 0, "taskDone() was called for more items than were put")
         unfinished -= 1
         if unfinished == 0 { waiters.joiners.wakeAll() }
     }
 
-    /// Waits until `taskDone` was called for every item, at most until `deadline`.  Returns whether it was.  Throws when killed or when an enclosing
-    /// time limit is over.
+    /// Waits until `taskDone()` was called for every item, at most until `deadline`.  Returns whether it was.  Callable from any green thread.
+    ///
+    /// Throws when the caller is killed or an enclosing time limit is over.
     @discardableResult
-    public final func joinTasks(until deadline: Deadline = .never) throws(WaitError) -> Bool {
+    public func joinTasks(until deadline: Deadline = .never) throws(WaitError) -> Bool {
         if unfinished == 0 { return true }
         let thread = Hub.currentThread
         switch thread.error(after: thread.wait(for: .tasks, until: deadline, in: waiters.joiners)) {
@@ -231,20 +235,21 @@ public class GreenQueue<Item>: Waitable {
 
     // MARK: The end
 
-    /// Nothing can be put any more; whoever waits to do so is thrown `WaitError.closed`.  What is in the queue can still be taken, unless it is dropped
-    /// `atOnce`; after that, to take throws it too.  Never waits.
-    public final func shutDown(atOnce: Bool = false) {
+    /// Shuts the queue down: no item can be put any more, and every `put` that waits throws `WaitError.closed`.  Never waits.
+    ///
+    /// The items that are in the queue can still be taken; with `atOnce`, they are dropped.  Once the queue is empty, `take` throws `WaitError.closed` too.
+    public func shutDown(atOnce: Bool = false) {
         isShutDown = true
         waiters.putters.wakeAll(.closed)
         if atOnce { drop() }
-        // Those wait for something in an empty queue.
+        // If any of these wait, the queue is empty.
         waiters.takers.wakeAll(.closed)
         waiters.peekers.wakeAll(.closed)
         announce()
     }
 
-    /// What was taken before is still to be done.
-    private final func drop() {
+    /// Items that were taken before still count as unfinished.
+    private func drop() {
         while !isEmpty {
             _ = storage.pop()
             unfinished -= 1
@@ -252,3 +257,10 @@ public class GreenQueue<Item>: Waitable {
         if unfinished == 0 { waiters.joiners.wakeAll() }
     }
 }
+
+extension GreenQueue: ReadinessSource {
+    var isReady: Bool { !isEmpty || !waiters.putters.isEmpty || isShutDown }
+}
+
+@available(*, unavailable)
+extension GreenQueue: Sendable {}

@@ -1,37 +1,36 @@
-/// A value, or an error, that one green thread gives and others wait for.
+/// A value or an error that one green thread sets and others wait for.
 ///
-/// It is given once: the first `set` or `fail` counts, and a later one changes nothing.  Belongs to its OS thread; `RemoteResult` is the one for
-/// several.
+/// It is set once: the first `set` or `fail` counts, and a later one changes nothing.  To be used on the OS thread that made it; `RemoteResult` connects
+/// OS threads.
 public final class GreenResult<Value>: Waitable {
-    // Raw memory: green threads stand in it while they wait.
+    @exclusivity(unchecked)  // Nothing parks during such an access.
+    var observers: [Observer] = []
+    // Raw memory: green threads are in it while they wait.
     private let waiting = WaitQueue.make()
 
-    /// What was given; nil before.
+    /// The value or the error; nil while it is not set.
     public private(set) var result: Result<Value, any Error>?
 
-    /// One that nothing was given to yet.
-    override public init() {}
+    /// A result that is not set.
+    public init() {}
 
     deinit { waiting.deallocate() }
 
-    /// Whether something was given.
+    /// Whether the value or the error is set.
     public var isSet: Bool { result != nil }
 
-    override var isReady: Bool { isSet }
+    /// Ready once the value or the error is set.
+    public var waitSource: WaitSource { WaitSource(self) }
 
-    override var failure: (any Error)? {
-        if case .failure(let error) = result { error } else { nil }
-    }
-
-    /// Gives `value` to all who wait and will wait.  Returns false where something was given before.  Never waits.
+    /// Sets the value.  Returns false, and changes nothing, if the result was set before.  Never waits.
     @discardableResult
     public func set(_ value: Value) -> Bool { give(.success(value)) }
 
-    /// Gives `error`: whoever asks for the value is thrown this very one.  Returns false where something was given before.  Never waits.
+    /// Sets the error, which every `value(until:)` then throws.  Returns false, and changes nothing, if the result was set before.  Never waits.
     @discardableResult
     public func fail(_ error: any Error) -> Bool { give(.failure(error)) }
 
-    /// Gives what another wait has ended with.  Returns false where something was given before.  Never waits.
+    /// Sets the value or the error of `result`.  Returns false, and changes nothing, if the result was set before.  Never waits.
     @discardableResult
     public func give(_ result: Result<Value, any Error>) -> Bool {
         guard self.result == nil else { return false }
@@ -41,8 +40,9 @@ public final class GreenResult<Value>: Waitable {
         return true
     }
 
-    /// Waits until something was given, or until `deadline`.  Returns whether it was; doesn't throw the error that was given.
-    /// Throws when killed or when an enclosing time limit is over.
+    /// Waits until the result is set, or until `deadline`.  Returns whether it is set, and does not throw the error that was set.
+    ///
+    /// Throws when the caller is killed or an enclosing time limit is over.  Callable from any green thread.
     @discardableResult
     public func wait(until deadline: Deadline = .never) throws(WaitError) -> Bool {
         if isSet { return true }
@@ -54,16 +54,29 @@ public final class GreenResult<Value>: Waitable {
         }
     }
 
-    /// Waits until something was given, and returns the value or throws the error.
-    /// Throws `WaitError.deadlinePassed` where nothing was given by `deadline`, and when killed or when an enclosing time limit is over.
+    /// Waits until the result is set, and returns the value or throws the error.  Callable from any green thread.
+    ///
+    /// Throws `WaitError.deadlinePassed` where the result is not set by `deadline`, and `WaitError` when the caller is killed or an enclosing time
+    /// limit is over.  The type is `any Error`, for the error that was set can be of any type.
     public func value(until deadline: Deadline = .never) throws -> Value {
         guard try wait(until: deadline) else { throw WaitError.deadlinePassed }
         return try result!.get()
     }
 }
 
+extension GreenResult: ReadinessSource {
+    var isReady: Bool { isSet }
+
+    var failure: (any Error)? {
+        if case .failure(let error) = result { error } else { nil }
+    }
+}
+
+@available(*, unavailable)
+extension GreenResult: Sendable {}
+
 extension Greenlet {
-    /// Gives `result` what it ends with, as it ends.  An error counts as asked for.  Never waits.
+    /// Sets `result` to the value or the error that this green thread ends with, when it ends.  An error then counts as observed.  Never waits.
     public func link(to result: GreenResult<Value>) {
         isObserved = true
         if let outcome { result.give(outcome) } else { _ = observe { [unowned self] in result.give(outcome!) } }

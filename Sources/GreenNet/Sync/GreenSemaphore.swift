@@ -1,17 +1,18 @@
-/// So many permits, which green threads take and give back.
+/// A number of permits, which green threads take and give back.
 ///
-/// First come, first served, and fair: a permit that is given back while somebody waits goes to whoever has waited longest, and is never
-/// snatched by one that just comes along (gevent allows that).  The permit belongs to the woken one from that moment, also where it is
-/// killed before it runs: its `acquire` returns, and whatever waits next throws.
-/// Belongs to its OS thread.
-public class GreenSemaphore: Waitable {
-    // Raw memory: green threads stand in it while they wait.  Somebody does only while no permit is left.
-    private final let waiting = WaitQueue.make()
+/// First come, first served: a permit that is given back goes to the green thread that has waited longest, and a newcomer can't take it first (in
+/// gevent it can).  The permit belongs to that green thread from then on, even if it is killed before it runs: its `acquire` returns, and its next
+/// wait throws.  To be used on the OS thread that made it; `RemoteSemaphore` is for several OS threads.
+public final class GreenSemaphore: Waitable {
+    @exclusivity(unchecked)  // Nothing parks during such an access.
+    var observers: [Observer] = []
+    // Raw memory: green threads are in it while they wait, which they do only while no permit is left.
+    private let waiting = WaitQueue.make()
 
-    /// Permits that nobody has.
-    public private(set) final var available: Int
+    /// Permits that no green thread holds.
+    public private(set) var available: Int
 
-    /// Begins with so many permits; with none, until the first `release`.
+    /// A semaphore with `permits` permits, all of them available.
     public init(_ permits: Int = 1) {
         require(permits >= 0, "a semaphore with \(permits) permits")
         available = permits
@@ -19,25 +20,28 @@ public class GreenSemaphore: Waitable {
 
     deinit { waiting.deallocate() }
 
-    override final var isReady: Bool { available > 0 }
+    /// Ready while a permit is available.
+    public var waitSource: WaitSource { WaitSource(self) }
 
-    /// Takes a permit, where one is left: without waiting.
-    public final func tryAcquire() -> Bool {
+    /// Takes a permit if one is available; returns whether it did.  Never waits.
+    public func tryAcquire() -> Bool {
         guard available > 0 else { return false }
         available -= 1
         return true
     }
 
-    /// Takes a permit, and waits for one where none is left.  Throws when killed or when an enclosing time limit is over; no permit was taken
-    /// then.
-    public final func acquire() throws(WaitError) {
+    /// Takes a permit, and waits until one is available.  Callable from any green thread.
+    ///
+    /// Throws when the caller is killed or an enclosing time limit is over; no permit was taken then.
+    public func acquire() throws(WaitError) {
         // Only a deadline of its own makes it return false.
         _ = try acquire(until: .never)
     }
 
-    /// Takes a permit, and waits for one until `deadline` where none is left.  Returns whether it has one.  Throws when killed or when an
-    /// enclosing time limit is over; no permit was taken then.
-    public final func acquire(until deadline: Deadline) throws(WaitError) -> Bool {
+    /// Takes a permit, and waits until `deadline` for one.  Returns whether it has taken one.  Callable from any green thread.
+    ///
+    /// Throws when the caller is killed or an enclosing time limit is over; no permit was taken then.
+    public func acquire(until deadline: Deadline) throws(WaitError) -> Bool {
         if tryAcquire() { return true }
         let thread = Hub.currentThread
         switch thread.error(after: thread.wait(for: .permit, until: deadline, in: waiting)) {
@@ -47,13 +51,20 @@ public class GreenSemaphore: Waitable {
         }
     }
 
-    /// Gives a permit: to whoever has waited longest, where somebody waits.  Never waits itself.  There may be more permits than at the beginning.
+    /// Gives a permit back: to the green thread that has waited longest, if one waits.  Never waits.  There may be more permits than at the beginning.
     public func release() {
         if let next = waiting.first { return next.wake(.event) }
         available += 1
         announce()
     }
 }
+
+extension GreenSemaphore: ReadinessSource {
+    var isReady: Bool { available > 0 }
+}
+
+@available(*, unavailable)
+extension GreenSemaphore: Sendable {}
 
 // The two differ only in what they throw, which the compiler tells apart.
 // swift-format-ignore: AmbiguousTrailingClosureOverload

@@ -1,13 +1,13 @@
-/// What a queue holds, in the order in which it gives it.
+/// The items of a queue, in the order in which it gives them.
 class QueueStorage<Item> {
     var count: Int { fatalError("\(Self.self) has no count") }
-    /// The one that `pop` would give.  As that, only where there is one.
+    /// The item that `pop` would give.  As `pop`, only of a storage that is not empty.
     var next: Item { fatalError("\(Self.self) has no order") }
     func push(_ item: Item) { fatalError("\(Self.self) takes nothing") }
     func pop() -> Item { fatalError("\(Self.self) gives nothing") }
 }
 
-/// The oldest first.
+/// The oldest item first.
 final class FIFOStorage<Item>: QueueStorage<Item> {
     @exclusivity(unchecked)  // as the queue's own properties
     private var items = Ring<Item>()
@@ -18,7 +18,7 @@ final class FIFOStorage<Item>: QueueStorage<Item> {
     override func pop() -> Item { items.removeFirst() }
 }
 
-/// The youngest first.
+/// The youngest item first.
 final class LIFOStorage<Item>: QueueStorage<Item> {
     private var items: [Item] = []
 
@@ -28,11 +28,11 @@ final class LIFOStorage<Item>: QueueStorage<Item> {
     override func pop() -> Item { items.removeLast() }
 }
 
-/// The least first; of those that are equal, the oldest.  A binary heap.
+/// The least item first; of equal items, the oldest.  A binary heap.
 final class PriorityStorage<Item>: QueueStorage<Item> {
     private struct Entry {
         let item: Item
-        /// How many came before it.
+        /// How many items came before it.
         let number: UInt64
     }
 

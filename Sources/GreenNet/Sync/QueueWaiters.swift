@@ -1,11 +1,11 @@
-/// Where green threads wait at a queue.  Nobody waits to take while there is something to take, and nobody to put while there is room.
+/// The green threads that wait at a queue.  They wait to take only while it is empty, and to put only while it is full.
 struct QueueWaiters {
-    /// With an item in hand, which stays there until they go on: whoever takes it copies it.
+    /// Each with an item in its slot, which stays there until it runs on: a green thread that takes the item copies it.
     var putters = WaitQueue.Ends()
-    /// With an empty hand, as those who peek.
+    /// Each with an empty slot, as `peekers`.
     var takers = WaitQueue.Ends()
     var peekers = WaitQueue.Ends()
-    /// For all tasks to be done.
+    /// They wait for all tasks to be done.
     var joiners = WaitQueue.Ends()
 }
 
@@ -17,8 +17,8 @@ extension UnsafeMutablePointer<QueueWaiters> {
 }
 
 extension GreenThread {
-    /// Where the item lies that this one holds out, or into which the one it waits for will be put: the detail of its wait says so.
-    /// What has no size has no address either, and needs none.
+    /// The memory of the item that this one puts, or of the item that it waits for: the address is the detail of its wait.
+    /// An item without a size has no address, and needs none.
     @inline(__always)
     func slot<Item>(of: Item.Type) -> UnsafeMutablePointer<Item> {
         MemoryLayout<Item>.size == 0

@@ -1,51 +1,55 @@
-/// A green thread, whatever it gives: its name, its state, its end.
+/// A green thread, whatever the type of its value: its name, its state, its end.
 ///
-/// Belongs to the OS thread that spawned it.
+/// `spawn` makes it, as a `Greenlet`.  To be used on the OS thread that spawned it.
 public class AnyGreenlet: Waitable {
-    // There is one for every connection: a name and the like is kept by those that have one.
+    // There is one for every connection: a name and the like is kept by the subclasses that have one.
     //
-    // Unchecked, here and below: every spawn touches these, and asking each time whether accesses overlap takes a tenth of it.  None lasts across a
-    // call that parks.
+    // Unchecked, here and below: every spawn touches these, and asking each time whether accesses overlap takes a tenth of it.  No access lasts across
+    // a call that parks.
 
+    @exclusivity(unchecked)
+    final var observers: [Observer] = []
     /// Nil once it has ended.
     @exclusivity(unchecked)
     final var thread: GreenThread?
-    /// The variables of which it has one of its own.
+    /// Its values of `GreenLocal`s.
     @exclusivity(unchecked)
-    final var locals: [WeakLocal] = []
-    /// Counts up from 1 within its hub, where the main green thread is the first.
+    final var locals: [LocalValue] = []
+    /// Unique within the hub, and counted up from 1, the main green thread's.
     @exclusivity(unchecked)
     public internal(set) final var id: UInt64 = 0
-    /// As given to `spawn`.
+    /// The name that was given to `spawn`.
     public var name: String? { nil }
-    /// What it was killed with, for good.
+    /// The error of the first kill.
     final var killReason: (any Error)?
     /// What it is among fibers: a core for each type of value that it has exchanged.
     final var fiberCores: [AnyObject] = []
 
-    /// Where it was spawned; nil for the main one.
+    /// Where it was spawned; nil for the main green thread and for fibers.
     public var spawnSite: SpawnSite? { nil }
-    /// The `id` of the green thread that spawned it, which may have ended since; nil for the main one.
+    /// The `id` of the green thread that spawned it, which may have ended since; nil for the main green thread.
     public final var spawner: UInt64? { spawnerID == 0 ? nil : spawnerID }
-    /// 0 for the main one.
+    /// 0 for the main green thread.
     @exclusivity(unchecked)
     final var spawnerID: UInt64 = 0
-    /// Somebody has asked how it ended.
+    /// The program has asked how it ended, or will be told: its failure is not reported then.
     final var isObserved = false
+
+    init() {}
 
     /// Its hub closes, and will wait until it has ended.
     func willClose() {}
 
-    /// On its own stack.
-    func run() { fatalError("\(Self.self) has no body") }
+    /// Its body, on its own stack.  The main green thread has none, for it runs already.
+    func run() {}
 
-    /// Where a green thread stands between its spawn and its end.
+    /// The states of a green thread, from its spawn to its end.
     public enum State: Hashable, Sendable {
         /// Spawned; its body has not begun.
         case starting
-        /// Waits for its turn.
+        /// Waits for its turn to run.
         case ready
-        /// It is the one that asks.
+        /// Runs: it is the green thread that reads `state`.
         case running
         /// Parked in a call that waits.
         case waiting
@@ -53,11 +57,11 @@ public class AnyGreenlet: Waitable {
         case finished
         /// Its body threw, or there was no stack for it.
         case failed
-        /// It was killed, and ended by that.
+        /// Its body was ended by a kill.
         case killed
     }
 
-    /// Where it stands now.
+    /// Its state now.
     public final var state: State {
         guard let thread else { return endState }
         switch thread.state {
@@ -80,7 +84,7 @@ public class AnyGreenlet: Waitable {
     /// What it ended with, where that is an error.
     fileprivate final var thrown: (any Error)?
 
-    override final var failure: (any Error)? { thrown }
+    final var failure: (any Error)? { thrown }
 
     /// Makes it ready, or failed where there is no stack for it.
     @usableFromInline
@@ -105,9 +109,12 @@ public class AnyGreenlet: Waitable {
     /// Whether its body has returned or thrown, or will never begin.
     public final var hasEnded: Bool { thread == nil }
 
-    override final var isReady: Bool { hasEnded }
+    /// Ready once it has ended.
+    public final var waitSource: WaitSource { WaitSource(self) }
 
-    /// Waits until it has ended, or until `deadline`.  Returns whether it has ended; never throws what its body threw.
+    /// Waits until it has ended, or until `deadline`.  Returns whether it has ended, and never throws what its body threw.
+    ///
+    /// Throws when the caller is killed or an enclosing time limit is over.  Callable from any other green thread of the same OS thread.
     @discardableResult
     public final func join(until deadline: Deadline = .never) throws(WaitError) -> Bool {
         let caller = Hub.currentThread
@@ -125,10 +132,11 @@ public class AnyGreenlet: Waitable {
         return true
     }
 
-    /// Makes its current wait and every later one throw, until its body has ended; then `error` is what it has ended with.
+    /// Makes its current wait and every later one throw `WaitError.cancelled`, until its body has ended; then `error` is its result.
     ///
-    /// Never waits itself: `join()` does.  One that has not begun will not: it ends with `error`.  One inside `shielded` notices when
-    /// it comes out.  A second kill, or one after the end, changes nothing.
+    /// Never waits: `join()` does.  A green thread that has not begun never will, and ends with `error`.  Inside `shielded`, the kill takes effect
+    /// at the first wait after it.  A second kill, or a kill after the end, changes nothing.  Callable from any green thread of the same OS thread,
+    /// and from a callback of the hub; the main green thread can't be killed.
     public final func kill(throwing error: any Error = GreenletExit()) {
         guard let thread, killReason == nil else { return }
         require(thread != thread.scheduler.main, "the main green thread can't be killed")
@@ -141,7 +149,16 @@ public class AnyGreenlet: Waitable {
     package final var title: String { name.map { "green thread \(id) (\($0))" } ?? "green thread \(id)" }
 }
 
-/// A green thread that gives a `Value`.
+extension AnyGreenlet: ReadinessSource {
+    var isReady: Bool { hasEnded }
+}
+
+@available(*, unavailable)
+extension AnyGreenlet: Sendable {}
+
+/// A green thread whose body returns a `Value`.
+///
+/// To be used on the OS thread that spawned it; `RemoteHub.result(of:)` is for other OS threads.
 public final class Greenlet<Value>: AnyGreenlet {
     private var body: (() throws -> Value)?
     /// What the body returned; nil where it has not.  Raw memory, because this class is not compiled for each `Value`: an optional one among its properties
@@ -177,20 +194,22 @@ public final class Greenlet<Value>: AnyGreenlet {
         }
     }
 
-    /// Nil while it lives.
+    /// Nil until it has ended.
     var outcome: Result<Value, any Error>? {
         if let thrown { return .failure(thrown) }
         return returned.map { .success($0.pointee) }
     }
 
-    /// How it ended; nil while it lives.
+    /// What its body returned or threw; nil until it has ended.  An error then counts as observed, and is not reported.
     public var result: Result<Value, any Error>? {
         isObserved = isObserved || hasOutcome
         return outcome
     }
 
-    /// Waits until it has ended, and returns what its body returned or throws what it threw.
-    /// Throws `WaitError.deadlinePassed` where it has not ended by `deadline`.
+    /// Waits until it has ended, and returns what its body returned or throws what its body threw.
+    ///
+    /// Throws `WaitError.deadlinePassed` where it has not ended by `deadline`, and `WaitError` when the caller is killed or an enclosing time limit is
+    /// over; the green thread runs on then.  The type is `any Error`, for a body can throw any type, and so can a kill.  Callable from any other green thread of the same OS thread.
     public func value(until deadline: Deadline = .never) throws -> Value {
         guard try join(until: deadline) else { throw WaitError.deadlinePassed }
         isObserved = true
@@ -224,26 +243,28 @@ final class MainGreenlet: AnyGreenlet {
 
 // As with `Task.sleep`, the static ones need no `Value`.
 extension Greenlet where Value == Never {
-    /// The green thread that runs now.
+    /// The green thread that runs now.  On an OS thread without a hub, it makes one; the caller is its main green thread.
     public static var current: AnyGreenlet { Hub.currentThread.greenlet }
 
     /// Lets every other green thread that is ready run before this one goes on.
     ///
-    /// For loops that run for long without a call that waits: nothing interrupts a green thread; see <doc:Fairness>.  Costs some ten nanoseconds where no
-    /// other one is ready.  Throws when killed or when an enclosing time limit is over.
+    /// For loops that run for long without a call that waits: nothing interrupts a green thread; see <doc:Fairness>.  Costs some ten nanoseconds if no
+    /// other green thread is ready.  Throws when the caller is killed or an enclosing time limit is over.  Callable from any green thread.
     public static func yield() throws(WaitError) {
         let thread = Hub.currentThread
         thread.giveWay()
         try thread.throwIfInterrupted()
     }
 
-    /// Waits for `duration`, a little longer rather than shorter.  A duration of zero or less is a `yield()`.
+    /// Waits for `duration`, never shorter and a little longer.  A duration of zero or less is a `yield()`.
+    ///
+    /// Throws when the caller is killed or an enclosing time limit is over.  Callable from any green thread.
     public static func sleep(for duration: Duration) throws(WaitError) {
         guard duration > .zero else { return try yield() }
         try sleep(until: .after(duration))
     }
 
-    /// Waits until `deadline` has come.
+    /// Waits until `deadline`.  Throws when the caller is killed or an enclosing time limit is over.  Callable from any green thread.
     public static func sleep(until deadline: Deadline) throws(WaitError) {
         let thread = Hub.currentThread
         let error = thread.error(after: thread.wait(for: .sleep, until: deadline))

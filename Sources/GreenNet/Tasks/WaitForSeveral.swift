@@ -1,14 +1,14 @@
-/// Waits until one of `objects` is ready, and returns it: of those that are ready already, the first in the list, else the first in time.
-/// Nil where `deadline` passes before, or where the list is empty.
+/// Waits until one of `objects` is ready, and returns it: of several that are ready already, the first in the list.  Nil where `deadline` passes
+/// first, or where the list is empty.
 ///
-/// Nothing is taken: whether a semaphore that was ready still has a permit, or a queue its item, is to be seen.
-/// Throws when killed or when an enclosing time limit is over.  Callable from any green thread.
+/// Takes nothing: the caller then acquires the permit, or takes the item, and may find it gone.  Throws when the caller is killed or an enclosing time
+/// limit is over.  Callable from any green thread.
 public func waitAny<Object: Waitable>(
     _ objects: [Object], until deadline: Deadline = .never
 ) throws(WaitError) -> Object? {
     let set = WaitSet(objects)
     defer { set.stop() }
-    return try set.nextOrNil(until: deadline)
+    return try set.next(until: deadline).map { objects[$0] }
 }
 
 /// Calls `body` with each of `objects`, one at a time, in the order in which they become ready.  Returns whether all were ready by `deadline`.
@@ -21,7 +21,7 @@ public func iterateReady<Object: Waitable>(
 ) throws(WaitError) -> Bool {
     let set = WaitSet(objects)
     defer { set.stop() }
-    while let object = try set.nextOrNil(until: deadline) { try body(object) }
+    while let index = try set.next(until: deadline) { try body(objects[index]) }
     return set.isDone
 }
 
@@ -32,7 +32,7 @@ public func iterateReady<Object: Waitable>(
 ) throws -> Bool {
     let set = WaitSet(objects)
     defer { set.stop() }
-    while let object = try set.nextOrNil(until: deadline) { try body(object) }
+    while let index = try set.next(until: deadline) { try body(objects[index]) }
     return set.isDone
 }
 
@@ -45,12 +45,7 @@ public func iterateReady<Object: Waitable>(
 public func joinAll<Object: Waitable>(
     _ objects: [Object], count: Int = .max, until deadline: Deadline = .never
 ) throws(WaitError) -> [Object] {
-    require(count >= 0, "joinAll with a count of \(count)")
-    let set = WaitSet(objects)
-    defer { set.stop() }
-    var ready: [Object] = []
-    while ready.count < count, let object = try set.nextOrNil(until: deadline) { ready.append(object) }
-    return ready
+    try readyIndices(of: objects, count, deadline).map { objects[$0] }
 }
 
 /// As the other `joinAll`; but with `throwing`, the first object that ends with an error ends the call, which throws that error.
@@ -60,20 +55,59 @@ public func joinAll<Object: Waitable>(
 public func joinAll<Object: Waitable>(
     _ objects: [Object], count: Int = .max, until deadline: Deadline = .never, throwing: Bool
 ) throws -> [Object] {
-    require(count >= 0, "joinAll with a count of \(count)")
+    try readyIndices(of: objects, count, deadline, throwing: throwing).map { objects[$0] }
+}
+
+// MARK: - Lists of objects of several kinds
+
+// Less favoured than the calls above, so that a list of one kind gives objects of that kind.
+
+/// As the other `waitAny`, for a list of objects of several kinds: `waitAny([event, queue])`.
+@_disfavoredOverload
+public func waitAny(
+    _ objects: [any Waitable], until deadline: Deadline = .never
+) throws(WaitError) -> (any Waitable)? {
     let set = WaitSet(objects)
     defer { set.stop() }
-    var ready: [Object] = []
-    while ready.count < count, let object = try set.nextOrNil(until: deadline) {
-        if throwing, let error = object.failure, !(error is GreenletExit) { throw error }
-        ready.append(object)
-    }
-    return ready
+    return try set.next(until: deadline).map { objects[$0] }
 }
+
+/// As the other `iterateReady`, for a list of objects of several kinds.
+@_disfavoredOverload
+@discardableResult
+public func iterateReady(
+    _ objects: [any Waitable], until deadline: Deadline = .never, _ body: (any Waitable) throws -> Void
+) throws -> Bool {
+    let set = WaitSet(objects)
+    defer { set.stop() }
+    while let index = try set.next(until: deadline) { try body(objects[index]) }
+    return set.isDone
+}
+
+/// As the other `joinAll`, for a list of objects of several kinds.
+@_disfavoredOverload
+@discardableResult
+public func joinAll(
+    _ objects: [any Waitable], count: Int = .max, until deadline: Deadline = .never
+) throws(WaitError) -> [any Waitable] {
+    try readyIndices(of: objects, count, deadline).map { objects[$0] }
+}
+
+/// As the other `joinAll` with `throwing`, for a list of objects of several kinds.
+@_disfavoredOverload
+@discardableResult
+public func joinAll(
+    _ objects: [any Waitable], count: Int = .max, until deadline: Deadline = .never, throwing: Bool
+) throws -> [any Waitable] {
+    try readyIndices(of: objects, count, deadline, throwing: throwing).map { objects[$0] }
+}
+
+// MARK: -
 
 /// Kills all of `greenlets`, then waits until they have ended, at most until `deadline`.  Returns whether all have.
 ///
-/// Those that have not begun never will.  Throws when killed itself or when an enclosing time limit is over; those it has killed stay so.
+/// A green thread that has not begun never will.  Throws when the caller itself is killed or an enclosing time limit is over; the green threads stay
+/// killed then.  Callable from any green thread of the same OS thread.
 @discardableResult
 public func killAll(
     _ greenlets: [AnyGreenlet], throwing error: any Error = GreenletExit(), until deadline: Deadline = .never
@@ -83,14 +117,28 @@ public func killAll(
     return true
 }
 
-extension WaitSet {
-    /// Nil also where `deadline` has passed.
-    fileprivate func nextOrNil(until deadline: Deadline) throws(WaitError) -> Object? {
-        do throws(WaitError) {
-            return try next(until: deadline)
-        } catch {
-            guard error == .deadlinePassed else { throw error }
-            return nil
-        }
+private func readyIndices(
+    of objects: [any Waitable], _ count: Int, _ deadline: Deadline
+) throws(WaitError) -> [Int] {
+    require(count >= 0, "joinAll with a count of \(count)")
+    let set = WaitSet(objects)
+    defer { set.stop() }
+    var ready: [Int] = []
+    while ready.count < count, let index = try set.next(until: deadline) { ready.append(index) }
+    return ready
+}
+
+private func readyIndices(
+    of objects: [any Waitable], _ count: Int, _ deadline: Deadline, throwing: Bool
+) throws -> [Int] {
+    guard throwing else { return try readyIndices(of: objects, count, deadline) }
+    require(count >= 0, "joinAll with a count of \(count)")
+    let set = WaitSet(objects)
+    defer { set.stop() }
+    var ready: [Int] = []
+    while ready.count < count, let index = try set.next(until: deadline) {
+        if let error = objects[index].waitSource.object.failure, !(error is GreenletExit) { throw error }
+        ready.append(index)
     }
+    return ready
 }

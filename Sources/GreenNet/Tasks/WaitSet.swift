@@ -1,37 +1,43 @@
-/// Looks out for several things at once, for one green thread, and keeps the order in which they became ready.
-final class WaitSet<Object: Waitable> {
-    // Raw memory: the green thread stands in it while it waits.
+/// Waits for several objects at once, for one green thread, and keeps the order in which they became ready.  It names them by their index.
+final class WaitSet {
+    // Raw memory: the green thread is in it while it waits.
     private let waiting = WaitQueue.make()
-    private var observers: [ObjectIdentifier: (object: Object, observer: Observer)] = [:]
+    /// Of each object that is not ready yet.
+    private var observers: [Int: (object: any ReadinessSource, observer: Observer)] = [:]
     /// Ready, and not yet returned by `next`.
-    private var ready: [Object] = []
+    private var ready: [Int] = []
     private var returned = 0
 
-    /// Those of `objects` that are ready already come first, in the order of the list.  One that stands in it twice counts once.
-    init(_ objects: [Object]) {
+    /// Objects that are ready already come first, in the order of the list.  An object that is listed twice counts once.
+    init(_ objects: [any Waitable]) {
         var known: Set<ObjectIdentifier> = []
-        for object in objects where known.insert(ObjectIdentifier(object)).inserted {
-            if object.isReady { ready.append(object) } else { observe(object) }
+        for (index, object) in objects.enumerated() where known.insert(ObjectIdentifier(object)).inserted {
+            let source = object.waitSource.object
+            if source.isReady { ready.append(index) } else { observe(source, index) }
         }
     }
 
     deinit { waiting.deallocate() }
 
-    private func observe(_ object: Object) {
-        let observer = object.observe { [unowned self, unowned object] in
-            observers[ObjectIdentifier(object)] = nil
-            ready.append(object)
+    private func observe(_ object: any ReadinessSource, _ index: Int) {
+        let observer = object.observe { [unowned self] in
+            observers[index] = nil
+            ready.append(index)
             waiting.wakeAll()
         }
-        observers[ObjectIdentifier(object)] = (object, observer)
+        observers[index] = (object, observer)
     }
 
-    /// Waits for the next one that becomes ready.  Nil where all were returned.
-    func next(until deadline: Deadline) throws(WaitError) -> Object? {
+    /// Waits for the next object that becomes ready.  Nil where all were returned, and where `deadline` has passed.
+    func next(until deadline: Deadline) throws(WaitError) -> Int? {
         let thread = Hub.currentThread
         while returned == ready.count {
             if observers.isEmpty { return nil }
-            if let error = thread.error(after: thread.wait(for: .several, until: deadline, in: waiting)) { throw error }
+            switch thread.error(after: thread.wait(for: .several, until: deadline, in: waiting)) {
+            case nil: continue
+            case .deadlinePassed: return nil
+            case let error?: throw error
+            }
         }
         defer { returned += 1 }
         return ready[returned]
@@ -40,7 +46,7 @@ final class WaitSet<Object: Waitable> {
     /// Whether all were returned.
     var isDone: Bool { observers.isEmpty && returned == ready.count }
 
-    /// To be called before it is let go: it leaves no trace in what it has looked at.
+    /// To be called before it is released: it leaves no observer behind.
     func stop() {
         for (object, observer) in observers.values { object.forget(observer) }
         observers = [:]

@@ -1,58 +1,78 @@
-/// What a green thread can wait for together with others of its kind: the end of green threads, events, results, semaphores, queues.
+/// An object that a green thread can wait for together with others: the end of a green thread, an event, a result, a semaphore, a queue.
 ///
-/// `waitAny`, `iterateReady` and `joinAll` take them.  Belongs to its OS thread.
-public class Waitable {
-    // Called in the order in which they came.  Empty, as nearly always, it is no allocation.  Unchecked: every end of a green thread looks here,
-    // and nothing parks meanwhile.
-    @exclusivity(unchecked)
-    private final var observers: [Observer] = []
+/// `waitAny`, `iterateReady` and `joinAll` take such objects.  A class of the program's own conforms by passing on the `waitSource` of an
+/// object that it contains:
+///
+///     final class Download: Waitable {
+///         private let done = GreenEvent()
+///         var waitSource: WaitSource { done.waitSource }
+///     }
+///
+/// To be used on the OS thread that made the object.
+public protocol Waitable: AnyObject {
+    /// What becomes ready; the same at each call.
+    var waitSource: WaitSource { get }
+}
 
-    init() {}
+/// What `waitAny` and the like look at behind a `Waitable`.  GreenNet's own objects make it.
+public struct WaitSource {
+    let object: any ReadinessSource
 
-    /// Whether whoever waits for it now would not have to.
-    var isReady: Bool { fatalError("\(Self.self) is never ready") }
+    init(_ object: any ReadinessSource) { self.object = object }
+}
 
-    /// The error with which it has ended, where it is one that ends.
+@available(*, unavailable)
+extension WaitSource: Sendable {}
+
+/// An object that becomes ready, and calls its observers then.
+protocol ReadinessSource: AnyObject {
+    /// Whether a wait for it would return at once.
+    var isReady: Bool { get }
+    /// The error with which it has ended; nil for an object that does not end.
+    var failure: (any Error)? { get }
+    /// In the order in which they are called.  Empty, as nearly always, it is no allocation.
+    var observers: [Observer] { get set }
+}
+
+extension ReadinessSource {
     var failure: (any Error)? { nil }
 
-    /// Calls `callback` the next time that it becomes ready, in the midst of whatever makes it so: it must not wait.
-    final func observe(_ callback: @escaping () -> Void) -> Observer {
+    /// Calls `callback` the next time that the object becomes ready, inside the call that makes it ready: `callback` must not wait.
+    func observe(_ callback: @escaping () -> Void) -> Observer {
         let observer = Observer(callback)
         observers.append(observer)
         return observer
     }
 
-    final func forget(_ observer: Observer) {
+    /// `observer` is not called any more.
+    func forget(_ observer: Observer) {
         observer.callback = nil
         observers.removeAll { $0 === observer }
     }
 
-    /// To be called whenever it has become ready.
+    /// To be called whenever the object has become ready.
     @inline(__always)
-    final func announce() {
-        if !observers.isEmpty { tellObservers() }
+    func announce() {
+        if !observers.isEmpty { callObservers() }
     }
 
-    private final func tellObservers() {
-        let told = observers
+    private func callObservers() {
+        let called = observers
         observers = []
-        for observer in told { observer.tell() }
+        for observer in called { observer.call() }
     }
 
-    /// For tests: nobody may stay behind who waits no more.
-    final var observerCount: Int { observers.count }
+    /// For tests: a wait that is over leaves no observer behind.
+    var observerCount: Int { observers.count }
 }
 
-@available(*, unavailable)
-extension Waitable: Sendable {}
-
-/// One who is told once.  Forgotten while others are told, it is not.
+/// A one-shot callback.  If it is forgotten while others are being called, it is not called.
 final class Observer {
     fileprivate var callback: (() -> Void)?
 
     fileprivate init(_ callback: @escaping () -> Void) { self.callback = callback }
 
-    fileprivate func tell() {
+    fileprivate func call() {
         let callback = callback
         self.callback = nil
         callback?()

@@ -4,7 +4,7 @@ import Testing
 @testable import GreenNet
 
 struct GreenLocalTests {
-    @Test func `every green thread has its own`() throws {
+    @Test func `every green thread has its own value`() throws {
         try onHub {
             let local = GreenLocal(0)
             local.value = 1
@@ -22,23 +22,22 @@ struct GreenLocalTests {
         }
     }
 
-    @Test func `the first value is made anew in each, when it is asked for`() throws {
+    @Test func `the initial value is made in each green thread, at the first read`() throws {
         try onHub {
-            var made = 0
-            func make() -> FailureObject {
-                made += 1
+            let made = RemoteResult<Void>()
+            @Sendable func make() -> FailureObject {
+                made.set(())
                 return FailureObject()
             }
             let local = GreenLocal(make())
-            #expect(made == 0)
+            #expect(!made.isSet)
             let own = local.value
             #expect(local.value === own)
             try spawn { #expect(local.value !== own) }.value()
-            #expect(made == 2)
         }
     }
 
-    @Test func `values go with their green thread, though that is still referred to`() throws {
+    @Test func `values are released when their green thread ends, even if its handle is kept`() throws {
         try onHub {
             let local = GreenLocal<FailureObject?>(nil)
             for _ in 0..<100 {
@@ -50,41 +49,77 @@ struct GreenLocalTests {
                 }
                 try greenlet.join()
                 #expect(value == nil)
-                #expect(local.count == 0)
             }
         }
     }
 
-    @Test func `values go with the variable, though the green thread runs on`() throws {
+    @Test func `values of a variable that is gone are released when the green thread uses another`() throws {
         try onHub {
-            for _ in 0..<100 {
-                weak var value: FailureObject?
-                do {
-                    let local = GreenLocal<FailureObject?>(nil)
-                    let object = FailureObject()
-                    value = object
-                    local.value = object
-                }
-                #expect(value == nil)
+            weak var value: FailureObject?
+            do {
+                let local = GreenLocal<FailureObject?>(nil)
+                let object = FailureObject()
+                value = object
+                local.value = object
             }
+            GreenLocal(0).value = 1
+            #expect(value == nil)
+            #expect(Greenlet.current.locals.count == 1)
         }
     }
 
-    @Test func `a killed one loses its values too, and the main one at the end of the hub`() throws {
-        let local = try onOSThread { () -> Int in
-            let local = GreenLocal(0)
-            local.value = 1
+    @Test func `the deinit of an old value may use the variable`() throws {
+        try onHub {
+            final class Tracer {
+                let local: GreenLocal<AnyObject?>
+                init(_ local: GreenLocal<AnyObject?>) { self.local = local }
+                deinit { local.value = FailureObject() }
+            }
+            let local = GreenLocal<AnyObject?>(nil)
+            local.value = Tracer(local)
+            local.value = nil
+            #expect(local.value is FailureObject)
+        }
+    }
+
+    @Test func `a killed green thread loses its values, and the main one at the end of the hub`() throws {
+        try onOSThread {
+            let local = GreenLocal<FailureObject?>(nil)
+            weak var own: FailureObject?
+            weak var others: FailureObject?
+            func keep() -> FailureObject {
+                let object = FailureObject()
+                local.value = object
+                return object
+            }
+            own = keep()
             let killed = spawn {
-                local.value = 2
+                others = keep()
                 try Greenlet.sleep(until: .never)
             }
             try Greenlet.yield()
+            #expect(own != nil && others != nil)
             killed.kill()
             try killed.join()
-            #expect(local.count == 1)
+            #expect(own != nil && others == nil)
             Hub.current.close()
-            return local.count
+            #expect(own == nil)
         }
-        #expect(local == 0)
+    }
+
+    // MARK: As a static
+
+    private static let number = GreenLocal(0)
+
+    @Test func `a static let has a value in each green thread of each OS thread`() throws {
+        try onHub {
+            GreenLocalTests.number.value = 1
+            let elsewhere = try Hub.current.offload {
+                GreenLocalTests.number.value += 5
+                return try spawn { GreenLocalTests.number.value }.value() * 100 + GreenLocalTests.number.value
+            }
+            #expect(elsewhere == 5)
+            #expect(GreenLocalTests.number.value == 1)
+        }
     }
 }

@@ -133,7 +133,7 @@ struct GreenSemaphoreTests {
         }
     }
 
-    @Test func `each of two releases is told to who looks out for the semaphore`() throws {
+    @Test func `each of two releases calls the observers of that time`() throws {
         try onHub {
             let semaphore = GreenSemaphore(0)
             var told: [Int] = []

@@ -80,7 +80,8 @@ struct ScheduleTests {
                 let deadline = someDeadline(&dice)
                 return spawn {
                     for number in 0..<3 {
-                        guard try self.put(putter * 10 + number, in: queue, until: deadline) else { continue }
+                        guard try self.unlessOver({ try queue.put(putter * 10 + number, until: deadline) }) != nil
+                        else { continue }
                         put.insert(putter * 10 + number)
                     }
                 }
@@ -89,7 +90,7 @@ struct ScheduleTests {
                 let deadline = someDeadline(&dice)
                 return spawn {
                     while true {
-                        guard let item = try self.take(queue, until: deadline) else { return }
+                        guard let item = try self.unlessOver({ try queue.take(until: deadline) }) else { return }
                         taken.append(item)
                     }
                 }
@@ -103,24 +104,12 @@ struct ScheduleTests {
         }
     }
 
-    /// False where `deadline` has passed, or the queue has ended.
-    private func put(_ item: Int, in queue: GreenQueue<Int>, until deadline: Deadline) throws -> Bool {
-        do throws(WaitError) { try queue.put(item, until: deadline) } catch {
-            if error == .closed || error == .deadlinePassed { return false }
-            throw error
-        }
-        return true
+    /// Nil where a deadline has passed, or the queue or the channel is shut down.
+    private func unlessOver<Value>(_ call: () throws -> Value) throws -> Value? {
+        do { return try call() } catch  where error.isClosed || error.isTimeout { return nil }
     }
 
-    /// Nil at its end or when `deadline` has passed.
-    private func take(_ queue: GreenQueue<Int>, until deadline: Deadline) throws -> Int? {
-        do throws(WaitError) { return try queue.take(until: deadline) } catch {
-            if error == .closed || error == .deadlinePassed { return nil }
-            throw error
-        }
-    }
-
-    @Test func `each item of a channel passes from one hand to one other`() throws {
+    @Test func `each item of a channel passes from one green thread to one other`() throws {
         try onEverySeed { seed in
             var dice = Dice(seed)
             let channel = GreenChannel<Int>()
@@ -128,13 +117,15 @@ struct ScheduleTests {
             let putters = (0..<5).map { number in
                 let deadline = someDeadline(&dice)
                 return spawn {
-                    guard try self.put(number, in: channel, until: deadline) else { return }
+                    guard try self.unlessOver({ try channel.put(number, until: deadline) }) != nil else { return }
                     put.append(number)
                 }
             }
             let takers = (0..<5).map { _ in
                 let deadline = someDeadline(&dice)
-                return spawn { if let item = try self.take(channel, until: deadline) { taken.append(item) } }
+                return spawn {
+                    if let item = try self.unlessOver({ try channel.take(until: deadline) }) { taken.append(item) }
+                }
             }
             spawnKiller(of: putters + takers, &dice)
             try Greenlet.sleep(for: .seconds(1))

@@ -3,7 +3,7 @@ import Testing
 
 @testable import GreenNet
 
-struct WaitForSeveralTests {
+struct WaitSetTests {
     private func sleeper(_ milliseconds: Int) -> Greenlet<Int> {
         spawn {
             try Greenlet.sleep(for: .milliseconds(milliseconds))
@@ -22,18 +22,18 @@ struct WaitForSeveralTests {
                 semaphore.release()
                 result.set(1)
             }
-            let all: [Waitable] = [never, event, semaphore, result]
+            let all: [any Waitable] = [never, event, semaphore, result]
             try #expect(waitAny(all) === semaphore)
             try Greenlet.yield()
             // Those that are ready already: the first in the list.  Nothing was taken.
-            try #expect(waitAny([never, result, semaphore] as [Waitable]) === result)
+            try #expect(waitAny([never, result, semaphore]) === result)
             #expect(semaphore.available == 1)
-            #expect(all.allSatisfy { $0.observerCount == 0 })
+            #expect(all.allSatisfy { $0.waitSource.object.observerCount == 0 })
             event.set()
         }
     }
 
-    @Test func `waitAny returns nil at its deadline, and for nothing at all`() throws {
+    @Test func `waitAny returns nil at its deadline, and for an empty list`() throws {
         try onHub {
             let event = GreenEvent()
             try #expect(waitAny([event], until: .now) == nil)
@@ -43,7 +43,7 @@ struct WaitForSeveralTests {
         }
     }
 
-    @Test func `a set event is there each time, a cleared one is not`() throws {
+    @Test func `a set event is returned each time, a cleared event is not`() throws {
         try onHub {
             let event = GreenEvent()
             let waiter = spawn {
@@ -59,7 +59,7 @@ struct WaitForSeveralTests {
         }
     }
 
-    @Test func `set and cleared before the one that waits runs, it was ready all the same`() throws {
+    @Test func `an event that is set and cleared before the waiting green thread runs was ready`() throws {
         try onHub {
             let event = GreenEvent()
             let waiter = spawn { try waitAny([event]) === event }
@@ -70,7 +70,7 @@ struct WaitForSeveralTests {
         }
     }
 
-    @Test func `a kill or a time limit ends the wait and leaves no trace`() throws {
+    @Test func `a kill or a time limit ends the wait and leaves no observer`() throws {
         try onHub {
             let event = GreenEvent()
             let killed = spawn { try waitAny([event]) }
@@ -81,6 +81,39 @@ struct WaitForSeveralTests {
             #expect(throws: GreenletExit()) { try killed.value() }
             #expect(throws: TimedOut.self) { try limited.value() }
             #expect(event.observerCount == 0)
+        }
+    }
+
+    // MARK: Kinds of objects
+
+    /// A class of a program, which passes on what it contains.
+    private final class Download: Waitable {
+        let done = GreenEvent()
+        var waitSource: WaitSource { done.waitSource }
+    }
+
+    @Test func `a class of the program can be waited for with others`() throws {
+        try onHub {
+            let (first, second, queue) = (Download(), Download(), GreenQueue<Int>())
+            spawn { second.done.set() }
+            try #expect(waitAny([first, second]) === second)
+            try #expect(waitAny([first, queue, second]) === second)
+            first.done.set()
+            try #expect(joinAll([first, second]).map(\.done.isSet) == [true, true])
+        }
+    }
+
+    @Test func `a list of one kind gives objects of that kind`() throws {
+        try onHub {
+            let sleepers = [sleeper(2), sleeper(1)]
+            try #expect(waitAny(sleepers)?.value() == 1)
+            try #expect(joinAll(sleepers).map { try $0.value() } == [1, 2])
+            var values: [Int] = []
+            try iterateReady(sleepers) { values.append(try $0.value()) }
+            #expect(values == [2, 1])
+            let channel = GreenChannel<Int>()
+            spawn { try channel.put(3) }
+            try #expect(waitAny([channel])?.take() == 3)
         }
     }
 
@@ -103,7 +136,7 @@ struct WaitForSeveralTests {
         }
     }
 
-    @Test func `a body that throws leaves early, and no link behind`() throws {
+    @Test func `a body that throws ends the call, and leaves no observer`() throws {
         try onHub {
             let all = [sleeper(2), sleeper(30)]
             #expect(throws: Failure(3)) { try iterateReady(all) { _ in throw Failure(3) } }
@@ -115,7 +148,7 @@ struct WaitForSeveralTests {
 
     // MARK: joinAll
 
-    @Test func `joinAll returns all, the first to end first, each once`() throws {
+    @Test func `joinAll returns each object once, in the order in which they end`() throws {
         try onHub {
             let (slow, fast) = (sleeper(20), sleeper(5))
             let ready = try joinAll([slow, fast, slow, fast])
@@ -123,7 +156,7 @@ struct WaitForSeveralTests {
         }
     }
 
-    @Test func `joinAll waits for so many, or until its deadline`() throws {
+    @Test func `joinAll waits for the given count, or until its deadline`() throws {
         try onHub {
             let all = [sleeper(40), sleeper(4), sleeper(40)]
             try #expect(joinAll(all, count: 0).isEmpty)
@@ -134,7 +167,7 @@ struct WaitForSeveralTests {
         }
     }
 
-    @Test func `joinAll throws the error that came first in time, if it shall`() throws {
+    @Test func `joinAll throws the first error in time, with throwing`() throws {
         try onHub {
             func fails(after milliseconds: Int) -> Greenlet<Void> {
                 spawn {
@@ -154,7 +187,7 @@ struct WaitForSeveralTests {
         }
     }
 
-    @Test func `several of five events and five results, while who sends still runs`() throws {
+    @Test func `two of five events and five results are ready while their sender still runs`() throws {
         try onHub {
             let events = (0..<5).map { _ in GreenEvent() }
             let results = (0..<5).map { _ in GreenResult<Int>() }
@@ -166,7 +199,7 @@ struct WaitForSeveralTests {
                     try Greenlet.yield()
                 }
             }
-            let all = events as [Waitable] + results
+            let all = events as [any Waitable] + results
             let firstTwo = try joinAll(all, count: 2)
             #expect(firstTwo[0] === events[0] && firstTwo[1] === results[0])
             #expect(!sender.hasEnded)
@@ -176,7 +209,7 @@ struct WaitForSeveralTests {
 
     // MARK: killAll
 
-    @Test func `killAll ends those that have not begun, and waits for the others`() throws {
+    @Test func `killAll ends green threads that have not begun, and waits for the others`() throws {
         try onHub {
             var begun = 0
             let sleeping = spawn { try Greenlet.sleep(until: .never) }
@@ -188,7 +221,7 @@ struct WaitForSeveralTests {
         }
     }
 
-    @Test func `killAll returns false where one lingers beyond the deadline`() throws {
+    @Test func `killAll returns false if a green thread runs on after the deadline`() throws {
         try onHub {
             let event = GreenEvent()
             let lingering = spawn { try shielded { try event.wait() } }
