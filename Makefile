@@ -121,12 +121,14 @@ clean: ## remove everything that was built
 # The options of echo-client compare for `make bench`.
 COMPARE ?= --rounds 3 --duration 1
 
-.PHONY: bench
-bench: setup ## compare the models, with the options in COMPARE, and write what README shows of it
-	$(build_release)
-	Scripts/bench.sh $(COMPARE)
+bench := .build/release/EchoBench
 
-# The options of Benchmarks/models.sh for `make bench-models`.
+.PHONY: bench
+bench: setup ## compare the models, with the options in COMPARE, and write the figures into Documentation/measurements.md
+	$(build_release)
+	$(bench) figures $(COMPARE)
+
+# The options of `EchoBench models` for `make bench-models`; BENCH=--help lists them, and so with the others.
 BENCH ?=
 
 bench_programs := $(patsubst Benchmarks/%.c,.build/bench/%,$(wildcard Benchmarks/*.c))
@@ -134,17 +136,19 @@ bench_programs := $(patsubst Benchmarks/%.c,.build/bench/%,$(wildcard Benchmarks
 .PHONY: bench-models
 bench-models: setup $(bench_programs) ## compare the models with each other and with C, with the options in BENCH
 	$(build_release) --product echo-server
-	Benchmarks/models.sh $(BENCH)
+	$(build_release) --product EchoBench
+	$(bench) models $(BENCH)
 
-# The options of Benchmarks/profile.sh for `make profile`.
+# The options of `EchoBench profile` for `make profile`.
 PROFILE ?=
 
 .PHONY: profile
 profile: setup $(bench_programs) ## profile the time of a message, with the options in PROFILE
 	$(build_release) --product echo-server
-	Benchmarks/profile.sh $(PROFILE)
+	$(build_release) --product EchoBench
+	$(bench) profile $(PROFILE)
 
-# The number of green threads, and of connections, for `make bench-million`; further options of Benchmarks/million.sh.
+# The number of green threads, and of connections, for `make bench-million`; further options of `EchoBench million`.
 MILLION ?= 1000000
 MILLION_OPTIONS ?=
 
@@ -153,37 +157,42 @@ bench-million: setup ## park a million green threads, then hold a million connec
 	$(build_release) --product echo-server
 	$(build_release) --product echo-client
 	$(build_release) --product ParkedThreads
-	Benchmarks/million.sh --count $(MILLION) $(MILLION_OPTIONS)
+	$(build_release) --product EchoBench
+	$(bench) million --count $(MILLION) $(MILLION_OPTIONS)
 
-# The options of Benchmarks/cores.sh for `make bench-cores`.
+# The options of `EchoBench cores` for `make bench-cores`.
 CORES ?=
 
 .PHONY: bench-cores
 bench-cores: setup .build/bench/echo-load ## compare one worker with two and with two processes, with the options in CORES
 	$(build_release) --product echo-server
-	Benchmarks/cores.sh $(CORES)
+	$(build_release) --product EchoBench
+	$(bench) cores $(CORES)
 
-# The options of Benchmarks/peers.sh for `make bench-peers`.
+# The options of `EchoBench peers` for `make bench-peers`.
 PEERS ?=
 
 .PHONY: bench-peers
 bench-peers: setup $(bench_programs) ## compare the models with C, Rust, Go, SwiftNIO, Asio and gevent, with the options in PEERS
 	$(build_release) --product echo-server
-	Benchmarks/peers.sh $(PEERS)
+	$(build_release) --product EchoBench
+	$(bench) peers $(PEERS)
 
 .PHONY: test-bench
 test-bench: setup $(bench_programs) ## check that the benchmarks' harness measures
 	swift build --product echo-server
-	Scripts/check-bench.sh .build/debug/echo-server
+	swift build --product EchoBench
+	.build/debug/EchoBench check --server .build/debug/echo-server
 
-# The options of Benchmarks/micro.sh for `make bench-micro`.
+# The options of `EchoBench micro` for `make bench-micro`.
 MICRO ?=
 
 .PHONY: bench-micro
 bench-micro: setup ## time single steps of the scheduler beside Go and gevent, with the options in MICRO
 	@mkdir -p .build/bench
 	$(build_release) --product MicroBenchmarks
-	Benchmarks/micro.sh $(MICRO)
+	$(build_release) --product EchoBench
+	$(bench) micro $(MICRO)
 
 .build/bench/%: Benchmarks/%.c Benchmarks/floor.h
 	@mkdir -p $(@D)

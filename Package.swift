@@ -86,6 +86,13 @@ package.targets.append(
 package.targets.append(
     .executableTarget(name: "Mistakes", dependencies: ["GreenNet"], path: "Tests/Mistakes", swiftSettings: strict))
 
+// `make bench` and `make bench-*` run it: it measures the programs.
+package.targets += [
+    .executableTarget(
+        name: "EchoBench", dependencies: ["GreenNet", "ProgramKit", argumentParser], swiftSettings: strict),
+    .testTarget(name: "EchoBenchTests", dependencies: ["EchoBench"], swiftSettings: strict),
+]
+
 // `make bench-micro` runs it.  A symbolic link makes the server's Transform.swift, which is internal there, one of its sources.
 package.targets.append(
     .executableTarget(
