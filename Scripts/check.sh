@@ -19,6 +19,7 @@ findings() {
 }
 
 step make format-check
+step Scripts/check-layers.sh
 step make check-units
 step Scripts/check-dependent.sh
 step make --keep-going test

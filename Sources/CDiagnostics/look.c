@@ -1,7 +1,7 @@
 // What an OS thread is doing, seen from another one.
 //
 // While the kernel lets it sleep in a call, it is not disturbed: `poll`, `nanosleep` and others would end with EINTR at any signal that is handled.
-// The kernel tells where its stack is, and the stack stands still.  Only while it runs, a signal stops it for a moment.
+// The kernel says where its stack is, and the stack does not change.  Only while it runs, a signal stops it for a moment.
 
 #define _GNU_SOURCE
 #include "backtrace.h"
@@ -21,7 +21,7 @@
 
 static green_bounds stack_of_target(const green_look_target *target) { return (green_bounds){target->stack_low, target->stack_high}; }
 
-// MARK: What the kernel tells
+// MARK: What the kernel says
 
 // Returns how many bytes there were, or -1; a zero follows them.
 static ssize_t read_file(const green_look_target *target, const char *name, char *text, size_t size) {
@@ -82,7 +82,7 @@ static size_t still_size(green_bounds stack, uintptr_t stack_pointer) {
     return size < STILL_BYTES ? size : STILL_BYTES;
 }
 
-// Frames of a stack that stands still.
+// Frames of a stack that does not change meanwhile.
 static int unwind_copy(int memory, green_bounds stack, green_registers now, void **frames) {
     size_t size = still_size(stack, now.stack_pointer);
     char *bytes = malloc(size + 1);
@@ -93,7 +93,7 @@ static int unwind_copy(int memory, green_bounds stack, green_registers now, void
     return count;
 }
 
-// Returns 0 where the kernel doesn't tell.
+// Returns 0 where the kernel doesn't say.
 static int look_at_sleeper(int memory, const green_look_target *target, green_look *look) {
     green_thread record;
     if (!peek_running(memory, target, &record)) return 0;
@@ -208,7 +208,7 @@ static int look_by_signal(const green_look_target *target, green_look *look) {
 void green_look_prepare(green_look_target *target) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, install);
-    // Threads of some libraries block all signals, and those that they start inherit it.
+    // OS threads of some libraries block all signals, and the OS threads that they start inherit the mask.
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, LOOKING_SIGNAL);
@@ -247,7 +247,7 @@ int green_look_take(const green_look_target *target, green_look *look) {
     return done;
 }
 
-// MARK: Those that are suspended
+// MARK: Suspended green threads
 
 static int look_at_suspended(int memory, const green_look_target *target, const green_thread *record, green_look *look) {
     enum { READY, RUNNING, PARKED };  // as GreenState

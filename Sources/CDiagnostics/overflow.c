@@ -1,4 +1,4 @@
-// Running over the end of a green thread's stack touches its guard.  The handler says whose stack it was and how large, which
+// Running over the end of a green thread's stack touches its guard.  The handler names the green thread and the size of its stack, which
 // the bare "Segmentation fault" would not, and lets the process die as it would have.
 
 #define _GNU_SOURCE
@@ -52,7 +52,7 @@ static void on_fault(int signal, siginfo_t *info, void *context) {
     char *address = info->si_addr;
     int sent = info->si_code <= 0;  // by kill or the like: there is no address, and nothing that would fault again
     if (!sent && thread && thread->slot && address >= (char *)thread->slot && address < (char *)thread->stack_low) report(thread);
-    // Not ours, or ours and told: fault again under whatever handled it before (Swift's backtracer, a sanitizer, the default).
+    // Not ours, or ours and reported: fault again under whatever handled it before (Swift's backtracer, a sanitizer, the default).
     sigaction(signal, signal == SIGSEGV ? &previous_segv : &previous_bus, NULL);
     if (sent) raise(signal);  // blocked here, so it comes once this handler has returned
 }

@@ -1,4 +1,4 @@
-// Names for addresses of code.  The dynamic linker knows those that a file exports, which an executable seldom does; the file's own
+// Names for addresses of code.  The dynamic linker has the names that a file exports, which an executable seldom does; the file's own
 // table has them all, unless it was stripped.
 
 #define _GNU_SOURCE

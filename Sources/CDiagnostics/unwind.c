@@ -1,5 +1,5 @@
-// Frames of code that stands still, by the tables that compilers write for exceptions (.eh_frame): C libraries keep no frame pointers, and in the
-// middle of a system call the kernel tells no register but two.  Where the tables don't help, the frame pointers do that Swift keeps.
+// Frames of code that does not run meanwhile, by the tables that compilers write for exceptions (.eh_frame): C libraries keep no frame pointers, and in the
+// middle of a system call the kernel reports two registers only.  Where the tables don't help, the frame pointers do that Swift keeps.
 
 #include "unwind.h"
 
@@ -228,7 +228,7 @@ static int begins_chain(const green_still_stack *stack, uintptr_t address) {
     }
 }
 
-// How far above the stack pointer the function that begins at `code` has its frame pointer, by its first instructions; -1 where they tell nothing.
+// How far above the stack pointer the function that begins at `code` has its frame pointer, by its first instructions; -1 where these say nothing of it.
 static long frame_size(const uint8_t *code) {
 #if defined(__x86_64__)
     if (memcmp(code, "\xf3\x0f\x1e\xfa", 4) == 0) code += 4;  // endbr64
@@ -259,7 +259,7 @@ static long frame_size(const uint8_t *code) {
 }
 
 // Where the frame pointer of the function that holds `pc` points to.  What earlier calls have left on the stack looks like frames too, so the first
-// that does is taken only where the function's own code doesn't tell.
+// that does is taken only where the function's own code doesn't say.
 static uintptr_t find_chain(const green_still_stack *stack, uintptr_t from, uintptr_t pc) {
     const uint8_t *function = (const uint8_t *)green_function_of(pc);
     long size = function ? frame_size(function) : -1;

@@ -1,4 +1,4 @@
-// Walks a stack that stands still: one that was copied.
+// Walks a stack that was copied.
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
-// AddressSanitizer keeps the bounds of the stack that runs, ThreadSanitizer a shadow call stack for it.  Both must be told of
-// each switch.  In other builds green_switch is the assembly itself and the rest is empty.
+// AddressSanitizer keeps the bounds of the stack that runs, ThreadSanitizer a shadow call stack for it.  Both need a call
+// at each switch.  In other builds green_switch is the assembly itself and the rest is empty.
 
 #include "CSwitch.h"
 
@@ -29,7 +29,7 @@ __attribute__((no_sanitize("address"))) static void resumed(green_thread *self) 
     const void *bottom = NULL;
     size_t size = 0;
     __sanitizer_finish_switch_fiber(self->sanitizer, &bottom, &size);
-    if (left && !left->stack_low) {  // an OS thread's own stack: only the sanitizer knows where it lies
+    if (left && !left->stack_low) {  // an OS thread's own stack: only the sanitizer has its bounds
         left->stack_low = (void *)bottom;
         left->stack_high = (char *)bottom + size;
     }
@@ -48,7 +48,7 @@ __attribute__((no_sanitize("address"))) static green_thread *enter(void *argumen
     resumed(self);
     green_thread *next = self->entry(self);
     left = self;
-    // Null: the fake frames of this stack are freed, for nobody comes back to them.
+    // Null: the fake frames of this stack are freed, for no switch comes back to them.
     __sanitizer_start_switch_fiber(NULL, next->stack_low, (char *)next->stack_high - (char *)next->stack_low);
     return next;
 }

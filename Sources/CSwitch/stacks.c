@@ -34,7 +34,7 @@ static int untouchable(const void *low) {
     return syscall(SYS_rt_sigprocmask, -1, low, NULL, 8) == -1 && errno == EFAULT;
 }
 
-// qemu's user mode takes advice it does not know for a mere hint: it reports success and does nothing.  So the first guard has
+// qemu's user mode takes unknown advice for a mere hint: it reports success and does nothing.  So the first guard has
 // to prove itself.
 static int guard_by_madvise(void *low, size_t bytes) {
     static _Atomic int proven;

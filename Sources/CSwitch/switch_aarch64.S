@@ -8,7 +8,7 @@
 #define __has_feature(x) 0
 #endif
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SWITCH green_switch_registers   /* sanitizer.c stands in front of it */
+#define SWITCH green_switch_registers   /* sanitizer.c's green_switch calls it */
 #else
 #define SWITCH green_switch
 #endif
@@ -60,8 +60,8 @@ SWITCH:
     add sp, sp, #176
     .cfi_adjust_cfa_offset -176
     // The processor predicts returns by the calls before them, whatever the stack.  Most switches resume a green thread at the
-    // place where another one left, so that these are its calls too: not only this return is foreseen, but those of all callers.
-    // Where a first frame waits, nobody has called yet, and the calls before are kept for those who come back to them.
+    // place where another one left, so that these are its calls too: not only this return is foreseen, but the returns of all callers.
+    // Where a first frame waits, no calls were made yet, and the calls before are kept for the green thread that comes back to them.
     adr x10, green_start
     cmp x10, x30
     b.eq green_start
@@ -70,7 +70,7 @@ SWITCH:
     .size SWITCH, .-SWITCH
 
 // Where the first switch arrives: x19 holds the entry, x20 its argument.
-// The entry returns, with all its calls, so that whoever is resumed finds its own calls the last ones.
+// The entry returns, with all its calls, so that the green thread that is resumed finds its own calls the last ones.
     .globl green_start
     .hidden green_start
     .type green_start, %function
@@ -78,10 +78,10 @@ SWITCH:
 green_start:
     .cfi_startproc
     .cfi_undefined x30          // the outermost frame: unwinders stop here
-    mov x29, xzr                // and so do those that follow frame pointers
+    mov x29, xzr                // and so do unwinders that follow frame pointers
     mov x0, x20
     blr x19
-    mov x1, x0                  // who runs in its place; nobody comes back here
+    mov x1, x0                  // runs in its place; no switch comes back here
     mrs x9, fpcr
     b .Lresume
     .cfi_endproc

@@ -10,7 +10,7 @@
 #define __has_feature(x) 0
 #endif
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SWITCH green_switch_registers   /* sanitizer.c stands in front of it */
+#define SWITCH green_switch_registers   /* sanitizer.c's green_switch calls it */
 #else
 #define SWITCH green_switch
 #endif
@@ -53,8 +53,8 @@ SWITCH:
     popq %rbx
     popq %rbp
     // The processor predicts returns by the calls before them, whatever the stack.  Most switches resume a green thread at the
-    // place where another one left, so that these are its calls too: not only this return is foreseen, but those of all callers.
-    // Where a first frame waits, nobody has called yet, and the calls before are kept for those who come back to them.
+    // place where another one left, so that these are its calls too: not only this return is foreseen, but the returns of all callers.
+    // Where a first frame waits, no calls were made yet, and the calls before are kept for the green thread that comes back to them.
     leaq green_start(%rip), %rdx
     cmpq %rdx, (%rsp)
     je 5f
@@ -70,7 +70,7 @@ SWITCH:
 
 // Where the first switch arrives: r12 holds the entry, r13 its argument.  The stack pointer is 16-aligned here, as the ABI
 // asks for just before a call; off by 8 it would work until the first aligned vector store.
-// The entry returns, with all its calls, so that whoever is resumed finds its own calls the last ones.
+// The entry returns, with all its calls, so that the green thread that is resumed finds its own calls the last ones.
     .globl green_start
     .hidden green_start
     .type green_start, @function
@@ -78,10 +78,10 @@ SWITCH:
 green_start:
     .cfi_startproc
     .cfi_undefined rip          // the outermost frame: unwinders stop here
-    xorl %ebp, %ebp             // and so do those that follow frame pointers
+    xorl %ebp, %ebp             // and so do unwinders that follow frame pointers
     movq %r13, %rdi
     call *%r12
-    movq %rax, %rsi             // who runs in its place; nobody comes back here
+    movq %rax, %rsi             // runs in its place; no switch comes back here
     stmxcsr -8(%rsp)
     fnstcw -4(%rsp)
     movl -8(%rsp), %eax

@@ -47,16 +47,16 @@ typedef struct green_activity {
     uint64_t id;      // of the green thread that runs; 0: not known
 } green_activity;
 
-/// Returns 0 where the kernel doesn't tell, for want of /proc.  From any OS thread.
+/// Returns 0 where the kernel doesn't say, for want of /proc.  From any OS thread.
 int green_look_activity(const green_look_target *target, green_activity *activity);
 
-/// Looks at what `target` does.  One that sleeps notices nothing; one that runs is interrupted by a signal (SIGURG).  Where /proc does not tell,
+/// Looks at what `target` does.  A target that sleeps notices nothing; a target that runs is interrupted by a signal (SIGURG).  Without /proc,
 /// both are.
 /// Returns 0 where nothing is known of it.  From any OS thread; takes 100 ms at most.
 int green_look_take(const green_look_target *target, green_look *look);
 
-/// Looks at the green threads of `target` that are suspended, at most `limit`; at those only that are inside the function which holds the return
-/// address `inside`, where it isn't null.  Returns how many.  While `target` runs one of them only, from any OS thread.
+/// Looks at the green threads of `target` that are suspended, at most `limit`; where `inside`, a return address, isn't null, only at green threads
+/// inside the function that holds it.  Returns how many.  While `target` runs one of them only, from any OS thread.
 int green_look_suspended(const green_look_target *target, const void *inside, green_look *looks, int limit);
 
 /// Whether the pthread_mutex_t at `mutex` is held by `target` itself.

@@ -22,13 +22,16 @@ typedef struct green_wait_queue {
 } green_wait_queue;
 
 /// The record of a green thread.  It is laid out in C because the assembly, the overflow handler and Swift share it, and
-/// because Swift promises no layout.  Owned by the hub named in it; touched only on that hub's OS thread.
+/// because Swift promises no layout.  Owned by the scheduler named in it; touched only on that scheduler's OS thread.
+///
+/// Three cache lines, in the order of how often they are touched.  Of a green thread that has long been parked no line is in a cache: what a
+/// wake-up, the ready queue and a switch need lies in the first line, so that a message fetches one line of the record, and that one ahead of time.
 typedef struct green_thread {
     // Line 0: all that a wake-up and a switch touch.
-    void *stack_pointer;         // valid only while suspended; the assembly knows that it comes first
-    struct green_thread *next;   // in the ready queue or in `queue`; a thread is never in both
+    void *stack_pointer;         // valid only while suspended; first, for the assembly
+    struct green_thread *next;   // in the ready queue or in `queue`, never in both; among the free stacks once it has ended
     void *scheduler;             // Scheduler.Fields
-    green_wait_queue *queue;     // it stands in, or null
+    green_wait_queue *queue;     // that it is in; null: in none
     int64_t waiting_since;       // the beginning of the loop's pass in which the wait under way began, ns
     int64_t scope_deadline;      // the nearest of the enclosing time limits; INT64_MAX: none
     uint8_t state;               // GreenState
@@ -38,7 +41,7 @@ typedef struct green_thread {
     uint16_t ops_since_wait;     // operations done since the last wait (fairness)
     uint8_t wait_kind;           // WaitKind of the wait under way or of the last one
     uint8_t started;             // the body has begun
-    uint64_t wait_detail;        // what `wait_kind` speaks of: an id, or the address of a descriptor, a lock or an item
+    uint64_t wait_detail;        // an id, a number or an address: WaitKind says what for each kind.  Prefetched as an address, whatever it is
 
     // Line 1: spawning, waiting in a queue or with a deadline, joining.
     int64_t deadline;               // of the wait under way, ns on the monotonic clock; INT64_MAX: none
@@ -46,10 +49,10 @@ typedef struct green_thread {
     void *body;                     // AnyGreenlet, retained until the end; null: the hub's own
     intptr_t deadline_place;        // its place in the hub's DeadlineQueue, counted from 1; 0: none
     void *scopes;                   // innermost TimeoutScope
-    green_wait_queue joiners;       // those who wait for the end
-    struct green_thread *older;     // those of the hub that have not ended form a list, for dumps
+    green_wait_queue joiners;       // green threads that wait for its end
+    struct green_thread *older;     // all of the hub that have not ended form a list, for dumps
 
-    // Line 2: cold.
+    // Line 2: cold.  Set at the spawn, read by dumps, backtraces and the overflow handler.
     struct green_thread *younger;
     uint64_t id;
     char *name;         // owned, from strdup; null: only the id
@@ -74,21 +77,24 @@ extern _Thread_local int64_t green_virtual_time_ __attribute__((tls_model("initi
 static inline int64_t green_virtual_time(void) { return green_virtual_time_; }
 static inline void green_set_virtual_time(int64_t nanoseconds) { green_virtual_time_ = nanoseconds; }
 
-/// Suspends `from`, which is running, and resumes `to`.  Returns when somebody resumes `from`.
+/// Suspends `from`, which is running, and resumes `to`.  Returns when another switch resumes `from`.
 /// Kept: x86-64 rbx rbp r12-r15, MXCSR, x87 control word; AArch64 x19-x30, d8-d15, FPCR.
 void green_switch(green_thread *from, green_thread *to);
 
 /// Has the processor fetch the cache line of `address`, while something else is done.  It never faults, whatever the address.
 static inline void green_prefetch(const void *address) { __builtin_prefetch(address, 1); }
 
-/// Has it fetch what `thread`, whose record is near already, will touch when it goes on: the innermost of its frames, as many lines as
-/// those of a connection that waits to receive lie in, and what it waits for.
+/// The frames of a green thread that waits to receive, from the switch up to the handler, lie in this many cache lines in release
+/// builds.  A test measures them, and fails when they grow beyond.
+enum { GREEN_PREFETCHED_LINES = 10 };
+
+/// Has it fetch what `thread`, whose record is near already, will touch when it goes on: the innermost of its frames, and what it waits for.
 static inline void green_prefetch_work(const green_thread *thread) {
-    for (int line = 0; line < 10; line++) __builtin_prefetch((const char *)thread->stack_pointer + 64 * line, 1);
+    for (int line = 0; line < GREEN_PREFETCHED_LINES; line++) __builtin_prefetch((const char *)thread->stack_pointer + 64 * line, 1);
     __builtin_prefetch((const void *)thread->wait_detail, 1);
 }
 
-/// What a green thread does.  Returns, at its end, who is resumed in its place; its stack may be reused as soon as that one runs.
+/// What a green thread does.  Returns, at its end, the green thread that is resumed in its place; its stack may be reused as soon as that one runs.
 typedef green_thread *(*green_entry)(void *thread);
 
 /// Lays out the first frame of `thread` at `stack_high`: the first switch to it calls `entry(thread)`.

@@ -32,7 +32,7 @@ struct Attend: ParsableCommand {
 
     /// What ends compare's process group does not end this one before it has done its work.
     private func blockSignals() {
-        var signals = Fork.signalsToBlock
+        var signals = OSThread.signalsToBlock
         pthread_sigmask(SIG_BLOCK, &signals, nil)
     }
 

@@ -2,7 +2,7 @@ internal import CLibev
 
 /// A libev loop: callbacks for descriptors, timers, signals and wake-ups from other OS threads.
 ///
-/// It knows callbacks, not green threads.  All of it belongs to one OS thread, save `WakeWatcher.send`.
+/// It has callbacks, and nothing to do with green threads.  All of it belongs to one OS thread, save `WakeWatcher.send`.
 struct EventLoop {
     let raw: OpaquePointer
     /// Rings where the loop must not sleep.  Raw memory: libev keeps its address.
@@ -37,7 +37,7 @@ struct EventLoop {
         ev_invoke_pending(raw)
     }
 
-    /// The loop's clock stands still while callbacks and green threads run; timers count from it.
+    /// The loop's clock does not move while callbacks and green threads run; timers count from it.
     func updateTime() { ev_now_update(raw) }
 
     /// Walks libev's structures and aborts where they are damaged.  Slow: debug builds only.

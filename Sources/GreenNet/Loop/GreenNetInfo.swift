@@ -1,6 +1,6 @@
 internal import CLibev
 
-/// What this build of the library stands on.
+/// The libraries that this build is linked with.
 public enum GreenNetInfo {
     /// The version of the libev that is linked, such as `4.33`.
     public static var libevVersion: String { "\(ev_version_major()).\(ev_version_minor())" }

@@ -28,6 +28,9 @@ package enum Context {
     @inline(__always)
     static func prefetchWork(of thread: GreenThread) { green_prefetch_work(thread.record) }
 
+    /// How many bytes of frames that is.
+    static var prefetchedDepth: Int { 64 * Int(GREEN_PREFETCHED_LINES) }
+
     /// What a green thread does, given its record.  Returns the record of the one that is resumed in its place, for which `setRunning` was called.
     typealias Entry = @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutablePointer<green_thread>?
 

@@ -2,7 +2,7 @@ internal import CDiagnostics
 
 /// Frames of green threads, as return addresses.
 enum Frames {
-    /// Those of a suspended green thread of this OS thread, innermost first.
+    /// The frames of `thread`, a suspended green thread of this OS thread, innermost first.
     static func of(_ thread: GreenThread) -> [UnsafeMutableRawPointer] {
         var frames = [UnsafeMutableRawPointer?](repeating: nil, count: 64)
         let count = green_backtrace(thread.record, &frames, Int32(frames.count))

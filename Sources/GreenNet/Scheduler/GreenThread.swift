@@ -163,13 +163,13 @@ struct GreenThread: Equatable {
     /// Green threads that wait until it has ended.
     var joiners: WaitQueue { withUnsafeMutablePointer(to: &record.pointee.joiners) { WaitQueue($0) } }
 
-    /// The one that was made before it, of those that have not ended.
+    /// The green thread that was made before it, among all that have not ended.
     var older: GreenThread? {
         get { record.pointee.older.map(GreenThread.init) }
         nonmutating set { record.pointee.older = newValue?.record }
     }
 
-    /// The one that was made after it, of those that have not ended.
+    /// The green thread that was made after it, among all that have not ended.
     var younger: GreenThread? {
         get { record.pointee.younger.map(GreenThread.init) }
         nonmutating set { record.pointee.younger = newValue?.record }

@@ -3,7 +3,8 @@ struct ReadyQueue {
     private var first: GreenThread?
     private var last: GreenThread?
     private(set) var count = 0
-    /// Behind it stand those whose descriptors the loop has found ready in this pass, and with the priority `arrivals`; nil: in front of all.
+    /// Arrivals are green threads whose descriptors the loop has found ready in this pass.  The next one with the priority `arrivals` is put
+    /// behind `mark`; nil: in front of all.
     private var mark: GreenThread?
     private var arrivals = Int32.max
 
@@ -21,7 +22,7 @@ struct ReadyQueue {
     @inline(__always)
     mutating func beginArrivals() { arrivals = .max }
 
-    /// Appends one whose descriptor the loop has found ready, in front of those with the same priority that this pass has brought already: libev
+    /// Appends an arrival, in front of the arrivals with the same priority that this pass has brought already: libev
     /// calls back from the last that the kernel has named to the first, the highest priority first.
     @inline(__always)
     mutating func insertArrival(_ thread: GreenThread, _ priority: Int32) {
@@ -33,7 +34,7 @@ struct ReadyQueue {
         count += 1
     }
 
-    /// Lets the one at `index` come first, before those that were before it.
+    /// Moves the green thread at `index` to the front.
     mutating func moveToFront(_ index: Int) {
         guard index > 0 else { return }
         var previous = first!
@@ -45,7 +46,7 @@ struct ReadyQueue {
         first = moved
     }
 
-    /// Fetches what those who come after the first will touch, while the first runs.  With a thousand connections nothing of it is in the
+    /// Fetches what the second and the third will touch, while the first runs.  With a thousand connections nothing of it is in the
     /// processor's caches any more; to wait for each line in turn would cost a tenth of a message.
     @inline(__always)
     func prefetch() {

@@ -21,9 +21,10 @@
 /// **What may be called from where:**
 ///
 /// - On a green thread, the main one included: everything.  Only there may a call wait.
-/// - In a callback of the loop, which runs on the loop's own green thread, and in a job of `JobQueue`: what wakes and what spawns.  A wait stops the program.
-/// - On the stack of a green thread that ends, from `end(_:)` on: nothing that allocates on the stack for long; the next one may take the stack.
-/// - On another OS thread: `JobQueue.send` and `Pulse.count`.  On a signal handler: nothing.
+/// - In a callback of the loop, which runs on the loop's own green thread, and in a job of `JobQueue`: calls that wake and spawn.  A call that waits
+///   stops the program.
+/// - On the stack of a green thread that ends, once `end(_:)` has given it back: only what leads to the next one, which may take it.
+/// - On another OS thread: `JobQueue.send` and `Pulse.count`.  In a signal handler: nothing.
 struct Scheduler: Equatable {
     let fields: UnsafeMutablePointer<Fields>
 
@@ -38,10 +39,11 @@ struct Scheduler: Equatable {
 
     /// **Fairness.**  Nothing interrupts a green thread, so calls that need not wait give way now and then all the same:
     ///
-    /// - `opsPerTurn`: so many operations in a row are a green thread's turn; then it gives way to all that are ready (`takeTurn`).
-    /// - `switchesPerPoll`: after so many switches the loop is polled, though green threads are ready: timers and other descriptors would starve.
+    /// - `opsPerTurn` operations in a row are a green thread's turn; then it gives way to all that are ready (`takeTurn`).
+    /// - After `switchesPerPoll` switches the loop is polled, though green threads are ready: timers and other descriptors would starve.
     ///   Where more green threads are ready, each of them has its turn before that.
-    /// - A turn of n operations counts as n switches: what only the loop can wake waits for so many operations, not for a multiple of them.
+    /// - A turn of n operations counts as n switches: a green thread that only the loop can wake waits for `switchesPerPoll` operations, and not
+    ///   for a multiple of them.
     static var opsPerTurn: UInt16 { 16 }
     static var switchesPerPoll: Int { 128 }
 
@@ -57,8 +59,8 @@ struct Scheduler: Equatable {
         /// Runs `schedule()` on a stack of its own; switched to where no other is ready.
         let loopThread: GreenThread
         var switchesUntilPoll = 0
-        /// When the loop was last looked at, for those who ask how long a green thread has waited.  Not read at each wait: it would cost as much
-        /// as a switch.
+        /// When the loop was last looked at: a wait begins then, as far as dumps are concerned.  The clock is not read at each wait: it would
+        /// cost as much as a switch.
         var passBegan = Deadline.nowCoarse
         /// Parked green threads that the world outside or a timer can wake.
         var outsideWaits = 0
@@ -241,7 +243,7 @@ struct Scheduler: Equatable {
         thread.forgetDeadline()
     }
 
-    /// Those that have not ended, the youngest first.
+    /// All that have not ended, the youngest first.
     var threads: [GreenThread] {
         sequence(first: fields.pointee.youngest) { $0?.older }.prefix { $0 != nil }.map { $0! }
     }
@@ -307,7 +309,7 @@ struct Scheduler: Equatable {
 private let loopMain: Context.Entry = { argument in GreenThread(argument!).scheduler.runLoop().record }
 
 extension GreenThread {
-    /// Lets every other ready green thread run first.  `operations` are those of the turn that ends, for `Scheduler`'s rules of fairness.
+    /// Lets every other ready green thread run first.  `operations`: how many the turn that ends had, for `Scheduler`'s rules of fairness.
     func giveWay(after operations: Int = 0) {
         scheduler.fields.pointee.switchesUntilPoll -= operations
         opsSinceWait = 0

@@ -58,7 +58,7 @@ struct TimeScope: Equatable {
         }
     }
 
-    /// This one and those around it, from the innermost to the outermost.
+    /// This scope and all around it, from the innermost to the outermost.
     fileprivate var andOuter: some Sequence<TimeScope> { sequence(first: self) { $0.fields.pointee.outer } }
 
     fileprivate var deadline: Deadline { fields.pointee.deadline }

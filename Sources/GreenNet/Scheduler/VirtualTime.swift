@@ -1,6 +1,6 @@
 /// What a hub for tests has in place of time and of the order of things.
 struct VirtualTime {
-    /// Picks the next of those that are ready; nil: first come, first served.
+    /// Picks the next of the ready green threads; nil: first come, first served.
     var random: SplitMix?
 
     /// What a pass of the scheduler takes that leaves a green thread ready, so that an endless loop which only gives way runs into its time limit too.
@@ -27,7 +27,7 @@ extension Scheduler {
         fields.pointee.ready.moveToFront(Int.random(in: 0..<count, using: &fields.pointee.virtualTime!.random!))
     }
 
-    /// After a pass that has left some of those that are ready.
+    /// After a pass that has left some green threads ready.
     func tick() { ThreadClock.virtualTime += VirtualTime.passLength }
 
     /// When none is ready.  Returns false where no green thread waits for a moment.

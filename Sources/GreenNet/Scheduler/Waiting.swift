@@ -145,7 +145,7 @@ extension GreenThread {
 
     // MARK: Deadlines
 
-    @inline(never)  // Else the frames of those that wait would be larger.
+    @inline(never)  // Else the frames of parked green threads would be larger.
     private func limitWait(to limit: Deadline) {
         deadline = limit
         if !scheduler.fields.pointee.deadlines.renew(self) { enterLimit(limit) }
@@ -167,7 +167,7 @@ extension Scheduler {
         if moment < fields.pointee.alarm.pointee.due { fields.pointee.alarm.start(on: loop, due: moment) }
     }
 
-    /// Wakes those whose deadlines have passed, in the order of these, and of their waits where they are the same.
+    /// Wakes the green threads whose deadlines have passed, in the order of the deadlines; of equal ones, in the order in which the waits began.
     func wakeOverdue() {
         let now = Deadline.now
         while let thread = fields.pointee.deadlines.popFirst(until: now) { thread.wake(.deadline) }

@@ -8,6 +8,10 @@ public final class GreenBarrier {
     // Raw memory: green threads are in it while they wait.
     private let waiting = WaitQueue.make()
 
+    /// Green threads inside `wait`, with the ones that were woken and have not run since.  Where these are too few, the queue is not counted.
+    @exclusivity(unchecked)  // no access lasts across a wait
+    private var inside = 0
+
     /// A barrier that opens when `parties` green threads have arrived.
     public init(_ parties: Int) {
         require(parties > 0, "a barrier for \(parties): it takes 1 green thread or more")
@@ -24,11 +28,13 @@ public final class GreenBarrier {
     /// Throws when the caller is killed or an enclosing time limit is over, unless the barrier had opened before.
     @discardableResult
     public func wait(until deadline: Deadline = .never) throws(WaitError) -> Bool {
-        if count + 1 == parties {
+        if inside + 1 >= parties, count + 1 == parties {
             waiting.wakeAll()
             return true
         }
         let thread = Hub.currentThread
+        inside += 1
+        defer { inside -= 1 }
         switch thread.error(after: thread.wait(for: .barrier, until: deadline, in: waiting)) {
         case nil: return true
         case .deadlinePassed: return false

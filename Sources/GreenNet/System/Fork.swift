@@ -22,14 +22,6 @@ package enum Fork {
         }
     }
 
-    /// All signals but faults, which are for whoever causes them: blocked, they would kill without a word.
-    package static var signalsToBlock: sigset_t {
-        var signals = sigset_t()
-        sigfillset(&signals)
-        for number in [SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGABRT] { sigdelset(&signals, number) }
-        return signals
-    }
-
     /// Runs `body` in a child process and returns its id.  The child ends with what `body` returns, without running any exit handler.
     ///
     /// To be called while the process has one OS thread: no other one would exist in the child, and whatever it held would stay held.  The idle ones of
@@ -41,7 +33,7 @@ package enum Fork {
         _ inheritance: Inheritance, prepare: () -> Void = {}, _ body: () -> Int32
     ) throws(SystemError) -> pid_t {
         endOffloadThreads()
-        var all = Fork.signalsToBlock
+        var all = OSThread.signalsToBlock
         var before = sigset_t()
         // A signal in between would run the parent's handler in the child, and write to what may be somebody else's descriptor by then.
         pthread_sigmask(SIG_BLOCK, &all, &before)

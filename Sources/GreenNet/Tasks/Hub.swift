@@ -42,8 +42,8 @@ public final class Hub {
 
     // MARK: Making
 
-    /// Makes the hub of this OS thread now, where it has none, with stacks in store for so many green threads.  Throws where the kernel has
-    /// not what it takes; a call that needs a hub would stop the program then, and a `spawn` that finds no stack has failed.
+    /// Makes the hub of this OS thread now, where it has none, with `count` stacks in store.  Throws where the kernel lacks what that
+    /// takes; a call that needs a hub would stop the program then, and a `spawn` that finds no stack has failed.
     package static func prepare(stacks count: Int) throws(HubFailure) {
         if Context.running != nil { return }
         let hub = try make()
@@ -118,7 +118,7 @@ public final class Hub {
 
     /// In a forked child: the hub stays the parent's, and is never touched again.
     ///
-    /// Except for its signals: libev knows the owner of each for the whole process, and would refuse them to the child's own hub.
+    /// Except for its signals: libev keeps the owner of each for the whole process, and would refuse them to the child's own hub.
     static func abandon() {
         guard let scheduler = Context.running?.scheduler else { return }
         scheduler.hub.stopSignals()
@@ -151,8 +151,7 @@ public final class Hub {
         scheduler.endLoop()
         scheduler.fields.pointee.jobs.close()
         stopSignals()
-        // A socket for which nobody waits stops being watched when it is told of something.  Whoever still holds it may close it, and let go
-        // of it, after the hub.
+        // A socket that no green thread waits for stops being watched when its callback is called.  It may be closed, and freed, after the hub.
         scheduler.loop.feignReadability(upTo: scheduler.fields.pointee.lastDescriptor)
         #if DEBUG
         scheduler.loop.verify()

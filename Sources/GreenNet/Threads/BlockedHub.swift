@@ -111,30 +111,30 @@ final class HubWatcher: Sendable {
 
     // MARK: On its own
 
-    /// Two things are reported: green threads have run for too long since the hub has looked at its loop; and, once that was told, each
+    /// Two things are reported: green threads have run for too long since the hub has looked at its loop; and, once that was reported, each
     /// further stretch of sleep that is too long in itself, or another green thread's.
     private func watch() {
         var (last, since, isReported) = (UInt64(0), Deadline.now, false)
-        var (told, current): (LookTarget.Activity?, LookTarget.Activity?) = (nil, nil)
+        var (reported, current): (LookTarget.Activity?, LookTarget.Activity?) = (nil, nil)
         while !end.load(ordering: .relaxed) {
             let now = pulse.count
             if now != last || now % 2 == 0 {
-                (last, since, isReported, told) = (now, .now, false, nil)
-            } else if told != nil, let next = target.activity, next != current {
+                (last, since, isReported, reported) = (now, .now, false, nil)
+            } else if reported != nil, let next = target.activity, next != current {
                 (current, since) = (next, .now)
-                isReported = next.runs && next.greenThread == told!.greenThread
+                isReported = next.runs && next.greenThread == reported!.greenThread
             }
             if !isReported, .now - since >= duration {
                 isReported = true
-                told = target.activity
-                current = told
-                tell(.now - since, last)
+                reported = target.activity
+                current = reported
+                lookAndReport(.now - since, last)
             }
             pause()
         }
     }
 
-    private func tell(_ duration: Duration, _ beat: UInt64) {
+    private func lookAndReport(_ duration: Duration, _ beat: UInt64) {
         // It may have gone on meanwhile: then the frames are another's.
         guard let look = target.look(), pulse.count == beat else { return }
         let backtrace = look.frames.map(Symbol.name)

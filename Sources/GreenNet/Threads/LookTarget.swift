@@ -17,7 +17,7 @@ struct LookTarget: @unchecked Sendable {  // never changes
         let greenThread: UInt64
     }
 
-    /// Nil where the kernel doesn't tell.
+    /// Nil where the kernel doesn't say.
     var activity: Activity? {
         var (target, activity) = (target, green_activity())
         guard green_look_activity(&target, &activity) != 0 else { return nil }
@@ -47,8 +47,8 @@ struct LookTarget: @unchecked Sendable {  // never changes
         return green_look_take(&target, &look) != 0 ? Look(look) : nil
     }
 
-    /// The green threads that are suspended, while one blocks the OS thread, at most `limit`; where `frame`, a return address, is not nil, only those
-    /// that are inside the function that it lies in.
+    /// The green threads that are suspended, while one blocks the OS thread, at most `limit`; where `frame`, a return address, is not nil, only green
+    /// threads inside the function that it lies in.
     func suspended(inside frame: UnsafeMutableRawPointer? = nil, limit: Int) -> [Look] {
         var target = target
         var looks = [green_look](repeating: green_look(), count: limit)

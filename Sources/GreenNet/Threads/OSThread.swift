@@ -47,10 +47,18 @@ package final class OSThread: Sendable {
         if !isReleased.exchange(true, ordering: .relaxed) { call(handle) }
     }
 
+    /// All signals but faults: a blocked fault would kill the process without a report.
+    package static var signalsToBlock: sigset_t {
+        var signals = sigset_t()
+        sigfillset(&signals)
+        for number in [SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGABRT] { sigdelset(&signals, number) }
+        return signals
+    }
+
     /// A new OS thread begins with its maker's mask.
     private static func withSignals(blocked: Bool, _ body: () -> Int32) -> Int32 {
         guard blocked else { return body() }
-        var (all, before) = (Fork.signalsToBlock, sigset_t())
+        var (all, before) = (signalsToBlock, sigset_t())
         pthread_sigmask(SIG_BLOCK, &all, &before)
         defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
         return body()

@@ -11,7 +11,7 @@ import Synchronization
 /// threads with `endIdleThreads()`.  Green threads of any hub may use a pool.
 public final class OffloadPool: Sendable {
     private struct State: ~Copyable {
-        /// The calls that wait for their turn, and those that were withdrawn while they did.
+        /// The calls that wait for their turn, and calls that were withdrawn meanwhile.
         var queue = Ring<OffloadJob>()
         var withdrawn = 0
         /// That run calls, or are about to.
@@ -83,7 +83,7 @@ public final class OffloadPool: Sendable {
     /// How many calls wait for their turn.
     var queued: Int { withState { $0.queue.count - $0.withdrawn } }
 
-    /// For tests: those that were withdrawn counted too.
+    /// For tests: withdrawn calls count too.
     var queueLength: Int { withState { $0.queue.count } }
 
     /// Ends the OS threads of all pools that wait for a next call, and returns when they have ended: how many run a call, and go on.
@@ -126,7 +126,7 @@ public final class OffloadPool: Sendable {
     private func withdraw(_ job: OffloadJob, from state: inout State) -> OffloadJob.Body? {
         state.withdrawn += 1
         let body = job.end()
-        // Else calls that hang, and those that were given up behind them, would take more and more memory.
+        // Else calls that hang, and the calls that were given up behind them, would take more and more memory.
         if state.withdrawn * 2 > state.queue.count {
             for _ in 0..<state.queue.count {
                 let job = state.queue.removeFirst()
@@ -152,11 +152,11 @@ public final class OffloadPool: Sendable {
         do throws(SystemError) { try threads.run { self.work() } } catch { threadFailed(error) }
     }
 
-    /// Those of other callers may have failed at the same time: the last one tells all who would wait for an OS thread that never comes.
+    /// OS threads of other callers may have failed at the same time: the last failure ends all calls that would wait for an OS thread that never comes.
     private func threadFailed(_ error: SystemError) {
         let stranded = withState { state in
             state.threads -= 1
-            // One whose call was given up may never be free again.
+            // An OS thread whose call was given up may never be free again.
             return state.threads > state.givenUp ? [] : endQueued(in: &state)
         }
         for body in stranded { body(error) }

@@ -6,7 +6,7 @@ import Synchronization
 public final class RemoteChannel<Item: Sendable>: Sendable {
     private struct State: ~Copyable {
         var items = Ring<Item>()
-        /// Somebody waits to take only while there is nothing, and to put only while there is no room.
+        /// A taker waits only while there is nothing, a putter only while there is no room.
         var takers: [RemoteTicket<Item>] = []
         var putters: [RemoteTicket<Item>] = []
         var isClosed = false
@@ -96,7 +96,7 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
         return item
     }
 
-    /// The room that is made goes to whoever has waited longest.
+    /// The room that is made goes to the putter that has waited longest.
     private func draw(from state: inout State) -> (Item?, RemoteTicket<Item>?) {
         let item = state.items.popFirst()
         guard !state.putters.isEmpty else { return (item, nil) }
@@ -181,7 +181,7 @@ private enum RemoteAnswer {
     var waiter: RemoteWaiter? { if case .done(let waiter) = self { waiter } else { nil } }
 }
 
-/// One who waits at a channel, with an item in hand or with an empty one.
+/// A green thread that waits at a channel: a putter with its item, or a taker.
 // All of it is guarded by the channel's mutex.
 private final class RemoteTicket<Item: Sendable>: RemoteWaiter, @unchecked Sendable {
     enum Stage {

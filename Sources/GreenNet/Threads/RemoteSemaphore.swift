@@ -3,7 +3,7 @@
 /// As `GreenSemaphore`: first come, first served, and fair.  A permit that is given back while somebody waits belongs to whoever has waited longest from that
 /// moment, also where a kill or a deadline comes before it runs.  With one permit it is a lock for several OS threads.
 public final class RemoteSemaphore: Sendable {
-    /// Each item is a permit that nobody has.
+    /// Each item is a permit that is free.
     private let permits = RemoteChannel<Void>()
 
     /// Begins with so many permits; with none, until the first `release`.
@@ -39,7 +39,7 @@ public final class RemoteSemaphore: Sendable {
 
     /// Gives a permit: to whoever has waited longest, where somebody waits.  From any OS thread; never waits.
     public func release() {
-        // There is always room, and nobody closes it.
+        // There is always room, and the channel is never closed.
         _ = try? permits.tryPut(())
     }
 }

@@ -29,7 +29,7 @@ struct DumpTests {
         }
     }
 
-    @Test func `whoever asks is the one that runs`() throws {
+    @Test func `the green thread that asks is shown as running`() throws {
         try onHub {
             let line = #line + 1
             let dump = try spawn(name: "asks") { Hub.current.description }.value()
@@ -41,7 +41,7 @@ struct DumpTests {
         }
     }
 
-    @Test func `it tells how long each has waited`() throws {
+    @Test func `each line says how long the green thread has waited`() throws {
         try onVirtualHub {
             let early = spawn(name: "early") { try Greenlet.sleep(until: .never) }
             try Greenlet.sleep(for: .seconds(3600))
@@ -67,7 +67,7 @@ struct DumpTests {
         }
     }
 
-    @Test func `those who have ended are gone from the description`() throws {
+    @Test func `green threads that have ended are not in the description`() throws {
         try onHub {
             let greenlets = (0..<5).map { number in spawn(name: "\(number)") { try Greenlet.sleep(until: .never) } }
             try Greenlet.yield()
@@ -83,7 +83,9 @@ struct DumpTests {
         }
     }
 
-    @Test func `whose spawner has ended stands by itself, with those that it has spawned under it`() throws {
+    @Test func `a green thread whose spawner has ended is not indented, and the ones it has spawned are under it`()
+        throws
+    {
         try onHub {
             let event = GreenEvent()
             spawn(name: "short") {
@@ -125,7 +127,7 @@ private func waitDeepInside(_ event: GreenEvent) throws {
     try Greenlet.yield()
 }
 
-/// The lines of the backtrace of the green thread that `title` stands for.
+/// The lines of the backtrace of the green thread that `title` names.
 private func framesUnder(_ title: String, in dump: String) -> [String] {
     let lines = dump.split(separator: "\n").map(String.init)
     return Array(lines.drop { !$0.contains(title) }.dropFirst().prefix { $0.hasPrefix("        at ") })

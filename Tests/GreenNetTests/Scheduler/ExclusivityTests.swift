@@ -2,7 +2,7 @@ import GreenNet
 import TestSupport
 import Testing
 
-/// Swift checks that nobody touches a property while somebody modifies it, and counts all green threads of an OS thread as one.
+/// Swift checks that no code touches a property while other code modifies it, and counts all green threads of an OS thread as one.
 struct ExclusivityTests {
     @Test func `waiting inside a modification of a property that another green thread touches stops the program`()
         async throws
@@ -41,7 +41,7 @@ struct ExclusivityTests {
                 }
             }
             try Hub.current.run()
-            // Nobody has seen what the others did meanwhile, which is a mistake of another kind.
+            // Each has missed what the others did meanwhile, which is a mistake of another kind.
             #expect(account.balance == 1)
         }
     }

@@ -9,7 +9,7 @@ import Testing
 struct HeldOverAWaitTests {
     // MARK: What hangs, and is named
 
-    @Test(.enabled(if: Sanitizer.active != .thread, "its runtime stands between the frames"))
+    @Test(.enabled(if: Sanitizer.active != .thread, "its runtime's frames are between the others"))
     func `a static whose initialiser waits hangs the hub, and the watch says so`() async throws {
         let result = try await #require(processExitsWith: .exitCode(7), observing: [\.standardErrorContent]) {
             try reportAndExit {
@@ -24,7 +24,7 @@ struct HeldOverAWaitTests {
         #expect(report.contains("waitInInitializer"))
     }
 
-    @Test func `a global whose initialiser waits is fine where nobody else needs it meanwhile`() throws {
+    @Test func `a global whose initialiser waits is fine where no other green thread needs it meanwhile`() throws {
         try onHub {
             let first = spawn { slowGlobal }
             try #expect(first.value() == 7)
@@ -251,7 +251,7 @@ struct HeldOverAWaitTests {
     // MARK: Async code
 
     /// In a process of its own, for that hub stays.
-    @Test func `a wait in an actor blocks an OS thread of Swift's, and all who want that actor wait`() async throws {
+    @Test func `a wait in an actor blocks an OS thread of Swift's, and all calls of that actor wait`() async throws {
         await #expect(processExitsWith: .exitCode(1)) {
             let account = Account()
             let deposit = Task { try await account.slowDeposit() }

@@ -71,7 +71,7 @@ struct OrderTests {
         }
     }
 
-    @Test func `a wait that begins anew until the same moment comes behind those that began meanwhile`() throws {
+    @Test func `a wait that begins anew until the same moment ends after the waits that began meanwhile`() throws {
         try onHub {
             let moment = Deadline.after(.milliseconds(20) * Sanitizer.slowness)
             let event = GreenEvent()
@@ -156,7 +156,7 @@ struct OrderTests {
         }
     }
 
-    @Test func `listeners come after connections, each in the order in which somebody came`() throws {
+    @Test func `listeners come after connections, each in the order in which clients came`() throws {
         try onHub {
             let pairs = try (0..<8).map { _ in try unixPair() }
             let listeners = try (0..<8).map { _ in try Listener(on: loopback) }
@@ -208,7 +208,7 @@ struct OrderTests {
         }
     }
 
-    @Test func `those who were ready before the hub looked come before those whom it finds`() throws {
+    @Test func `green threads that were ready before the hub polled run before the ones it finds`() throws {
         try onHub {
             let pairs = try (0..<8).map { _ in try unixPair() }
             var order: [String] = []
@@ -259,7 +259,9 @@ extension OrderTests {
         }
     }
 
-    @Test func `permits, items and calls from other OS threads come to those who have waited longest`() throws {
+    @Test func `permits, items and calls from other OS threads go to the green threads that have waited longest`()
+        throws
+    {
         try onHub {
             let (permits, items) = (RemoteSemaphore(0), RemoteChannel<Int>())
             var order: [Int] = []
@@ -279,7 +281,7 @@ extension OrderTests {
         }
     }
 
-    @Test func `places in a pool go to those who have waited longest`() throws {
+    @Test func `places in a pool go to the green threads that have waited longest`() throws {
         try onHub {
             let pool = GreenPool(limit: 2)
             var order: [Int] = []

@@ -119,7 +119,7 @@ struct StackPoolTests {
         defer { pool.unmapAll() }
         _ = try takeAndGive(StackPool.warmLimit, from: &pool)
         #expect(!pool.needsTrimming)
-        // So many that one trim is not enough.
+        // More than one trim takes.
         _ = try takeAndGive(StackPool.warmLimit + 100, from: &pool)
         pool.trim()
         #expect(pool.needsTrimming)

@@ -21,7 +21,7 @@ struct VirtualClockTests {
         #expect(.now - real < .seconds(20))
     }
 
-    @Test func `time stands still while a green thread runs`() throws {
+    @Test func `time does not pass while a green thread runs`() throws {
         try onVirtualHub {
             let start = Deadline.now
             for _ in 0..<1000 { #expect(Deadline.now == start) }
@@ -50,7 +50,7 @@ struct VirtualClockTests {
         }
     }
 
-    @Test func `limits nest, and each says whose it was`() throws {
+    @Test func `limits nest, and each error names its own limit`() throws {
         try onVirtualHub {
             let outer = #expect(throws: TimedOut.self) {
                 try withTimeout(.seconds(60)) {

@@ -3,7 +3,7 @@ import Testing
 
 @testable import GreenNet
 
-/// The two intrusive lists, with records that no hub knows.
+/// The two intrusive lists, with records of no hub.
 struct WaitQueueTests {
     @Test func `a wait queue keeps the order in which they came`() throws {
         try withRecords(4) { threads, queue in
@@ -49,7 +49,8 @@ struct WaitQueueTests {
         }
     }
 
-    @Test func `wakeAll wakes those who stand in the queue now, in order, and nobody who comes back`() throws {
+    @Test func `wakeAll wakes the green threads that are in the queue now, in order, and none that comes back`() throws
+    {
         try onHub {
             let queue = WaitQueue.make()
             defer { queue.deallocate() }
