@@ -8,23 +8,24 @@ import ProgramKit
 struct EchoServerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "echo-server",
-        abstract: "A TCP service that sends back what it is sent, in upper case unless told otherwise.",
+        abstract: "A TCP service that sends back what it receives, in upper case by default.",
         discussion: """
-            Only the ASCII letters a to z change; every other byte comes back as it was. A client that ends its side (nc -N) gets all that \
-            is owed, then the end of the stream.
+            Only the ASCII letters a to z change; every other byte comes back as it was. A client that ends its side (nc -N) gets all its \
+            answers, then the end of the stream.
 
-            Each connection gets a green thread, or with --model an OS thread or a process, of its own or of a pool. They behave alike; what \
-            differs is what they cost.
+            By default each connection gets \(ModelKind.all[0].context); --model chooses \
+            \(ModelKind.all.dropFirst().map(\.context).joined(separator: " or ")) instead, made for it or taken from a pool. The models serve \
+            alike and differ in what a connection costs.
 
-            TERM and INT stop accepting and let the clients finish, up to --drain-timeout; a second one ends at once. USR1 logs the counters, \
-            every green thread and what it waits for.
+            TERM and INT stop accepting and let the clients finish, up to --drain-timeout; a second signal ends the server at once. USR1 logs \
+            the counters, and every green thread with what it waits for.
 
             Each option that has a value can also be given in the environment, as ECHO_SERVER_PORT for --port, and in the file that --config \
-            names. An option wins over the environment, and that over the file. HUP reads the file again; what is wrong in it is logged and \
-            changes nothing.
+            names. An option overrides the environment, and the environment overrides the file. HUP reads the file again; an error in it is \
+            logged and changes nothing.
 
-            It tells systemd (Type=notify) when it is ready, how it stands and that it is alive. Sockets that systemd passes in are served \
-            instead of --host, --port and --unix-socket; one named admin is used instead of --admin.
+            Under systemd (Type=notify) the server reports when it is ready, its status and that it is alive. Sockets that systemd passes in \
+            are served instead of --host, --port and --unix-socket; a socket named admin is used instead of --admin.
 
             EXAMPLES
               echo-server                                 serve 127.0.0.1:8080
@@ -37,7 +38,7 @@ struct EchoServerCommand: ParsableCommand {
             EXIT STATUS
               0   stopped by a signal, when the clients were done
               64  a bad option
-              69  the address can't be had now: in use, not this machine's (yet), or a name that can't be looked up
+              69  the address is not available now: in use, not this machine's (yet), or a name that cannot be looked up
               71  the system refused something
               77  no permission
               78  a bad setting in the environment or the file, or a host or path that does not exist
@@ -83,12 +84,12 @@ struct EchoServerCommand: ParsableCommand {
     private func list(_ configuration: Configuration) throws {
         warn()
         let listing = try configuration.listing()
-        // As other programs do whose output a pipe takes.
+        // A reader that closes the pipe ends the program, as it ends other programs.
         signal(SIGPIPE, SIG_DFL)
         try writeOutput(listing)
     }
 
-    /// Where a manager passes the connection in, there is nothing to listen on.
+    /// With `--inetd` the server listens on nothing.
     private func check(_ settings: Settings) throws(StartFailure) {
         warn()
         if options.inetd { return }

@@ -58,6 +58,6 @@ struct Inetd {
         let (connection, end) = ConnectionService(live, log, counters).serve(
             STDIN_FILENO, peer, request: { ServingSignals.request })
         connection.close()
-        if end == .failed { throw StartFailure(.system, "the connection with \(peer) has failed") }
+        if end == .failed { throw StartFailure(.system, "the connection with \(peer) failed") }
     }
 }

@@ -20,7 +20,9 @@ final class ActivatedServer: Sendable {
             "exec 2>>\"$LOG\" </dev/null >/dev/null && export \(variables) && unset LOG N && exec \"$0\" \"$@\""
         let words = ["/bin/sh", "-c", script, program.path] + program.arguments
         pid = try Program.spawn(
-            words, ["LOG=\(log)", "N=\(sockets.count)"] + Sanitizer.programOptions.map { "\($0)=\($1)" },
+            words,
+            ["LOG=\(log)", "N=\(sockets.count)", "ECHO_SERVER_LOG_FORMAT=text"]
+                + Sanitizer.programOptions.map { "\($0)=\($1)" },
             descriptors: [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] + sockets)
         self.log = log
     }

@@ -56,7 +56,8 @@ extension EndToEnd {
             let result = try Program.run(launch)
             #expect(result.exit == .status(71))
             #expect(
-                result.error.hasPrefix("echo-server: the descriptor limit is \(setup.split(separator: " ").last!), "))
+                result.error.hasPrefix(
+                    "echo-server: descriptor limit too low: \(setup.split(separator: " ").last!); "))
             #expect(result.error.split(separator: "\n").count == 1)
         }
 
@@ -69,7 +70,7 @@ extension EndToEnd {
             launch.setup = "ulimit -v 400000"
             let result = try Program.run(launch)
             #expect(result.exit == .status(71))
-            #expect(result.error.hasPrefix("echo-server: no memory: "))
+            #expect(result.error.hasPrefix("echo-server: cannot allocate "))
             #expect(result.error.split(separator: "\n").count == 1)
         }
 
@@ -114,8 +115,8 @@ extension EndToEnd {
 
         @Test(arguments: [
             ("port = 70000", "settings:1: port: '70000' is not a whole number from 0 to 65535"),
-            ("# x\nprot = 80", "settings:2: 'prot' is not a setting's name; did you mean 'port'?"),
-            ("pool-size = 2", "settings:1: pool-size: '2' goes with the models thread and process, not with green"),
+            ("# x\nprot = 80", "settings:2: unknown setting 'prot'; did you mean 'port'?"),
+            ("pool-size = 2", "settings:1: pool-size: '2' needs the model thread or process, not green"),
         ])
         func `an invalid configuration ends the start with status 78 and one line with file, line and reason`(
             text: String, message: String

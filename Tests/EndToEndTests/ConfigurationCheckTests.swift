@@ -43,7 +43,7 @@ extension EndToEnd {
         }
 
         @Test func `a check finds limits that cannot be kept`() throws {
-            try expectRefusal(["--workers", "8"], 71, "descriptor limit is 20", setup: "ulimit -n 20")
+            try expectRefusal(["--workers", "8"], 71, "descriptor limit too low: 20", setup: "ulimit -n 20")
         }
 
         @Test(arguments: [

@@ -56,9 +56,9 @@ extension Server {
 
     /// Asks for its counters, while the hub's other green threads go on.
     func counts() throws -> Counts {
-        let before = program.standardError.lines.count { $0.contains(" state: ") }
+        let before = program.standardError.lines.count { $0.contains(" notice state ") }
         program.send(SIGUSR1)
-        return Counts(try program.waitOnHub(forLineContaining: " state: ", count: before + 1))
+        return Counts(try program.waitOnHub(forLineContaining: " notice state ", count: before + 1))
     }
 
     /// Those that it has told at its end; nil before.

@@ -114,7 +114,7 @@ private struct Trial: Sendable {
             return try server(program, .unix(path: path))
         }
         let hasDecided = eventually(within: .seconds(5)) {
-            program.hasEnded || program.standardError.lines.contains { $0.contains("connections at once") }
+            program.hasEnded || program.standardError.lines.contains { $0.contains("connection limit") }
         }
         if !hasDecided { throw Unexpected("it neither starts nor ends") }
         if !program.hasEnded {

@@ -124,7 +124,7 @@ extension EndToEnd {
                 #expect(time >= before)
                 #expect(time <= Deadline.now.nanoseconds / 1000)
                 #expect(try manager.wait().hasPrefix("READY=1\n"))
-                try server.program.waitOnHub(forLineContaining: "reloaded: nothing has changed")
+                try server.program.waitOnHub(forLineContaining: "settings reloaded changed=none")
                 try client.expect("AFTER", to: "after")
             }
         }
@@ -137,7 +137,7 @@ extension EndToEnd {
                 try client.expect("BEFORE", to: "before")
                 for child in try server.program.status().children { kill(child, SIGHUP) }
                 server.program.send(SIGHUP)
-                try server.program.waitOnHub(forLineContaining: "reloaded: nothing has changed")
+                try server.program.waitOnHub(forLineContaining: "settings reloaded changed=none")
                 try client.expect("AFTER", to: "after")
                 try #expect(server.answer(to: "another") == "ANOTHER")
             }

@@ -28,7 +28,7 @@ extension EndToEnd {
                 defer { old.close() }
                 try old.expect("as it is", to: "as it is")
                 try rewrite("transform = upper")
-                _ = try server.program.waitForLine(containing: "reloaded: changed: transform")
+                _ = try server.program.waitForLine(containing: "settings reloaded changed=transform")
                 for _ in 0..<8 { try #expect(server.answer(to: "new") == "NEW") }
                 try old.expect("still as it is", to: "still as it is")
             }
@@ -40,10 +40,10 @@ extension EndToEnd {
                 try #expect(server.answer(to: "one") == "one")
                 try rewrite("transform = upper\nprot = 80")
                 let line = try server.program.waitForLine(containing: "not reloaded")
-                #expect(line.contains("settings:2: 'prot' is not a setting's name"))
+                #expect(line.contains("settings:2: unknown setting 'prot'"))
                 for _ in 0..<8 { try #expect(server.answer(to: "two") == "two") }
                 try rewrite("transform = upper")
-                _ = try server.program.waitForLine(containing: "reloaded: changed: transform")
+                _ = try server.program.waitForLine(containing: "settings reloaded changed=transform")
                 try #expect(server.answer(to: "three") == "THREE")
             }
         }
@@ -60,7 +60,7 @@ extension EndToEnd {
                 // Signals that come together may count as one.
                 try server.program.waitOnHub(forLineContaining: "not reloaded")
                 try rewrite("transform = echo")
-                try server.program.waitOnHub(forLineContaining: "reloaded: changed: transform")
+                try server.program.waitOnHub(forLineContaining: "settings reloaded changed=transform")
                 try #expect(server.answer(to: "at last") == "at last")
             }
         }
@@ -92,7 +92,7 @@ extension EndToEnd {
                 try withServer(model, ["--config", path]) { server in
                     try write("transform = upper", to: path)
                     server.program.send(SIGHUP)
-                    _ = try server.program.waitForLine(containing: "reloaded: changed: transform")
+                    _ = try server.program.waitForLine(containing: "settings reloaded changed=transform")
                     // Somebody is at work on it.
                     try write("transform = echo", to: path)
                     for _ in 0..<8 { try #expect(server.answer(to: "new") == "NEW") }
@@ -133,14 +133,14 @@ extension EndToEnd {
             try withConfiguredServer(.green, "backlog = 16") { server, rewrite in
                 try rewrite("backlog = 32")
                 _ = try server.program.waitForLine(
-                    containing: "reloaded: nothing has changed; only a restart changes backlog")
+                    containing: "settings reloaded changed=none need_restart=backlog")
             }
         }
 
         @Test func `without a configuration file, nothing changes`() throws {
             try withServer(.green) { server in
                 server.program.send(SIGHUP)
-                _ = try server.program.waitForLine(containing: "reloaded: nothing has changed")
+                _ = try server.program.waitForLine(containing: "settings reloaded changed=none need_restart=none")
                 try #expect(server.answer(to: "still") == "STILL")
             }
         }

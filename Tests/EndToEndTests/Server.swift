@@ -19,9 +19,9 @@ struct Server: Sendable {
     ) throws -> Server {
         let program = try Program(launch(model, arguments, adjust: adjust))
         do {
-            let line = try program.waitForLine(containing: "listening on ")
+            let line = try program.waitForLine(containing: "listening on")
             // The last line before it waits.
-            try program.waitForLine(containing: "connections at once")
+            try program.waitForLine(containing: "connection limit")
             let server = Server(
                 program: program, model: model, address: try address(in: line), idle: try program.tree())
             return try server.whenUp()
@@ -67,10 +67,10 @@ struct Server: Sendable {
         return launch
     }
 
+    /// From the line that begins its log, as text or JSON.
     static func address(in line: String) throws -> SocketAddress {
-        let words = line.split(separator: " ").map(String.init)
-        guard let index = words.firstIndex(of: "on"), index + 1 < words.count else { throw Unexpected(line) }
-        let text = words[index + 1]
+        guard let match = line.firstMatch(of: /listening on ([^ "]+)/) else { throw Unexpected(line) }
+        let text = String(match.1)
         if text.hasPrefix("/") || text.hasPrefix("@") { return .unix(path: text) }
         guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]),
             let address = SocketAddress(ip: String(text[..<colon].filter { !"[]".contains($0) }), port: port)
@@ -82,7 +82,7 @@ struct Server: Sendable {
 
     /// What it has written since it began to listen.
     var log: [String] {
-        program.standardError.lines.filter { !$0.contains("listening on") && !$0.contains("connections at once") }
+        program.standardError.lines.filter { !$0.contains("listening on") && !$0.contains("connection limit") }
     }
 
     // MARK: Leftovers

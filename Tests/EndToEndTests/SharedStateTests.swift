@@ -88,7 +88,7 @@ extension EndToEnd {
                 faults.fail(.robustUnlock, made + number...made + number, with: SIGKILL)
                 // It may lose its server at any moment.
                 _ = try? server.answer(to: "victim")
-                try server.program.waitOnHub(forLineContaining: "has died: killed by signal 9")
+                try server.program.waitOnHub(forLineContaining: "worker process died killed_by=9")
                 try expectExactLimit(3, server)
                 let counts = try server.waitForCounts { $0["open"] == 0 && $0["workers_restarted"] > 0 }
                 counts.expectToAddUp(open: 0)

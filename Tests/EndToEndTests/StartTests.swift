@@ -34,7 +34,7 @@ extension EndToEnd {
                 #expect(server.address.port != 8080)
                 try #expect(server.answer(to: "as it is") == "as it is")
                 server.program.send(SIGUSR1)
-                try server.program.waitOnHub(forLineContaining: "state:")
+                try server.program.waitOnHub(forLineContaining: " notice state ")
             }
         }
 
@@ -156,7 +156,7 @@ extension EndToEnd {
             #expect(checked.exit == .status(78))
             #expect(
                 checked.error
-                    == "echo-server: standard input:1: 'prot' is not a setting's name; did you mean 'port'?\n")
+                    == "echo-server: standard input:1: unknown setting 'prot'; did you mean 'port'?\n")
             let closed = try StartTests.run("echo-server", #"exec "$0" --config - --check-config <&-"#)
             #expect(closed.exit == .status(78))
             #expect(closed.error == "echo-server: cannot read standard input: bad file descriptor (EBADF)\n")
@@ -223,9 +223,9 @@ extension EndToEnd {
             try withServer(model, ["--drain-timeout", "0.1"], adjust: inheritance.adjust) { server in
                 try #expect(server.answer(to: "hello") == "HELLO")
                 server.program.send(SIGUSR1)
-                try server.program.waitOnHub(forLineContaining: "state:")
+                try server.program.waitOnHub(forLineContaining: " notice state ")
                 server.program.send(SIGHUP)
-                try server.program.waitOnHub(forLineContaining: "reloaded:")
+                try server.program.waitOnHub(forLineContaining: "settings reloaded")
                 // Ended at the drain timeout: of processes, by the signals that their parent has for them.
                 let client = try server.connect()
                 defer { client.close() }

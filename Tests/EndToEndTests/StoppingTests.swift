@@ -291,7 +291,7 @@ extension EndToEnd {
                 let exit = try server.program.waitForExit(within: StoppingTests.promptly)
                 #expect(exit == .status(128 + signals[1]))
                 #expect(eventually { children.allSatisfy { ProcessStatus($0) == nil } })
-                #expect(server.program.standardError.text.contains("again: ending at once") == true)
+                #expect(server.program.standardError.text.contains("second signal: ending at once"))
             }
         }
 

@@ -67,7 +67,8 @@ extension EndToEnd {
                     try client.connection.expect("STILL HERE", to: "still here")
                 }
                 for client in clients { client.connection.close() }
-                try server.program.waitOnHub(forLineContaining: "worker \(victim) has died: killed by signal \(signal)")
+                try server.program.waitOnHub(
+                    forLineContaining: "worker process died killed_by=\(signal) worker=\(victim)")
                 try expectReplaced(victim, in: server)
                 let counts = try server.waitForCounts { $0["open"] == 0 }
                 counts.expectToAddUp(open: 0)
@@ -176,7 +177,7 @@ extension EndToEnd {
                     (try? server.connect())?.close()
                     try #expect(server.program.waitForExitOnHub() == .status(71))
                 }
-                #expect(server.log.contains { $0.contains("accepting has ended") })
+                #expect(server.log.contains { $0.contains("cannot accept any more") })
             }
         }
 
@@ -256,8 +257,8 @@ extension EndToEnd {
                     return try server.program.status().children != workers
                 }
                 #expect(isGone)
-                let line = try server.program.waitOnHub(forLineContaining: "has died: exited with 71")
-                #expect(workers.contains { line.contains("worker \($0) ") })
+                let line = try server.program.waitOnHub(forLineContaining: "worker process died exit_code=71")
+                #expect(workers.contains { line.hasSuffix(" worker=\($0)") })
                 try #expect(eventuallyOnHub { try server.program.status().children.count == model.workers })
                 try #expect(server.answer(to: "well?") == "WELL?")
             }
@@ -270,7 +271,7 @@ extension EndToEnd {
                 let victim = try #require(server.program.status().children.first)
                 try faults.failing([.fork], with: EAGAIN) {
                     kill(victim, SIGKILL)
-                    try server.program.waitOnHub(forLineContaining: "can't fork a worker", count: 2)
+                    try server.program.waitOnHub(forLineContaining: "cannot fork a worker process", count: 2)
                     try #expect(server.program.status().children.count == model.workers - 1)
                     if model.kind == .process { try #expect(server.answer(to: "well?") == "WELL?") }
                 }

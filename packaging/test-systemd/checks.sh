@@ -130,7 +130,7 @@ test_journal() {
     check 'the journal has the fields of the start' eventually journal_has "_PID=$pid" _SYSTEMD_UNIT=echo-server.service \
         PRIORITY=5 "ECHO_PID=$pid" ECHO_MODEL=process ECHO_TRANSFORM=upper POOL_SIZE=2 ECHO_ADDRESS=127.0.0.1:8080
     check '... also as JSON' grep '"ECHO_MODEL":"process"' <(journalctl -o json -u echo-server)
-    check '... and a line for people' grep "listening on 127.0.0.1:8080 model=process transform=upper pid=$pid" <(journalctl -o cat -u echo-server)
+    check '... and a line for people' grep "listening on 127.0.0.1:8080 model=process pid=$pid pool_size=2 transform=upper" <(journalctl -o cat -u echo-server)
     pid=$(pgrep -P "$pid" | head -n 1)
     kill -9 "$pid"
     check 'a dead worker is logged with its process id and its end' eventually journal_has PRIORITY=4 "ECHO_WORKER=$pid" KILLED_BY=9
@@ -183,7 +183,7 @@ test_admin_socket() {
     drop_in echo-server.service '[Service]' Environment=ECHO_SERVER_ADMIN=127.0.0.1:9090
     socket_activated
     check 'with an address in ECHO_SERVER_ADMIN, clients are served' answers
-    check '... and the journal says that there is no admin interface' eventually journal_tells 'serving without --admin: .*FileDescriptorName=admin'
+    check '... and the journal says that there is no admin interface' eventually journal_tells 'serving without --admin; .*FileDescriptorName=admin'
     check '... in the one process that was started' property_is NRestarts 0
     systemctl stop echo-server
     systemctl start echo-server-admin.socket
@@ -214,10 +214,10 @@ test_reload_of_settings() {
         serve_with $settings
         echo ECHO_SERVER_TRANSFORM=echo >>/etc/default/echo-server
         check "with $settings, a reload applies a change in /etc/default/echo-server" reload_and_answer hello
-        check '... and the journal says so' eventually journal_tells 'reloaded: changed: transform' "_PID=$(property MainPID)"
+        check '... and the journal says so' eventually journal_tells 'settings reloaded changed=transform' "_PID=$(property MainPID)"
         echo ECHO_SERVER_TRANSFORM=sideways >/etc/default/echo-server
         systemctl reload echo-server
-        check '... an error in the file is logged with file and line' eventually journal_tells 'the old settings stay: /etc/default/echo-server:1: .*sideways' "_PID=$(property MainPID)"
+        check '... an error in the file is logged with file and line' eventually journal_tells 'settings not reloaded.* error="/etc/default/echo-server:1: .*sideways' "_PID=$(property MainPID)"
         check '... and changes nothing' reload_and_answer hello
         check '... and with it the service would not start' fails as_service_would --check-config
         echo ECHO_SERVER_TRANSFORM=upper >/etc/default/echo-server

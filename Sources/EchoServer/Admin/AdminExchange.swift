@@ -2,7 +2,7 @@ import GreenNet
 
 /// One connection of the admin interface: a request, its answer, and a close that lets the client read it.
 ///
-/// The request has a length and a time, and so has the answer.
+/// Request and answer have limits of length and time.
 final class AdminExchange {
     private let connection: Connection
     private let pages: AdminPages
@@ -15,15 +15,15 @@ final class AdminExchange {
         case receiving
         case answering
         case sending(since: Deadline)
-        /// The client has been sent all of it, and is to close.
+        /// All of it was sent; the client is to close.
         case answered
     }
 
-    /// For the whole request, and again for the answer.
+    /// The time for the whole request, and again for the answer.
     private static let patience = Duration.seconds(5)
-    /// A client that has not taken all of its answer for so long can't expect that others wait for it.
+    /// A client that has not taken all of its answer after this time gives way to others.
     private static let stall = Duration.seconds(1)
-    /// What a client may send behind its request before it is cut off, and for how long.
+    /// How many bytes a client may send behind its request, and for how long, before the connection closes.
     private static let mostIgnored = 1 << 20
     private static let longestIgnored = Duration.milliseconds(500)
 
@@ -33,7 +33,7 @@ final class AdminExchange {
 
     // MARK: Giving way
 
-    /// The lower, the sooner it gives way to a client who comes when all seats are taken.  Nil: not at all, for there is a request, and it is
+    /// Where all seats are taken, the exchange with the lowest order gives way to a new client.  Nil for an exchange that gives no way: its request is
     /// being answered.
     var order: Int? {
         switch stage {
@@ -44,7 +44,7 @@ final class AdminExchange {
         }
     }
 
-    /// It has been asked to give way, and does so when it has its turn: it waits for nothing any more.
+    /// Whether it was asked to give way, and does so when its green thread runs next.
     var isLeaving: Bool {
         switch stage {
         case .receiving, .answered: wasAskedToLeave
@@ -52,7 +52,7 @@ final class AdminExchange {
         }
     }
 
-    /// Ends it soon.  A request that has come by now is answered yet, one that has not gets a 408.
+    /// Ends the exchange soon.  A request that has been received is answered; otherwise the client gets a 408.
     func giveWay() {
         wasAskedToLeave = true
         if case .sending = stage { connection.close() } else { connection.finishReceiving() }
@@ -60,7 +60,7 @@ final class AdminExchange {
 
     // MARK: Serving
 
-    /// Returns when it is over and the connection closed.  A client that is gone, or too slow, is no error.
+    /// Returns when the connection is closed.  A client that is gone, or too slow, is no error.
     func run() {
         try? serve()
         connection.close()
@@ -84,7 +84,7 @@ final class AdminExchange {
         try letGo()
     }
 
-    /// Nil where the client goes without having asked for anything.
+    /// Nil where the client closes without a request.
     private func receiveHead() throws(HTTPFailure) -> [UInt8]? {
         var head = HTTPHead()
         let deadline = Deadline.after(AdminExchange.patience)

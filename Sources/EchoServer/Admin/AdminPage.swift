@@ -1,4 +1,4 @@
-/// `/`: shows, live, how the service stands.  It brings all that it needs along and asks for `/metrics` once a second.
+/// `/`: shows the service live.  The page is complete in itself and fetches `/metrics` once a second.
 enum AdminPage {
     static let html = #"""
         <!doctype html>
@@ -44,7 +44,7 @@ enum AdminPage {
         const SPAN = 120;
         const plots = [
           plot("connections", "Connections", count, [["connections", m => sum(m, "echo_server_connections", 'state="open"')]]),
-          plot("messages", "Messages a second", count, [["messages", rate("echo_server_messages_total")]]),
+          plot("reads", "Reads a second", count, [["reads", rate("echo_server_reads_total")]]),
           plot("bytes", "Bytes a second", bytes,
             [["in", rate("echo_server_received_bytes_total")], ["out", rate("echo_server_sent_bytes_total")]]),
           plot("lag", "Loop lag", milliseconds, [["lag", m => largest(m, "echo_server_hub_lag_seconds{")]]),

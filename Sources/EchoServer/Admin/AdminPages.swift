@@ -1,12 +1,12 @@
 import GreenNet
 
-/// What there is to see.
+/// The pages of the admin interface.
 struct AdminPages {
     let serviceState: ServiceState
     let shared: SharedState
     let metrics: Metrics
 
-    /// OPTIONS is answered as GET is where something is wrong: HAProxy's checks ask so unless told otherwise, and look at the status only.
+    /// OPTIONS gets the status of GET where that is not 200: by default HAProxy's checks use OPTIONS, and look at the status only.
     func response(to request: HTTPRequest) throws(HTTPFailure) -> HTTPResponse {
         if request.path == "*" { return .options }
         let page = try page(at: request.path)
@@ -24,19 +24,19 @@ struct AdminPages {
         }
     }
 
-    /// Whether every hub turns.  The one that answers does.
+    /// Whether all hubs turn.  The hub that answers does.
     private var health: HTTPResponse { stuckHubs ?? HTTPResponse(.ok, "ok\n") }
 
     private var stuckHubs: HTTPResponse? {
         let stuck = shared.gauges?.stuckHubs() ?? []
         if stuck.isEmpty { return nil }
-        return HTTPResponse(.unavailable, stuck.map { "hub \($0.hub) has not turned for \($0.time.text)\n" }.joined())
+        return HTTPResponse(.unavailable, stuck.map { "hub \($0.hub) has been stuck for \($0.time.text)\n" }.joined())
     }
 
     private var readiness: HTTPResponse {
         switch serviceState.stage {
         case .starting: HTTPResponse(.unavailable, "starting\n")
-        // A part of those who connect would get no answer.
+        // The clients of a stuck hub would get no answer.
         case .accepting: stuckHubs ?? HTTPResponse(.ok, "ready\n")
         case .stopping: HTTPResponse(.unavailable, "stopping\n")
         }

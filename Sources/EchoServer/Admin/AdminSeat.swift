@@ -1,6 +1,6 @@
 import GreenNet
 
-/// A green thread of the admin interface, which serves one connection after the other.
+/// A green thread of the admin interface, which serves one connection at a time.
 final class AdminSeat {
     private let pages: AdminPages
     /// Nil while the seat is free.
@@ -9,7 +9,7 @@ final class AdminSeat {
 
     init(_ pages: AdminPages) { self.pages = pages }
 
-    /// Tells `whenFree` after each connection.
+    /// Starts the green thread, which calls `whenFree` after each connection.
     func begin(whenFree: @escaping (AdminSeat, SocketAddress) -> Void) {
         spawn(.admin) { [self] in
             while true {
@@ -23,7 +23,7 @@ final class AdminSeat {
         }
     }
 
-    /// Begins to serve `connection`, as soon as the green thread has its turn.
+    /// Gives the seat to `connection`, which is served when the green thread runs next.
     func take(_ connection: Connection) {
         exchange = AdminExchange(connection, pages)
         isTaken.set()

@@ -1,15 +1,15 @@
 import GreenNet
 
-/// The green threads that serve the admin interface, a connection at a time each.  They are there from the start: once many clients have
-/// come, there may be no memory for another one, and a probe that is not answered has the service killed.
+/// The green threads that serve the admin interface, one connection at a time each.  They are made at the start: once many clients have come,
+/// there may be no memory for another green thread, and a probe without an answer gets the service killed.
 ///
-/// When all of them are busy, one more client is accepted and stands, but waits for no other: the oldest connection that has not sent its
-/// request gives way, or else the oldest that has its answer.
+/// When all seats are taken, one more client is accepted as the newcomer, and a connection gives way for it: the oldest that has not sent its
+/// request, or else the oldest that has its answer.
 final class AdminSeats {
     private let seats: [AdminSeat]
-    /// The newcomer for which an older connection gives way.
-    private var standing: Connection?
-    /// Places that are neither taken nor promised to a client who is about to be accepted.
+    /// The client for which an older connection gives way.
+    private var newcomer: Connection?
+    /// Places that are neither taken nor reserved for a client that is about to be accepted.
     private var free = AdminSeats.count + 1
     private let spare = SpareDescriptor()
 
@@ -21,8 +21,8 @@ final class AdminSeats {
     func begin(_ server: StreamServer) {
         for seat in seats {
             seat.begin { [unowned self, unowned server] seat, peer in
-                if let next = standing {
-                    standing = nil
+                if let next = newcomer {
+                    newcomer = nil
                     seat.take(next)
                 }
                 server.connectionEnded(peer, .done)
@@ -30,7 +30,7 @@ final class AdminSeats {
         }
     }
 
-    /// One after the other: no connection is asked before the last one has left.  Returns whether one was.
+    /// Asks a connection to give way, unless another was asked and has not left yet.  Returns whether it asked.
     @discardableResult
     private func askOneToLeave() -> Bool {
         let exchanges = seats.compactMap(\.exchange)
@@ -41,7 +41,7 @@ final class AdminSeats {
         return true
     }
 
-    /// Sees to it that there is a descriptor for the next client: the spare one, or one that another client has.  Returns whether there is.
+    /// Frees a descriptor for the next client: the spare one, or that of another client.  Returns whether it did.
     func makeRoom() throws(WaitError) -> Bool {
         if spare.give() { return true }
         guard askOneToLeave() else { return false }
@@ -53,7 +53,7 @@ final class AdminSeats {
 extension AdminSeats: Admission {
     func reserve() -> Bool {
         if free == 0 {
-            if standing != nil { askOneToLeave() }
+            if newcomer != nil { askOneToLeave() }
             return false
         }
         free -= 1
@@ -62,7 +62,7 @@ extension AdminSeats: Admission {
 
     func release() {
         free += 1
-        // As soon as a connection is closed, or no client was there for it after all: others want the descriptor too.
+        // At once: others would take the descriptor.
         spare.keep()
     }
 
@@ -74,7 +74,7 @@ extension AdminSeats: Admission {
 
 extension AdminSeats: ConnectionModel {
     var socketsBlock: Bool { false }
-    // Never asked: the green threads are there.
+    // Never used: the green threads exist already.
     var contextCall: NetError.Call { .mmap }
 
     func start(_ socket: consuming Accepted, for server: StreamServer) throws {
@@ -82,7 +82,7 @@ extension AdminSeats: ConnectionModel {
         let connection = Connection(descriptor: socket.releaseDescriptor(), peer: peer)
         server.connectionStarted()
         if let seat = seats.first(where: { $0.exchange == nil }) { return seat.take(connection) }
-        standing = connection
+        newcomer = connection
         askOneToLeave()
     }
 

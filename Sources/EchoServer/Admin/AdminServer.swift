@@ -1,14 +1,14 @@
 import GreenNet
 
-/// `--admin`, or sockets that a service manager has passed in for it: tells over HTTP how the service stands.  Served by green threads on the
-/// hub of the process that was started.
+/// The admin interface: serves status and metrics over HTTP, on the socket of `--admin` or on sockets that a service manager has passed in.  Served
+/// by green threads on the hub of the process that was started.
 ///
-/// Nothing that a client does there can hold the service up, or keep other clients from an answer.
+/// A client of it can neither block the service nor keep other clients from their answers.
 final class AdminServer {
     private let seats: AdminSeats
     private let server: StreamServer
 
-    /// How many connections the kernel queues until they are accepted, which takes a moment only.
+    /// How many connections the kernel queues until the server accepts them.
     static let backlog = 1024
 
     init(_ sockets: [ListeningSocket], _ pages: AdminPages) {

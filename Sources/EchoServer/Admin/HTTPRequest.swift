@@ -1,4 +1,4 @@
-/// A request of HTTP/1, as far as it matters here: what is to be shown.
+/// A request of HTTP/1, as far as it matters here: method and path.
 struct HTTPRequest: Equatable {
     let method: Method
     /// Without the query; `*` where OPTIONS asks about the server as a whole.
@@ -12,12 +12,12 @@ struct HTTPRequest: Equatable {
 
     private typealias Bytes = ArraySlice<UInt8>
 
-    /// HEAD: the answer without its body.
+    /// Whether the answer has no body.
     var wantsHeadOnly: Bool { method == .head }
 
-    /// Reads `head`, which goes up to the empty line.  Throws what the answer is to be where it is no request, or none that is served.
+    /// Reads `head`, which goes up to the empty line.  Throws what the answer is where that is no request, or a request that is not served.
     ///
-    /// Byte by byte: what Swift takes for one character may be a space or a line feed and what combines with it.
+    /// Byte by byte: one character of Swift may be a space or a line feed with a combining mark.
     init(head: [UInt8]) throws(HTTPFailure) {
         guard head.allSatisfy(HTTPRequest.mayOccur) else { throw .badRequest }
         // Empty lines before the request are ignored.
@@ -40,7 +40,7 @@ struct HTTPRequest: Equatable {
         }
     }
 
-    /// What is not ASCII is allowed: the value of a field may be in any encoding (RFC 9110, 5.5).
+    /// Bytes beyond ASCII are allowed: the value of a field may be in any encoding (RFC 9110, 5.5).
     private static func mayOccur(_ byte: UInt8) -> Bool { byte >= 0x20 && byte != 0x7f || [9, 10, 13].contains(byte) }
 
     private static func checkVersion(_ text: Bytes) throws(HTTPFailure) {
@@ -53,8 +53,7 @@ struct HTTPRequest: Equatable {
 
     private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
 
-    /// They say nothing that matters here, but a request in which they are wrong is none.  So is one with a line that is folded, or with a space
-    /// before a colon: others may read these differently.
+    /// Checks the fields, whose values are not used.  Refuses a folded line, and a space before a colon: other programs may read these differently.
     private static func checkFields(_ lines: ArraySlice<Bytes>, needsHost: Bool) throws(HTTPFailure) {
         var hosts = 0
         for line in lines where !line.isEmpty {
@@ -85,7 +84,7 @@ struct HTTPRequest: Equatable {
     }
 }
 
-/// Why there is no answer but this one.
+/// Why a request gets an answer other than a page.
 enum HTTPFailure: Error, Equatable {
     case badRequest, notFound, methodNotAllowed, timeout, headTooLong, versionNotSupported
 }

@@ -27,7 +27,7 @@ struct HTTPResponse {
         (self.status, self.body, self.type) = (status, body, type)
     }
 
-    /// To OPTIONS, where all is well: what else may be asked.
+    /// To OPTIONS, where GET would have status 200: the methods that are allowed.
     static let options = HTTPResponse(.noContent, "")
 
     init(_ failure: HTTPFailure) {
@@ -51,7 +51,7 @@ struct HTTPResponse {
         var lines = [
             "HTTP/1.1 \(status.rawValue)", "Connection: close", "Cache-Control: no-store",
             "X-Content-Type-Options: nosniff",
-            // The page brings all it needs along, and asks nobody but this server.
+            // The page is complete in itself, and fetches from this server only.
             "Content-Security-Policy: default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'",
         ]
         if status == .noContent || status == .methodNotAllowed { lines.append("Allow: GET, HEAD, OPTIONS") }

@@ -1,8 +1,8 @@
-/// What the first line of a request asks for: a path (`/metrics?x=y`), or a whole URI, as it is sent to proxies (`http://host/metrics`).
+/// The target in the first line of a request: a path (`/metrics?x=y`), or a whole URI, as clients send it to proxies (`http://host/metrics`).
 enum HTTPTarget {
     private typealias Bytes = ArraySlice<UInt8>
 
-    /// Without the query, and with `%6d` and the like read as the letter, digit, `-`, `.`, `_` or `~` that it stands for.
+    /// Without the query, and with `%6d` and the like read as the letter, digit, `-`, `.`, `_` or `~` that it encodes.
     static func path(of target: ArraySlice<UInt8>) throws(HTTPFailure) -> String {
         guard !target.contains(where: { $0 == UInt8(ascii: "\t") || $0 == UInt8(ascii: "#") }) else {
             throw .badRequest
@@ -13,7 +13,7 @@ enum HTTPTarget {
         return text.isEmpty ? "/" : text
     }
 
-    /// Which host a whole URI names doesn't matter: there is one.
+    /// Any host in a whole URI is accepted: the server has one.
     private static func behindAuthority(of uri: Bytes) throws(HTTPFailure) -> Bytes {
         let scheme = uri.prefix { $0 != UInt8(ascii: ":") }
         let rest = uri[scheme.endIndex...]

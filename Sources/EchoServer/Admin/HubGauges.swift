@@ -1,7 +1,8 @@
 import GreenNet
 import Synchronization
 
-/// How each hub of the service is: how late it is, and what it has.  In memory that forked children share; each hub writes its own row.
+/// Measurements of each hub of the service: how late it is, and how many green threads it has.  In memory that forked children share; each hub writes
+/// its own row.
 final class HubGauges: @unchecked Sendable {
     // Unchecked: all that is behind the pointer is atomic.
     private let cells: UnsafeMutablePointer<Atomic<Int>>
@@ -9,17 +10,17 @@ final class HubGauges: @unchecked Sendable {
     private static let stride = 16  // cells: whole cache lines
 
     enum Gauge: Int, CaseIterable {
-        /// Nanoseconds by which a green thread that slept was woken too late, the last time and at most in the last seconds.
+        /// By how many nanoseconds the last timed wake-up was late, and the latest of the last seconds.
         case lag, peakLag
         case greenThreads, cachedStacks
-        /// When it was measured.
+        /// When the hub was measured; `max` once it has ended.
         case time
     }
 
     private static let interval = Duration.milliseconds(250)
-    /// A hub that was not measured for so long is stuck.
+    /// A hub that was not measured for longer than this is stuck.
     static let patience = Duration.seconds(5)
-    /// A peak is remembered for one such time, or two.
+    /// A peak is remembered for at least this long, and at most twice as long.
     private static let memory = Duration.seconds(10)
 
     init(hubs: Int) throws(StartFailure) {
@@ -28,7 +29,7 @@ final class HubGauges: @unchecked Sendable {
         for hub in 0..<hubs { begin(hub: hub) }
     }
 
-    /// From now on it may be stuck: it has been measured now.
+    /// Begins to watch the hub: it counts as measured now.
     func begin(hub: Int) { set(.time, hub: hub, to: Int(Deadline.now.nanoseconds)) }
 
     func value(of gauge: Gauge, hub: Int) -> Int {
@@ -39,7 +40,7 @@ final class HubGauges: @unchecked Sendable {
         cells[hub * HubGauges.stride + gauge.rawValue].store(value, ordering: .relaxed)
     }
 
-    /// Those that have not been measured for too long, which is longer than `patience`.
+    /// The hubs that have not been measured for longer than `patience`, and for how long.
     func stuckHubs(_ patience: Duration = HubGauges.patience) -> [(hub: Int, time: Duration)] {
         let now = Deadline.now
         return (0..<hubs).compactMap { hub in
@@ -48,7 +49,7 @@ final class HubGauges: @unchecked Sendable {
         }
     }
 
-    /// Measures the current hub for as long as it lives, on a green thread.
+    /// Measures the current hub on a green thread, which it returns, until that is killed.
     func measure(hub: Int) -> Greenlet<Void> {
         spawn(.measure) { [self] in
             defer { end(hub: hub) }

@@ -1,14 +1,14 @@
 import Glibc
 import GreenNet
 
-/// What `/metrics` tells: of the whole service, whatever hubs and processes it has.
+/// The metrics of the whole service, with all its hubs and processes.
 struct Metrics {
     let settings: Settings
     let shared: SharedState
     let serviceState: ServiceState
     let log: ServerLog
     private let start = time(nil)
-    /// As they were when the page was asked for.
+    /// The counters at the time of the request.
     private var totals: Counters.Totals
 
     init(_ settings: Settings, _ shared: SharedState, _ serviceState: ServiceState, _ log: ServerLog) {
@@ -29,7 +29,8 @@ struct Metrics {
 
     private func addService(to text: inout PrometheusText) {
         text.add(
-            .gauge, "echo_server_build_info", "What runs; the value is always 1.",
+            .gauge, "echo_server_build_info",
+            "Version, model and transform of the running server; the value is always 1.",
             [
                 (
                     [
@@ -38,53 +39,61 @@ struct Metrics {
                     ], "1"
                 )
             ])
-        text.add(.gauge, "echo_server_start_time_seconds", "When it was started, in seconds since 1970.", start)
+        text.add(.gauge, "echo_server_start_time_seconds", "Start time of the server, in seconds since 1970.", start)
         let isReady = serviceState.stage == .accepting && shared.gauges?.stuckHubs().isEmpty ?? true
-        text.add(.gauge, "echo_server_ready", "1 while it accepts connections and all hubs turn.", isReady ? 1 : 0)
         text.add(
-            .counter, "echo_server_workers_restarted_total", "Processes that took the place of one that had died.",
+            .gauge, "echo_server_ready", "1 while the server accepts connections and no hub is stuck, else 0.",
+            isReady ? 1 : 0)
+        text.add(
+            .counter, "echo_server_workers_restarted_total", "Worker processes started in place of one that died.",
             total(.workersRestarted))
         text.add(
             .counter, "echo_server_log_lines_dropped_total",
-            "Lines of the log that the process started first couldn't get rid of.",
+            "Log lines that the first process could not write.",
             log.droppedLines)
     }
 
     private func addConnections(to text: inout PrometheusText) {
         var states: [PrometheusText.Sample] = [(["state": "open"], "\(totals.open)")]
-        // Unix sockets don't tell.
+        // The kernel does not report the queue of a unix socket.
         if let queued = serviceState.queuedConnections { states.append((["state": "queued"], "\(queued)")) }
         text.add(
             .gauge, "echo_server_connections",
-            "Connections that are served, and those the kernel holds until they are.",
+            "Connections being served (open) and connections in the kernel's queue (queued).",
             states)
         text.add(
-            .gauge, "echo_server_connections_limit", "Connections that may be served at once.", shared.admission.places)
-        text.add(.counter, "echo_server_accepted_total", "Connections that were served.", total(.accepted))
+            .gauge, "echo_server_connections_limit", "Largest number of connections served at once.",
+            shared.admission.places)
+        text.add(.counter, "echo_server_accepted_total", "Connections accepted and served.", total(.accepted))
         text.add(
-            .counter, "echo_server_ended_total", "Connections that have ended, by how.",
+            .counter, "echo_server_ended_total", "Connections ended, by how they ended.",
             ConnectionEnd.allCases.map { (["end": snakeCase("\($0)")], "\(total(Counter($0)))") })
         text.add(
             .counter, "echo_server_refused_total",
-            "Connections that were closed as soon as they were accepted, by why.",
+            "Connections closed right after they were accepted, by reason.",
             [
                 (["reason": "full"], "\(total(.refusedFull))"), (["reason": "peer_full"], "\(total(.refusedPeerFull))"),
                 (["reason": "no_context"], "\(total(.refusedNoContext))"),
             ])
         text.add(
-            .counter, "echo_server_accept_errors_total", "Failed attempts to accept, by kind.",
+            .counter, "echo_server_accept_errors_total", "Failed attempts to accept a connection, by kind.",
             [(["kind": "lost"], "\(total(.lostBeforeAccept))"), (["kind": "paused"], "\(total(.acceptPaused))")])
     }
 
     private func addTraffic(to text: inout PrometheusText) {
-        text.add(.counter, "echo_server_messages_total", "Pieces in which bytes came.", total(.messages))
-        text.add(.counter, "echo_server_received_bytes_total", "Bytes that came.", total(.bytesIn))
-        text.add(.counter, "echo_server_sent_bytes_total", "Bytes that were sent back.", total(.bytesOut))
+        text.add(.counter, "echo_server_reads_total", "Reads that returned data.", total(.reads))
+        text.add(
+            .counter, "echo_server_messages_total",
+            "Deprecated name of echo_server_reads_total; the next release will not have it.", total(.reads))
+        text.add(.counter, "echo_server_received_bytes_total", "Bytes received from clients.", total(.bytesIn))
+        text.add(.counter, "echo_server_sent_bytes_total", "Bytes sent to clients.", total(.bytesOut))
     }
 
     private func addHubs(to text: inout PrometheusText) {
-        addGauge(.lag, "echo_server_hub_lag_seconds", "By how much a green thread was woken too late.", to: &text)
-        addGauge(.peakLag, "echo_server_hub_lag_peak_seconds", "The most of that in the last 10 to 20 s.", to: &text)
+        addGauge(.lag, "echo_server_hub_lag_seconds", "How late the hub's last timed wake-up was.", to: &text)
+        addGauge(
+            .peakLag, "echo_server_hub_lag_peak_seconds", "The latest of these wake-ups in the last 10 to 20 seconds.",
+            to: &text)
         addGauge(.greenThreads, "echo_server_green_threads", "Green threads that have not ended.", to: &text)
         addGauge(.cachedStacks, "echo_server_stacks_cached", "Stacks kept for further green threads.", to: &text)
     }

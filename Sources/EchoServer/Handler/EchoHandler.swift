@@ -3,17 +3,17 @@ import GreenNet
 /// Serves one connection, from its first byte to its last: the same for every model.
 struct EchoHandler: Sendable {
     let transform: Transform
-    /// How long a client may send nothing, and not read; nil for ever.
+    /// How long a client may send nothing, and how long it may read nothing of its answers; nil for ever.
     let idleTimeout: Duration?
     let writeTimeout: Duration?
     let counters: CounterRow
-    /// Told of what came, before it is changed; nil unless the log is to show that.
+    /// Called with the received bytes, before they are changed; nil unless the log shows them.
     var onReceive: (@Sendable (UnsafeRawBufferPointer, SocketAddress) -> Void)?
 
-    /// Sends back what comes until the client ends its side; then all is answered, and closing the connection ends ours.
+    /// Sends back what it receives until the client ends its side.  Everything is answered then, and the caller closes the connection.
     func serve(_ connection: Connection) throws(NetError) {
         while let bytes = try connection.receiveView(until: .after(idleTimeout)) {
-            counters.add(to: .messages)
+            counters.add(to: .reads)
             counters.add(bytes.count, to: .bytesIn)
             onReceive?(UnsafeRawBufferPointer(bytes), connection.peer)
             transform.apply(to: bytes)
@@ -22,7 +22,7 @@ struct EchoHandler: Sendable {
         }
     }
 
-    /// A client that reads slowly is served; one that does not read at all for so long is not.
+    /// Serves a client that reads slowly.  Throws where the client reads nothing for `writeTimeout`.
     @inline(__always)
     private func send(_ bytes: UnsafeRawBufferPointer, on connection: Connection) throws(NetError) {
         if let writeTimeout {
@@ -34,6 +34,6 @@ struct EchoHandler: Sendable {
 }
 
 extension Deadline {
-    /// Never, where there is no limit: then no clock is read.
-    fileprivate static func after(_ length: Duration?) -> Deadline { length.map { .after($0) } ?? .never }
+    /// Never, where there is no timeout: no clock is read then.
+    fileprivate static func after(_ duration: Duration?) -> Deadline { duration.map { .after($0) } ?? .never }
 }

@@ -14,7 +14,7 @@ enum Transform: String, Sendable {
     }
 }
 
-/// ASCII a to z become A to Z; every other byte stays, whatever encoding it belongs to.
+/// Makes ASCII a to z upper case.  Every other byte stays as it is, in any encoding.
 @inline(__always)
 func uppercase(_ bytes: UnsafeMutableRawBufferPointer) {
     guard let start = bytes.baseAddress else { return }

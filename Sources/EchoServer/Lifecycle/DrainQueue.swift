@@ -1,7 +1,7 @@
 import Glibc
 import GreenNet
 
-/// Clients that the kernel had queued when a pool of processes was told to stop.  Each gets a process of its own as soon as a worker has ended and
+/// Clients that the kernel had queued when a pool of processes was asked to stop.  Each gets a process of its own as soon as a worker has ended and
 /// left its slot, so that there are never more processes than the pool has.
 ///
 /// Belongs to the parent, which accepts these clients because its workers are busy.

@@ -1,22 +1,22 @@
 import Glibc
 import GreenNet
 
-/// The signals by which a parent speaks to a child that blocks in `recv` or `send`.  Their handlers do what only they can do there: shut the
-/// socket down, so that the blocked call returns.
+/// The signals that a parent sends to a child that blocks in `recv` or `send`.  A handler shuts the socket down, so that the blocked call
+/// returns.
 enum ServingSignals {
     /// Answer what has been received, and end: at once where nothing is being served, and at the latest when the alarm rings.
     static let finish = SIGQUIT
 
-    // Written outside the handlers only while these are blocked, or before they are installed.  One OS thread.
+    // Unsafe, but on one OS thread: written outside the handlers only while the signals are blocked, or before the handlers are installed.
     nonisolated(unsafe) static var serving: Int32 = -1
     nonisolated(unsafe) private static var listening = UnsafeMutableBufferPointer<Int32>(start: nil, count: 0)
     nonisolated(unsafe) private(set) static var shouldStop = false
     nonisolated(unsafe) private static var timeToDrain = itimerval()
     nonisolated(unsafe) private static var isDraining = false
-    /// What was asked of the connection that is being served.
+    /// What the parent has asked of the connection that is being served.
     nonisolated(unsafe) private(set) static var request: ConnectionService.Request?
 
-    /// For a child that has one client, and lets it finish whatever the parent was told.
+    /// For a child that has one client, and lets the client finish when the parent gets TERM.
     static func install(serving descriptor: Int32) {
         serving = descriptor
         handle(finish, finishHandler)
@@ -24,12 +24,12 @@ enum ServingSignals {
         leaveTheRestToTheParent()
     }
 
-    /// A Ctrl-C, say, reaches all of a terminal's processes; the parent says what it means.
+    /// A Ctrl-C, say, reaches all processes of a terminal; the parent decides what it means.
     private static func leaveTheRestToTheParent() {
         for number in [SIGINT, SIGHUP, SIGUSR1] { signal(number, SIG_IGN) }
     }
 
-    /// For a process that nobody looks after, with one client: TERM and INT give that `time` to be done, and then mean the same.
+    /// For a process without a parent of the service, with one client: TERM and INT give the client `time` to finish, and then ask it to.
     static func installForOnlyClient(_ descriptor: Int32, within time: Duration) {
         serving = descriptor
         let microseconds = max(1, time.nanoseconds / 1000)
@@ -43,9 +43,9 @@ enum ServingSignals {
         signal(SIGUSR1, SIG_IGN)
     }
 
-    /// For a worker that serves one client after the other: TERM means no further one.
+    /// For a worker that serves one client after the other: after TERM it accepts no further client.
     static func installForWorker(listening descriptors: [Int32]) {
-        // Raw memory, for the handler's sake; it lasts as long as the process.
+        // Raw memory, for the handler; it lasts as long as the process.
         listening = .allocate(capacity: descriptors.count)
         _ = listening.initialize(from: descriptors)
         handle(finish, finishHandler)
@@ -53,10 +53,10 @@ enum ServingSignals {
         leaveTheRestToTheParent()
     }
 
-    /// Before it waits for its first client.
+    /// To be called before the worker waits for its first client.
     static func beginWork() { setBlocked(true) }
 
-    /// The handlers can run only inside, and while the worker waits for a client.
+    /// Runs `body`.  The handlers run only meanwhile, and while the worker waits for a client.
     static func whileServing<Value>(_ descriptor: Int32, _ body: () -> Value) -> Value {
         serving = descriptor
         setBlocked(false)
@@ -94,7 +94,7 @@ enum ServingSignals {
         setitimer(__itimer_which_t(ITIMER_REAL.rawValue), &ServingSignals.timeToDrain, nil)
     }
 
-    /// The first time the drain timeout has passed, the second time the client does not read.
+    /// Rings first when the drain timeout has passed, and again where the client does not read its answers.
     private static let alarmHandler: @convention(c) (Int32) -> Void = { _ in
         if ServingSignals.shouldStop { _exit(0) }
         ServingSignals.finishHandler(finish)
@@ -102,10 +102,10 @@ enum ServingSignals {
 
     private static let stopHandler: @convention(c) (Int32) -> Void = { _ in
         ServingSignals.shouldStop = true
-        // Busy with a client, it would go on listening until that one is done.
+        // A worker that serves a client would go on listening until that is done.
         guard ServingSignals.serving >= 0 else { return }
         for descriptor in ServingSignals.listening { _ = close(descriptor) }
-        // The numbers may be others' by the time it comes again.
+        // Other files may have the numbers when the signal comes again.
         ServingSignals.listening = UnsafeMutableBufferPointer(start: nil, count: 0)
     }
 }

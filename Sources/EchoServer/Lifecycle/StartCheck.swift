@@ -1,12 +1,12 @@
 import GreenNet
 import ProgramKit
 
-/// `--check-config`: whether the server could start now, from here and as this user.  Nothing is listened on, made or removed, and a service
-/// that runs is not disturbed.
+/// `--check-config`: whether the server could start now, from here and as this user.  It listens on nothing, makes and removes nothing, and does not
+/// disturb a running service.
 struct StartCheck {
     let settings: Settings
 
-    /// Throws what a start would.  Returns what could not be found out, a sentence each.
+    /// Throws what a start would throw.  Returns what the check can't decide, a sentence each.
     func run() throws(StartFailure) -> [String] {
         _ = try SharedState(settings, descriptorLimit: DescriptorLimit.raise())
         let service = try settings.endpoint.listenAddress()
@@ -27,7 +27,7 @@ struct StartCheck {
             case .free: return []
             case .inUse:
                 return [
-                    "\(address) is in use, as it is while the service runs; in another program's hands it would prevent a start"
+                    "\(address) is in use: by the running service, or by a program that would prevent a start"
                 ]
             }
         } catch {

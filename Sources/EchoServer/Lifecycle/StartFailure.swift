@@ -23,11 +23,11 @@ struct StartFailure: Error, CustomStringConvertible {
     init(_ error: NetError) {
         let status: ExitStatus =
             switch error.errno?.code {
-            // Each may be otherwise in a moment: an address can be given to the machine later.
+            // Both may change in a moment: the machine may get an address later.
             case EADDRINUSE, EADDRNOTAVAIL: .unavailable
             case EACCES, EPERM: .permission
             case ENAMETOOLONG, ENOENT, ENOTDIR, EAFNOSUPPORT, EISDIR, ENOTSOCK, EROFS, ELOOP: .configuration
-            // An address that no socket can have, or an account that is none in this user namespace.
+            // An address that no socket can have, or an account that this user namespace does not have.
             case EINVAL where [.bind, .chown].contains(error.call): .configuration
             default: .system
             }
@@ -35,7 +35,7 @@ struct StartFailure: Error, CustomStringConvertible {
     }
 }
 
-/// A line on standard output, for whoever asked for it and relies on it.
+/// Writes a line to standard output.  Throws where that takes less than all of it: the caller was asked for the line.
 func writeOutput(_ text: String) throws {
     var line = text + "\n"
     do {
@@ -48,7 +48,7 @@ func writeOutput(_ text: String) throws {
     }
 }
 
-/// A line on standard error, before there is a log.  What it quotes may come from anywhere.
+/// Writes a line to standard error, before there is a log.  Escaped: what it quotes may come from anywhere.
 func writeLine(_ text: String) {
     var line = text.escaped + "\n"
     line.withUTF8 { bytes in _ = write(STDERR_FILENO, bytes.baseAddress, bytes.count) }

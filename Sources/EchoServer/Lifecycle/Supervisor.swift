@@ -18,7 +18,7 @@ final class Supervisor {
     /// Another worker has taken the slot of one that died.
     var onRestart: (Int) -> Void = { _ in }
     var onForkFailure: (SystemError) -> Void = { _ in }
-    /// The supervisor is about to kill this worker, which has not worked for so long.
+    /// The supervisor is about to kill this worker, which has been stuck for this time.
     var onStuck: (pid_t, Duration) -> Void = { _, _ in }
     /// Gives back what the worker of a slot held that has died.  Returns false where there is more to give back: it is called again soon, and
     /// the slot stays empty until then.

@@ -14,7 +14,7 @@ struct WorkerSlot {
     private var began = Deadline.now
     private var backOff = BackOff()
 
-    /// A worker that has lived for so long was not broken from the start: the next one is started at once.
+    /// A worker that has lived for this time was not broken from the start: the next one is started at once.
     private static let soundLife = Duration.seconds(1)
 
     var isFree: Bool { pid == nil && isSettled }

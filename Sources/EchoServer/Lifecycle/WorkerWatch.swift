@@ -1,11 +1,11 @@
 import Glibc
 import GreenNet
 
-/// Notices workers that no longer work: a hub of theirs has not turned for some time, or they have not let go of the lock of the service's
-/// limits, for which all others wait.
+/// Notices workers that are stuck: one of their hubs has not turned for the timeout, or they have held the lock of the service's limits for it,
+/// for which all other workers wait.
 ///
-/// Time counts only while the supervisor looks: after the whole service was stopped, or the machine suspended, the workers have as long as
-/// ever to show that they turn.
+/// Time counts only while the supervisor looks: after the whole service was stopped, or the machine suspended, the workers have the whole
+/// timeout again.
 struct WorkerWatch {
     private let timeout: Duration
     private let interval: Duration
@@ -19,7 +19,7 @@ struct WorkerWatch {
     private var hubs: [(measured: Int, silence: Duration)]
     private var holder: (SharedLock.Holder?, time: Duration) = (nil, .zero)
 
-    /// So often in a `timeout` it looks, and no less often than once a second.
+    /// How often it looks in a `timeout`; at least once a second.
     private static let looks = 4
 
     init(
@@ -41,8 +41,8 @@ struct WorkerWatch {
         }
     }
 
-    /// The slots of those that have not worked for the timeout, and for how long.  They are told once in a timeout.  `slotOfThread` says whose
-    /// an OS thread is, where that can be found out.
+    /// Returns the slots of stuck workers, and for how long they have been stuck; each slot once in a timeout.  `slotOfThread` returns the slot to
+    /// which an OS thread belongs; nil where that is not known.
     mutating func look(
         at now: Deadline = .now, slotOfThread: (pid_t) -> Int?
     ) -> [(slot: Int, silence: Duration)] {
@@ -52,7 +52,7 @@ struct WorkerWatch {
         lastLook = now
         lookAtHubs(elapsed)
         lookAtLock(elapsed)
-        // All who want the lock stand still: nothing is wrong but its holder.
+        // All workers that want the lock wait: only its holder is stuck.
         if holder.time > .zero, let thread = holder.0?.thread, let slot = slotOfThread(thread) {
             return stuckHolder(slot)
         }

@@ -8,7 +8,7 @@ enum JournalMessage {
     static func bytes(_ entry: LogEntry) -> [UInt8] {
         var message: [UInt8] = []
         var text: [UInt8] = []
-        // With the fields, for that is all that `journalctl` shows unless asked for more.
+        // With the fields: `journalctl` shows the message only, by default.
         LogLine.appendBody(of: entry, .lines, to: &text)
         message.append(field: "MESSAGE", text)
         message.append(field: "PRIORITY", Array("\(entry.level.syslogPriority)".utf8))
@@ -17,17 +17,17 @@ enum JournalMessage {
         return message
     }
 
-    /// What all programs mean alike.
+    /// Fields that have the same meaning in all programs.
     private static let commonKeys: Set = ["ERRNO", "PEER"]
 
-    /// Capitals with underscores.  A single word gets ECHO_ in front, for the journal is everybody's: `ECHO_MODEL`, but `BYTES_IN`.
+    /// Capitals with underscores.  A single word gets the prefix ECHO_, since all programs share the journal: `ECHO_MODEL`, but `BYTES_IN`.
     static func key(for name: String) -> String {
         let capitals = name.unicodeScalars.map {
             $0.isASCII && $0.properties.isAlphabetic || ("0"..."9").contains($0) ? Character($0) : "_"
         }
         let key = String(capitals).uppercased()
         let needsPrefix = !key.contains("_") || !key.first!.isLetter
-        // The journal takes no more than 64.
+        // The journal takes at most 64 bytes.
         return String((needsPrefix && !commonKeys.contains(key) ? "ECHO_\(key)" : key).prefix(64))
     }
 

@@ -2,24 +2,24 @@ import Glibc
 import GreenNet
 import Synchronization
 
-/// The way to systemd's journal.  Never waits.
+/// Sends entries to systemd's journal.  Never waits.
 final class JournalSocket: Sendable {
     static let path = "/run/systemd/journal/socket"
 
     private let address: SocketAddress
-    /// The socket and who has opened it.  A forked child has the number still, but not the socket: it may belong to a client by then.
+    /// The socket's number, in the process that has opened it.  In a forked child another file may have the number, such as a client's connection.
     private let socket = PerProcess()
 
     enum Outcome {
         case sent
-        /// The journal is there, and slow.
+        /// The journal is slow: nothing was sent.
         case busy
         case gone
     }
 
     init(path: String = JournalSocket.path) {
         address = .unix(path: path)
-        // While there is a descriptor to be had.
+        // Now: later there may be no descriptor left.
         _ = open()
     }
 
@@ -48,7 +48,7 @@ final class JournalSocket: Sendable {
         if let number = socket.value { return DatagramSocket(descriptor: Int32(number)) }
         guard let new = try? DatagramSocket() else { return nil }
         if socket.setIfMissing(UInt32(new.descriptor)) { return new }
-        // Another OS thread was faster.
+        // Another OS thread has opened one meanwhile.
         new.close()
         return open()
     }

@@ -21,7 +21,7 @@ struct LogEntry {
         self.fields = fields.map { Field(key: $0.key, value: $0.value) }.sorted { $0.key < $1.key }
     }
 
-    /// What happened just now.
+    /// An event of now.
     init(_ event: LogEvent, _ common: Logger.Metadata) {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
@@ -31,8 +31,18 @@ struct LogEntry {
         self.init(time: time, level: event.level, message: event.message.description, fields: fields)
     }
 
-    /// Tells with this line that so many before it were lost.
+    /// Reports with this line how many lines before it were lost.
     mutating func add(droppedLines count: Int) { fields.append(Field(key: "dropped_lines", value: .number(count))) }
+}
+
+extension LogEntry {
+    /// The message, and the value of the field that completes it, as in `listening on 127.0.0.1:8080`: programs that start servers read the address
+    /// there.
+    var title: String { object.map { "\(message) \($0.text)" } ?? message }
+
+    var object: Field? { LogEntry.objects[message].flatMap { key in fields.first { $0.key == key } } }
+
+    private static let objects = ["listening on": "address", "admin on": "admin_address"]
 }
 
 extension LogEntry.Field {
@@ -43,12 +53,18 @@ extension LogEntry.Field {
 extension Logger.MetadataValue {
     /// A number in JSON, too.
     static func number(_ number: some BinaryInteger & Sendable) -> Logger.MetadataValue { .stringConvertible(number) }
+
+    /// In seconds, rounded to milliseconds.
+    static func seconds(_ time: Duration) -> Logger.MetadataValue {
+        let milliseconds = (time.nanoseconds + 500_000) / 1_000_000
+        return milliseconds % 1000 == 0 ? .number(milliseconds / 1000) : .stringConvertible(Double(milliseconds) / 1000)
+    }
 }
 
 // MARK: - Errors
 
 extension LogEntry {
-    /// Which call, which error number or what else ended it, and with whom.
+    /// The call that failed, the error number or another reason, and the peer or the address.
     static func fields(of error: any Error) -> Logger.Metadata {
         switch error {
         case let error as NetError:
@@ -59,7 +75,7 @@ extension LogEntry {
             case .endOfStream(let received, let wanted):
                 fields.merge(["received": "\(received)", "wanted": "\(wanted)"]) { own, _ in own }
             }
-            // The other side of a listener is itself.
+            // A listener has no peer.
             if let peer = error.peer { fields[error.call.isListeners ? "address" : "peer"] = "\(peer)" }
             return fields
         case let errno as SystemError:
@@ -71,7 +87,7 @@ extension LogEntry {
     }
 }
 
-/// An error number in a field of its own, where programs look for the name; the words have another.
+/// An error number in the field `errno`, which has the name for programs; the field `error` has the words.
 struct ErrnoName: CustomStringConvertible {
     let errno: SystemError
 

@@ -1,17 +1,17 @@
 import Glibc
 
-/// How the lines of the log look, and where they go.
+/// The format of the log's lines, and where they go.
 enum LogFormat: String, Sendable {
-    /// What suits standard error: `journal`, `text` or `json`.
+    /// By what standard error is: `journal`, `text` or `json`.
     case auto
-    /// For people: `2026-11-21T03:28:47.123Z notice listening on ...`
+    /// For people: `2026-11-21T03:28:47.123Z notice listening on 127.0.0.1:8080 model=green ...`
     case text
-    /// An object a line, for whatever collects the output of containers.
+    /// An object a line, for programs that collect the output of containers.
     case json
     /// Entries of systemd's journal, with fields.
     case journal
 
-    /// Never `auto`.  `journalStream` is what systemd says of the stream that it has connected, in `$JOURNAL_STREAM`.
+    /// The format for `descriptor`, never `auto`.  `journalStream` is `$JOURNAL_STREAM`: device and inode of the stream that systemd has connected.
     func resolved(
         for descriptor: Int32 = STDERR_FILENO,
         journalStream: String? = getenv("JOURNAL_STREAM").map { String(cString: $0) }
@@ -21,7 +21,7 @@ enum LogFormat: String, Sendable {
         return isatty(descriptor) == 1 ? .text : .json
     }
 
-    /// Whoever redirects standard error leaves the variable as it was, hence the look at what is really there.
+    /// Compares the variable with the descriptor: a shell that redirects standard error leaves the variable as it was.
     private static func isStream(_ text: String, behind descriptor: Int32) -> Bool {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         var status = stat()

@@ -4,7 +4,7 @@ import Logging
 
 /// An entry as one line, its end included: never longer than a pipe takes in one piece.
 enum LogLine {
-    /// How much of the message and of each value is kept, from all to little.
+    /// How many bytes of the message and of each value are kept: the first limit that makes the line short enough counts.
     private static let limits = [Int.max, 2048, 512, 128, 32]
 
     /// `2026-11-21T03:28:47.123Z notice accepting again address=127.0.0.1:8080`
@@ -32,7 +32,7 @@ enum LogLine {
             var line = Array(#"{"ts":""#.utf8)
             line += timestamp(entry.time)
             line.append(#"","level":"\#(entry.level.rawValue)","msg":"#)
-            line.append(json: entry.message, limit)
+            line.append(json: entry.title, limit)
             for field in entry.fields {
                 line.append(",")
                 line.append(json: ["ts", "level", "msg"].contains(field.key) ? field.key + "_" : field.key, limit)
@@ -49,33 +49,23 @@ enum LogLine {
             let line = render(entry, limit)
             if line.count < longest { return line + [UInt8(ascii: "\n")] }
         }
-        // So many fields that nothing of them can be kept.
+        // There are too many fields to keep any.
         let bare = LogEntry(time: entry.time, level: entry.level, message: entry.message)
         return render(bare, limits.last!) + [UInt8(ascii: "\n")]
     }
 
     // MARK: Text
 
-    /// The message, and the fields that it doesn't tell itself.
+    /// The title, and the fields that are not in it as `key=value`.
     static func appendBody(of entry: LogEntry, _ escaping: Escaping, _ limit: Int = .max, to line: inout [UInt8]) {
-        line.append(entry.message, escaping, limit: limit)
-        let told = words(of: entry.message)
-        for field in entry.fields {
-            let text = field.text
-            if told.contains(text) || told.contains("\(field.key)=\(text)") { continue }
+        line.append(entry.title, escaping, limit: limit)
+        let object = entry.object
+        for field in entry.fields where field.key != object?.key {
             line.append(" ")
             line.append(field.key, .plain, limit: limit)
             line.append("=")
-            line.append(value: text, limit)
+            line.append(value: field.text, limit)
         }
-    }
-
-    private static func words(of message: String) -> Set<String> {
-        Set(
-            message.split(separator: " ").map { word in
-                let end = word.lastIndex { !":;,".contains($0) }
-                return String(end.map { word[...$0] } ?? word)
-            })
     }
 
     /// In UTC.
@@ -119,7 +109,7 @@ extension [UInt8] {
         append(digits)
     }
 
-    /// As it is where nobody could mistake its end, else between quotation marks.
+    /// In quotation marks, unless its end is plain without them.
     fileprivate mutating func append(value: String, _ limit: Int) {
         let isBare =
             !value.isEmpty && value.unicodeScalars.allSatisfy { !" \"\\=".unicodeScalars.contains($0) && !$0.isControl }

@@ -3,8 +3,8 @@ import GreenNet
 import Logging
 import Synchronization
 
-/// Where the lines go: each in one system call that never waits.  What can't be taken is dropped and counted, and the next line that
-/// gets through tells how many there were.
+/// Writes the lines, each in one system call that never waits.  A line that is not taken is dropped and counted, and the next line that gets
+/// through reports how many were dropped.
 ///
 /// Any OS thread may write.  A forked child counts for itself.
 final class LogSink: Sendable {
@@ -12,12 +12,13 @@ final class LogSink: Sendable {
     private let output: LossyOutput
     /// Nil unless the format is the journal's.
     private let journal: JournalSocket?
-    private let untold = PerProcess()
+    /// Dropped lines that no line has reported yet.
+    private let unreported = PerProcess()
     private let dropped = PerProcess()
-    /// Standard error has taken part of a line: what comes next begins a new one.
+    /// Whether standard error has taken only a part of a line: the next line begins with an end of line then.
     private let lineIsOpen = Atomic(false)
 
-    /// `descriptor` and the journal's `path` are others in tests only.
+    /// Tests give another `descriptor` and another `path` of the journal.
     init(_ format: LogFormat, descriptor: Int32 = STDERR_FILENO, journalPath path: String = JournalSocket.path) {
         self.format = format.resolved(for: descriptor)
         output = LossyOutput(descriptor)
@@ -28,11 +29,11 @@ final class LogSink: Sendable {
     var droppedLines: Int { Int(dropped.value ?? 0) }
 
     func write(_ entry: LogEntry) {
-        let count = untold.take() ?? 0
+        let count = unreported.take() ?? 0
         var entry = entry
         if count > 0 { entry.add(droppedLines: Int(count)) }
         if deliver(entry) { return }
-        untold.add(count + 1)
+        unreported.add(count + 1)
         dropped.add(1)
     }
 
@@ -58,7 +59,7 @@ final class LogSink: Sendable {
     }
 }
 
-/// swift-log's way to the sink.
+/// Hands swift-log's events to the sink.
 struct SinkLogHandler: LogHandler {
     let sink: LogSink
     var logLevel: Logger.Level

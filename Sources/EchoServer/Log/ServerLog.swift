@@ -2,108 +2,109 @@ import Glibc
 import GreenNet
 import Logging
 
-/// Every line of the log is written here.  Peers and sizes are told, and what was sent only in a trace.
+/// Writes every line of the log.  A message is always the same, and what differs is in the fields.
+///
+/// Lines name peers and sizes; a trace alone shows what was sent.
 struct ServerLog: Sendable {
     private let logger: Logger
     private let sink: LogSink
 
     init(level: Logger.Level, format: LogFormat) { self.init(level: level, LogSink(format)) }
 
-    /// To another place than standard error: for tests.
+    /// Writes to another place than standard error: for tests.
     init(level: Logger.Level, _ sink: LogSink) {
         self.sink = sink
         logger = Logger(label: "echo-server") { _ in SinkLogHandler(sink, level: level) }
     }
 
-    /// Lines that this process couldn't get rid of.
+    /// Lines that this process could not write.
     var droppedLines: Int { sink.droppedLines }
 
     // MARK: The service
 
-    /// A line for each address.
+    /// A line for each address, and one for the limits.
     func listening(on addresses: [SocketAddress], _ settings: Settings, _ shared: SharedState) {
-        let arrangement = [
-            ("workers", settings.workers > 1 ? settings.workers : nil), ("processes", settings.processes),
-            ("pool_size", settings.poolSize),
-        ].compactMap { name, number in number.map { (name, Logger.MetadataValue.number($0)) } }
-        let basics: [(String, Logger.MetadataValue)] = [
-            ("model", "\(settings.model)"), ("transform", "\(settings.transform)"), ("pid", .number(getpid())),
+        let numbers = [
+            "workers": settings.workers > 1 ? settings.workers : nil, "processes": settings.processes,
+            "pool_size": settings.poolSize,
         ]
-        let words = (basics + arrangement).map { "\($0)=\($1)" }.joined(separator: " ")
-        let fields = Logger.Metadata(uniqueKeysWithValues: basics + arrangement)
+        var fields: Logger.Metadata = [
+            "model": "\(settings.model)", "transform": "\(settings.transform)", "pid": .number(getpid()),
+        ]
+        fields.merge(numbers.compactMapValues { $0.map { .number($0) } }) { $1 }
         for address in addresses {
-            logger.notice(
-                "listening on \(address) \(words)", metadata: fields.merging(["address": "\(address)"]) { $1 })
+            fields["address"] = "\(address)"
+            logger.notice("listening on", metadata: fields)
         }
-        if let address = addresses.first(where: { !$0.isLocal }) { tellExposure(of: address, settings.missingLimits) }
-        tellLimits(settings, shared)
+        if let address = addresses.first(where: { !$0.isLocal }) { warnOfExposure(of: address, settings.missingLimits) }
+        limits(settings, shared)
     }
 
-    /// One line, whatever is missing.
-    private func tellExposure(of address: SocketAddress, _ missing: [String]) {
+    private func warnOfExposure(of address: SocketAddress, _ missing: [String]) {
         if missing.isEmpty { return }
-        let names = missing.joined(separator: ", ")
         logger.warning(
-            "other machines can reach \(address), and one of them could keep all connections to itself: not limited by \(names)",
-            metadata: ["address": "\(address)", "missing_limits": .string(names)])
+            "reachable from other machines without per-client limits; consider setting them",
+            metadata: ["address": "\(address)", "missing_limits": .string(missing.joined(separator: ", "))])
     }
 
     func administered(at address: SocketAddress) {
         let scheme = if case .unix = address { "" } else { "http://" }
-        logger.notice("admin on \(scheme)\(address)", metadata: ["admin_address": "\(address)"])
+        logger.notice("admin on", metadata: ["admin_address": "\(scheme)\(address)"])
         if address.isLocal { return }
         logger.warning(
-            "other machines can reach \(address), and the admin interface asks nobody who they are",
+            "admin interface is reachable from other machines without authentication",
             metadata: ["admin_address": "\(address)"])
     }
 
     func adminIgnored(_ wanted: Endpoint) {
         logger.notice(
-            "ignoring --admin: a socket named admin was passed in", metadata: ["admin_address": "\(wanted)"])
+            "ignoring --admin: using the socket named admin that was passed in by the service manager",
+            metadata: ["admin_address": "\(wanted)"])
     }
 
-    /// It serves all the same.
     func withoutAdmin(_ wanted: Endpoint, _ failure: StartFailure) {
         logger.error(
-            "serving without --admin: \(failure.message); pass in a socket with FileDescriptorName=admin instead",
-            metadata: ["admin_address": "\(wanted)"])
+            "serving without --admin; pass in a socket with FileDescriptorName=admin instead",
+            metadata: ["admin_address": "\(wanted)", "error": .string(failure.message)])
     }
 
     func servesUnusual(_ name: String, at address: SocketAddress) {
         logger.notice(
-            "a socket with an unknown name was passed in, and is served like one named echo",
+            "serving a socket with an unknown name like a socket named echo",
             metadata: ["name": "\(name)", "address": "\(address)"])
     }
 
-    private func tellLimits(_ settings: Settings, _ shared: SharedState) {
+    private func limits(_ settings: Settings, _ shared: SharedState) {
         let places = shared.admission.places
         logger.notice(
-            "up to \(places) connections at once; the descriptor limit is \(shared.descriptorLimit)",
+            "connection limit",
             metadata: ["max_connections": .number(places), "descriptor_limit": .number(shared.descriptorLimit)])
         if let wanted = settings.maxConnections, wanted > places {
             logger.warning(
-                "max-connections is \(places) and not \(wanted): there are no more descriptors, or workers in the pool",
+                "max-connections reduced by the descriptor limit or pool size",
                 metadata: ["max_connections": .number(places), "wanted_connections": .number(wanted)])
         }
     }
 
     func draining(_ counters: Counters, signal: Int32, within time: Duration) {
-        let open = counters.open
         logger.notice(
-            "\(name(of: signal)): no longer accepting; \(open) connections have \(time.text) to finish",
-            metadata: ["signal": .string(name(of: signal)), "open": .number(open)])
+            "no longer accepting; waiting for clients to finish",
+            metadata: [
+                "signal": .string(name(of: signal)), "open": .number(counters.open), "drain_timeout": .seconds(time),
+            ])
     }
 
     func endingAtOnce(_ signal: Int32) {
-        let name = name(of: signal)
-        logger.notice("\(name) again: ending at once", metadata: ["signal": .string(name)])
+        logger.notice("second signal: ending at once", metadata: ["signal": .string(name(of: signal))])
     }
 
     func stopped(_ counters: Counters) { logger.notice("stopped", metadata: counters.fields) }
-    func state(_ counters: Counters) { logger.notice("state:", metadata: counters.fields) }
+    func state(_ counters: Counters) { logger.notice("state", metadata: counters.fields) }
 
-    /// A line for each green thread.  To be called in one, for it gives way now and then: there may be many, and the hub's others
-    /// shall not wait for all of them, nor shall whoever reads the log lose the most.
+    /// A line for each green thread: these lines are text for people, and have no fields.
+    ///
+    /// To be called in a green thread.  It gives way after every 64 lines, so that a long dump neither holds up the hub's other green threads nor
+    /// overruns the reader of the log.
     func dump(_ hub: Hub) {
         logger.notice("green threads:")
         for (index, line) in hub.description.split(separator: "\n").enumerated() {
@@ -120,46 +121,51 @@ struct ServerLog: Sendable {
         }
     }
 
-    func failed(_ error: any Error) { logger.error("this process has failed", error: error) }
-    func addressIgnored() { logger.notice("host, port and unix-socket do not count: the sockets were passed in") }
+    func failed(_ error: any Error) { logger.error("worker process failed", error: error) }
+    func addressIgnored() {
+        logger.notice(
+            "ignoring host, port and unix-socket: using the sockets passed in by the service manager")
+    }
 
     func reloaded(_ result: (changed: [String], needRestart: [String])) {
-        let changed =
-            result.changed.isEmpty ? "nothing has changed" : "changed: \(result.changed.joined(separator: ", "))"
-        let rest =
-            result.needRestart.isEmpty ? "" : "; only a restart changes \(result.needRestart.joined(separator: ", "))"
-        logger.notice("reloaded: \(changed)\(rest)")
+        func list(_ names: [String]) -> Logger.MetadataValue {
+            .string(names.isEmpty ? "none" : names.joined(separator: ", "))
+        }
+        logger.notice(
+            "settings reloaded", metadata: ["changed": list(result.changed), "need_restart": list(result.needRestart)])
     }
 
     func notReloaded(_ failure: StartFailure) {
-        logger.error("not reloaded, the old settings stay: \(failure.message)")
+        logger.error(
+            "settings not reloaded; keeping the old ones", metadata: ["error": .string(failure.message)])
     }
 
     // MARK: Workers
 
     func died(_ pid: pid_t, _ status: ChildStatus) {
         let worker: Logger.Metadata = ["worker": .number(pid)]
-        if status.raw == 0 { return logger.info("worker \(pid) has ended", metadata: worker) }
+        if status.raw == 0 { return logger.info("worker process ended", metadata: worker) }
         let end: Logger.Metadata =
             if let signal = status.signal { ["killed_by": .number(signal)] } else {
                 ["exit_code": .number(status.exitCode)]
             }
-        logger.warning("worker \(pid) has died: \(status)", metadata: worker.merging(end) { $1 })
+        logger.warning("worker process died", metadata: worker.merging(end) { $1 })
     }
 
     func stuck(_ pid: pid_t, _ silence: Duration) {
         logger.warning(
-            "worker \(pid) has not responded for \(silence.text): it is killed", metadata: ["worker": .number(pid)])
+            "killing a worker process that does not respond",
+            metadata: ["worker": .number(pid), "silence": .seconds(silence)])
     }
 
     func cannotFork(_ error: SystemError) {
-        logger.error("can't fork a worker", error: error, metadata: ["call": "fork"])
+        logger.error("cannot fork a worker process", error: error, metadata: ["call": "fork"])
     }
 
     // MARK: Connections
 
-    /// Writes and counts what `server` tells.  Ends the process where that can't accept any more: whoever looks after it starts another,
-    /// while one that serves nobody would stay.
+    /// Logs and counts the events of `server`.  Ends the process where `server` can't accept any more, so that the supervisor or the service manager
+    /// starts another: a process that accepts no client would stay.
     func follow(_ server: StreamServer, _ counters: CounterRow) {
         server.onStart = { counters.add(to: .accepted) }
         server.onEnd = { end in counters.add(to: Counter(end)) }
@@ -178,11 +184,11 @@ struct ServerLog: Sendable {
         case .resumed: logger.notice("accepting again", metadata: here)
         case .skipped(let error):
             counters.add(to: .lostBeforeAccept)
-            logger.info("a connection was lost before it was accepted", error: error, metadata: here)
+            logger.info("connection lost before it was accepted", error: error, metadata: here)
         case .refused(let peer, let refusal):
             counters.add(to: Counter(refusal))
             refused(peer, refusal)
-        case .stopped(let error): logger.error("accepting has ended", error: error, metadata: here)
+        case .stopped(let error): logger.error("cannot accept any more", error: error, metadata: here)
         }
     }
 
@@ -195,7 +201,7 @@ struct ServerLog: Sendable {
         }
     }
 
-    /// A client that went away, or was too slow, is nothing to worry about; anything else deserves a look.
+    /// A client that went away or was too slow is expected: a debug line.  Any other end is a warning.
     func connectionFailed(_ error: any Error) {
         let end = ConnectionEnd(error)
         logger.log(
@@ -203,16 +209,16 @@ struct ServerLog: Sendable {
             metadata: ["connection_end": .string(snakeCase("\(end)"))])
     }
 
-    /// Writes what comes; nil unless that is wanted.  Asked once: it must cost nothing for each message where it is not.
+    /// Logs what a connection receives; nil above the level trace.  The handler asks once, so that other levels cost nothing for each read.
     var payloadTracer: (@Sendable (UnsafeRawBufferPointer, SocketAddress) -> Void)? {
         guard logger.logLevel <= .trace else { return nil }
         return { bytes, peer in received(bytes, from: peer) }
     }
 
-    /// How much of what came is shown.
+    /// How many of the received bytes are shown.
     static let tracedBytes = 64
 
-    /// The one place where something that a client has sent gets into the log: escaped, and cut.
+    /// Only here does something that a client has sent get into the log: escaped, and cut.
     private func received(_ bytes: UnsafeRawBufferPointer, from peer: SocketAddress) {
         logger.trace(
             "received",
@@ -232,7 +238,7 @@ struct ServerLog: Sendable {
 }
 
 extension Counters {
-    /// The connections that are open, and what is not zero.
+    /// The number of open connections, and the counters that are not zero.
     fileprivate var fields: Logger.Metadata {
         let totals = totals
         var fields: Logger.Metadata = ["open": .number(totals.open)]

@@ -1,42 +1,42 @@
 import Glibc
 import GreenNet
 
-/// Sockets that a service manager has opened and has handed over, as sd_listen_fds(3) has it.
+/// Sockets that a service manager has opened and passed in, see sd_listen_fds(3).
 ///
-/// They stay open with the manager when this process ends: those who connect meanwhile are served by the next one.
+/// The manager keeps them open when this process ends: the next process serves the clients that connect meanwhile.
 enum Activation {
-    /// A descriptor that was passed, and the name that the socket unit has for it.
+    /// A descriptor that was passed in, and the name that the socket unit has for it.
     struct Passed: Hashable {
         let descriptor: Int32
         let name: String
 
-        /// Whether it is one for the admin interface; all others are served.
+        /// Whether it is for the admin interface.  The service serves all others.
         var isForAdmin: Bool { name == Activation.adminName }
-        /// Whether it is one of those that a socket of the service has: ours, none, or that of its unit.
+        /// Whether its name is usual for a socket of the service: ours, none, or the name of its unit.
         var hasUsualName: Bool {
             isForAdmin || ["echo", Activation.noName, ""].contains(name) || name.hasSuffix(".socket")
         }
     }
 
-    /// All that were passed in, ready to accept on.
+    /// The sockets that were passed in, ready to accept on.
     struct Sockets {
         let service: [ListeningSocket]
         let admin: [ListeningSocket]
-        /// Those of the service with a name that may have been meant to say something.
+        /// The sockets of the service with an unusual name, which may be a mistake.
         let unusual: [(name: String, address: SocketAddress)]
     }
 
-    /// What the first one has for a number.
+    /// The number of the first descriptor.
     static let firstDescriptor: Int32 = 3
-    /// More than a process can have, unless the kernel was told otherwise (fs.nr_open).
+    /// The default of the kernel's limit for a process (fs.nr_open).
     private static let most: Int32 = 1 << 20
-    /// How the manager calls one that has no name.
+    /// The manager's name for a socket without a name.
     private static let noName = "unknown"
-    /// `FileDescriptorName=` of the admin interface's.
+    /// `FileDescriptorName=` of the admin interface's socket.
     private static let adminName = "admin"
 
-    /// Those meant for process `pid`, in the order of the socket unit; none where the variables are not there or are for another process.
-    /// Throws where they make no sense.
+    /// The descriptors for process `pid`, in the order of the socket unit; none where the variables are not set or are for another process.
+    /// Throws where the variables make no sense.
     static func passed(_ variables: ManagerVariables, to pid: pid_t) throws(StartFailure) -> [Passed] {
         guard try variables.names(pid, in: "LISTEN_PID"), let text = variables["LISTEN_FDS"] else { return [] }
         guard let count = Int32(text), (0...most).contains(count) else {
@@ -52,7 +52,7 @@ enum Activation {
         return zip(firstDescriptor..., names).map { Passed(descriptor: $0, name: $1) }
     }
 
-    /// Makes `passed` ready to accept on, sorted by whom they are for.
+    /// Makes `passed` ready to accept on, and sorts them into those of the service and of the admin interface.
     static func sort(_ passed: [Passed]) throws(StartFailure) -> Sockets {
         let all = zip(passed, try listen(on: passed))
         return Sockets(
@@ -60,7 +60,7 @@ enum Activation {
             unusual: all.filter { !$0.0.hasUsualName }.map { ($0.name, $1.address) })
     }
 
-    /// Makes `passed` ready to accept on.  What matters is that they are listening stream sockets, not where they listen.
+    /// Makes `passed` ready to accept on.  They must be listening stream sockets, at any address.
     static func listen(on passed: [Passed]) throws(StartFailure) -> [ListeningSocket] {
         try passed.map { passed throws(StartFailure) in
             do throws(InheritedSocket.Problem) {

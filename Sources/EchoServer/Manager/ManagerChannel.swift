@@ -1,12 +1,12 @@
 import Glibc
 import GreenNet
 
-/// The way to the service manager's notification socket, which answers nothing.
+/// Sends to the service manager's notification socket, which never answers.
 final class ManagerChannel {
     private let socket: DatagramSocket
     private let manager: SocketAddress
 
-    /// To a path, or to an abstract name with `@` in front.  Nil for anything else, or where the process has no descriptor left.
+    /// `name` is a path, or an abstract name that begins with `@`.  Nil for anything else, or where the process has no descriptor left.
     init?(to name: String) {
         guard name.hasPrefix("/") || name.hasPrefix("@"), let socket = try? DatagramSocket() else { return nil }
         (self.socket, manager) = (socket, .unix(path: name))
@@ -16,7 +16,7 @@ final class ManagerChannel {
 
     enum Outcome {
         case taken
-        /// The manager is behind with its reading: nothing was sent.
+        /// The manager's queue is full: nothing was sent.
         case busy
         case gone
     }

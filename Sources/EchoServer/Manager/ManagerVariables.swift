@@ -1,7 +1,7 @@
 import Glibc
 import GreenNet
 
-/// What a service manager has put into the environment for this process, and for no other.
+/// The environment variables that a service manager has set for this process alone.
 struct ManagerVariables {
     private let values: [String: String]
 
@@ -12,8 +12,8 @@ struct ManagerVariables {
 
     init(_ values: [String: String]) { self.values = values }
 
-    /// Takes them out of the environment: a child must not answer for this process, or take its sockets for its own.
-    /// Throws for one that is not UTF-8: it would lead to another socket.
+    /// Reads the variables and removes them from the environment: a child must not notify the manager, or use the sockets.
+    /// Throws for a variable that is not UTF-8: repaired, it could name another socket.
     static func take() throws(StartFailure) -> ManagerVariables {
         var values: [String: String] = [:]
         for name in names {
@@ -30,7 +30,7 @@ struct ManagerVariables {
 
     subscript(name: String) -> String? { values[name] }
 
-    /// Whether this process is the one that `name` names.  A variable that is not set names nobody.
+    /// Whether the variable `name` has the number of process `pid`; false where it is not set.
     func names(_ pid: pid_t, in name: String) throws(StartFailure) -> Bool {
         guard let text = values[name] else { return false }
         guard let named = pid_t(text), named > 0 else {

@@ -1,20 +1,20 @@
 import GreenNet
 
-/// What is told to the service manager, in the words of sd_notify(3).
+/// A notification for the service manager, as sd_notify(3) has it.
 enum Notification: Hashable {
-    /// Connections are accepted; after a reload, they are again.
+    /// The service accepts connections; also sent after a reload.
     case ready
     case reloading(since: Deadline)
-    /// It ends, and nothing can change that any more.
+    /// The service stops, for good.
     case stopping
-    /// The hub turns.
+    /// All hubs turn.
     case watchdog
-    /// The present state may last so much longer from now, whatever the unit says.
+    /// The current state may last this much longer from now, even if the unit's timeout is shorter.
     case extendTimeout(by: Duration)
     /// One line, for people.
     case status(String)
 
-    /// A datagram of them all.
+    /// A datagram with all of them.
     static func datagram(_ notifications: [Notification]) -> String {
         notifications.map { "\($0.assignment)\n" }.joined()
     }
@@ -22,11 +22,11 @@ enum Notification: Hashable {
     private var assignment: String {
         switch self {
         case .ready: "READY=1"
-        // Without the time, a manager that waits for the end of the reload would wait in vain.
+        // Without the time, a manager that waits for the end of the reload would wait for ever.
         case .reloading(let start): "RELOADING=1\nMONOTONIC_USEC=\(start.nanoseconds / 1000)"
         case .stopping: "STOPPING=1"
         case .watchdog: "WATCHDOG=1"
-        case .extendTimeout(let length): "EXTEND_TIMEOUT_USEC=\(length.nanoseconds / 1000)"
+        case .extendTimeout(let duration): "EXTEND_TIMEOUT_USEC=\(duration.nanoseconds / 1000)"
         case .status(let text): "STATUS=\(text)"
         }
     }

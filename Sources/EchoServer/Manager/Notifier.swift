@@ -51,14 +51,14 @@ final class Notifier {
         if let watchdogInterval { feed(Watchdog(hubs, gauges, patience: patience), every: watchdogInterval) }
     }
 
-    /// Calls `reread`, which reads the settings again, and tells the manager when that begins and when it is over.
+    /// Calls `reread`, which reads the settings again, and notifies the manager when that begins and when it is over.
     func reloading(_ reread: () -> Void) {
         notify(.reloading(since: .now))
         reread()
         notify(.ready)
     }
 
-    /// The service stops, which may take `time`: for so long the notifier asks the manager for more time.
+    /// The service stops, which may take `time`: until then the notifier asks the manager for more time.
     func stopping(within time: Duration) {
         isStopping = true
         notify(.stopping)
@@ -100,7 +100,7 @@ final class Notifier {
         let all = notifications + (isDue ? [.status(status)] : [])
         if all.isEmpty { return .taken }
         let outcome = manager.send(all)
-        if isDue, outcome == .taken { pace.told(status, at: now) }
+        if isDue, outcome == .taken { pace.sent(status, at: now) }
         return outcome
     }
 

@@ -1,6 +1,6 @@
 import GreenNet
 
-/// Says when a status line is worth telling: at most once a second, and not twice the same.
+/// Decides when to send a status line: at most once a second, and not the same line twice.
 struct StatusPace {
     static let interval = Duration.seconds(1)
 
@@ -9,6 +9,6 @@ struct StatusPace {
 
     func isDue(_ status: String, at now: Deadline) -> Bool { status != last && now >= next }
 
-    /// It was told.
-    mutating func told(_ status: String, at now: Deadline) { (last, next) = (status, now + StatusPace.interval) }
+    /// `status` was sent.
+    mutating func sent(_ status: String, at now: Deadline) { (last, next) = (status, now + StatusPace.interval) }
 }

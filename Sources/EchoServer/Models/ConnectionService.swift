@@ -10,7 +10,7 @@ struct ConnectionService: Sendable {
         (self.live, self.log, self.counters) = (live, log, counters)
     }
 
-    /// For a connection that begins now.
+    /// The handler for a connection that begins now.
     var handler: EchoHandler {
         let settings = live.now
         return EchoHandler(

@@ -57,19 +57,18 @@ extension ModelKind: Equatable, CustomStringConvertible {
 
 extension ModelKind {
     /// As in `green, thread or process`.
-    static var names: String { list(all, "or") }
+    static var names: String { list(all) }
 
-    /// As in `thread and process`: the models that have `option`.
-    static func names(with option: Option) -> String { list(all.filter { $0.options.contains(option) }, "and") }
+    /// As in `thread or process`: the models that have `option`.
+    static func names(with option: Option) -> String { list(all.filter { $0.options.contains(option) }) }
 
-    private static func list(_ models: [ModelKind], _ conjunction: String) -> String {
+    private static func list(_ models: [ModelKind]) -> String {
         guard let last = models.last, models.count > 1 else { return models.first?.name ?? "" }
-        return models.dropLast().map(\.name).joined(separator: ", ") + " \(conjunction) \(last)"
+        return models.dropLast().map(\.name).joined(separator: ", ") + " or \(last)"
     }
 
     /// Why a value of `option` is refused with this model.
     func complaint(about option: Option, _ value: String) -> String {
-        let names = ModelKind.names(with: option)
-        return "'\(value)' goes with the model\(names.contains(" ") ? "s" : "") \(names), not with \(name)"
+        "'\(value)' needs the model \(ModelKind.names(with: option)), not \(name)"
     }
 }

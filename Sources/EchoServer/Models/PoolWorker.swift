@@ -19,7 +19,7 @@ struct PoolWorker {
         }
     }
 
-    /// Returns when a signal has asked it to stop and its client is done.
+    /// Returns when a signal has asked the worker to stop, and its client is done.
     func run(_ sockets: [ListeningSocket]) throws {
         ServingSignals.beginWork()
         try server(sockets).acceptHere()

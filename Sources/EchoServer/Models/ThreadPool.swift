@@ -1,14 +1,14 @@
 import Glibc
 import GreenNet
 
-/// OS threads that are made once and take one job after the other, in the order in which they came.
+/// OS threads that are made once and run one job after the other, first come, first served.
 final class ThreadPool: @unchecked Sendable {
     // Unchecked: `jobs` is touched under the lock only.
     private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let jobCame = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var jobs: ArraySlice<@Sendable () -> Void> = []
 
-    /// Throws where the system has no more OS threads; those made by then stay, with nothing to do.
+    /// Throws where the system refuses an OS thread; the OS threads made before stay, and are idle.
     init(size: Int) throws(SystemError) {
         pthread_mutex_init(lock, nil)
         pthread_cond_init(jobCame, nil)

@@ -4,12 +4,12 @@ import GreenNet
 struct Configuration: Sendable {
     private let options: [String: String]
     private let namesFile: Bool
-    private let place: Place?
+    private let source: Source?
     private let isInetd: Bool
 
-    private enum Place {
-        /// Where it may be missing, a file that is not there is one that says nothing.
-        case file(String, mayBeMissing: Bool)
+    private enum Source {
+        /// An optional file may be missing, and is empty then.
+        case file(String, isOptional: Bool)
         case standardInput
     }
 
@@ -17,25 +17,25 @@ struct Configuration: Sendable {
     init(_ options: Options) {
         (self.options, isInetd, namesFile) = (options.given, options.inetd, options.config != nil)
         let wanted = options.config ?? SettingSources.processEnvironment(SettingSources.variable(for: "config"))
-        place = wanted.map { text in
+        source = wanted.map { text in
             if text == "-" { return .standardInput }
-            let mayBeMissing = text.hasPrefix("-")
-            return .file(mayBeMissing ? String(text.dropFirst()) : text, mayBeMissing: mayBeMissing)
+            let isOptional = text.hasPrefix("-")
+            return .file(isOptional ? String(text.dropFirst()) : text, isOptional: isOptional)
         }
     }
 
-    /// Reads the file, if there is one, and checks every value.  To the end of standard input, it waits.
+    /// Reads the file, if there is one, and checks every value.  Waits for the end of standard input.
     func read() throws(StartFailure) -> Settings { try Settings(try sources()) }
 
-    /// The same for a server that runs, which never waits.
+    /// Reads the file again, for a running server.  Never waits.
     func readAgain() throws(StartFailure) -> Settings {
-        if case .standardInput? = place {
+        if case .standardInput? = source {
             throw StartFailure(.configuration, "the configuration came from standard input, which cannot be read again")
         }
         return try read()
     }
 
-    /// A line for each setting: its value, and where that comes from.
+    /// A line for each setting: its value, and where the value comes from.
     func listing() throws(StartFailure) -> String {
         let sources = try sources()
         let settings = try Settings(sources)
@@ -51,10 +51,10 @@ struct Configuration: Sendable {
     }
 
     private func file() throws(StartFailure) -> ConfigurationFile? {
-        switch place {
+        switch source {
         case nil: return nil
         case .file("", _)?: throw StartFailure(.configuration, "config: '' is not the path of a file")
-        case .file(let path, let mayBeMissing)?: return try ConfigurationFile(path: path, mayBeMissing: mayBeMissing)
+        case .file(let path, let isOptional)?: return try ConfigurationFile(path: path, isOptional: isOptional)
         case .standardInput? where isInetd:
             throw StartFailure(.usage, "config: '-' is standard input, which with --inetd is the client's connection")
         case .standardInput?: return try ConfigurationFile.standardInput()
@@ -63,7 +63,8 @@ struct Configuration: Sendable {
 }
 
 extension Settings {
-    /// These settings with what a running server can take over from `new`, and the names of what it can't.
+    /// Returns these settings with the values of `new` that a running server can take over, the names of these, and the names of other settings that
+    /// `new` changes.
     func reloaded(_ new: Settings) -> (settings: Settings, changed: [String], needRestart: [String]) {
         var result = self
         result.live = new.live
@@ -73,13 +74,13 @@ extension Settings {
     }
 }
 
-/// The settings as they are now, in all processes of the service: what one of them has read again counts in those that it has forked.
+/// The current settings of all processes of the service.  A reload in the first process counts in the processes that it has forked.
 final class LiveSettings: Sendable {
     private let started: Settings
     private let live: SharedValue<Settings.Live>
     private let configuration: Configuration
 
-    /// Throws where there is no memory.
+    /// Throws where there is no memory for them.
     init(_ settings: Settings, _ configuration: Configuration) throws(StartFailure) {
         (started, self.configuration) = (settings, configuration)
         live = try SharedValue(settings.live)
@@ -91,8 +92,8 @@ final class LiveSettings: Sendable {
         return settings
     }
 
-    /// Reads the configuration again and takes over what can be; the old settings stay where something is wrong.
-    /// Returns the names of what has changed, and of what only a restart would change.
+    /// Reads the configuration again and takes over what a running server can; with an error in it, the old settings stay.
+    /// Returns the names of the settings that have changed, and of those that only a restart would change.
     func reload() throws(StartFailure) -> (changed: [String], needRestart: [String]) {
         let result = now.reloaded(try configuration.readAgain())
         live.value = result.settings.live

@@ -2,7 +2,7 @@ import Glibc
 import GreenNet
 
 /// A file of settings, a line each: `drain-timeout = 30`, as the option is called, or `ECHO_SERVER_DRAIN_TIMEOUT=30`, as in a file of
-/// environment variables.  Empty lines and those that begin with `#` don't count; a value may stand in quotes.
+/// environment variables.  Empty lines and lines that begin with `#` are ignored; a value may be in quotes.
 struct ConfigurationFile {
     private let path: String
     private var entries: [String: Entry] = [:]
@@ -13,22 +13,22 @@ struct ConfigurationFile {
         let key: String
     }
 
-    /// What a file may be long: a longer one is not a configuration.
+    /// The largest size of a file, in bytes: a larger file is no configuration.
     private static let longest = 1 << 20
 
-    /// Throws `StartFailure` that names file and line, where it can't be read, or has a line or a key that means nothing.
-    init(path: String, mayBeMissing: Bool = false) throws(StartFailure) {
+    /// Throws a `StartFailure` that names the file and the line, where the file can't be read, or has a line or a key without a meaning.
+    init(path: String, isOptional: Bool = false) throws(StartFailure) {
         var bytes: [UInt8] = []
         do throws(SystemError) {
             bytes = try SmallFile.read(path, upTo: ConfigurationFile.longest)
         } catch {
-            let isForgiven = mayBeMissing && error.code == ENOENT
+            let isForgiven = isOptional && error.code == ENOENT
             if !isForgiven { throw StartFailure(.configuration, "cannot read \(path): \(error)") }
         }
         try self.init(path: path, bytes: bytes)
     }
 
-    /// Waits for its end.
+    /// Reads standard input, waiting for its end.
     static func standardInput() throws(StartFailure) -> ConfigurationFile {
         let bytes: [UInt8]
         do throws(SystemError) {
@@ -64,16 +64,16 @@ struct ConfigurationFile {
         let line = line.trimmed
         guard !line.isEmpty, !line.hasPrefix("#") else { return }
         guard let equals = line.firstIndex(of: "=") else {
-            throw StartFailure(.configuration, "\(path):\(number): '\(line)' is not a setting, KEY = VALUE")
+            throw StartFailure(.configuration, "\(path):\(number): '\(line)' is not of the form KEY = VALUE")
         }
         let key = String(line[..<equals].trimmed)
         let name = ConfigurationFile.name(of: key)
         guard Settings.names.contains(name) else {
             let nearest = Spelling.nearest(to: name, among: Settings.names).map { "; did you mean '\($0)'?" } ?? ""
-            throw StartFailure(.configuration, "\(path):\(number): '\(key)' is not a setting's name\(nearest)")
+            throw StartFailure(.configuration, "\(path):\(number): unknown setting '\(key)'\(nearest)")
         }
         if let earlier = entries[name] {
-            throw StartFailure(.configuration, "\(path):\(number): \(key) was given in line \(earlier.line) already")
+            throw StartFailure(.configuration, "\(path):\(number): \(key) was already given in line \(earlier.line)")
         }
         entries[name] = Entry(value: line[line.index(after: equals)...].trimmed.unquoted, line: number, key: key)
     }

@@ -21,12 +21,11 @@ extension Endpoint {
 }
 
 extension StartFailure {
-    /// From the attempt to look a name up that is to be listened on.
+    /// From a failed look-up of the name to listen on.
     ///
-    /// Before the network is up, the C library says EAI_AGAIN: no name server can be reached, none is configured, or the one on this
-    /// machine answers SERVFAIL or REFUSED.  With IPv4 up and IPv6 not yet, only IPv4 addresses are asked for (AI_ADDRCONFIG), and a name
-    /// that has others is one without an address.  Each may be otherwise in a moment.  EAI_NONAME is a name server's own word that there is
-    /// no such name.
+    /// Before the network is up, the C library returns EAI_AGAIN: no name server can be reached, none is configured, or that of this machine
+    /// answers SERVFAIL or REFUSED.  With IPv4 up and IPv6 not yet, the C library asks for IPv4 addresses only (AI_ADDRCONFIG), and a name with
+    /// other addresses has none.  Each of these may change in a moment.  With EAI_NONAME a name server itself answers that there is no such name.
     init(_ error: ResolveError) {
         let status: ExitStatus =
             switch error.code {

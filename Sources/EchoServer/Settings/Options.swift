@@ -1,7 +1,7 @@
 import ArgumentParser
 
-/// The options as they are given; nil where one is not.  `Settings` puts the environment, the configuration file and the defaults under
-/// them, and checks them.
+/// The options as they are given; nil for an option that is not.  `Settings` adds the environment, the configuration file and the defaults, and
+/// checks all values.
 struct Options: ParsableArguments {
     @Option(help: ArgumentHelp("Address or name to listen on (default: 127.0.0.1).", valueName: "host"))
     var host: String?
@@ -11,12 +11,12 @@ struct Options: ParsableArguments {
         help: ArgumentHelp("Port to listen on; 0 takes a free one (default: 8080).", valueName: "port"))
     var port: String?
 
-    @Option(help: ArgumentHelp("Listen on a unix socket instead; @NAME is an abstract one.", valueName: "path"))
+    @Option(help: ArgumentHelp("Listen on a unix socket instead; @NAME for an abstract one.", valueName: "path"))
     var unixSocket: String?
 
     @Option(
         help: ArgumentHelp(
-            "Who may connect to the unix socket's path: 0660, say (default: by the umask).", valueName: "octal"))
+            "Mode of the unix socket's path, such as 0660 (default: by the umask).", valueName: "octal"))
     var unixSocketMode: String?
 
     @Option(help: ArgumentHelp("Owner of the unix socket's path (default: the process's user).", valueName: "user"))
@@ -27,7 +27,7 @@ struct Options: ParsableArguments {
 
     @Flag(
         inversion: .prefixedNo,
-        help: "Listen, for --admin too, on an address that the machine does not have yet (default: --no-freebind).")
+        help: "Listen even on an address that the machine does not have yet (default: --no-freebind).")
     var freebind: Bool?
 
     @Option(
@@ -63,7 +63,7 @@ struct Options: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Replace a process that serves clients and has not responded for so long; 0: never (default: 10).",
+            "Replace a worker process that has not responded for this time; 0: never (default: 10).",
             valueName: "seconds"))
     var workerTimeout: String?
 
@@ -78,37 +78,38 @@ struct Options: ParsableArguments {
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Connections at once (default: what the descriptor limit allows).", valueName: "n"))
+        help: ArgumentHelp("Most connections at once (default: what the descriptor limit allows).", valueName: "n"))
     var maxConnections: String?
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Connections at once from one address (default: no limit).", valueName: "n"))
+        help: ArgumentHelp("Most connections at once from one address (default: no limit).", valueName: "n"))
     var maxConnectionsPerIp: String?
 
     @Option(
         help: ArgumentHelp(
-            "When full: defer leaves clients in the kernel's queue, reject closes (default: defer).", valueName: "way"))
+            "At the limit: defer leaves clients in the kernel's queue, reject closes (default: defer).",
+            valueName: "way"))
     var overflow: String?
 
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Close a connection that sends nothing for so long; 0: never (default: 0).", valueName: "seconds"))
+            "Close a connection that sends nothing for this time; 0: never (default: 0).", valueName: "seconds"))
     var idleTimeout: String?
 
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Close a connection that does not read for so long; 0: never (default: 0).", valueName: "seconds"))
+            "Close a connection that reads nothing for this time; 0: never (default: 0).", valueName: "seconds"))
     var writeTimeout: String?
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Time the clients have to finish after TERM (default: 10).", valueName: "seconds"))
+        help: ArgumentHelp("Time for the clients to finish after TERM (default: 10).", valueName: "seconds"))
     var drainTimeout: String?
 
-    @Flag(help: "Serve the one connection that is standard input, and end: for inetd, or systemd's Accept=yes.")
+    @Flag(help: "Serve the connection that is standard input, then exit: for inetd, or systemd's Accept=yes.")
     var inetd = false
 
     @Option(
@@ -118,19 +119,19 @@ struct Options: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "auto, text, json or journal; auto: the journal's where it reads, text on a terminal, else JSON (default: auto).",
+            "auto, text, json or journal; auto: journal under systemd, text on a terminal, else JSON (default: auto).",
             valueName: "format"))
     var logFormat: String?
 
     @Option(
         help: ArgumentHelp(
-            "Tell how it stands over HTTP: /, /metrics, /healthz, /readyz, /threads (default: none).",
+            "Serve status and metrics over HTTP: /, /metrics, /healthz, /readyz, /threads (default: none).",
             valueName: "address"))
     var admin: String?
 
     @Option(
         help: ArgumentHelp(
-            "Who may connect to the path of --admin: 0660, say (default: by the umask).", valueName: "octal"))
+            "Mode of the path of --admin, such as 0660 (default: by the umask).", valueName: "octal"))
     var adminMode: String?
 
     @Option(help: ArgumentHelp("Owner of the path of --admin (default: the process's user).", valueName: "user"))
@@ -141,17 +142,17 @@ struct Options: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "A file of settings, KEY = VALUE, keys as the options' names; read again on HUP. Prefix the path with - to make the file optional; - alone is standard input.",
+            "File of settings, KEY = VALUE, with the options' names as keys; read again on HUP. Prefix the path with - to make the file optional; - alone is standard input.",
             valueName: "file"))
     var config: String?
 
-    @Flag(help: "Check all settings, and whether the server could listen, and end.")
+    @Flag(help: "Check all settings, and whether the server could listen, then exit.")
     var checkConfig = false
 
-    @Flag(help: "Print every setting and where it comes from, and end.")
+    @Flag(help: "Print every setting and where it comes from, then exit.")
     var printConfig = false
 
-    /// Those that were given, by their names.
+    /// The options that were given, by their names.
     var given: [String: String] {
         let all: [String: String?] = [
             "host": host, "port": port, "unix-socket": unixSocket, "unix-socket-mode": unixSocketMode,

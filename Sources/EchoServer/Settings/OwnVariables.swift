@@ -1,15 +1,15 @@
 import Glibc
 import GreenNet
 
-/// The variables of the environment that are the server's by their name.
+/// The environment variables that begin with `ECHO_SERVER_`.
 enum OwnVariables {
-    /// One that means nothing, and the one that was meant, perhaps.
+    /// A variable that is no setting, and the variable that was probably meant.
     struct Unknown: Equatable {
         let name: String
         let nearest: String?
     }
 
-    /// A typing error in a variable's name is found nowhere else: the program would go on without the setting.
+    /// Finds typing errors in the names of variables, with which the server would start without the setting.
     static func unknown(in environment: [String] = names) -> [Unknown] {
         let known = (Settings.names + ["config"]).map(SettingSources.variable)
         return environment.filter { $0.hasPrefix(SettingSources.variablePrefix) && !known.contains($0) }.sorted()
@@ -26,7 +26,7 @@ enum OwnVariables {
         return names
     }
 
-    /// Throws for a variable that is not UTF-8 and counts, which one of `options` doesn't: a path that was made to be text is another path.
+    /// Throws for a variable that is not UTF-8, except for those that `options` override: repaired, the text could be another path.
     static func checkText(besides options: some Collection<String>) throws(StartFailure) {
         for name in Settings.names.sorted() + ["config"] where !options.contains(name) {
             let variable = SettingSources.variable(for: name)

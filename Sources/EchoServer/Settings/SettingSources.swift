@@ -1,13 +1,13 @@
 import Glibc
 
-/// Where settings come from, the first that has a value counting: the option, the environment (`ECHO_SERVER_DRAIN_TIMEOUT` for
+/// The sources of settings.  The first that has a value counts: the option, the environment (`ECHO_SERVER_DRAIN_TIMEOUT` for
 /// `--drain-timeout`), the configuration file.
 struct SettingSources {
     private let options: [String: String]
     private let environment: (String) -> String?
     private let file: ConfigurationFile?
 
-    /// `environment` is the process's own, unless a test gives another.
+    /// `environment` is that of the process; tests give another.
     init(
         _ options: [String: String], environment: @escaping (String) -> String? = SettingSources.processEnvironment,
         file: ConfigurationFile? = nil
@@ -17,14 +17,14 @@ struct SettingSources {
 
     static func processEnvironment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
-    /// Where one value was given.
+    /// Where a value was given.
     enum Origin: Equatable {
         case `default`
         case option(String)
         case variable(String)
         case file(path: String, line: Int, key: String)
 
-        /// The complaint about a value, with the exit status that its origin asks for.
+        /// The failure with `complaint` about a value: exit status 64 for an option, else 78.
         func failure(_ complaint: String) -> StartFailure {
             switch self {
             case .default: StartFailure(.configuration, complaint)
@@ -36,7 +36,7 @@ struct SettingSources {
         }
     }
 
-    /// The value that counts; nil where none was given.
+    /// The value that counts; nil where no source has one.
     func pick(_ name: String) -> (text: String, origin: Origin)? {
         if let text = options[name] { return (text, .option(name)) }
         let variable = SettingSources.variable(for: name)

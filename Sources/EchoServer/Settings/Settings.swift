@@ -3,16 +3,16 @@ import GreenNet
 import Logging
 import ProgramKit
 
-/// What the server was told, each value checked.
+/// The settings of the server, each value checked.
 @dynamicMemberLookup
 struct Settings: Sendable {
     var host = "127.0.0.1"
     var port: UInt16 = 8080
     var unixSocket: String?
     var unixSocketAccess = SocketAccess()
-    /// The machine need not have the address yet.
+    /// Whether to listen on an address that the machine does not have yet.
     var freebind = false
-    /// Any of the above was given.
+    /// Whether host, port or unix-socket was given.
     private(set) var namesAddress = false
     var model = ModelKind.all[0]
     var workers = 1
@@ -30,7 +30,7 @@ struct Settings: Sendable {
     var adminAccess = SocketAccess()
     var live = Live()
 
-    /// What a running server can take new values for.  Plain bits: they lie in memory that forked children share.
+    /// The settings that a reload changes.  Plain bits, in memory that forked children share.
     struct Live: BitwiseCopyable, Sendable {
         var transform = Transform.upper
         var maxConnections: Int?
@@ -46,7 +46,7 @@ struct Settings: Sendable {
         set { live[keyPath: path] = newValue }
     }
 
-    /// Throws `StartFailure`, which names the setting, where it was given, its value and what was expected.
+    /// Throws a `StartFailure` that names the setting, where it was given, its value and what was expected.
     init(_ sources: SettingSources) throws(StartFailure) {
         for setting in Settings.all {
             guard let (text, origin) = sources.pick(setting.name) else { continue }
@@ -71,7 +71,7 @@ struct Settings: Sendable {
     /// Where to listen, unless a service manager passes sockets in.
     var endpoint: Endpoint { unixSocket.map { .unix(path: $0) } ?? .host(host, port: port) }
 
-    /// The names of the limits without which one client could take all connections, and keep them, that were not set.
+    /// The names of those limits that are not set without which one client could take and keep all connections.
     var missingLimits: [String] {
         let limits = [
             ("max-connections-per-ip", maxConnectionsPerIP == nil), ("idle-timeout", live.idleTimeout == nil),
@@ -80,30 +80,30 @@ struct Settings: Sendable {
         return limits.filter(\.1).map(\.0)
     }
 
-    /// What no single setting shows: how much two of them make together.
+    /// Checks the products of two settings, each of which is in its own range.
     private func checkSums(_ sources: SettingSources) throws(StartFailure) {
         let hubs = workers * (processes ?? 1)
         if hubs > NumericOptions.Server.mostHubs, let (text, origin) = sources.pick("workers") {
             throw origin.failure(
-                "'\(text)' in each of \(processes ?? 1) processes makes \(hubs) hubs, and \(NumericOptions.Server.mostHubs) is the most"
+                "'\(text)' in each of \(processes ?? 1) processes makes \(hubs) hubs; at most \(NumericOptions.Server.mostHubs) are allowed"
             )
         }
         let memory = bufferSize * (poolSize ?? 1)
         if memory > NumericOptions.Server.mostPoolMemory, let (text, origin) = sources.pick("buffer-size") {
             throw origin.failure(
-                "'\(text)' for each of \(poolSize ?? 1) in the pool makes \(memory) bytes, and \(NumericOptions.Server.mostPoolMemory) is the most"
+                "'\(text)' for each of \(poolSize ?? 1) in the pool makes \(memory) bytes; at most \(NumericOptions.Server.mostPoolMemory) are allowed"
             )
         }
     }
 
-    /// Who asks for less than everybody shall not get more.
+    /// Refuses permissions for an abstract socket, which has none: all users may connect to it.
     private func checkAccess(_ sources: SettingSources) throws(StartFailure) {
         var paths = [("unix-socket", unixSocket)]
         if case .unix(let path)? = admin { paths.append(("admin", path)) }
         for (prefix, path) in paths {
             guard let path, path.hasPrefix("@") else { continue }
             for (text, origin) in ["mode", "owner", "group"].compactMap({ sources.pick("\(prefix)-\($0)") }) {
-                throw origin.failure("'\(text)' goes with a path: anybody may connect to the abstract socket \(path)")
+                throw origin.failure("'\(text)' needs a path: the abstract socket \(path) has no permissions")
             }
         }
     }
@@ -113,19 +113,19 @@ struct Settings: Sendable {
         guard case .poolProcesses(let count) = arrangement, overflow == .reject, live.maxConnections ?? count >= count,
             let (text, origin) = sources.pick("overflow")
         else { return }
-        throw origin.failure("'\(text)' goes with a pool of \(count) processes only where max-connections is less")
+        throw origin.failure("'\(text)' with a pool of \(count) processes needs max-connections below \(count)")
     }
 }
 
 // MARK: - Each of them
 
-/// One setting: its name, which values it takes, and how it shows.
+/// One setting: its name, the values that it takes, and how a value is shown.
 struct Setting: Sendable {
     let name: String
     let rule: String
     /// False where the text is not such a value.
     let set: @Sendable (inout Settings, String) -> Bool
-    /// Of a text that is not: what is wrong with it, where there is more to say than the rule.
+    /// Why a text is not such a value, where there is more to say than the rule.
     let reason: @Sendable (String) -> String?
     let show: @Sendable (Settings) -> String
 
@@ -194,7 +194,7 @@ extension Settings {
     @Sendable
     private static func endpoint(_ text: String) throws(AddressError) -> Endpoint { try Endpoint(parsing: text) }
 
-    /// What `parse` has against a text.
+    /// Why `parse` refuses a text; nil where it does not.
     private static func reason<Value>(
         _ parse: @escaping @Sendable (String) throws(AddressError) -> Value
     ) -> @Sendable (String) -> String? {
@@ -240,7 +240,7 @@ extension Settings {
             parse: { Account.isWellFormed($0) ? $0 : Optional<String?>.none }, show: { $0 ?? "none" })
     }
 
-    /// 0 stands for none.
+    /// 0 means no timeout.
     private static func timeout(
         _ path: WritableKeyPath<Settings, Duration?> & Sendable, _ option: NumericOption<Duration>
     ) -> Setting {

@@ -3,10 +3,10 @@ import GreenNet
 
 /// Reads files whole.
 enum SmallFile {
-    /// Never waits: a hub may call it.  Throws where the kernel refuses, EFBIG where there is more than `limit`, and ESPIPE for a pipe or a terminal: that would have to be
-    /// waited for, and has nothing more to say when it is read again.
+    /// Never waits: a hub may call it.  Throws what the kernel refuses, EFBIG for more than `limit` bytes, and ESPIPE for a pipe or a terminal: to read
+    /// one would wait, and it has nothing more when it is read again.
     static func read(_ path: String, upTo limit: Int) throws(SystemError) -> [UInt8] {
-        // Even to open a pipe waits, for somebody who writes.
+        // Without O_NONBLOCK, to open a pipe would wait for a writer.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         if descriptor < 0 { throw SystemError(errno) }
         defer { close(descriptor) }
@@ -14,7 +14,7 @@ enum SmallFile {
         return try readToEnd(descriptor, upTo: limit)
     }
 
-    /// Waits for its end.  Before there is a hub.
+    /// Waits for its end: to be called before there is a hub.
     static func readStandardInput(upTo limit: Int) throws(SystemError) -> [UInt8] {
         try readToEnd(STDIN_FILENO, upTo: limit)
     }

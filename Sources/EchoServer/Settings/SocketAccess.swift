@@ -1,14 +1,14 @@
 import Glibc
 import GreenNet
 
-/// Who may connect to a unix socket, as the settings have it.
+/// Mode, owner and group of a unix socket's path, as the settings have them: they decide who may connect.
 struct SocketAccess: Hashable, Sendable {
     var mode: mode_t?
-    /// A name or a number; which names there are is looked at when the socket is made.
+    /// A name or a number.  Names are looked up when the socket is made.
     var owner: String?
     var group: String?
 
-    /// Looks names up, on this OS thread.  `prefix`: of the settings' names.
+    /// Looks names up, on this OS thread.  `prefix` is that of the settings' names.
     func permissions(_ prefix: String) throws(StartFailure) -> UnixPermissions {
         UnixPermissions(
             mode: mode, owner: try Account.user.number(owner, "\(prefix)-owner"),
@@ -35,10 +35,10 @@ struct SocketAccess: Hashable, Sendable {
 enum Account: String {
     case user, group
 
-    /// All ones stand for none.
+    /// chown(2) takes the number after it as "no change".
     static let largestNumber = UInt32.max - 1
 
-    /// Whether a text can be a name or is a number that one can have.
+    /// Whether a text can be a name, or is a number in range.
     @Sendable
     static func isWellFormed(_ text: String) -> Bool {
         if isNumber(text) { return UInt32(text).map { $0 <= largestNumber } ?? false }
@@ -49,7 +49,7 @@ enum Account: String {
         !text.isEmpty && text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
     }
 
-    /// Of a name or a number; nil for nil.  Throws, with the setting's name, where there is none of that name.
+    /// The number of an account, given by its name or number; nil for nil.  Throws, with the setting's name, where no account has that name.
     func number(_ text: String?, _ setting: String) throws(StartFailure) -> UInt32? {
         guard let text else { return nil }
         if Account.isNumber(text) { return UInt32(text) }
@@ -57,7 +57,7 @@ enum Account: String {
         while true {
             let (result, number) = lookUp(text, room: room)
             if let number { return number }
-            // Not found has several numbers, by the service of names that was asked.
+            // Name services report "not found" with several numbers.
             if result == 0 || [ENOENT, ESRCH, EBADF, EPERM].contains(result) {
                 throw StartFailure(
                     .configuration,

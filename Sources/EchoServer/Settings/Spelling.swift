@@ -1,6 +1,6 @@
-/// The known name that was probably meant by an unknown one.
+/// Finds the known name that was probably meant by an unknown name.
 enum Spelling {
-    /// The one of `names` that takes the fewest changes, if these are few; nil where none is near.
+    /// The name of `names` with the fewest changes to `name`; nil where each has more than `mostChanges`.
     static func nearest(to name: String, among names: some Sequence<String>) -> String? {
         let found = names.map { (name: $0, changes: changes(from: Array(name.utf8), to: Array($0.utf8))) }
             .min { ($0.changes, $0.name) < ($1.changes, $1.name) }
@@ -10,16 +10,16 @@ enum Spelling {
 
     private static let mostChanges = 3
 
-    /// How many bytes have to be put in, taken out or replaced (Levenshtein's distance).
+    /// How many bytes have to be inserted, deleted or replaced (Levenshtein's distance).
     private static func changes(from one: [UInt8], to other: [UInt8]) -> Int {
         var row = Array(0...other.count)
         for (index, byte) in one.enumerated() {
             var diagonal = row[0]
             row[0] = index + 1
-            for place in other.indices {
-                let replaced = diagonal + (byte == other[place] ? 0 : 1)
-                diagonal = row[place + 1]
-                row[place + 1] = min(replaced, diagonal + 1, row[place] + 1)
+            for column in other.indices {
+                let replaced = diagonal + (byte == other[column] ? 0 : 1)
+                diagonal = row[column + 1]
+                row[column + 1] = min(replaced, diagonal + 1, row[column] + 1)
             }
         }
         return row[other.count]

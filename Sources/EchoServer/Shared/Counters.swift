@@ -4,7 +4,7 @@ import Synchronization
 
 /// What the server counts.
 enum Counter: Int, CaseIterable {
-    case accepted, messages, bytesIn, bytesOut
+    case accepted, reads, bytesIn, bytesOut
     case refusedFull, refusedPeerFull, refusedNoContext
     case lostBeforeAccept, acceptPaused
     case endedDone, endedPeerGone, endedIdle, endedSlow, endedCancelled, endedFailed, endedCrashed
@@ -25,12 +25,12 @@ enum Counter: Int, CaseIterable {
 
 /// The counters of all hubs, OS threads and processes of the service, in memory that forked children share.
 ///
-/// Each hub or worker has a row of its own, so that they don't fight for cache lines, and so that what a killed one leaves behind can be
-/// accounted for.  Atomic, and never reset: a sum over the rows is right at any time.
+/// Each hub or worker has a row of its own: rows share no cache lines, and the row of a killed worker shows which connections it had.
+/// Atomic, and never reset: a sum over the rows is right at any time.
 ///
-/// Whoever looks is another OS thread or process, for which a processor such as AArch64 may swap two plain writes, or two reads.  So what is
-/// added is released, and what is read is acquired: who sees a connection's end sees its acceptance too, where it reads that afterwards.
-/// On x86-64 these are the same instructions as without.
+/// The reader is another OS thread or process, for which a processor such as AArch64 may swap two plain writes, or two reads.  So an addition
+/// releases, and a read acquires: a reader that sees a connection's end sees its acceptance too, if it reads the acceptance afterwards.
+/// On x86-64 the instructions are those of plain reads and writes.
 final class Counters: @unchecked Sendable {
     // Unchecked: all that is behind the pointer is atomic.
     private let cells: UnsafeMutablePointer<Atomic<Int>>
@@ -53,11 +53,11 @@ final class Counters: @unchecked Sendable {
 
     func total(_ counter: Counter) -> Int { (0..<rows).reduce(0) { $0 + value(of: counter, row: $1) } }
 
-    /// Of all counters at one look.  Connections come and go meanwhile: what is open is reckoned from these, so that they always add up.
+    /// All counters at one time.  Connections come and go meanwhile: `open` is computed from these, so that the numbers always add up.
     struct Totals {
         private let values: [Int]
 
-        /// The endings are read before what was accepted: one that comes in between makes more open connections, never fewer than none.
+        /// Reads the endings before `accepted`: a connection that comes in between makes `open` larger, never negative.
         fileprivate init(_ counters: Counters) {
             values = Counter.allCases.reversed().map { counters.total($0) }.reversed()
         }
@@ -69,7 +69,7 @@ final class Counters: @unchecked Sendable {
 
     var totals: Totals { Totals(self) }
 
-    /// Connections accepted and not ended.  The endings are read first: one that comes in between makes it too large, never negative.
+    /// Connections accepted and not ended.  Reads the endings first: a connection that comes in between makes the number too large, never negative.
     func open(row: Int) -> Int {
         let ended = Counter.endings.reduce(0) { $0 + value(of: $1, row: row) }
         return value(of: .accepted, row: row) - ended
@@ -77,17 +77,17 @@ final class Counters: @unchecked Sendable {
 
     var open: Int { (0..<rows).reduce(0) { $0 + open(row: $1) } }
 
-    /// The process behind `row` has died: so have its connections.
+    /// The process behind `row` has died: its connections have ended.
     func settleDeath(row: Int, as ending: Counter) { add(open(row: row), to: ending, row: row) }
 }
 
-/// The row that a hub, or OS threads or children together, write to: several times a message, so it is reached without a detour.
+/// The row that a hub writes to, or that OS threads or children write to together: several times for each read, so it has a pointer to the cells.
 struct CounterRow: @unchecked Sendable {
     // Unchecked: all that is behind the pointer is atomic, and it is never freed.
     private let cells: UnsafeMutablePointer<Atomic<Int>>
     private let isOwn: Bool
 
-    /// `isOwn`: nobody else writes to it, and no cache line has to be locked for it.
+    /// `isOwn`: one OS thread alone writes to the row, so that no addition needs a locked instruction.
     init(counters: Counters, row: Int, isOwn: Bool = false) {
         cells = counters.cells(of: row)
         self.isOwn = isOwn

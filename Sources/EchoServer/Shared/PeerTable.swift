@@ -1,4 +1,4 @@
-/// How many connections each address has, in all and on each row (a hub or a worker).  In memory that forked children share.
+/// The number of connections of each address, in all and on each row (a hub or a worker).  In memory that forked children share.
 ///
 /// A hash table with a node for each address that has connections, and a node for its share of each row.  The shares of a row are linked,
 /// so that a death costs what that row held.  Nodes are reused, the last one first: the table uses memory for what was open at once, 24
@@ -16,7 +16,7 @@ struct PeerTable: Sendable {
     private let peerBuckets: Int
     private let shareBuckets: Int
     private let nodes: Int
-    /// No client knows it, or one with many addresses could choose those that fall into one bucket.
+    /// Random and secret: a client with many addresses could otherwise choose addresses that fall into one bucket.
     private let seed = (UInt64.random(in: 0 ... .max), UInt64.random(in: 0 ... .max))
 
     private static let mostBuckets = 1 << 17
@@ -24,7 +24,7 @@ struct PeerTable: Sendable {
     private static let firstFree = 0
     private static let nodesUsed = 1
 
-    /// What a node has; 0 is no node.  The fields of a share lie where an address's node has its address.
+    /// The fields of a node; node 0 is no node.  A share's fields are where an address's node has the address.
     private enum Field {
         static let count = 0
         static let nextInBucket = 1
@@ -36,7 +36,7 @@ struct PeerTable: Sendable {
         static let all = 6
     }
 
-    /// Has room for so many connections at once, if they are all of different addresses.
+    /// With room for `connections` at once, each from another address.
     init(connections: Int, rows: Int) throws(StartFailure) {
         mostNodes = 2 * connections
         var buckets = 1
@@ -50,7 +50,7 @@ struct PeerTable: Sendable {
     }
 
     func commit() { cells.commit() }
-    /// Takes back what was not committed.
+    /// Takes back changes that were not committed.
     func undo() { cells.undo() }
 
     // MARK: Counting
@@ -60,7 +60,7 @@ struct PeerTable: Sendable {
         return peer == 0 ? 0 : cells[cell(peer, Field.count)]
     }
 
-    /// Counts one connection more; false, with nothing changed, where the table has no room for a further address.
+    /// Counts one more connection.  Returns false, with nothing changed, where the table has no room for a further address.
     func add(_ address: Address, row: Int) -> Bool {
         let (foundPeer, foundShare) = find(address, row)
         let missing = (foundPeer == 0 ? 1 : 0) + (foundShare == 0 ? 1 : 0)
@@ -72,13 +72,13 @@ struct PeerTable: Sendable {
         return true
     }
 
-    /// Counts one connection less.
+    /// Counts one connection fewer.
     func remove(_ address: Address, row: Int) {
         let (_, share) = find(address, row)
         if share != 0 { take(1, from: share) }
     }
 
-    /// Takes away all connections that one of the addresses has on `row`; false where the row has none.
+    /// Removes all connections that one address has on `row`.  Returns false where the row has no connections.
     func removeSome(of row: Int) -> Bool {
         let share = cells[rowHeads + row]
         guard share != 0 else { return false }
@@ -176,9 +176,9 @@ struct PeerTable: Sendable {
     }
 
     private func unlink(_ node: Int, from bucket: Int) {
-        var place = bucket
-        while cells[place] != node { place = cell(cells[place], Field.nextInBucket) }
-        cells.set(place, to: cells[cell(node, Field.nextInBucket)])
+        var link = bucket
+        while cells[link] != node { link = cell(cells[link], Field.nextInBucket) }
+        cells.set(link, to: cells[cell(node, Field.nextInBucket)])
     }
 
     private func hasFree(_ count: Int) -> Bool {
@@ -188,7 +188,7 @@ struct PeerTable: Sendable {
         return found >= count
     }
 
-    /// One that is linked nowhere, with a count of 0.
+    /// A node that is linked nowhere, with a count of 0.
     private func takeFree() -> Int {
         let free = cells[PeerTable.firstFree]
         if free != 0 {

@@ -3,22 +3,22 @@ import Synchronization
 
 /// The limits of the whole service: how many connections there are, and how many of one peer, over all its hubs and processes.
 ///
-/// Lies in memory that forked children share, under a lock that survives the death of whoever held it.  What each row (a hub or a worker)
-/// has taken is kept apart, so that it can be given back for one that was killed.
+/// In memory that forked children share, under a lock that survives the death of its holder.  What each row (a hub or a worker) has taken is
+/// counted separately, so that it can be given back for a worker that was killed.
 final class SharedAdmission: @unchecked Sendable {
     // Unchecked: all but `placesNow`, which is atomic, is touched under the lock only.
     private let lock: SharedLock
     /// Places taken: in all, and by each row.
     private let taken: SharedCells
     private let rows: Int
-    /// Nil without a limit on those of one peer.
+    /// Nil without a limit for each peer.
     private let peers: PeerTable?
     private let placesPerPeer: Int
     private let placesNow: UnsafeMutablePointer<Atomic<Int>>
 
     private static let all = 0
 
-    /// `most` is what `places` can become, at most.
+    /// `most` is the largest value that `places` can get later.
     init(places: Int, most: Int, perPeer placesPerPeer: Int?, rows: Int) throws(StartFailure) {
         (self.rows, self.placesPerPeer) = (rows, placesPerPeer ?? .max)
         let taken = try SharedCells(count: 1 + rows)
@@ -32,12 +32,12 @@ final class SharedAdmission: @unchecked Sendable {
         self.places = places
     }
 
-    /// While an OS thread holds the lock, all others wait.
+    /// The OS thread that holds the lock, for which all others wait; nil where there is none.
     var lockHolder: SharedLock.Holder? { lock.holder }
 
     // MARK: Places
 
-    /// How many connections there may be at once.
+    /// The limit of connections at once.
     var places: Int {
         get { placesNow.pointee.load(ordering: .relaxed) }
         set { placesNow.pointee.store(newValue, ordering: .relaxed) }
@@ -61,8 +61,7 @@ final class SharedAdmission: @unchecked Sendable {
 
     // MARK: Peers
 
-    /// Where the table has no room for a further address, that address is treated as one that has its share.  It has room for as many as
-    /// there can be connections.
+    /// Refuses a new address where the table has no room for it.  The table has room for as many addresses as there can be connections.
     fileprivate func admit(_ peer: SocketAddress, row: Int) -> Bool {
         guard let peers, let address = peer.hostBits else { return true }
         return lock.locked {
@@ -82,10 +81,10 @@ final class SharedAdmission: @unchecked Sendable {
 
     // MARK: Deaths
 
-    /// How much of what a dead row held is given back at a time: the others wait for a place meanwhile, less than a millisecond.
+    /// How many addresses of a dead row are given back at a time: the other rows wait for the lock meanwhile, less than a millisecond.
     static let batch = 512
 
-    /// The process behind `row` has died: gives back some of what it held.  Returns whether that was all; the caller asks again soon, and
+    /// The process behind `row` has died: gives back some of what it held.  Returns whether that was all; if not, the caller calls again soon, and
     /// starts no other process for the row before.  Does not wait for the lock: its holder may have been stopped.
     func settleDeath(row: Int) -> Bool {
         lock.lockedIfFree {
@@ -108,7 +107,7 @@ final class AdmissionRow: Admission {
 
     init(_ shared: SharedAdmission, row: Int, of rows: Int) {
         (self.shared, self.row) = (shared, row)
-        // Alone, it waits for nothing but a larger limit.
+        // A single row waits for a larger limit only.
         lookInterval = .milliseconds(rows > 1 ? 10 : 250)
     }
 

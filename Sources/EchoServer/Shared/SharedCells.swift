@@ -1,21 +1,21 @@
 import GreenNet
 import Synchronization
 
-/// Numbers in memory that forked children share, of which a few are changed together, or none.
+/// Numbers in memory that forked children share.  Several changes take effect together, or not at all.
 ///
-/// The caller holds a lock.  `set` notes what a cell had before it changes the cell, and `commit` forgets the notes: the next holder of the
-/// lock can undo what a process had begun that was killed inside.  A kill comes between two instructions, and the stores before it have
-/// taken effect; that they are releasing keeps the compiler from changing their order.
+/// The caller holds a lock.  `set` notes the old value of a cell before it changes the cell, and `commit` drops the notes: where a process is
+/// killed in between, the next holder of the lock undoes its changes.  A kill comes between two instructions, and the stores before it have
+/// taken effect; releasing stores keep the compiler from changing their order.
 struct SharedCells: @unchecked Sendable {
     // Unchecked: touched under the lock only.
     private let cells: UnsafeMutablePointer<Atomic<UInt32>>
-    /// How many notes there are, and for each the cell and what it had.
+    /// The number of notes, and for each note the cell and its old value.
     private let notes: UnsafeMutablePointer<Atomic<UInt32>>
 
-    /// More than any change needs.
+    /// More notes than any change needs.
     static let mostNotes = 64
 
-    /// All are 0: so the kernel hands memory out, at the first touch of a page.
+    /// All cells are 0: the kernel hands out zeroed pages.
     init(count: Int) throws(StartFailure) {
         cells = try SharedMemory.allocate(count, of: Atomic<UInt32>.self)
         notes = try SharedMemory.allocate(1 + 2 * SharedCells.mostNotes, of: Atomic<UInt32>.self)
@@ -36,7 +36,7 @@ struct SharedCells: @unchecked Sendable {
 
     func commit() { notes[0].store(0, ordering: .releasing) }
 
-    /// Takes back all since the last `commit`.  Where the process is killed in it, the next holder of the lock does all of it again.
+    /// Takes back all changes since the last `commit`.  Where the process is killed in it, the next holder of the lock does all of it again.
     func undo() {
         for index in (0..<Int(notes[0].load(ordering: .relaxed))).reversed() {
             let cell = Int(notes[1 + 2 * index].load(ordering: .relaxed))

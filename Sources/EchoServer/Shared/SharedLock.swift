@@ -5,11 +5,11 @@ import Synchronization
 struct SharedLock: @unchecked Sendable {
     // Unchecked: a lock is thread-safe.
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-    /// How often it was taken.
+    /// How many times the lock was taken.
     private let acquisitions: UnsafeMutablePointer<Atomic<UInt64>>
     private let repair: @Sendable () -> Void
 
-    /// `repair` puts right what a holder that was killed has left half done; the next holder calls it first.
+    /// `repair` undoes what a holder that was killed has left half done; the next holder calls it first.
     init(repair: @escaping @Sendable () -> Void) throws(StartFailure) {
         self.repair = repair
         mutex = try SharedMemory.allocate(1, of: pthread_mutex_t.self)
@@ -21,16 +21,16 @@ struct SharedLock: @unchecked Sendable {
         pthread_mutex_init(mutex, &attributes)
     }
 
-    /// An OS thread that holds the lock: as long as this stays the same, it has not let go.
+    /// An OS thread that holds the lock.  While this value stays the same, the OS thread has not released the lock.
     struct Holder: Equatable {
-        /// Its number, as the kernel has it.
+        /// The kernel's number of the OS thread.
         let thread: pid_t
         let acquisition: UInt64
     }
 
-    /// Nil where none does, or one that has died.  Takes no lock.
+    /// Nil where no OS thread holds the lock, or one that has died.  Takes no lock.
     var holder: Holder? {
-        // Of a robust lock, the kernel must find its owner there: get_robust_list(2).
+        // The kernel finds the owner of a robust lock there: get_robust_list(2).
         let thread = mutex.pointee.__data.__lock & SharedLock.threadMask
         return thread == 0 ? nil : Holder(thread: thread, acquisition: acquisitions.pointee.load(ordering: .relaxed))
     }
@@ -41,7 +41,7 @@ struct SharedLock: @unchecked Sendable {
     /// Waits for the lock, however long it takes.
     func locked<Value>(_ body: () -> Value) -> Value { hold(pthread_mutex_lock(mutex), body) }
 
-    /// Nil where another OS thread has the lock and keeps it.
+    /// Nil where another OS thread holds the lock for longer than a moment.
     func lockedIfFree<Value>(_ body: () -> Value) -> Value? {
         for _ in 0..<SharedLock.attempts {
             let result = pthread_mutex_trylock(mutex)

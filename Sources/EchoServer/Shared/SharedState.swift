@@ -2,7 +2,7 @@ import Glibc
 import GreenNet
 import ProgramKit
 
-/// What all hubs and processes of the service share.
+/// The counters, limits and gauges that all hubs and processes of the service share.
 struct SharedState {
     let counters: Counters
     let admission: SharedAdmission
@@ -14,7 +14,7 @@ struct SharedState {
     /// have their sizes by it.
     private let mostPlaces: Int
 
-    /// Descriptors that are not connections: standard ones, loops, listeners, the log.
+    /// Descriptors that are not connections: the standard ones, loops, listeners, the log.
     private static let reserve = 64
 
     init(
@@ -52,10 +52,10 @@ struct SharedState {
         let needed = standard + listeners + admin + settings.workers * each + connection
         if limit < needed {
             throw StartFailure(
-                .system, "the descriptor limit is \(limit), and \(needed) is the least for these workers")
+                .system, "descriptor limit too low: \(limit); these workers need at least \(needed)")
         }
     }
 
-    /// How many connections there may be at once.
+    /// The limit of connections at once with these settings.
     func possiblePlaces(_ settings: Settings) -> Int { min(settings.maxConnections ?? mostPlaces, mostPlaces) }
 }

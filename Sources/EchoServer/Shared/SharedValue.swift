@@ -1,12 +1,12 @@
 import Synchronization
 
-/// A value that forked children share.  The one process that writes it does so on one OS thread; a reader never waits.
+/// A value that forked children share.  One OS thread of one process writes it; readers never wait.
 ///
-/// A new value is written beside the old one, and then takes its place.  A reader that finds that two have come meanwhile reads again.
+/// A new value is written beside the old one and then becomes the current one.  A reader reads again where the version has changed meanwhile.
 struct SharedValue<Value: BitwiseCopyable & Sendable>: @unchecked Sendable {
     // Unchecked: the words are atomic.
     private let words: UnsafeMutablePointer<Atomic<UInt64>>
-    /// How many values there were; the current one lies in this one's half.
+    /// How many values there were.  An even version is in the first half of the words, an odd one in the second.
     private let version: UnsafeMutablePointer<Atomic<UInt64>>
 
     private static var wordCount: Int { (MemoryLayout<Value>.size + 7) / 8 }

@@ -53,10 +53,10 @@ import Testing
     @Test
     func `what is said of an event counts more than what its error says, and the logger's own fields are told too`() {
         let error = NetError(.accept, result: -Int(EMFILE), peer)
-        let lines = log(.info) { $0.error("accepting has ended", error: error, metadata: ["address": "here"]) }
+        let lines = log(.info) { $0.error("cannot accept any more", error: error, metadata: ["address": "here"]) }
         #expect(
             lines == [
-                "error accepting has ended address=here call=accept errno=EMFILE error=\"too many open files\" worker=3"
+                "error cannot accept any more address=here call=accept errno=EMFILE error=\"too many open files\" worker=3"
             ])
     }
 

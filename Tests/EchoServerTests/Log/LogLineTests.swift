@@ -36,11 +36,19 @@ import Testing
         #expect(String(decoding: text, as: UTF8.self) == expected)
     }
 
-    @Test func `text says nothing twice that the message says`() {
-        let entry = entry(
-            "TERM: on 127.0.0.1:80 model=green; 17 left", .notice,
-            ["signal": "TERM", "address": "127.0.0.1:80", "model": "green", "open": .number(17), "pid": .number(1)])
-        #expect(text(entry).hasSuffix(" TERM: on 127.0.0.1:80 model=green; 17 left pid=1\n"))
+    @Test(arguments: [("listening on", "address"), ("admin on", "admin_address")])
+    func `a message that needs an address ends with it, and text does not repeat it`(
+        message: String, key: String
+    ) throws {
+        let entry = entry(message, .notice, ["a": "1", key: "/run/a", "pid": .number(1)])
+        #expect(text(entry).hasSuffix(" notice \(message) /run/a a=1 pid=1\n"))
+        #expect(try json(entry)["msg"] as? String == "\(message) /run/a")
+        #expect(try json(entry)[key] as? String == "/run/a")
+    }
+
+    @Test func `such a message without its address is a message like others`() {
+        #expect(text(entry("listening on", .notice, ["a": "1"])).hasSuffix(" notice listening on a=1\n"))
+        #expect(text(entry("listening", .notice, ["address": "x"])).hasSuffix(" notice listening address=x\n"))
     }
 
     @Test(arguments: [

@@ -10,13 +10,13 @@ import Testing
 
     @Test func `the same status is not told again, however late`() {
         var pace = StatusPace()
-        pace.told("one", at: start)
+        pace.sent("one", at: start)
         #expect(!pace.isDue("one", at: start + .seconds(1000)))
     }
 
     @Test func `another status has to wait until a second is over`() {
         var pace = StatusPace()
-        pace.told("one", at: start)
+        pace.sent("one", at: start)
         #expect(!pace.isDue("two", at: start))
         #expect(!pace.isDue("two", at: start + .milliseconds(999)))
         #expect(pace.isDue("two", at: start + .seconds(1)))
@@ -24,10 +24,10 @@ import Testing
 
     @Test func `a status that was not told counts as nothing`() {
         var pace = StatusPace()
-        pace.told("one", at: start)
+        pace.sent("one", at: start)
         #expect(pace.isDue("two", at: start + .seconds(1)))
         #expect(pace.isDue("three", at: start + .seconds(1)))
-        pace.told("two", at: start + .seconds(1))
+        pace.sent("two", at: start + .seconds(1))
         #expect(pace.isDue("one", at: start + .seconds(2)))
     }
 }

@@ -27,7 +27,7 @@ import Testing
     @Test func `help and complaints name the models from the list`() {
         #expect(ModelKind.names == "green, thread or process")
         #expect(ModelKind.names(with: .workers) == "green")
-        #expect(ModelKind.names(with: .poolSize) == "thread and process")
+        #expect(ModelKind.names(with: .poolSize) == "thread or process")
         let help = Options.helpMessage(columns: 200)
         for model in ModelKind.all { #expect(help.contains(model.name)) }
         #expect(help.contains("\(ModelKind.names) (default: \(ModelKind.all[0]))"))

@@ -30,12 +30,12 @@ import Testing
     @Test func `what is not in it is nowhere`() throws { #expect(try value(of: "port", in: "host = ::1") == nil) }
 
     @Test(arguments: [
-        ("port 7", "f:1: 'port 7' is not a setting, KEY = VALUE"),
-        ("\n# x\nprot = 7", "f:3: 'prot' is not a setting's name; did you mean 'port'?"),
-        ("ECHO_SERVER_PROT=7", "f:1: 'ECHO_SERVER_PROT' is not a setting's name; did you mean 'port'?"),
-        ("config = x", "f:1: 'config' is not a setting's name"),
-        ("port = 7\nhost = x\nECHO_SERVER_PORT=8", "f:3: ECHO_SERVER_PORT was given in line 1 already"),
-        ("= 7", "f:1: '' is not a setting's name"),
+        ("port 7", "f:1: 'port 7' is not of the form KEY = VALUE"),
+        ("\n# x\nprot = 7", "f:3: unknown setting 'prot'; did you mean 'port'?"),
+        ("ECHO_SERVER_PROT=7", "f:1: unknown setting 'ECHO_SERVER_PROT'; did you mean 'port'?"),
+        ("config = x", "f:1: unknown setting 'config'"),
+        ("port = 7\nhost = x\nECHO_SERVER_PORT=8", "f:3: ECHO_SERVER_PORT was already given in line 1"),
+        ("= 7", "f:1: unknown setting ''"),
     ])
     func `a line that means nothing is an error with file and line`(text: String, message: String) {
         let failure = #expect(throws: StartFailure.self) { try ConfigurationFile(path: "f", text: text) }

@@ -50,7 +50,7 @@ import Testing
             #expect(failure?.status == .usage)
             #expect(
                 failure?.message
-                    == "--\(prefix)-\(what): '0' goes with a path: anybody may connect to the abstract socket @x")
+                    == "--\(prefix)-\(what): '0' needs a path: the abstract socket @x has no permissions")
             #expect(throws: Never.self) { try settings(["\(option)=/x", "--\(prefix)-\(what)=0"]) }
         }
     }
@@ -118,17 +118,17 @@ import Testing
     }
 
     @Test(arguments: [
-        (["--model", "thread", "--workers", "2"], "--workers: '2' goes with the model green, not with thread"),
-        (["--model", "process", "--processes", "2"], "--processes: '2' goes with the model green, not with process"),
-        (["--model", "thread", "--workers", "1"], "--workers: '1' goes with the model green, not with thread"),
-        (["--pool-size", "4"], "--pool-size: '4' goes with the models thread and process, not with green"),
+        (["--model", "thread", "--workers", "2"], "--workers: '2' needs the model green, not thread"),
+        (["--model", "process", "--processes", "2"], "--processes: '2' needs the model green, not process"),
+        (["--model", "thread", "--workers", "1"], "--workers: '1' needs the model green, not thread"),
+        (["--pool-size", "4"], "--pool-size: '4' needs the model thread or process, not green"),
         (
             ["--model", "process", "--pool-size", "4", "--overflow", "reject"],
-            "--overflow: 'reject' goes with a pool of 4 processes only where max-connections is less"
+            "--overflow: 'reject' with a pool of 4 processes needs max-connections below 4"
         ),
         (
             ["--model", "process", "--pool-size", "4", "--overflow", "reject", "--max-connections", "4"],
-            "--overflow: 'reject' goes with a pool of 4 processes only where max-connections is less"
+            "--overflow: 'reject' with a pool of 4 processes needs max-connections below 4"
         ),
     ])
     func `what does not go together ends with status 64`(arguments: [String], message: String) {
@@ -147,7 +147,7 @@ import Testing
             try settings(["--model", "thread"], environment: ["ECHO_SERVER_WORKERS": "2"])
         }
         #expect(failure?.status == .configuration)
-        #expect(failure?.message == "ECHO_SERVER_WORKERS: '2' goes with the model green, not with thread")
+        #expect(failure?.message == "ECHO_SERVER_WORKERS: '2' needs the model green, not thread")
     }
 
     @Test(arguments: ["idle-timeout", "write-timeout"])
@@ -333,7 +333,7 @@ import Testing
         #expect(failure?.status == .usage)
         #expect(
             failure?.message
-                == "--workers: '5' in each of 1024 processes makes 5120 hubs, and 4096 is the most")
+                == "--workers: '5' in each of 1024 processes makes 5120 hubs; at most 4096 are allowed")
     }
 
     @Test func `the buffers of a pool have a limit together`() throws {
@@ -342,7 +342,7 @@ import Testing
         let failure = #expect(throws: StartFailure.self) { try settings(pool + ["4194305"]) }
         #expect(
             failure?.message
-                == "--buffer-size: '4194305' for each of 1024 in the pool makes 4294968320 bytes, and 4294967296 is the most"
+                == "--buffer-size: '4194305' for each of 1024 in the pool makes 4294968320 bytes; at most 4294967296 are allowed"
         )
     }
 }
