@@ -111,9 +111,12 @@ struct GreenThread: Equatable {
         nonmutating set { record.pointee.wait_detail = newValue }
     }
 
-    /// `waitDetail` where that is an address.
+    /// `waitDetail` where that is the address of an object.  An object with no size has no address either, and needs none.
+    @inline(__always)
     func waitAddress<Object>(of: Object.Type) -> UnsafeMutablePointer<Object> {
-        UnsafeMutablePointer(bitPattern: UInt(waitDetail))!
+        let size = MemoryLayout<Object>.size
+        return UnsafeMutablePointer(
+            bitPattern: size == 0 ? UInt(MemoryLayout<Object>.alignment) : UInt(waitDetail))!
     }
 
     /// When the pass of the loop began in which the wait did.

@@ -98,7 +98,7 @@ public final class GreenQueue<Item>: Waitable {
         if let taker = waiters.takers.first {
             show(item)
             unfinished += 1
-            taker.slot(of: Item.self).initialize(to: item)
+            taker.waitAddress(of: Item.self).initialize(to: item)
             taker.wake(.event)
             return true
         }
@@ -154,7 +154,7 @@ public final class GreenQueue<Item>: Waitable {
 
     private func takeFromSlot(of putter: GreenThread) -> Item {
         unfinished += 1
-        let item: Item = putter.slot(of: Item.self).pointee
+        let item: Item = putter.waitAddress(of: Item.self).pointee
         putter.wake(.event)
         return item
     }
@@ -170,7 +170,7 @@ public final class GreenQueue<Item>: Waitable {
     public func tryPeek() -> Item? {
         if !isEmpty { return storage.next }
         guard let putter = waiters.putters.first else { return nil }
-        return putter.slot(of: Item.self).pointee
+        return putter.waitAddress(of: Item.self).pointee
     }
 
     /// Returns the item that was put into the slot of the running green thread.
@@ -194,7 +194,7 @@ public final class GreenQueue<Item>: Waitable {
 
     private func admitPutters() {
         while !isFull, let putter = waiters.putters.first {
-            keep(putter.slot(of: Item.self).pointee)
+            keep(putter.waitAddress(of: Item.self).pointee)
             putter.wake(.event)
         }
     }
@@ -202,7 +202,7 @@ public final class GreenQueue<Item>: Waitable {
     /// Gives `item` to all green threads that wait in `peek`.
     private func show(_ item: Item) {
         while let peeker = waiters.peekers.first {
-            peeker.slot(of: Item.self).initialize(to: item)
+            peeker.waitAddress(of: Item.self).initialize(to: item)
             peeker.wake(.event)
         }
     }

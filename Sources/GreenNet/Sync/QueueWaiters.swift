@@ -15,13 +15,3 @@ extension UnsafeMutablePointer<QueueWaiters> {
     var peekers: WaitQueue { withUnsafeMutablePointer(to: &pointee.peekers) { WaitQueue($0) } }
     var joiners: WaitQueue { withUnsafeMutablePointer(to: &pointee.joiners) { WaitQueue($0) } }
 }
-
-extension GreenThread {
-    /// The memory of the item that this one puts, or of the item that it waits for: the address is the detail of its wait.
-    /// An item without a size has no address, and needs none.
-    @inline(__always)
-    func slot<Item>(of: Item.Type) -> UnsafeMutablePointer<Item> {
-        MemoryLayout<Item>.size == 0
-            ? UnsafeMutablePointer(bitPattern: MemoryLayout<Item>.alignment)! : waitAddress(of: Item.self)
-    }
-}
