@@ -50,16 +50,20 @@ let package = Package(
             dependencies: ["GreenNet", "ProgramKit", argumentParser, histogram],
             swiftSettings: strict
         ),
-        .target(name: "TestSupport", dependencies: ["GreenNet"], path: "Tests/TestSupport", swiftSettings: strict),
-        .testTarget(name: "GreenNetTests", dependencies: ["GreenNet", "TestSupport"], swiftSettings: strict),
-        .testTarget(name: "ProgramKitTests", dependencies: ["ProgramKit"], swiftSettings: strict),
+        .target(
+            name: "TestSupport", dependencies: ["GreenNet", "ProgramKit"], path: "Tests/TestSupport",
+            swiftSettings: strict),
+        .testTarget(
+            name: "GreenNetTests", dependencies: ["GreenNet", "ProgramKit", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "ProgramKitTests", dependencies: ["ProgramKit", "GreenNet", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "EchoServerTests", dependencies: ["EchoServer", "ProgramKit", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "EchoClientTests", dependencies: ["EchoClient", "GreenNet", "ProgramKit"], swiftSettings: strict),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["EchoServer", "EchoClient", "GreenNet", "TestSupport"],
+            dependencies: ["EchoServer", "EchoClient", "GreenNet", "ProgramKit", "TestSupport"],
             swiftSettings: strict
         ),
     ]

@@ -106,15 +106,7 @@ int green_wait(struct pollfd *wanted, size_t count, const sigset_t *mask) { retu
 
 int green_process_handle(pid_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }
 
-int green_spawn_closing_from(posix_spawn_file_actions_t *actions, int lowest) {
-    return posix_spawn_file_actions_addclosefrom_np(actions, lowest);
-}
-
-int green_spawn_in_new_session(posix_spawnattr_t *attributes) {
-    short flags = 0;
-    posix_spawnattr_getflags(attributes, &flags);
-    return posix_spawnattr_setflags(attributes, flags | POSIX_SPAWN_SETSID);
-}
+int green_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
 
 char **green_environment(void) { return environ; }
 
@@ -173,32 +165,84 @@ ssize_t green_send_file(int descriptor, const struct sockaddr *address, socklen_
     return sendmsg(descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-// In the child, before it becomes another program: calls that are allowed after a fork beside other OS threads, and no others.
+// In the child, before it becomes another program.  It has its starter's memory, in which other OS threads go on: only calls that are allowed after a fork
+// beside them, and no writes but to its own part of the stack.
 
 static void reset_signals(void) {
-    for (int number = 1; number < NSIG; number++) {
-        struct sigaction action;
-        // What is ignored stays so, as under nohup.
-        if (sigaction(number, NULL, &action) != 0 || action.sa_handler == SIG_IGN) continue;
-        signal(number, SIG_DFL);
-    }
+    for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static _Noreturn void become(const green_program *program, pid_t starter, int failure) {
-    if (program->has_own_group) setpgid(0, 0);
+// Sources among the numbers that streams become are copied beyond them first: each might be overwritten before it is used.
+static int place_streams(const green_program *program) {
+    int count = program->stream_count, sources[count + 1];
+    for (int number = 0; number < count; number++) {
+        sources[number] = program->streams[number];
+        int is_in_the_way = sources[number] >= 0 && sources[number] < count && sources[number] != number;
+        if (is_in_the_way && (sources[number] = fcntl(sources[number], F_DUPFD_CLOEXEC, count)) < 0) return -1;
+    }
+    for (int number = 0; number < count; number++) {
+        int result = sources[number] == number ? fcntl(number, F_SETFD, 0)
+                     : sources[number] >= 0    ? dup2(sources[number], number)
+                                               : 0;
+        if (result < 0) return -1;
+    }
+    return 0;
+}
+
+#ifndef CLOSE_RANGE_CLOEXEC  // Linux 5.11
+#define CLOSE_RANGE_CLOEXEC (1U << 2)
+#endif
+
+// Not before exec: the starter hears by one of them that there is no such program.
+static void close_on_exec_from(int lowest) {
+    if (close_range((unsigned)lowest, ~0U, CLOSE_RANGE_CLOEXEC) == 0) return;
+    struct rlimit limit = {.rlim_cur = 1 << 20};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur > 1 << 20) limit.rlim_cur = 1 << 20;
+    for (int number = lowest; (rlim_t)number < limit.rlim_cur; number++) fcntl(number, F_SETFD, FD_CLOEXEC);
+}
+
+// Returns where something has failed, with errno set.
+static void become(const green_program *program, pid_t starter) {
+    if (program->group == 1) setpgid(0, 0);
+    if (program->group == 2) setsid();
     if (program->signal_at_starters_end) {
         prctl(PR_SET_PDEATHSIG, program->signal_at_starters_end);
         // It may have ended before that was arranged.
         if (getppid() != starter) _exit(127);
     }
-    for (int number = 0; number < 3; number++) {
-        if (program->streams[number] >= 0) dup2(program->streams[number], number);
-    }
+    if (place_streams(program) < 0) return;
+    close_on_exec_from(program->stream_count);
     reset_signals();
     execvpe(program->words[0], program->words, program->variables);
+}
+
+// Both ends beyond the numbers that streams become.
+static int make_failure_pipe(int ends[2], int lowest) {
+    int low[2];
+    if (pipe2(low, O_CLOEXEC) != 0) return -1;
+    for (int end = 0; end < 2; end++) ends[end] = low[end] < lowest ? fcntl(low[end], F_DUPFD_CLOEXEC, lowest) : low[end];
+    int number = errno;
+    for (int end = 0; end < 2; end++) {
+        if (ends[end] != low[end]) close(low[end]);
+    }
+    if (ends[0] >= 0 && ends[1] >= 0) return 0;
+    for (int end = 0; end < 2; end++) {
+        if (ends[end] >= 0) close(ends[end]);
+    }
+    errno = number;
+    return -1;
+}
+
+// vfork copies no tables of memory, which takes its time where there are many stacks.  A function of its own: what it has in registers is not
+// disturbed by what the child does.
+static __attribute__((noinline)) pid_t start(const green_program *program, pid_t starter, int failure) {
+    pid_t pid = vfork();
+    if (pid != 0) return pid;
+    become(program, starter);
     int number = errno;
     ssize_t written = write(failure, &number, sizeof(number));
     _exit(written == sizeof(number) ? 127 : 126);
@@ -206,14 +250,13 @@ static _Noreturn void become(const green_program *program, pid_t starter, int fa
 
 pid_t green_start_program(const green_program *program) {
     int failure[2];
-    if (pipe2(failure, O_CLOEXEC) != 0) return -errno;
+    if (make_failure_pipe(failure, program->stream_count) != 0) return -errno;
     // A signal in between would run this program's handler in the child.
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    pid_t starter = getpid(), pid = fork();
+    pid_t pid = start(program, getpid(), failure[1]);
     int number = pid < 0 ? errno : 0;
-    if (pid == 0) become(program, starter, failure[1]);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     close(failure[1]);
     // Comes to its end when the child has become the program.

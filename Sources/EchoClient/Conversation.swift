@@ -3,7 +3,7 @@ import GreenNet
 
 /// Sends standard input to the service and shows its answers, until both have ended.
 ///
-/// Each direction has a green thread, for neither may wait for the other: a service that nobody takes answers from stops reading.
+/// Each direction has a green thread, for neither may wait for the other: a service whose answers are not read stops reading.
 final class Conversation {
     private let connection: Connection
     /// Counted before sending, so that no answer is ever early.
@@ -104,7 +104,7 @@ final class Conversation {
                 }
             }
         } catch let error as NetError where error.isBrokenOff {
-            // Whoever receives sees the same, and knows what is missing.
+            // The receiver sees the same, and says what is missing.
         }
     }
 

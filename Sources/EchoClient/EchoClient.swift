@@ -8,7 +8,7 @@ import ProgramKit
 struct EchoClient: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "echo-client",
-        abstract: "Talks to an echo service, finds out whether one is well, and measures it.",
+        abstract: "Talk to an echo service, check its health, or measure it.",
         usage: """
             echo-client [<host>] [<port>] [--unix-socket <path>] [--timeout <seconds>]
             echo-client ping [<host>] [<port>] [--unix-socket <path>] [--timeout <seconds>] [--transform <transform>]
@@ -17,24 +17,24 @@ struct EchoClient: ParsableCommand {
             echo-client workload [<options>]
             """,
         discussion: """
-            Without a subcommand it talks: line by line at a terminal; elsewhere as a filter, from standard input to standard output, \
-            until the service has answered everything.
+            Without a subcommand it talks: line by line at a terminal, else as a filter from standard input to standard output, until the \
+            service has answered everything.
 
             EXAMPLES
               echo-client                       talk to 127.0.0.1:8080; Ctrl-D ends it
               echo-client ::1 7777              another address and port
               echo-client --unix-socket /run/echo.sock
               echo-client <file >answer         a filter
-              echo-client ping --timeout 0.5    healthy or not?
-              echo-client load --duration 5     how fast, and every byte right?
-              echo-client compare               what each model of echo-server costs here
-              echo-client workload              threads, processes and green threads at different work
+              echo-client ping --timeout 0.5    check the health of the service
+              echo-client load --duration 5     measure it, and check every byte
+              echo-client compare               the cost of each model of echo-server on this machine
+              echo-client workload              threads, processes and green threads at different kinds of work
               echo-client help load             all options of load
 
             EXIT STATUS
-              0   all went well
-              1   no connection, or not the answer of an echo service, or not in time
-              64  bad option
+              0   success
+              1   no connection, wrong answers, or no answer in time
+              64  invalid option
             """,
         version: Version.text,
         subcommands: [
@@ -62,8 +62,8 @@ struct EchoClient: ParsableCommand {
         }
     }
 
-    /// ArgumentParser knows best how to tell its own errors: a request for help, a bad option.  A bare exit status was explained before it was
-    /// thrown, by a report for instance.
+    /// ArgumentParser prints its own errors: a request for help, an invalid option.  An exit status alone was explained before it was thrown, by a
+    /// report for instance.
     private static func end(_ error: any Error, _ arguments: [String]) -> Never {
         guard exitCode(for: error) == .failure, !(error is ExitCode) else { end(with: error, arguments: arguments) }
         StandardStreams.complain("echo-client: \(error)")

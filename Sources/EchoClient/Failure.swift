@@ -1,12 +1,12 @@
 import GreenNet
 
-/// What went wrong, in words for whoever called the program.
+/// What went wrong, in words for the caller of the program.
 enum Failure: Error, Equatable {
     /// `addresses`: what became of those that were tried, where a name has several.
     case notConnected(String, after: Duration, addresses: String? = nil)
-    /// Nothing came for so long, with answers missing.
+    /// No byte came for that time, and answers are missing.
     case noAnswer(SocketAddress, received: Int, sent: Int, after: Duration)
-    /// Everything was answered, and nothing more came.
+    /// The service answered everything, and did not end the stream.
     case notEnded(SocketAddress, received: Int, after: Duration)
     /// The connection was ended with answers missing; by force, where there is an error number.
     case missing(SocketAddress, received: Int, sent: Int, SystemError?)
@@ -19,6 +19,8 @@ enum Failure: Error, Equatable {
     case notStarted(String, SystemError)
     case noPipe(SystemError)
     case loadProcessEnded
+    /// Its id.
+    case loadProcessSilent(Int32)
     case taskFailed
     case noProcessFiles
     case notWritten(String, SystemError)
@@ -37,19 +39,20 @@ extension Failure: CustomStringConvertible {
             "\(peer) answered all \(received) bytes, but did not end the stream within \(limit.text)"
         case .missing(let peer, let received, let sent, let errno):
             "\(peer) ended the stream after \(received) of \(sent) bytes" + (errno.map { ": \($0)" } ?? "")
-        case .surplus(let peer, let received, let sent): "\(peer) answered \(sent) bytes with \(received)"
+        case .surplus(let peer, let received, let sent): "\(peer) returned \(received) bytes for \(sent)"
         case .endedBeforeInput(let peer): "\(peer) ended the stream before the end of the input"
-        case .wrongAnswer(let peer): "\(peer) answered with something else than it was sent"
+        case .wrongAnswer(let peer): "\(peer) returned other bytes than it was sent"
         case .input(let errno): "cannot read standard input: \(errno)"
         case .output(let errno): "cannot write to standard output: \(errno)"
         case .notStarted(let program, let errno): "cannot start \(program): \(errno)"
         case .noPipe(let errno): "cannot make a pipe: \(errno)"
-        case .loadProcessEnded: "a process of the load has ended before its time"
+        case .loadProcessEnded: "a process of the load exited early"
+        case .loadProcessSilent(let pid): "process \(pid) of the load does not answer"
         case .noProcessFiles:
             "cannot read /proc, which has the processor time and the memory of processes: it is not mounted"
-        case .taskFailed: "a task of the workload has failed"
+        case .taskFailed: "a task of the workload failed"
         case .notWritten(let path, let errno): "cannot write \(path): \(errno)"
-        case .notListening(let name, let why): "\(name) does not begin to listen: \(why)"
+        case .notListening(let name, let why): "\(name) did not start to listen: \(why)"
         }
     }
 }

@@ -2,7 +2,7 @@ import ArgumentParser
 import ProgramKit
 
 extension NumericOption {
-    /// The number that was given for it.  Throws what ArgumentParser tells as a bad option.
+    /// The number that was given for it.  Throws what ArgumentParser prints as an invalid option.
     func number(in text: String) throws -> Number {
         try NumericOption.asUsageError { () throws(OptionComplaint) in try checked(text) }
     }
@@ -10,7 +10,7 @@ extension NumericOption {
     /// Nil where none was given.
     func number(ifIn text: String?) throws -> Number? { try text.map { try number(in: $0) } }
 
-    /// With commas between.
+    /// Numbers separated by commas.
     func numbers(in text: String) throws -> [Number] {
         try NumericOption.asUsageError { () throws(OptionComplaint) in try values(of: text) }
     }

@@ -5,7 +5,7 @@ import ProgramKit
 /// `echo-client ping`: one round trip, for health checks.
 struct Ping: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Find out whether a service is healthy: one round trip.",
+        abstract: "Check the health of a service: one round trip.",
         discussion: """
             Sends a short text and compares the answer with it.
 
@@ -15,9 +15,9 @@ struct Ping: ParsableCommand {
               echo-client ping --unix-socket /run/echo.sock --transform echo
 
             EXIT STATUS
-              0   healthy: the right answer came in time
+              0   healthy: the correct answer came in time
               1   not healthy
-              64  bad option
+              64  invalid option
             """
     )
 
@@ -26,11 +26,11 @@ struct Ping: ParsableCommand {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Longest time for connecting and answering together, fractions allowed.", valueName: "seconds")
+            "Limit for connecting and answering together, fractions allowed.", valueName: "seconds")
     )
     var timeout = "5"
 
-    @Option(help: "What the service does with the text; any: either of them.")
+    @Option(help: "What the service does with the bytes; any accepts both.")
     var transform = ExpectedTransform.any
 
     /// Letters that a transform changes, and a byte pair that it must not.
@@ -71,14 +71,5 @@ struct Ping: ParsableCommand {
         }
         if !transform.explains(answer, to: Ping.question) { throw Failure.wrongAnswer(connection.peer) }
         return time
-    }
-}
-
-extension Duration {
-    /// As in `0.214 ms`.
-    var inMilliseconds: String {
-        let microseconds = nanoseconds / 1000
-        let fraction = String(microseconds % 1000)
-        return "\(microseconds / 1000).\(String(repeating: "0", count: 3 - fraction.count))\(fraction) ms"
     }
 }

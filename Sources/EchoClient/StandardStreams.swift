@@ -1,13 +1,14 @@
 import ArgumentParser
 import Glibc
 import GreenNet
+import ProgramKit
 
 /// Standard input, output and error of the process.
 enum StandardStreams {
     /// What a shell shows for a program that SIGPIPE has ended.
-    private static let brokenPipe = ExitCode(128 + SIGPIPE)
+    private static let brokenPipe = ExitCode(ExitStatus.ended(bySignal: SIGPIPE))
 
-    /// Whether somebody sits there who types and reads.
+    /// Whether input and output are terminals.
     static var areTerminal: Bool { isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1 }
 
     /// Waits for some input and returns it, in `buffer`; nil at its end.  Throws `Failure.input`, or what ended the wait.
@@ -21,8 +22,8 @@ enum StandardStreams {
         }
     }
 
-    /// Throws `Failure.output`.  Nobody reading any more is none: the program ends as other filters do, killed by SIGPIPE, and where
-    /// that is ignored, with the exit status that stands for it.
+    /// Throws `Failure.output`.  When the reader is gone, SIGPIPE ends the program, as it ends other filters; where that is ignored, it throws the exit
+    /// status that a shell shows for that.
     static func write(_ bytes: UnsafeRawBufferPointer) throws {
         try output { (output) throws(NetError) in try output.writeAll(bytes) }
     }

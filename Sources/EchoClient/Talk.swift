@@ -7,15 +7,15 @@ struct Talk: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Send what is typed, or standard input, and show the answers.",
         discussion: """
-            At a terminal, each line is sent when it is finished, and its answer shown; Ctrl-D ends. Where standard input or output is no \
-            terminal, all input is sent, then the sending side is closed (half-close), and answers are shown until the service ends \
-            the stream.
+            At a terminal, it sends each line when it is complete, and shows the answer; Ctrl-D ends it. If standard input or output is no \
+            terminal, it sends all input, then closes the sending side (half-close), and writes the answers until the service ends the \
+            stream.
 
             EXIT STATUS
-              0   the answers were as many bytes as were sent
-              1   they were not, or not in time; there was no connection, or input or output failed
-              64  bad option
-            When nobody reads its output any more, SIGPIPE ends it (141 in a shell), as it does other filters.
+              0   the answers had as many bytes as were sent
+              1   answers were missing or late, there was no connection, or input or output failed
+              64  invalid option
+            When the reader of its output is gone, SIGPIPE ends it (141 in a shell), as it ends other filters.
             """
     )
 
@@ -24,7 +24,8 @@ struct Talk: ParsableCommand {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Longest time for connecting, and in which nothing comes that is owed; 0: no limit.", valueName: "seconds"))
+            "Limit for connecting, and for the time in which no byte moves while an answer is owed; 0: no limit.",
+            valueName: "seconds"))
     var timeout = "30"
 
     /// Nil for none.

@@ -1,5 +1,6 @@
 import Glibc
 import GreenNet
+import ProgramKit
 
 /// `--inetd`: serves the one connection that inetd or systemd has accepted and has made this program's standard input.
 ///

@@ -1,11 +1,11 @@
 import Glibc
 
-/// How signals are when the program starts is its parent's doing: nohup, a shell's background job or a supervisor with a mask of its own
-/// leave some blocked or ignored.  What the program's manual says of a signal holds all the same.
+/// The parent decides which signals are blocked or ignored when the program starts: nohup, a shell for a background job, a supervisor.  The program's manual
+/// promises what a signal does, whatever the parent has left.
 package enum InheritedSignals {
     /// Gives `defaults` their default action, ignores `ignored`, and lets all signals through.  Others that were ignored stay so.
     ///
-    /// To be called first of all: what one signal did until then was for the parent to decide.
+    /// To be called first of all.
     package static func replace(withDefault defaults: [Int32], ignoring ignored: [Int32] = []) {
         for number in defaults { signal(number, SIG_DFL) }
         for number in ignored { signal(number, SIG_IGN) }

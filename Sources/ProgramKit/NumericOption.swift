@@ -4,9 +4,9 @@ package struct NumericOption<Number: OptionNumber>: Sendable {
     package let name: String
     package let range: ClosedRange<Number>
     private let unit: String
-    /// Stands for "no limit" or "at once", and lies below the range.
+    /// Means "no limit" or "at once", and is below the range.
     private let zero: Number?
-    /// It stands by itself, without its name.
+    /// An argument, which is given without its name.
     private let isArgument: Bool
 
     init(
@@ -28,13 +28,13 @@ package struct NumericOption<Number: OptionNumber>: Sendable {
         "from \(span)" + (unit.isEmpty ? "" : " \(unit)") + (zero.map { ", or \($0.optionText)" } ?? "")
     }
 
-    /// Nil for what is no number, or none of these.
+    /// Nil where `text` is no number, or outside of the range.
     package func value(of text: String) -> Number? {
         guard let number = Number(optionText: text), range.contains(number) || number == zero else { return nil }
         return number
     }
 
-    /// With commas between.  Throws `OptionComplaint` about the first that is no such number.
+    /// Numbers separated by commas.  Throws `OptionComplaint` about the first that is invalid.
     package func values(of text: String) throws(OptionComplaint) -> [Number] {
         var values: [Number] = []
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {

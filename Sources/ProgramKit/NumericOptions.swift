@@ -1,4 +1,4 @@
-/// The numeric options of both programs: the one place where their ranges stand.  The man pages repeat them, which a test compares.
+/// The numeric options of both programs and their ranges.  The man pages repeat the ranges, and a test compares them.
 package enum NumericOptions {
     /// A hundred years: longer than any wait, and sums of such times still fit into 64 bits.
     private static let longest = Duration.seconds(3_153_600_000)
@@ -74,7 +74,7 @@ package enum NumericOptions {
 
     /// Of `echo-client workload`.
     package enum Workload {
-        /// So many processes and OS threads are made at once.
+        /// `workload` makes this many processes, and OS threads, at once.
         package static let tasks = NumericOption("tasks", 1...1000)
         package static let rounds = NumericOption("rounds", 1...100)
     }

@@ -42,10 +42,5 @@ package enum ProgramArguments {
         return own.lastIndex(of: "/").map { own[...$0] + name } ?? "./" + name
     }
 
-    private static var location: String {
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 4096) { buffer in
-            let count = readlink("/proc/self/exe", buffer.baseAddress!, buffer.count)
-            return count > 0 ? String(showing: buffer[..<count]) : String(cString: program_path())
-        }
-    }
+    private static var location: String { ProcFS.linkTarget("/proc/self/exe") ?? String(cString: program_path()) }
 }

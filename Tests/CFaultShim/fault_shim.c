@@ -36,9 +36,9 @@
 struct record {
     char name[32];
     _Atomic int32_t made;   // calls so far, by all processes
-    _Atomic int32_t first;  // the number of the first that fails, from 1; 0: none does
+    _Atomic int32_t first;  // the number of the first call that fails, from 1; 0: no call fails
     _Atomic int32_t last;
-    _Atomic int32_t every;  // of those between, each so-manieth
+    _Atomic int32_t every;  // of the calls from `first` to `last`, each `every`th
     _Atomic int32_t error;
     _Atomic int32_t largest;  // bytes that a call moves at most; 0: any number, -1: a random one
     _Atomic int32_t known;    // set here

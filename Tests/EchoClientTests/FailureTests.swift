@@ -13,7 +13,7 @@ struct FailureTests {
             .missing(peer, received: 0, sent: 9, SystemError(ECONNRESET)),
             "127.0.0.1:8080 ended the stream after 0 of 9 bytes: connection reset by peer (ECONNRESET)"
         ),
-        (.surplus(peer, received: 20, sent: 10), "127.0.0.1:8080 answered 10 bytes with 20"),
+        (.surplus(peer, received: 20, sent: 10), "127.0.0.1:8080 returned 20 bytes for 10"),
         (
             .noAnswer(peer, received: 0, sent: 9, after: .milliseconds(300)),
             "127.0.0.1:8080 did not answer within 0.3 seconds"

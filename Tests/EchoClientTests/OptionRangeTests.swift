@@ -1,4 +1,5 @@
 import ArgumentParser
+import ProgramKit
 import Testing
 
 @testable import EchoClient

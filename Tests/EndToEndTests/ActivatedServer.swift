@@ -48,7 +48,7 @@ final class ActivatedServer: Sendable {
             waitpid(pid, &status, 0)
             throw Unexpected("it does not end: \(lines)")
         }
-        return status & 0x7f == 0 ? .status(status >> 8 & 0xff) : .signal(status & 0x7f)
+        return Program.Exit(waitStatus: status)
     }
 
     /// Ends it as a service manager does, and expects that it is content.

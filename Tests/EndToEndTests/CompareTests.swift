@@ -27,6 +27,16 @@ extension EndToEnd {
             #expect(result.output.contains("echo-client compare --rounds 1"))
         }
 
+        @Test func `connections beyond the descriptor limit are not tried`() throws {
+            var launch = try Program.built(
+                "echo-client",
+                ["compare", "--rounds", "1", "--duration", "0.1", "--only", "green", "--connections", "500"])
+            launch.setup = "ulimit -n 500"
+            let result = try Program.run(launch, within: .seconds(10))
+            #expect(result.exit == .status(0))
+            #expect(result.output.contains("green can't: serves 436 at once at a descriptor limit of 500"))
+        }
+
         @Test func `the page is one file, and the JSON has all rounds`() throws {
             try withTemporaryPath("page.html") { page in
                 let server = try Program.built("echo-server").path
@@ -51,7 +61,7 @@ extension EndToEnd {
             let result = try CompareTests.run(
                 "--only", "bad", "--connections", "1", "--against", "bad=echo no such luck >&2")
             #expect(result.exit == .status(1))
-            #expect(result.error == "echo-client: bad does not begin to listen: no such luck\n")
+            #expect(result.error == "echo-client: bad did not start to listen: no such luck\n")
         }
 
         static let signals = [SIGHUP, SIGKILL, SIGPIPE, SIGINT, SIGTERM]

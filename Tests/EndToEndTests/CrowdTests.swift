@@ -1,5 +1,6 @@
 import Glibc
 import GreenNet
+import ProgramKit
 import TestSupport
 import Testing
 
@@ -218,19 +219,10 @@ private final class Crowd {
 
 /// How many descriptors a process may have.
 enum OpenFiles {
-    static var limit: Int {
-        var limit = rlimit()
-        getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-        return Int(limit.rlim_cur)
-    }
+    static var limit: Int { DescriptorLimit.current }
 
     /// For this process, as far as it may.
-    static func raiseLimit() {
-        var limit = rlimit()
-        getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-        limit.rlim_cur = limit.rlim_max
-        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-    }
+    static func raiseLimit() { DescriptorLimit.raise() }
 
     static let canLimitOthers =
         (try? Program.run(Program.Launch("/usr/bin/prlimit", ["--version"])))?.exit == .status(0)

@@ -203,7 +203,7 @@ extension EndToEnd {
                     defer { program.end() }
                     try #expect(program.waitForExitOnHub() == .status(1))
                     #expect(
-                        program.standardError.textToEnd() == "echo-client: 127.0.0.1:\(port) answered 0 bytes with 10\n"
+                        program.standardError.textToEnd() == "echo-client: 127.0.0.1:\(port) returned 10 bytes for 0\n"
                     )
                 }
             }

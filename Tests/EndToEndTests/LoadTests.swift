@@ -97,6 +97,28 @@ extension EndToEnd {
             }
         }
 
+        @Test func `a process of a load that is stopped does not hold the report of the others up`() throws {
+            try withServer { server in
+                let arguments = ["load", "127.0.0.1", "\(try server.port)", "--duration", "60", "--processes", "2"]
+                let program = try Program(Program.built("echo-client", arguments))
+                defer { program.end() }
+                // To open the connections takes them less.
+                let isMeasuring = try eventually {
+                    let times = try program.status().children.map { ProcessStatus($0)?.processorTime ?? .zero }
+                    return times.count == 2 && times.allSatisfy { $0 >= .milliseconds(300) }
+                }
+                #expect(isMeasuring)
+                let stopped = try #require(program.status().children.first)
+                kill(stopped, SIGSTOP)
+                program.send(SIGTERM)
+                #expect(try program.waitForExit() == .status(1))
+                let report = program.standardOutput.textToEnd()
+                #expect(report.contains("interrupted"))
+                #expect(report.contains("process \(stopped) of the load does not answer"))
+                #expect(!report.contains("\n0 messages in"))
+            }
+        }
+
         @Test func `a signal ends a load whose report is not read`() throws {
             let pipe = try FullPipe()
             defer { pipe.close() }

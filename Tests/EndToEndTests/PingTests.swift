@@ -30,7 +30,7 @@ extension EndToEnd {
                 let result = try Program.run(PingTests.launch("127.0.0.1", "\(server.port)", "--transform", "upper"))
                 #expect(result.exit == .status(1))
                 #expect(result.output == "")
-                #expect(result.error.contains("answered with something else"))
+                #expect(result.error.contains("returned other bytes than it was sent"))
             }
         }
 

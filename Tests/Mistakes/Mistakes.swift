@@ -118,6 +118,9 @@ let ofSockets = [
     Mistake("receive-exactly", "receive(exactly: -1): the count is 0 bytes or more") {
         _ = try connectedPair().0.receive(exactly: -1)
     },
+    Mistake("child-stream", "is not a connection: see ChildProcess.Options") {
+        try withChild("sleep", ["10"], options: .init(output: .null)) { _ = $0.output }
+    },
     Mistake("started-twice", "the server was started before") {
         let server = StreamServer(try loopback()) { _ in }
         server.start()

@@ -6,7 +6,7 @@ import Synchronization
 ///
 /// A library that is preloaded into the program (Tests/CFaultShim) maps the same memory, and counts the calls in it.
 package final class Faults: @unchecked Sendable {
-    // Unchecked: all that is behind the pointer is atomic, save the names, which nobody writes later.
+    // Unchecked: all that is behind the pointer is atomic, save the names, which are not written later.
     private let records: UnsafeMutablePointer<Record>
     private let path: String
 
@@ -85,7 +85,7 @@ package final class Faults: @unchecked Sendable {
     /// From now on, all calls fail with `error`, until told otherwise.
     package func failAll(_ call: Call, with error: Int32) { fail(call, 1...Int(Int32.max), with: error) }
 
-    /// The next calls fail with `error`, so many of them.
+    /// The next `times` calls fail with `error`.
     package func failNext(_ call: Call, _ times: Int, with error: Int32) {
         fail(call, made(call) + 1...made(call) + times, with: error)
     }

@@ -61,7 +61,7 @@ func expectNoGreenThreads(_ sourceLocation: SourceLocation) {
 
 /// Weakly: a hub whose remote handle is held elsewhere never takes itself for stuck.
 private final class WatchedHub: @unchecked Sendable {
-    // Written once, before anybody reads; reading a weak reference is thread-safe.
+    // Written once, before any read; reading a weak reference is thread-safe.
     var remote: (@Sendable () -> RemoteHub?)?
 
     /// From another OS thread.

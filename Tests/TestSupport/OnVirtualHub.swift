@@ -12,7 +12,7 @@ package func onVirtualHub<R: Sendable>(
     }
 }
 
-/// Runs `body` on a fresh hub for each of so many seeds, each of which draws another order of those that are ready.
+/// Runs `body` on a fresh hub for each of `count` seeds.  Each seed draws another order of the ready green threads.
 package func onEverySeed(
     _ count: Int = Sanitizer.scaled(1000, address: 300, thread: 100), _ limit: Duration = .seconds(120),
     sourceLocation: SourceLocation = #_sourceLocation, _ body: @escaping @Sendable (UInt64) throws -> Void

@@ -3,10 +3,10 @@ import GreenNet
 import Synchronization
 import Testing
 
-/// A program of this package (or of the system) that runs beside the tests, seen as others see it: by its output, its exit
-/// status, the signals it is sent, and what the kernel tells of it.
+/// A program of this package (or of the system) that runs beside the tests, seen from outside: its output, its exit status, the signals
+/// that it gets, and what the kernel shows of it.
 ///
-/// Whoever starts one calls `end()`, on every way out.
+/// The caller of `init` calls `end()`, on every way out.
 package final class Program: Sendable {
     package let pid: pid_t
     package let standardOutput: ProgramOutput
@@ -15,10 +15,7 @@ package final class Program: Sendable {
     private let exit = Mutex<Exit?>(nil)
 
     /// How it ended.
-    package enum Exit: Hashable, Sendable {
-        case status(Int32)
-        case signal(Int32)
-    }
+    package typealias Exit = ChildProcess.Exit
 
     /// What is to be started, and with what around it.
     package struct Launch: Sendable {
@@ -55,21 +52,23 @@ package final class Program: Sendable {
 
     /// Starts it with no descriptors but the standard ones, and with signals as a login shell has them.
     package init(_ launch: Launch) throws {
-        let output = try Pipe()
-        let error = try Pipe()
-        let input = try launch.input ?? launch.terminal ?? Program.openNull()
-        defer {
-            output.closeWriting()
-            error.closeWriting()
-            if launch.input == nil && launch.terminal == nil { close(input) }
+        do throws(SystemError) {
+            var output = try GreenPipe()
+            var error = try GreenPipe()
+            let null = try Program.openNull()
+            defer { close(null) }
+            let terminal = launch.terminal
+            pid = try Program.spawn(
+                launch.words, launch.fullEnvironment,
+                descriptors: [
+                    launch.input ?? terminal ?? null, terminal ?? output.writing, terminal ?? error.writing,
+                ])
+            standardOutput = ProgramOutput(output.takeReading())
+            standardError = ProgramOutput(error.takeReading())
+        } catch {
+            throw ProgramFailure(text: "\(launch.path) can't be started: \(error)")
         }
-        let words = launch.words
-        pid = try Program.spawn(
-            words, launch.fullEnvironment,
-            descriptors: [input, launch.terminal ?? output.writing, launch.terminal ?? error.writing])
-        command = words.joined(separator: " ")
-        standardOutput = ProgramOutput(output.reading)
-        standardError = ProgramOutput(error.reading)
+        command = launch.words.joined(separator: " ")
     }
 
     /// Runs it to its end.
@@ -151,21 +150,6 @@ package struct ProgramFailure: Error, CustomStringConvertible {
     package var description: String { text }
 }
 
-extension Program.Exit: CustomStringConvertible {
-    /// As wait(2) has it: the signal in the low seven bits, else the status above them.
-    fileprivate init(waitStatus: Int32) {
-        let signal = waitStatus & 0x7f
-        self = signal == 0 ? .status(waitStatus >> 8 & 0xff) : .signal(signal)
-    }
-
-    package var description: String {
-        switch self {
-        case .status(let number): "status \(number)"
-        case .signal(let number): "signal \(number)"
-        }
-    }
-}
-
 // MARK: - Starting
 
 extension Program.Launch {
@@ -177,9 +161,8 @@ extension Program.Launch {
 
     /// That of the tests, without what would set up the programs by accident.
     fileprivate var fullEnvironment: [String] {
-        let inherited = ProcessStatus.contents(of: "/proc/self/environ") ?? ""
         var variables: [String: String] = [:]
-        for entry in inherited.split(separator: "\0") {
+        for entry in ownEnvironment {
             let parts = entry.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let name = String(parts[0])
             if parts.count < 2 || name.hasPrefix("ECHO_SERVER_") || name.hasPrefix("LIBEV_") { continue }
@@ -194,81 +177,18 @@ extension Program.Launch {
 }
 
 extension Program {
-    /// Starts `words[0]`, of which the caller collects the end, with `descriptors` as 0, 1 and so on, no others, and signals as a login shell
-    /// or a service manager leaves them, not as the tests' OS threads have them.
+    /// Starts `words[0]`, of which the caller collects the end, with `descriptors` as 0, 1 and so on, and no others.
     package static func spawn(
         _ words: [String], _ environment: [String], descriptors: [Int32]
-    ) throws -> pid_t {
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        // Copies beyond all of these numbers: one of the numbers might be another one's source.
-        let copies = descriptors.map { fcntl($0, F_DUPFD_CLOEXEC, Int32(descriptors.count)) }
-        defer { for copy in copies { close(copy) } }
-        for (number, copy) in copies.enumerated() {
-            posix_spawn_file_actions_adddup2(&actions, copy, Int32(number))
-        }
-        // Whatever else the tests, or whoever started them, have open.
-        for descriptor in ProcessStatus.numbers(in: "/proc/self/fd") where descriptor >= descriptors.count {
-            posix_spawn_file_actions_addclose(&actions, descriptor)
-        }
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        var signals = sigset_t()
-        sigemptyset(&signals)
-        posix_spawnattr_setsigmask(&attributes, &signals)
-        sigfillset(&signals)
-        posix_spawnattr_setsigdefault(&attributes, &signals)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
-        var pid = pid_t()
-        let number = withCStrings(words) { words in
-            withCStrings(environment) { environment in
-                descriptorsInTheMaking.withLock { _ in
-                    posix_spawn(&pid, words[0]!, &actions, &attributes, words, environment)
-                }
-            }
-        }
-        if number != 0 { throw ProgramFailure(text: "\(words[0]) can't be started: \(SystemError(number))") }
-        return pid
+    ) throws(SystemError) -> pid_t {
+        var start = ProgramStart(words, environment: environment)
+        start.streams = descriptors
+        return try start.start()
     }
 
-    private static func openNull() throws -> Int32 {
+    private static func openNull() throws(SystemError) -> Int32 {
         let descriptor = open("/dev/null", O_RDWR | O_CLOEXEC)
-        if descriptor < 0 { throw ProgramFailure(text: "/dev/null: \(SystemError(errno))") }
+        if descriptor < 0 { throw SystemError(errno) }
         return descriptor
     }
-
-    private static func withCStrings<R>(
-        _ strings: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> R
-    ) -> R {
-        var pointers = strings.map { strdup($0) } + [nil]
-        defer { for pointer in pointers { free(pointer) } }
-        return pointers.withUnsafeMutableBufferPointer { body($0.baseAddress!) }
-    }
-}
-
-/// Held by whoever makes descriptors that are only then marked to be closed on exec: a program that another OS thread starts at that
-/// moment would have them.
-private let descriptorsInTheMaking = Mutex(())
-
-/// What a program writes into.
-private struct Pipe {
-    let reading: Int32
-    let writing: Int32
-
-    init() throws {
-        let (made, ends) = descriptorsInTheMaking.withLock { _ in
-            var ends: [Int32] = [-1, -1]
-            let made = pipe(&ends)
-            for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-            return (made, ends)
-        }
-        guard made == 0 else { throw ProgramFailure(text: "pipe: no descriptors are left") }
-        (reading, writing) = (ends[0], ends[1])
-        // Only this end: the program's own is another one to the kernel, and stays blocking.
-        _ = fcntl(reading, F_SETFL, O_NONBLOCK)
-    }
-
-    func closeWriting() { close(writing) }
 }

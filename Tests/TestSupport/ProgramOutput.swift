@@ -2,8 +2,8 @@ import Glibc
 import GreenNet
 import Synchronization
 
-/// What a program has written into a pipe so far.  It is read when somebody looks, so that a program that writes more than a pipe
-/// holds waits until then.
+/// What a program has written into a pipe so far.  The pipe is read at each look at it, so a program that writes more than a pipe holds waits until
+/// then.
 package final class ProgramOutput: Sendable {
     private struct State {
         var descriptor: Int32
@@ -13,7 +13,11 @@ package final class ProgramOutput: Sendable {
 
     private let state: Mutex<State>
 
-    init(_ descriptor: Int32) { state = Mutex(State(descriptor: descriptor)) }
+    /// Of a pipe's reading end, which it owns from now on.  The program's own end is another one to the kernel, and stays blocking.
+    init(_ descriptor: Int32) {
+        _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
+        state = Mutex(State(descriptor: descriptor))
+    }
 
     /// Reads what is there.
     package func collect() { state.withLock { ProgramOutput.collect(&$0) } }
@@ -61,7 +65,7 @@ package final class ProgramOutput: Sendable {
         String(decoding: bytesToEnd(within: limit), as: UTF8.self)
     }
 
-    /// Whoever writes gets EPIPE from now on.  May be called again.
+    /// The program gets EPIPE from now on.  May be called again.
     package func close() {
         state.withLock { state in
             ProgramOutput.collect(&state)

@@ -27,7 +27,7 @@ extension Sanitizer {
         ["ASAN_OPTIONS": "detect_leaks=0", "TSAN_OPTIONS": "atexit_sleep_ms=0"]
     }
 
-    /// `count` where the code runs at full speed, else so many fewer that a test takes about as long.
+    /// `count` where the code runs at full speed; with a sanitizer a smaller number, for which a test takes about as long.
     package static func scaled(_ count: Int, address: Int, thread: Int) -> Int {
         switch active {
         case .none: count

@@ -1,5 +1,6 @@
 import Glibc
 import GreenNet
+import ProgramKit
 
 /// Gives `body` a directory, which is removed afterwards with all the files in it.
 package func withTemporaryDirectory<R>(_ body: (String) throws -> R) throws -> R {
@@ -19,22 +20,13 @@ package func withTemporaryPath<R>(_ name: String = "socket", _ body: (String) th
 }
 
 /// The names in a directory, sorted; none where there is no such directory.
-package func entries(of path: String) -> [String] {
-    guard let directory = opendir(path) else { return [] }
-    defer { closedir(directory) }
-    var names: [String] = []
-    while let entry = readdir(directory) {
-        names.append(
-            withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            })
-    }
-    return names.filter { $0 != "." && $0 != ".." }.sorted()
-}
+package func entries(of path: String) -> [String] { SmallFile.entries(of: path) }
 
 /// Makes a file, or replaces what is in it.
 package func write(_ text: String, to path: String) throws {
-    guard let file = fopen(path, "w") else { throw ProgramFailure(text: "\(path): \(SystemError(errno))") }
-    defer { fclose(file) }
-    fputs(text, file)
+    do throws(SystemError) {
+        try SmallFile.write(text, to: path)
+    } catch {
+        throw ProgramFailure(text: "\(path): \(error)")
+    }
 }

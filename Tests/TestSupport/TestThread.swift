@@ -1,7 +1,7 @@
 import Glibc
 import GreenNet
 
-/// An OS thread that runs `body` once.  Whoever makes it asks for its result, or it is left to itself.
+/// An OS thread that runs `body` once.  Its maker takes its result, or leaves it alone.
 ///
 /// It runs `body` as a task's only job, since a task inherits what the test library must know to say which test has failed: an
 /// expectation may stand in any green thread.

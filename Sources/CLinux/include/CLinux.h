@@ -5,7 +5,6 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -36,28 +35,25 @@ int green_wait(struct pollfd *wanted, size_t count, const sigset_t *mask);
 /// pidfd_open: readable once the process has ended, and closed on exec.  -1 with errno set; ENOSYS before Linux 5.3.
 int green_process_handle(pid_t process);
 
-/// Whatever else is open from `lowest` on, the program that is started doesn't get.
-int green_spawn_closing_from(posix_spawn_file_actions_t *actions, int lowest);
-
-/// The program that is started is the leader of a session and a process group of its own.
-int green_spawn_in_new_session(posix_spawnattr_t *attributes);
+/// pipe2, closed on exec.  -1 with errno set.
+int green_pipe(int ends[2]);
 
 /// `environ`, which Swift can't see without a race.
 char **green_environment(void);
 
-/// A program to be started: as posix_spawn does it, which can't arrange that the program ends with its starter.
+/// A program to be started.  posix_spawn can't arrange that the program ends with its starter.
 typedef struct green_program {
-    char **words;      // the program's name or path, its arguments, null
-    char **variables;  // its environment, null
-    int streams[3];    // become standard input, output and error; -1 leaves the starter's own
+    char **words;        // the program's name, which is looked up in PATH, or its path; its arguments; null
+    char **variables;    // its environment, null
+    const int *streams;  // become its descriptors 0, 1 and so on; -1 leaves the starter's own.  It gets no others
+    int stream_count;
     /// Sent to it by the kernel when the OS thread that has started it ends, however that ends; 0 for none.
     int signal_at_starters_end;
-    /// A group of its own: what a terminal sends is not for it.
-    int has_own_group;
+    int group;  // 0: the starter's; 1: a process group of its own; 2: a session of its own too
 } green_program;
 
-/// Returns its id, or -errno where it can't be started.  It has no signal blocked or caught, and what the starter ignores is ignored.
-/// From any OS thread: nothing happens between fork and exec that another one could be in the middle of.
+/// Returns its id, or -errno where it can't be started.  It has no signal blocked, caught or ignored.  From any OS thread, which waits until the program runs, while the
+/// others go on.
 pid_t green_start_program(const green_program *program);
 
 /// prctl(PR_SET_CHILD_SUBREAPER): children of children whose parents have ended become this process's.

@@ -51,7 +51,7 @@ struct GeneratorStart {
         _ options: [String], seconds: Double = 0, _ body: (Generator) throws -> Value
     ) throws -> Value {
         let words = placement + [GeneratorStart.program, "127.0.0.1", "\(port)"] + options
-        return try withChild(words[0], Array(words.dropFirst()), endsGroup: true) { child in
+        return try withChild(words[0], Array(words.dropFirst()), options: .init(group: .ownSession)) { child in
             let generator = Generator(child, patience: .seconds(120 + seconds))
             try generator.hear()
             let value = try body(generator)

@@ -21,7 +21,7 @@ struct ServerStart {
         let told = words.contains { $0.contains("{port}") } ? try FreePort.find() : nil
         let own = words.map { $0.replacing("{port}", with: "\(told ?? 0)") }
         let all = (group?.entering ?? []) + placement + own
-        return try withChild(all[0], Array(all.dropFirst()), endsGroup: true) { child in
+        return try withChild(all[0], Array(all.dropFirst()), options: .init(group: .ownSession)) { child in
             let log = ServerLog(child)
             defer { log.close() }
             let ports =

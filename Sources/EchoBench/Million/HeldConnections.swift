@@ -29,7 +29,7 @@ struct HeldConnections {
         let (memory, slabs) = (server.memory, SystemMemory.slabs)
         let words = Placement.withUs + loadWords(server) + holding
         let begin = Deadline.now
-        return try withChild(words[0], Array(words.dropFirst()), endsGroup: true) { client in
+        return try withChild(words[0], Array(words.dropFirst()), options: .init(group: .ownSession)) { client in
             let report = spawn(name: "report") { try LineReader(client.output).rest() }
             let complaints = spawn(name: "complaints") { try LineReader(client.errorOutput).rest() }
             defer { for reader in [report, complaints] { reader.kill() } }

@@ -19,10 +19,9 @@ struct Attend: ParsableCommand {
 
     func run() throws {
         adoptOrphans()
-        var start = ProgramStart(words, environment: ChildProcess.ownEnvironment)
-        start.hasOwnGroup = false
-        let null = open("/dev/null", O_RDONLY | O_CLOEXEC)
-        start.streams[0] = null
+        var start = ProgramStart(words, environment: ownEnvironment)
+        start.streams[0] = open("/dev/null", O_RDONLY | O_CLOEXEC)
+        start.signalAtStartersEnd = SIGKILL
         blockSignals()
         do throws(SystemError) { _ = try start.start() } catch { throw Failure.notStarted(words[0], error) }
         while hasChildren {

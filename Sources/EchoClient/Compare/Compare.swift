@@ -6,10 +6,11 @@ import ProgramKit
 /// `echo-client compare`: what each of the server's models costs on this machine.
 struct Compare: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Start echo-server in each of its models, load each alike, and show what they cost here.",
+        abstract:
+            "Start echo-server in each of its models, put the same load on each, and show their cost on this machine.",
         discussion: """
-            Each server is started anew for each number of connections and each round, and loaded by this program from a process of its \
-            own. Every byte of every answer is checked. The figures are medians over the rounds.
+            Starts a new server for each number of connections and each round, and loads it from a separate process. Checks every byte of \
+            every answer. The figures are medians over the rounds.
 
             EXAMPLES
               echo-client compare --html models.html
@@ -17,23 +18,23 @@ struct Compare: ParsableCommand {
               echo-client compare --against 'socat=socat TCP-LISTEN:{port},fork,reuseaddr EXEC:cat'
 
             EXIT STATUS
-              0   done; a model that can't serve so many connections is no error
-              1   a server could not be started, or the report not be written
-              64  bad option
-            Whatever signal ends it also ends the servers and loads that it has started.
+              0   done; a model that can't serve a number of connections is no error
+              1   a server did not start, or the report could not be written
+              64  invalid option
+            A signal that ends it, SIGKILL included, also ends the servers and loads that it has started.
             """
     )
 
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Numbers of connections, with commas between, each \(Numbers.connections.span).", valueName: "numbers"))
+            "Numbers of connections, separated by commas, each \(Numbers.connections.span).", valueName: "numbers"))
     var connections = "1,10,100,1000,10000"
 
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "How often each is measured, in turn with the others; \(Numbers.rounds.span).", valueName: "n"))
+            "Rounds, \(Numbers.rounds.span); each round measures every server once.", valueName: "n"))
     var rounds = "3"
 
     @Option(
@@ -65,20 +66,22 @@ struct Compare: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Another echo server; its command for the shell has {port} where it is to listen.",
+            "Compare with another echo server too; the shell runs its command, with the port in place of {port}.",
             valueName: "name=command"))
     var against: [String] = []
 
-    @Option(help: ArgumentHelp("Only these, with commas between; as the table names them.", valueName: "names"))
+    @Option(
+        help: ArgumentHelp(
+            "Measure only these, separated by commas, with their names in the table.", valueName: "names"))
     var only: String?
 
-    @Option(help: ArgumentHelp("Write a page with plots that needs nothing else.", valueName: "file"))
+    @Option(help: ArgumentHelp("Write a self-contained page with plots.", valueName: "file"))
     var html: String?
 
-    @Flag(help: "The report as one line of JSON.")
+    @Flag(help: "Print the report as one line of JSON.")
     var json = false
 
-    @Flag(help: "A shorter table, as Markdown.")
+    @Flag(help: "Print a shorter table, as Markdown.")
     var markdown = false
 
     private typealias Numbers = NumericOptions.Compare
@@ -110,7 +113,7 @@ struct Compare: ParsableCommand {
             throw ValidationError("--against '\(text)' is not NAME=COMMAND.")
         }
         if json && markdown { throw ValidationError("--json and --markdown exclude each other.") }
-        if let only, contenders.isEmpty { throw ValidationError("--only '\(only)' leaves nobody to compare.") }
+        if let only, contenders.isEmpty { throw ValidationError("--only '\(only)' matches no server.") }
     }
 
     private var contenders: [Contender] {
@@ -133,7 +136,7 @@ struct Compare: ParsableCommand {
         let comparison = try Comparison(contenders, connections: counts, load: load(1), rounds: rounds)
         try comparison.run()
         let command = try Compare.commandLine
-        if let html { try SystemFile.write(ComparisonPage(comparison, command: command).html, to: html) }
+        if let html { try Compare.write(ComparisonPage(comparison, command: command).html, to: html) }
         if json { return try StandardStreams.write("\(comparison.json)\n") }
         if markdown { return try StandardStreams.write(comparison.markdown(command: command)) }
         let foot = "\(Machine.description); medians of \(rounds) \(rounds == 1 ? "round" : "rounds"): \(command)"
@@ -142,6 +145,10 @@ struct Compare: ParsableCommand {
 }
 
 extension Compare {
+    private static func write(_ page: String, to path: String) throws(Failure) {
+        do throws(SystemError) { try SmallFile.write(page, to: path) } catch { throw .notWritten(path, error) }
+    }
+
     /// As it was typed, without the place of the program, and with quotes where the shell needs them.
     fileprivate static var commandLine: String {
         get throws {

@@ -1,5 +1,6 @@
 import Glibc
 import GreenNet
+import ProgramKit
 
 /// The same loads on each contender, in rounds: each has its turn in every round, so that what changes on the machine meanwhile
 /// concerns all.
@@ -10,7 +11,7 @@ final class Comparison {
     let rounds: Int
     private(set) var cells: [[Cell?]]
     private let start = Deadline.now
-    /// What each server inherits as its limit.
+    /// The descriptor limit that each server inherits.
     private let descriptors = DescriptorLimit.raise()
 
     /// Of `load`, the connections and the target are replaced.
@@ -37,12 +38,13 @@ final class Comparison {
         if cells[row][column]?.reason != nil { return }
         show(contender, count, round)
         if let places = contender.places, count > places {
-            cells[row][column] = .impossible("serves \(places) at once; the others would wait for their turn")
+            cells[row][column] = .impossible("serves \(places) at once; further clients wait")
             return
         }
         // Whatever the model: its first process accepts all of them.
-        if !contender.isOther, count > descriptors {
-            cells[row][column] = .impossible("may have \(descriptors) descriptors")
+        let most = DescriptorLimit.connections(within: descriptors)
+        if !contender.isOther, count > most {
+            cells[row][column] = .impossible("serves \(most) at once at a descriptor limit of \(descriptors)")
             return
         }
         do {
@@ -85,9 +87,9 @@ final class Comparison {
     private func judge(_ result: LoadResult, _ count: Int) throws {
         if let failure = result.failures.first.first {
             let others = result.failures.total - 1
-            throw CannotServe(reason: failure.text + (others > 0 ? ", and \(others.grouped) more like it" : ""))
+            throw CannotServe(reason: failure.text + (others > 0 ? ", and \(others.grouped) similar failures" : ""))
         }
-        if result.messages == 0 { throw CannotServe(reason: "answered nothing in time") }
+        if result.messages == 0 { throw CannotServe(reason: "answered no message in time") }
     }
 
     private func show(_ contender: Contender, _ count: Int, _ round: Int) {

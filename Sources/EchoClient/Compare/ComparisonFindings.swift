@@ -1,3 +1,5 @@
+import ProgramKit
+
 /// What the numbers of a comparison say, in sentences.
 struct ComparisonFindings {
     private let comparison: Comparison
@@ -29,7 +31,7 @@ struct ComparisonFindings {
         }
     }
 
-    /// The best and the worst of those who served so many, and by how much.
+    /// The best and the worst of the contenders that served this number of connections, and their ratio.
     private func extremes(
         _ column: Int, _ figure: Figure
     ) -> (best: String, worst: String, bestValue: Double, worstValue: Double)? {

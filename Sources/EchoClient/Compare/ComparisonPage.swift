@@ -1,4 +1,6 @@
-/// The comparison as one page that needs nothing else: for people who have never heard of any of this.
+import ProgramKit
+
+/// The comparison as one self-contained page, for readers who are new to the subject.
 struct ComparisonPage {
     private let comparison: Comparison
     private let command: String

@@ -1,6 +1,6 @@
 /// How the page looks, in light and in dark.
 enum ComparisonStyle {
-    /// Told apart also by those who see fewer colours, on the background of each scheme.
+    /// Distinct also for readers who see fewer colours, on the background of each scheme.
     private static let light = ["#0b62c4", "#0e8a7d", "#c2410c", "#b7791f", "#8b2fc9", "#be185d", "#4d7c0f", "#57534e"]
     private static let dark = ["#6cb2ff", "#4fd1c0", "#ff9a62", "#f0c555", "#c99bff", "#ff86b6", "#a9d65c", "#b8b2ab"]
 

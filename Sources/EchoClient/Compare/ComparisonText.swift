@@ -1,4 +1,5 @@
 import GreenNet
+import ProgramKit
 
 extension Comparison {
     /// A block for each number of connections.

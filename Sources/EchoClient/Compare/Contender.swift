@@ -21,17 +21,18 @@ struct Contender: Equatable, Sendable {
         return [
             model(
                 "green",
-                "a green thread: a stack of its own, but all on one OS thread, which runs whoever has something to do"),
+                "a green thread: it has its own stack, and all of them share one OS thread, which runs those that are ready"
+            ),
             model(
                 "green, \(workers) workers", "a green thread on one of \(workers) OS threads", "--workers", "\(workers)"
             ),
             model("thread", "an OS thread of its own, which the kernel schedules", "--model", "thread"),
             model(
-                "thread pool", "one of \(pool) OS threads, which serve one client after the other", places: pool,
+                "thread pool", "one of \(pool) OS threads, each of which serves one client after another", places: pool,
                 "--model", "thread", "--pool-size", "\(pool)"),
             model("process", "a forked process of its own", "--model", "process"),
             model(
-                "process pool", "one of \(pool) processes, which serve one client after the other", places: pool,
+                "process pool", "one of \(pool) processes, each of which serves one client after another", places: pool,
                 "--model", "process", "--pool-size", "\(pool)"),
         ]
     }
@@ -46,10 +47,10 @@ struct Contender: Equatable, Sendable {
     }
 }
 
-/// A contender that runs.  Belongs to the hub that started it; whoever starts one calls `stop()`.
+/// A contender that runs.  Belongs to the hub that started it; the caller of `init` calls `stop()`.
 final class RunningContender {
     let address: SocketAddress
-    private let process: ChildProcess
+    private let process: PipedProgram
     private let listeners: [Greenlet<Void>]
     private let isOther: Bool
 
@@ -69,20 +70,19 @@ final class RunningContender {
             process.end()
             throw error
         }
-        // Nobody wants to know what else it says, but a full pipe would stop it.
-        listeners = ChildProcess.Output.allCases.map { [process] output in
+        // The rest of its output is read and dropped: a full pipe would stop it.
+        listeners = PipedProgram.Output.allCases.map { [process] output in
             spawn(name: "log of \(contender.name)") { while try process.readLine(output) != nil {} }
         }
     }
 
     var tree: ProcessTree { isOther ? ProcessTree(below: process.pid) : ProcessTree(process.pid) }
 
-    /// TERM first; what is still there after a while is killed.
+    /// Sends TERM, and after ten seconds KILL.
     func stop() {
-        // The attendant of another server sees to all that its command has started.
+        // `attend` ends all processes that another server's command has started.
         if isOther { process.closeInput() } else { process.send(SIGTERM) }
-        _ = try? shielded { try process.waitForEnd(until: .after(.seconds(10))) }
-        kill(-process.pid, SIGKILL)
+        _ = try? shielded { try process.wait(until: .after(.seconds(10))) }
         for listener in listeners {
             listener.kill()
             _ = try? shielded { try listener.value() }
@@ -90,7 +90,7 @@ final class RunningContender {
         process.end()
     }
 
-    private static func launch(_ contender: Contender, _ port: UInt16) throws -> ChildProcess {
+    private static func launch(_ contender: Contender, _ port: UInt16) throws -> PipedProgram {
         let words =
             contender.isOther
             ? [ProgramArguments.ownPath, "attend", "--"]
@@ -98,14 +98,14 @@ final class RunningContender {
             : contender.command + [
                 "--host", "127.0.0.1", "--port", "0", "--log-format", "text", "--log-level", "notice",
             ]
-        return try ChildProcess(
+        return try PipedProgram(
             words, environment: ["PORT": "\(port)"], capturing: [.standardOutput, .standardError],
             hasWorkAtEnd: contender.isOther)
     }
 
-    private static func readAddress(_ contender: Contender, _ process: ChildProcess) throws -> SocketAddress {
+    private static func readAddress(_ contender: Contender, _ process: PipedProgram) throws -> SocketAddress {
         let deadline = Deadline.after(patience)
-        var last = "it has ended"
+        var last = "it exited"
         while let line = try process.readLine(.standardError, until: deadline) {
             last = line
             let words = line.split(separator: " ").map(String.init)
@@ -119,13 +119,13 @@ final class RunningContender {
     }
 
     private static func waitUntilItAnswers(
-        _ contender: Contender, _ process: ChildProcess, _ port: UInt16
+        _ contender: Contender, _ process: PipedProgram, _ port: UInt16
     ) throws -> SocketAddress {
         let address = SocketAddress.loopback(port: port)
         let deadline = Deadline.after(patience)
         while !deadline.hasPassed {
             if process.hasEnded {
-                throw Failure.notListening(contender.name, try process.readLine(.standardError) ?? "it has ended")
+                throw Failure.notListening(contender.name, try process.readLine(.standardError) ?? "it exited")
             }
             if let connection = try? Connection.connect(to: address, until: deadline) {
                 connection.close()
@@ -133,10 +133,11 @@ final class RunningContender {
             }
             try Greenlet.sleep(for: .milliseconds(20))
         }
-        throw Failure.notListening(contender.name, "no server answers on port \(port) within \(patience.text)")
+        throw Failure.notListening(
+            contender.name, "no server accepts connections on port \(port) within \(patience.text)")
     }
 
-    /// One that nobody else has taken by the time it is used, with some luck.
+    /// A port that is free now.  Another program may take it before the contender does.
     private static func freePort() throws -> UInt16 {
         let listener = try Listener(on: .loopback(port: 0))
         defer { listener.close() }

@@ -1,9 +1,11 @@
+import ProgramKit
+
 /// A figure of the comparison, as tables and plots name and show it.
 struct Figure: Sendable {
     let title: String
     /// For the head of a column.
     let short: String
-    /// For people who see it for the first time.
+    /// For readers who are new to the subject.
     let explanation: String
     let isBetterHigh: Bool
     /// Its plot is in powers of ten, times this; nil where it begins at 0.

@@ -1,4 +1,5 @@
 import Glibc
+import ProgramKit
 
 /// What a measurement was made on.
 enum Machine {
@@ -10,7 +11,7 @@ enum Machine {
         let kernel = withUnsafeBytes(of: &names.release) { bytes in
             String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
         }
-        let model = (SystemFile.contents(of: "/proc/cpuinfo") ?? "").split(separator: "\n")
+        let model = (SmallFile.text(of: "/proc/cpuinfo") ?? "").split(separator: "\n")
             .first { $0.hasPrefix("model name") }?.split(separator: ":").last.map { $0.drop { $0 == " " } }
         let memory = sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
         return [

@@ -1,4 +1,5 @@
 import GreenNet
+import ProgramKit
 
 /// One load on one contender.
 struct Measurement: Equatable, Sendable {
@@ -45,11 +46,11 @@ struct Measurement: Equatable, Sendable {
     }
 }
 
-/// What is known of one contender with so many connections.
+/// The result of one contender with one number of connections.
 enum Cell: Sendable {
     /// In the order of the rounds; at least one.
     case measured([Measurement])
-    /// Why it can't.
+    /// Why it can't serve this number of connections.
     case impossible(String)
 
     var median: Measurement? { if case .measured(let rounds) = self { .median(of: rounds) } else { nil } }

@@ -1,4 +1,5 @@
 import Glibc
+import ProgramKit
 
 /// One figure against the number of connections, as SVG.  Colours and shapes are the page's: series 3 has class `s3`.
 struct Plot {

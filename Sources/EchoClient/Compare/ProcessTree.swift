@@ -1,5 +1,6 @@
 import Glibc
 import GreenNet
+import ProgramKit
 
 /// A process and all that descend from it, as the kernel sees them now.
 struct ProcessTree {
@@ -8,7 +9,7 @@ struct ProcessTree {
     init(_ root: pid_t) {
         var (found, next) = ([root], 0)
         while next < found.count {
-            found += ProcessTree.children(of: found[next])
+            found += ProcFS.children(of: found[next])
             next += 1
         }
         processes = found
@@ -22,38 +23,31 @@ struct ProcessTree {
         if ProcessTree(getpid()).threads == 0 { throw Failure.noProcessFiles }
     }
 
-    private static func children(of pid: pid_t) -> [pid_t] {
-        SystemFile.numbers(in: "/proc/\(pid)/task").flatMap { thread in
-            (SystemFile.contents(of: "/proc/\(pid)/task/\(thread)/children") ?? "").split(separator: " ")
-                .compactMap { pid_t($0) }
-        }
-    }
-
     /// Of all OS threads that live, in user and in system mode.
     var processorTime: Duration {
         .nanoseconds(processes.reduce(0) { $0 + ProcessTree.processorTime(of: $1) })
     }
 
     private static func processorTime(of pid: pid_t) -> Int {
-        SystemFile.numbers(in: "/proc/\(pid)/task").reduce(0) { sum, thread in
-            let fields = SystemFile.contents(of: "/proc/\(pid)/task/\(thread)/schedstat")?.split(separator: " ")
+        ProcFS.numbers(in: "/proc/\(pid)/task").reduce(0) { sum, thread in
+            let fields = SmallFile.text(of: "/proc/\(pid)/task/\(thread)/schedstat")?.split(separator: " ")
             return sum + (fields?.first.flatMap { Int($0) } ?? 0)
         }
     }
 
     var threads: Int {
         processes.reduce(0) { sum, pid in
-            sum + (SystemFile.contents(of: "/proc/\(pid)/status").flatMap { SystemFile.field("Threads", of: $0) } ?? 0)
+            sum + (SmallFile.text(of: "/proc/\(pid)/status").flatMap { ProcFS.number("Threads", of: $0) } ?? 0)
         }
     }
 
     /// In bytes: resident pages, those that several processes share divided among them, and page tables.
     var memory: Int {
         processes.reduce(0) { sum, pid in
-            let resident = SystemFile.contents(of: "/proc/\(pid)/smaps_rollup").flatMap {
-                SystemFile.field("Pss", of: $0)
+            let resident = SmallFile.text(of: "/proc/\(pid)/smaps_rollup").flatMap {
+                ProcFS.number("Pss", of: $0)
             }
-            let tables = SystemFile.contents(of: "/proc/\(pid)/status").flatMap { SystemFile.field("VmPTE", of: $0) }
+            let tables = SmallFile.text(of: "/proc/\(pid)/status").flatMap { ProcFS.number("VmPTE", of: $0) }
             return sum + ((resident ?? 0) + (tables ?? 0)) << 10
         }
     }

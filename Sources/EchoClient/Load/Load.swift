@@ -8,20 +8,20 @@ struct Load: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Load a service, check every byte it answers, and measure.",
         discussion: """
-            Opens all connections, has a few bytes answered on each, and then measures. What is sent is random bytes, the same in every \
-            run, in which each connection begins at another place.
+            Opens all connections, has a few bytes answered on each, and then measures. Sends random bytes, the same in every run; each \
+            connection begins at another place in them.
 
             MODES
               steady  each connection keeps --depth messages in flight, or all together send --rate messages a second
-              churn   connect, one message, close, and again; a latency is that of all three
-              hold    the connections stay open, and have one message answered at the end, on 64 at a time, or on one for each
-                      OS thread of each process where those are more
-              bulk    each connection sends as fast as the service takes it
+              churn   each connects, exchanges one message, closes, and repeats; its latency includes all three
+              hold    the connections stay open, and exchange one message each at the end, 64 at a time, or one for each OS
+                      thread of each process if those are more
+              bulk    each connection sends as fast as the service receives
 
-            With --rate, a latency counts from the moment at which the message should have been sent: a service that stalls for a second \
-            is charged for all who would have come in that second.
+            With --rate, a latency counts from the moment at which the message should have been sent: a stall of the service raises the \
+            latency of all messages that were due in it.
 
-            Half a second after --duration, or a signal, what is not answered counts as in flight, and the load ends.
+            The load ends half a second after --duration or a signal; messages without an answer count as in flight.
 
             EXAMPLES
               echo-client load
@@ -30,9 +30,9 @@ struct Load: ParsableCommand {
               echo-client load --mode churn --connections 20 --json
 
             EXIT STATUS
-              0    all answers were right
-              1    a byte was wrong, a connection failed, or nothing was answered
-              64   bad option
+              0    all answers were correct
+              1    a byte was wrong, a connection failed, or no message was answered
+              64   invalid option
               130  interrupted by Ctrl-C, after a report of what was measured by then (143: by TERM)
             """
     )
@@ -40,10 +40,10 @@ struct Load: ParsableCommand {
     @OptionGroup var target: Target
     @OptionGroup var options: LoadOptions
 
-    @Flag(help: "The report as one line of JSON.")
+    @Flag(help: "Print the report as one line of JSON.")
     var json = false
 
-    @Flag(help: "The report as two lines of CSV.")
+    @Flag(help: "Print the report as two lines of CSV.")
     var csv = false
 
     func validate() throws {
@@ -62,7 +62,7 @@ struct Load: ParsableCommand {
         }
         if let complaint = report.complaint { StandardStreams.complain("echo-client: \(complaint)") }
         if result.failures.total > 0 || result.messages == 0 && signal == nil { throw ExitCode(1) }
-        if let signal { throw ExitCode(128 + signal) }
+        if let signal { throw ExitCode(ExitStatus.ended(bySignal: signal)) }
     }
 }
 
@@ -88,12 +88,12 @@ struct LoadOptions: ParsableArguments {
     @Option(
         name: [.short, .long], parsing: .unconditional,
         help: ArgumentHelp(
-            "How long to measure, fractions allowed (default: 10, unless --messages).", valueName: "seconds"))
+            "Seconds to measure, fractions allowed (default: 10, unless --messages is given).", valueName: "seconds"))
     var duration: String?
 
     @Option(
         name: [.short, .long], parsing: .unconditional,
-        help: ArgumentHelp("How many messages, of all connections together.", valueName: "n"))
+        help: ArgumentHelp("Number of messages, of all connections together.", valueName: "n"))
     var messages: String?
 
     @Option(
@@ -113,8 +113,8 @@ struct LoadOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Addresses to connect from, with commas between; each has some 28,000 ports (default: the system's choice; for "
-                + "127.0.0.0/8, several of it).", valueName: "addresses"))
+            "Addresses to connect from, separated by commas; each has about 28,000 ports (default: the system chooses; for "
+                + "127.0.0.0/8, several addresses of that network).", valueName: "addresses"))
     var source: String?
 
     @Option(
@@ -125,15 +125,17 @@ struct LoadOptions: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Processes, \(Numbers.processes.span) (default: as many as have descriptors for all).", valueName: "n"))
+            "Processes, \(Numbers.processes.span) (default: as many as are needed for the descriptors of all connections).",
+            valueName: "n"))
     var processes: String?
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Longest time for a connect, or in which no byte of an answer comes.", valueName: "seconds"))
+        help: ArgumentHelp(
+            "Limit for a connect, and for the time in which no byte of an answer comes.", valueName: "seconds"))
     var timeout = "5"
 
-    @Option(help: "What the service does with the text; any: either of them.")
+    @Option(help: "What the service does with the bytes; any accepts both.")
     var transform = ExpectedTransform.any
 
     private typealias Numbers = NumericOptions.Client
@@ -184,7 +186,7 @@ struct LoadOptions: ParsableArguments {
 extension LoadMode: ExpressibleByArgument {}
 
 extension Target {
-    /// A name's first address at which somebody answers.
+    /// The first of a name's addresses that accepts a connection.
     func address(within limit: Duration) throws -> SocketAddress {
         try Hub.prepare(stacks: 0)
         switch place {

@@ -1,99 +1,102 @@
 import GreenNet
+import ProgramKit
 
 /// Asking and being answered: what happens with every message.
 extension LoadHub {
-    /// As much in flight is taken by any service, though nobody takes its answers meanwhile.
+    /// In bytes.  Any service receives this much while its answers are not read.
     private static let safeInFlight = 16 << 10
 
     /// Waits for some of the answer, checks it, and returns when it came, in nanoseconds of the monotonic clock.
     @inline(__always)
-    func receive(_ line: LinePointer, _ connection: Connection) throws -> Int64 {
-        guard let bytes = try connection.receiveView() else { throw ended(line) }
+    func receive(_ state: LoadConnection.Pointer, _ connection: Connection) throws -> Int64 {
+        guard let bytes = try connection.receiveView() else { throw ended(state) }
         let now = Deadline.now.nanoseconds
-        let place = line.pointee.place + line.pointee.received
+        let place = state.pointee.place + state.pointee.received
         if !text.isAnswered(at: place, by: UnsafeRawBufferPointer(bytes)) {
-            throw mismatch(line, UnsafeRawBufferPointer(bytes))
+            throw mismatch(state, UnsafeRawBufferPointer(bytes))
         }
-        line.pointee.received += bytes.count
-        line.pointee.partial += bytes.count
-        if line.pointee.received > line.pointee.sent { throw surplus(line) }
+        state.pointee.received += bytes.count
+        state.pointee.partial += bytes.count
+        if state.pointee.received > state.pointee.sent { throw surplus(state) }
         return now
     }
 
     /// Sends what the text goes on with.
     @inline(__always)
-    func send(_ count: Int, _ line: LinePointer, _ connection: Connection) throws {
+    func send(_ count: Int, _ state: LoadConnection.Pointer, _ connection: Connection) throws {
         var rest = count
         while rest > 0 {
-            let piece = text.piece(at: line.pointee.place + line.pointee.sent, rest)
+            let piece = text.piece(at: state.pointee.place + state.pointee.sent, rest)
             // Counted before: no answer is ever early.
-            line.pointee.sent += piece.count
+            state.pointee.sent += piece.count
             rest -= piece.count
             try connection.sendAll(piece)
         }
     }
 
     @inline(__always)
-    func record(_ line: LinePointer, asked: Int64, answered: Int64) {
+    func record(_ state: LoadConnection.Pointer, asked: Int64, answered: Int64) {
         let wait = answered - asked
         latencies.pointee.record(wait)
-        if wait > longest.pointee.wait { noteLongest(line, wait, asked) }
+        if wait > longest.pointee.wait { noteLongest(state, wait, asked) }
     }
 
     @inline(never)
-    private func noteLongest(_ line: LinePointer, _ wait: Int64, _ asked: Int64) {
+    private func noteLongest(_ state: LoadConnection.Pointer, _ wait: Int64, _ asked: Int64) {
         longest.pointee = .init(
-            wait: wait, connection: line.pointee.number, message: line.pointee.answered, asked: asked - start)
+            wait: wait, connection: state.pointee.number, message: state.pointee.answered, asked: asked - start)
     }
 
     // MARK: A closed loop
 
     /// Keeps `depth` messages in flight.
-    func converse(_ line: LinePointer, _ connection: Connection) throws {
-        line.pointee.partial = 0
+    func converse(_ state: LoadConnection.Pointer, _ connection: Connection) throws {
+        state.pointee.partial = 0
         if plan.size * plan.depth <= LoadHub.safeInFlight {
-            return try converse(line, connection) { [self] count in try send(count, line, connection) }
+            return try converse(state, connection) { [self] count in try send(count, state, connection) }
         }
-        let sender = LineSender(self, line, connection)
+        let sender = LoadSender(self, state, connection)
         defer { sender.stop() }
-        try converse(line, connection) { count in sender.send(count) }
+        try converse(state, connection) { count in sender.send(count) }
     }
 
     @inline(__always)
-    private func converse(_ line: LinePointer, _ connection: Connection, _ send: (Int) throws -> Void) throws {
+    private func converse(
+        _ state: LoadConnection.Pointer, _ connection: Connection, _ send: (Int) throws -> Void
+    ) throws {
         // When each message in flight was asked, in a ring.
         try withUnsafeTemporaryAllocation(of: Int64.self, capacity: plan.depth) { times in
-            try converse(line, connection, times.baseAddress!, send)
+            try converse(state, connection, times.baseAddress!, send)
         }
     }
 
     @inline(__always)
     private func converse(
-        _ line: LinePointer, _ connection: Connection, _ times: UnsafeMutablePointer<Int64>,
+        _ state: LoadConnection.Pointer, _ connection: Connection, _ times: UnsafeMutablePointer<Int64>,
         _ send: (Int) throws -> Void
     ) throws {
         let (size, depth) = (plan.size, plan.depth)
         var oldest = 0
-        var due = min(depth, line.pointee.quota)
+        var due = min(depth, state.pointee.quota)
         let now = Deadline.now.nanoseconds
         if now >= tally.stop { return }
         for index in 0..<due { times[index] = now }
-        line.pointee.asked = due
-        line.pointee.waitsSince = now
-        while line.pointee.answered < line.pointee.asked {
+        state.pointee.asked = due
+        state.pointee.waitsSince = now
+        while state.pointee.answered < state.pointee.asked {
             if due > 0 { try send(due * size) }
             due = 0
-            let now = try receive(line, connection)
-            line.pointee.waitsSince = now
+            let now = try receive(state, connection)
+            state.pointee.waitsSince = now
             var finished = 0
-            while line.pointee.partial >= size {
-                line.pointee.partial -= size
-                record(line, asked: times[oldest], answered: now)
-                line.pointee.answered += 1
+            while state.pointee.partial >= size {
+                state.pointee.partial -= size
+                record(state, asked: times[oldest], answered: now)
+                state.pointee.answered += 1
                 finished += 1
-                if now < tally.stop && line.pointee.asked < line.pointee.quota {
+                if now < tally.stop && state.pointee.asked < state.pointee.quota {
                     times[oldest] = now
-                    line.pointee.asked += 1
+                    state.pointee.asked += 1
                     due += 1
                 }
                 oldest = oldest + 1 == depth ? 0 : oldest + 1
@@ -101,26 +104,26 @@ extension LoadHub {
             tally.add(finished, to: .messages)
             tally.add(finished * size, to: .bytes)
         }
-        line.pointee.waitsSince = .max
+        state.pointee.waitsSince = .max
     }
 
     /// One message, answered in full.
-    func finishHolding(_ line: LinePointer, _ connection: Connection) throws {
+    func finishHolding(_ state: LoadConnection.Pointer, _ connection: Connection) throws {
         let asked = Deadline.now.nanoseconds
-        let goal = line.pointee.received + plan.size
-        line.pointee.waitsSince = asked
-        (line.pointee.asked, line.pointee.partial) = (1, 0)
-        let sender = plan.size > LoadHub.safeInFlight ? LineSender(self, line, connection) : nil
+        let goal = state.pointee.received + plan.size
+        state.pointee.waitsSince = asked
+        (state.pointee.asked, state.pointee.partial) = (1, 0)
+        let sender = plan.size > LoadHub.safeInFlight ? LoadSender(self, state, connection) : nil
         defer { sender?.stop() }
-        if let sender { sender.send(plan.size) } else { try send(plan.size, line, connection) }
+        if let sender { sender.send(plan.size) } else { try send(plan.size, state, connection) }
         var now = asked
-        while line.pointee.received < goal {
-            now = try receive(line, connection)
-            line.pointee.waitsSince = now
+        while state.pointee.received < goal {
+            now = try receive(state, connection)
+            state.pointee.waitsSince = now
         }
-        line.pointee.waitsSince = .max
-        line.pointee.answered = 1
-        record(line, asked: asked, answered: now)
+        state.pointee.waitsSince = .max
+        state.pointee.answered = 1
+        record(state, asked: asked, answered: now)
         tally.add(1, to: .messages)
         tally.add(plan.size, to: .bytes)
     }
@@ -128,84 +131,84 @@ extension LoadHub {
     // MARK: As fast as it goes
 
     /// Sends until the time is over, whatever has been answered.
-    func stream(_ line: LinePointer, _ connection: Connection) throws {
+    func stream(_ state: LoadConnection.Pointer, _ connection: Connection) throws {
         let size = plan.size
-        let quota = line.pointee.quota
-        let base = line.pointee.received
-        line.pointee.partial = 0
-        let sender = spawn(name: "sender of connection \(line.pointee.number)") { [self] in
-            defer { line.pointee.isCatchingUp = false }
-            while line.pointee.asked < quota, Deadline.now.nanoseconds < tally.stop {
-                line.pointee.asked += 1
-                try send(size, line, connection)
+        let quota = state.pointee.quota
+        let base = state.pointee.received
+        state.pointee.partial = 0
+        let sender = spawn(name: "sender of connection \(state.pointee.number)") { [self] in
+            defer { state.pointee.isCatchingUp = false }
+            while state.pointee.asked < quota, Deadline.now.nanoseconds < tally.stop {
+                state.pointee.asked += 1
+                try send(size, state, connection)
             }
             // The last answer may have come before that was known.
-            if line.pointee.received == base + line.pointee.asked * size { connection.finishReceiving() }
+            if state.pointee.received == base + state.pointee.asked * size { connection.finishReceiving() }
         }
-        line.pointee.isCatchingUp = true
-        defer { LineSender.stop(sender) }
-        line.pointee.waitsSince = Deadline.now.nanoseconds
-        while line.pointee.isCatchingUp || line.pointee.received < base + line.pointee.asked * size {
+        state.pointee.isCatchingUp = true
+        defer { LoadSender.stop(sender) }
+        state.pointee.waitsSince = Deadline.now.nanoseconds
+        while state.pointee.isCatchingUp || state.pointee.received < base + state.pointee.asked * size {
             do {
-                line.pointee.waitsSince = try receive(line, connection)
+                state.pointee.waitsSince = try receive(state, connection)
             } catch let failure as LoadFailure where failure.kind == .ended {
-                if line.pointee.isCatchingUp || line.pointee.received < line.pointee.sent { throw failure }
+                if state.pointee.isCatchingUp || state.pointee.received < state.pointee.sent { throw failure }
                 break
             }
-            let finished = line.pointee.partial / size
-            line.pointee.partial -= finished * size
-            line.pointee.answered += finished
+            let finished = state.pointee.partial / size
+            state.pointee.partial -= finished * size
+            state.pointee.answered += finished
             tally.add(finished, to: .messages)
             tally.add(finished * size, to: .bytes)
         }
-        line.pointee.waitsSince = .max
+        state.pointee.waitsSince = .max
     }
 
     // MARK: Connecting again and again
 
     func churnAll() throws {
-        let churners = lines.indices.map { index in
-            spawn(name: "churner \(index)") { [self] in try churn(lines[index], index) }
+        let churners = states.indices.map { index in
+            spawn(name: "churner \(index)") { [self] in try churn(states[index], index) }
         }
         begin()
         for churner in churners { try churner.value() }
     }
 
-    private func churn(_ line: LinePointer, _ index: Int) throws {
+    private func churn(_ state: LoadConnection.Pointer, _ index: Int) throws {
         var turn = 0
-        while turn < line.pointee.quota, Deadline.now.nanoseconds < tally.stop {
+        while turn < state.pointee.quota, Deadline.now.nanoseconds < tally.stop {
             let number = plan.own.lowerBound + index + turn * plan.connections
-            let next = Line(number: number, quota: line.pointee.quota)
-            line.pointee = next
-            try attempt(line) { try visit(line, index, turn) }
+            let next = LoadConnection(number: number, quota: state.pointee.quota)
+            state.pointee = next
+            try attempt(state) { try visit(state, index, turn) }
             // A service that refuses is not asked as fast as the machine can.
-            if line.pointee.isOver { try Greenlet.sleep(for: .milliseconds(10)) }
+            if state.pointee.isOver { try Greenlet.sleep(for: .milliseconds(10)) }
             turn += 1
         }
     }
 
     /// From the connect to the last byte of the answer, which is one message's latency.
-    private func visit(_ line: LinePointer, _ index: Int, _ turn: Int) throws {
+    private func visit(_ state: LoadConnection.Pointer, _ index: Int, _ turn: Int) throws {
         let asked = Deadline.now.nanoseconds
-        let connection = try connect(line, plan.source(line.pointee.number))
+        let connection = try connect(state, plan.source(state.pointee.number))
         connections[index] = connection
         defer {
             connection.close()
             connections[index] = nil
         }
-        line.pointee.waitsSince = asked
-        line.pointee.asked = 1
-        let sender = plan.size > LoadHub.safeInFlight ? LineSender(self, line, connection) : nil
+        state.pointee.waitsSince = asked
+        state.pointee.asked = 1
+        let sender = plan.size > LoadHub.safeInFlight ? LoadSender(self, state, connection) : nil
         defer { sender?.stop() }
-        if let sender { sender.send(plan.size) } else { try send(plan.size, line, connection) }
+        if let sender { sender.send(plan.size) } else { try send(plan.size, state, connection) }
         var now = asked
-        while line.pointee.received < plan.size {
-            now = try receive(line, connection)
-            line.pointee.waitsSince = now
+        while state.pointee.received < plan.size {
+            now = try receive(state, connection)
+            state.pointee.waitsSince = now
         }
-        line.pointee.waitsSince = .max
-        line.pointee.answered = 1
-        record(line, asked: asked, answered: now)
+        state.pointee.waitsSince = .max
+        state.pointee.answered = 1
+        record(state, asked: asked, answered: now)
         tally.add(1, to: .opened)
         tally.add(1, to: .messages)
         tally.add(plan.size, to: .bytes)
@@ -214,29 +217,30 @@ extension LoadHub {
     // MARK: What is wrong with an answer
 
     @inline(never)
-    private func ended(_ line: LinePointer) -> LoadFailure {
+    private func ended(_ state: LoadConnection.Pointer) -> LoadFailure {
         LoadFailure(
-            kind: .ended, text: "connection \(line.pointee.number): the service has ended the stream \(debt(of: line))")
+            kind: .ended,
+            text: "connection \(state.pointee.number): the service has ended the stream \(debt(of: state))")
     }
 
     @inline(never)
-    private func surplus(_ line: LinePointer) -> LoadFailure {
+    private func surplus(_ state: LoadConnection.Pointer) -> LoadFailure {
         LoadFailure(
             kind: .tooManyBytes,
             text:
-                "connection \(line.pointee.number): \(line.pointee.received) bytes came, \(line.pointee.sent) were sent"
+                "connection \(state.pointee.number): \(state.pointee.received) bytes came, \(state.pointee.sent) were sent"
         )
     }
 
     @inline(never)
-    private func mismatch(_ line: LinePointer, _ bytes: UnsafeRawBufferPointer) -> LoadFailure {
-        let received = line.pointee.received
-        let difference = text.difference(at: line.pointee.place + received, bytes)
+    private func mismatch(_ state: LoadConnection.Pointer, _ bytes: UnsafeRawBufferPointer) -> LoadFailure {
+        let received = state.pointee.received
+        let difference = text.difference(at: state.pointee.place + received, bytes)
         let guess = difference.guess.map { " (\($0))" } ?? ""
         return LoadFailure(
             kind: .wrongBytes,
             text: """
-                connection \(line.pointee.number), offset \(received + difference.offset): expected \
+                connection \(state.pointee.number), offset \(received + difference.offset): expected \
                 \(difference.expected.shown), got \(difference.got.shown)\(guess)
                 """)
     }

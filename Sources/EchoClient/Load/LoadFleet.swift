@@ -2,7 +2,7 @@ import Glibc
 import GreenNet
 import ProgramKit
 
-/// The processes of a load, as many as it takes, and what they say.
+/// The processes of a load.
 ///
 /// `open()`, `go()`, `wait()`, `close()`, in that order; `stop()` at any time.  Belongs to the hub that made it.
 final class LoadFleet {
@@ -10,6 +10,10 @@ final class LoadFleet {
     private var workers: [Worker] = []
     /// All connections are open, or have failed.
     private(set) var isOpen = false
+    /// After `stop()`: a process that has not answered by then is left out.  One that is stopped by a signal would hold the load for ever.
+    private var lastAnswer = Deadline.never
+    /// Longer than any process takes for its result, on a busy machine too.
+    private static let answerTime = LoadPlan.shortPatience + .seconds(5)
 
     /// Counted over all processes, some tenths of a second ago.
     struct Progress: Equatable {
@@ -20,7 +24,7 @@ final class LoadFleet {
     }
 
     private final class Worker {
-        let process: ChildProcess
+        let process: PipedProgram
         var progress = Progress()
         let isConnected = GreenEvent()
         let isDone = GreenEvent()
@@ -28,7 +32,7 @@ final class LoadFleet {
         var listener: Greenlet<Void>?
 
         init(_ plan: LoadPlan) throws {
-            process = try ChildProcess(
+            process = try PipedProgram(
                 [ProgramArguments.ownPath, "load-worker"] + plan.words, capturing: [.standardOutput])
         }
     }
@@ -76,24 +80,32 @@ final class LoadFleet {
     /// The measurement begins.
     func go() { for worker in workers { worker.process.writeLine("go") } }
 
-    /// Nothing new is asked any more.
-    func stop() { for worker in workers { worker.process.writeLine("stop") } }
+    /// No process sends anything new.
+    func stop() {
+        for worker in workers { worker.process.writeLine("stop") }
+        lastAnswer = .after(LoadFleet.answerTime)
+    }
 
     /// Waits for the end of the measurement.  The connections stay open.
     func wait() throws -> LoadResult {
         var result = LoadResult()
         for worker in workers {
-            try wait(for: worker.isDone, worker)
-            result.add(worker.result)
+            do {
+                try wait(for: worker.isDone, worker)
+                result.add(worker.result)
+            } catch let failure as Failure where failure == .loadProcessSilent(worker.process.pid) {
+                result.failures.add(LoadFailure(kind: .other, text: "\(failure)"))
+            }
         }
         return result
     }
 
     /// Ends all processes, and so closes all connections.
     func close() {
+        for worker in workers { worker.process.closeInput() }
+        let deadline = lastAnswer.hasPassed ? Deadline.now : .after(.seconds(5))
         for worker in workers {
-            worker.process.closeInput()
-            _ = try? worker.process.waitForEnd(until: .after(.seconds(5)))
+            _ = try? worker.process.wait(until: deadline)
             worker.listener?.kill()
             _ = try? shielded { try worker.listener?.value() }
             worker.process.end()
@@ -106,6 +118,7 @@ final class LoadFleet {
     private func wait(for event: GreenEvent, _ worker: Worker) throws {
         while !event.isSet {
             if worker.listener!.hasEnded { throw Failure.loadProcessEnded }
+            if lastAnswer.hasPassed { throw Failure.loadProcessSilent(worker.process.pid) }
             try event.wait(until: .after(.milliseconds(200)))
         }
     }

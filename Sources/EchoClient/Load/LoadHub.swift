@@ -7,7 +7,7 @@ final class LoadHub {
     let plan: LoadPlan
     let tally: Tally
     let text: LoadText
-    let lines: Lines
+    let states: LoadConnections
     /// Nil where there is none, or no more.
     var connections: [Connection?]
     /// Raw memory, as all that changes with every message.
@@ -30,7 +30,7 @@ final class LoadHub {
     init(_ plan: LoadPlan, _ tally: Tally) {
         (self.plan, self.tally) = (plan, tally)
         text = LoadText(plan.transform)
-        lines = Lines(plan)
+        states = LoadConnections(plan)
         connections = Array(repeating: nil, count: plan.own.count)
         latencies.initialize(to: Latencies())
         longest.initialize(to: .init(wait: 0, connection: 0, message: 0, asked: 0))
@@ -45,9 +45,9 @@ final class LoadHub {
         let next = UnsafeMutablePointer<Int>.allocate(capacity: 1)
         next.initialize(to: 0)
         defer { next.deallocate() }
-        let openers = (0..<min(LoadHub.openedAtOnce, lines.count)).map { number in
+        let openers = (0..<min(LoadHub.openedAtOnce, states.count)).map { number in
             spawn(name: "opener \(number)") { [self] in
-                while next.pointee < lines.count, tally.stop == .max, !isHopeless {
+                while next.pointee < states.count, tally.stop == .max, !isHopeless {
                     next.pointee += 1
                     try openInTurn(next.pointee - 1, begin)
                 }
@@ -65,20 +65,20 @@ final class LoadHub {
     }
 
     private func openInTurn(_ index: Int, _ begin: Deadline) throws {
-        let line = lines[index]
-        let turn = plan.ramp / plan.connections * line.pointee.number
+        let state = states[index]
+        let turn = plan.ramp / plan.connections * state.pointee.number
         while (begin + turn) > .now, tally.stop == .max {
             try Greenlet.sleep(for: min(.milliseconds(50), begin + turn - .now))
         }
-        try attempt(line) {
-            let connection = try connect(line, plan.source(line.pointee.number))
+        try attempt(state) {
+            let connection = try connect(state, plan.source(state.pointee.number))
             connections[index] = connection
-            try greet(line, connection)
+            try greet(state, connection)
             tally.add(1, to: .opened)
         }
     }
 
-    func connect(_ line: LinePointer, _ source: SocketAddress?) throws -> Connection {
+    func connect(_ state: LoadConnection.Pointer, _ source: SocketAddress?) throws -> Connection {
         let begin = Deadline.now
         let connection = try Connection.connect(to: plan.target, from: source, until: begin + plan.timeout)
         connecting.record((Deadline.now - begin).nanoseconds)
@@ -86,13 +86,13 @@ final class LoadHub {
         return connection
     }
 
-    private func greet(_ line: LinePointer, _ connection: Connection) throws {
-        let greeting = text.piece(at: line.pointee.place, min(plan.size, 64))
-        line.pointee.waitsSince = Deadline.now.nanoseconds
+    private func greet(_ state: LoadConnection.Pointer, _ connection: Connection) throws {
+        let greeting = text.piece(at: state.pointee.place, min(plan.size, 64))
+        state.pointee.waitsSince = Deadline.now.nanoseconds
         try connection.sendAll(greeting)
-        line.pointee.sent = greeting.count
-        while line.pointee.received < greeting.count { line.pointee.waitsSince = try receive(line, connection) }
-        line.pointee.waitsSince = .max
+        state.pointee.sent = greeting.count
+        while state.pointee.received < greeting.count { state.pointee.waitsSince = try receive(state, connection) }
+        state.pointee.waitsSince = .max
     }
 
     // MARK: Measuring
@@ -103,10 +103,10 @@ final class LoadHub {
         defer { watchdog.kill() }
         switch plan.mode {
         case .steady where plan.rate != nil: try loadAtRate()
-        case .steady: try eachLine { [self] line, connection in try converse(line, connection) }
+        case .steady: try eachConnection { [self] state, connection in try converse(state, connection) }
         case .churn: try churnAll()
         case .hold: try hold()
-        case .bulk: try eachLine { [self] line, connection in try stream(line, connection) }
+        case .bulk: try eachConnection { [self] state, connection in try stream(state, connection) }
         }
     }
 
@@ -145,21 +145,21 @@ final class LoadHub {
     private var inFlight: LoadResult.InFlight {
         var sum = LoadResult.InFlight()
         let now = Deadline.now.nanoseconds
-        for index in lines.indices where !lines[index].pointee.isOver {
-            let line = lines[index].pointee
-            sum.messages += line.asked - line.answered
-            sum.bytes += line.asked > line.answered ? line.partial : 0
-            if line.waitsSince < now { sum.silence = max(sum.silence, now - line.waitsSince) }
+        for index in states.indices where !states[index].pointee.isOver {
+            let state = states[index].pointee
+            sum.messages += state.asked - state.answered
+            sum.bytes += state.asked > state.answered ? state.partial : 0
+            if state.waitsSince < now { sum.silence = max(sum.silence, now - state.waitsSince) }
         }
         return sum
     }
 
     /// Runs `body` for each open connection, on a green thread of its own, and waits until all have ended.
-    func eachLine(_ body: @escaping (LinePointer, Connection) throws -> Void) throws {
-        let servers = lines.indices.compactMap { index -> Greenlet<Void>? in
-            guard let connection = connections[index], !lines[index].pointee.isOver else { return nil }
-            let line = lines[index]
-            return spawn { [self] in try attempt(line) { try body(line, connection) } }
+    func eachConnection(_ body: @escaping (LoadConnection.Pointer, Connection) throws -> Void) throws {
+        let servers = states.indices.compactMap { index -> Greenlet<Void>? in
+            guard let connection = connections[index], !states[index].pointee.isOver else { return nil }
+            let state = states[index]
+            return spawn { [self] in try attempt(state) { try body(state, connection) } }
         }
         if start == 0 { begin() }
         for server in servers { try server.value() }
@@ -178,15 +178,15 @@ final class LoadHub {
         let next = UnsafeMutablePointer<Int>.allocate(capacity: 1)
         next.initialize(to: 0)
         defer { next.deallocate() }
-        let askers = (0..<max(1, LoadHub.askedAtOnce * lines.count / plan.connections)).map { number in
+        let askers = (0..<max(1, LoadHub.askedAtOnce * states.count / plan.connections)).map { number in
             spawn(name: "asker \(number)") { [self] in
-                while next.pointee < lines.count {
+                while next.pointee < states.count {
                     next.pointee += 1
                     let index = next.pointee - 1
-                    guard let connection = connections[index], !lines[index].pointee.isOver else { continue }
-                    try attempt(lines[index]) {
-                        if isMute { throw notAsked(lines[index]) }
-                        try finishHolding(lines[index], connection)
+                    guard let connection = connections[index], !states[index].pointee.isOver else { continue }
+                    try attempt(states[index]) {
+                        if isMute { throw notAsked(states[index]) }
+                        try finishHolding(states[index], connection)
                     }
                 }
             }
@@ -197,60 +197,60 @@ final class LoadHub {
     /// A whole time limit has passed without any answer on those that were asked first: to ask the others would take as long for each of them.
     private var isMute: Bool { tally.value(of: .messages) == 0 && tally.value(of: .failures) >= LoadHub.askedAtOnce }
 
-    private func notAsked(_ line: LinePointer) -> LoadFailure {
+    private func notAsked(_ state: LoadConnection.Pointer) -> LoadFailure {
         LoadFailure(
             kind: .noAnswer,
             text:
-                "connection \(line.pointee.number): not asked, for none of those before it was answered within \(plan.timeout.text)"
+                "connection \(state.pointee.number): not asked, for none of those before it was answered within \(plan.timeout.text)"
         )
     }
 
     // MARK: Failures
 
     /// A failure ends the connection, and is noted.  Throws only what ends the green thread.
-    func attempt(_ line: LinePointer, _ body: () throws -> Void) throws {
+    func attempt(_ state: LoadConnection.Pointer, _ body: () throws -> Void) throws {
         do {
             try body()
         } catch WaitError.cancelled {
             throw WaitError.cancelled
         } catch {
-            note(line, error)
+            note(state, error)
         }
     }
 
-    private func note(_ line: LinePointer, _ error: any Error) {
+    private func note(_ state: LoadConnection.Pointer, _ error: any Error) {
         // Sender and receiver of one may both fail.
-        if line.pointee.isOver { return }
-        line.pointee.isOver = true
-        failures.add(error as? LoadFailure ?? failure(line, error))
+        if state.pointee.isOver { return }
+        state.pointee.isOver = true
+        failures.add(error as? LoadFailure ?? failure(state, error))
         tally.add(1, to: .failures)
-        let index = index(of: line)
+        let index = index(of: state)
         connections[index]?.close()
         connections[index] = nil
     }
 
-    func index(of line: LinePointer) -> Int {
-        (line.pointee.number - plan.own.lowerBound) % plan.connections
+    func index(of state: LoadConnection.Pointer) -> Int {
+        (state.pointee.number - plan.own.lowerBound) % plan.connections
     }
 
-    private func failure(_ line: LinePointer, _ error: any Error) -> LoadFailure {
-        let whose = "connection \(line.pointee.number)"
-        if line.pointee.isTimedOut {
+    private func failure(_ state: LoadConnection.Pointer, _ error: any Error) -> LoadFailure {
+        let whose = "connection \(state.pointee.number)"
+        if state.pointee.isTimedOut {
             return LoadFailure(
-                kind: .noAnswer, text: "\(whose): nothing came for \(plan.timeout.text), \(debt(of: line))")
+                kind: .noAnswer, text: "\(whose): nothing came for \(plan.timeout.text), \(debt(of: state))")
         }
         guard let error = error as? NetError else { return LoadFailure(kind: .other, text: "\(whose): \(error)") }
         switch error.call {
         case .connect, .socket, .bind:
             return LoadFailure(kind: .notConnected, text: "\(whose): \(error)")
         default:
-            return LoadFailure(kind: error.isPeerGone ? .reset : .other, text: "\(whose): \(error), \(debt(of: line))")
+            return LoadFailure(kind: error.isPeerGone ? .reset : .other, text: "\(whose): \(error), \(debt(of: state))")
         }
     }
 
     /// As in `after 130 of 192 bytes, in message 2`.
-    func debt(of line: LinePointer) -> String {
-        "after \(line.pointee.received) of \(line.pointee.sent) bytes, in message \(line.pointee.answered)"
+    func debt(of state: LoadConnection.Pointer) -> String {
+        "after \(state.pointee.received) of \(state.pointee.sent) bytes, in message \(state.pointee.answered)"
     }
 
     // MARK: The watchdog
@@ -261,9 +261,9 @@ final class LoadHub {
             while true {
                 try Greenlet.sleep(for: max(.milliseconds(1), min(.milliseconds(100), plan.timeout / 4)))
                 let limit = Deadline.now.nanoseconds - plan.timeout.nanoseconds
-                for index in lines.indices where lines[index].pointee.waitsSince < limit && !lines[index].pointee.isOver
-                {
-                    lines[index].pointee.isTimedOut = true
+                for index in states.indices
+                where states[index].pointee.waitsSince < limit && !states[index].pointee.isOver {
+                    states[index].pointee.isTimedOut = true
                     connections[index]?.close()
                 }
             }

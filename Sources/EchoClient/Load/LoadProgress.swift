@@ -1,5 +1,6 @@
 import Glibc
 import GreenNet
+import ProgramKit
 
 /// The line that moves at a terminal: a bar, the rate, failures, the time left.  In a pipe there is none.
 struct LoadProgress {

@@ -1,4 +1,5 @@
 import GreenNet
+import ProgramKit
 
 /// What a load has shown, for people and for programs.
 struct LoadReport {

@@ -1,4 +1,5 @@
 import GreenNet
+import ProgramKit
 
 /// What came out, of one OS thread, one process or all.
 struct LoadResult: Sendable {

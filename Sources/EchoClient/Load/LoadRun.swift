@@ -1,5 +1,6 @@
 import Glibc
 import GreenNet
+import ProgramKit
 
 /// One load from its beginning to its end, with what a person at a terminal sees meanwhile.
 final class LoadRun {
@@ -37,10 +38,10 @@ final class LoadRun {
     /// The first one ends the load; the second one the program, and so does the first while there is no load yet.
     private func obeySignals(_ watcher: SignalWatcher) throws {
         let first = try watcher.wait()
-        guard let fleet else { exit(128 + first) }
+        guard let fleet else { exit(ExitStatus.ended(bySignal: first)) }
         signal = first
         fleet.stop()
-        exit(128 + (try watcher.wait()))
+        exit(ExitStatus.ended(bySignal: try watcher.wait()))
     }
 
     private func showProgress(_ fleet: LoadFleet) throws {

@@ -19,11 +19,10 @@ struct LoadText {
         let count = LoadText.period + LoadText.longestPiece
         question = .allocate(capacity: count)
         upper = .allocate(capacity: count)
-        var state: UInt64 = 0x9E37_79B9_7F4A_7C15
+        var random = SplitMix(seed: 0)
         for index in 0..<count {
             if index < LoadText.period {
-                state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-                question[index] = UInt8(truncatingIfNeeded: state >> 33)
+                question[index] = UInt8(truncatingIfNeeded: random.next())
             } else {
                 question[index] = question[index - LoadText.period]
             }

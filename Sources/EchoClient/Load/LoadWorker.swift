@@ -1,12 +1,12 @@
 import ArgumentParser
 import Glibc
 import GreenNet
+import ProgramKit
 
-/// `echo-client load-worker`: one process of a load.  It opens its connections, says so, and waits to be told to begin.
+/// `echo-client load-worker`: one process of a load.  It opens its connections, writes `connected`, and waits for `go`.
 ///
-/// It speaks in lines.  It hears `go`, `stop` (ask for nothing new) and `end`, which the end of its input stands for too.  It says
-/// `at OPENED MESSAGES BYTES FAILURES` ten times a second, `connected`, then the lines of its result, and `done`; its connections stay open
-/// until the end.
+/// It reads lines: `go`, `stop` (send nothing new) and `end`, for which the end of its input counts too.  It writes lines:
+/// `at OPENED MESSAGES BYTES FAILURES` ten times a second, `connected`, the lines of its result, and `done`.  Its connections stay open until the end.
 struct LoadWorker: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "load-worker", abstract: "One process of a load; started by load.", shouldDisplay: false)
@@ -36,7 +36,7 @@ private final class LoadWorkerProcess {
     func run() throws {
         hubs = try tallies.enumerated().map { number, tally in
             let share = LoadShare(plan.share(number, of: plan.threads), tally)
-            // A process of one OS thread has cheaper system calls: nobody shares its table of descriptors.
+            // A process of one OS thread has cheaper system calls: its table of descriptors is not shared.
             if plan.threads == 1 { try share.begin() } else { try share.beginOnItsOwn() }
             return share
         }

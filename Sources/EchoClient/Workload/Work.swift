@@ -1,5 +1,6 @@
 import Glibc
 import GreenNet
+import ProgramKit
 
 /// What the tasks of a workload do.
 enum Work: String, CaseIterable, Sendable {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import GreenNet
+import ProgramKit
 
 /// What one way of doing all tasks has taken.
 struct WorkTimes: Equatable, Sendable {
@@ -93,21 +94,40 @@ struct WorkRun: ParsableCommand {
     /// Forked: this process has one OS thread and no hub.
     private static func inProcesses(_ work: Work, _ tasks: Int, _ facts: WorkFacts) throws -> [Span] {
         var starts: [pid_t: Double] = [:]
-        let queued = try Pipe()
+        var queued = try GreenPipe()
+        let (reading, writing) = (queued.reading, queued.writing)
+        defer {
+            queued.closeReading()
+            queued.closeWriting()
+        }
         for _ in 0..<tasks {
             let start = seconds
-            let pid = try Fork.child(Fork.Inheritance(descriptors: [queued.writing])) {
+            let pid = try Fork.child(Fork.Inheritance(descriptors: [writing])) {
                 guard (try? work.runTask(facts, BlockingWaits.self)) != nil else { return 1 }
-                return queued.writeNumber(queuedTime) ? 0 : 1
+                return write(queuedTime, to: writing) ? 0 : 1
             }
             starts[pid] = start
         }
         return try (0..<tasks).map { _ in
             var status: Int32 = 0
             let pid = waitpid(-1, &status, 0)
-            guard let start = starts[pid], status == 0, let wait = queued.readNumber() else { throw Failure.taskFailed }
+            guard let start = starts[pid], status == 0, let wait = readNumber(from: reading) else {
+                throw Failure.taskFailed
+            }
             return Span(length: seconds - start, queued: wait)
         }
+    }
+
+    /// In one piece with nothing else in between.
+    private static func write(_ number: Double, to descriptor: Int32) -> Bool {
+        withUnsafeBytes(of: number) { Glibc.write(descriptor, $0.baseAddress, $0.count) == $0.count }
+    }
+
+    /// Blocks until there is one.
+    private static func readNumber(from descriptor: Int32) -> Double? {
+        var number = 0.0
+        return withUnsafeMutableBytes(of: &number) { read(descriptor, $0.baseAddress, $0.count) == $0.count }
+            ? number : nil
     }
 
     private static func timed(_ body: () throws -> Void) rethrows -> Span {
@@ -118,7 +138,7 @@ struct WorkRun: ParsableCommand {
 
     /// How long this OS thread has waited for a processor since it began, in seconds.  The kernel's second figure there.
     private static var queuedTime: Double {
-        let fields = SystemFile.contents(of: "/proc/thread-self/schedstat")?.split(separator: " ") ?? []
+        let fields = SmallFile.text(of: "/proc/thread-self/schedstat")?.split(separator: " ") ?? []
         return fields.count > 1 ? (Double(fields[1]) ?? 0) / 1e9 : 0
     }
 
@@ -135,7 +155,7 @@ struct WorkRun: ParsableCommand {
     }
 }
 
-/// How long each thread's task was under way; whoever made them waits for all.
+/// How long the task of each OS thread was under way.  Their maker waits for all.
 private final class Spans: @unchecked Sendable {
     // Unchecked: each cell has one writer, and is read after the semaphore was posted for it.
     private let cells: UnsafeMutableBufferPointer<WorkRun.Span>
@@ -183,7 +203,7 @@ struct WorkServer: ParsableCommand {
             }
         }
         server.start()
-        // The end of the input is the end of whoever has started this.
+        // The input ends when `workload` does.
         _ = try LineReader(STDIN_FILENO).next()
         _exit(0)
     }

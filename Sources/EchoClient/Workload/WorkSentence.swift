@@ -1,3 +1,5 @@
+import ProgramKit
+
 /// Why a way of doing the tasks came out as it did, in a sentence made of what was measured.
 struct WorkSentence {
     let way: Way

@@ -4,7 +4,7 @@ import GreenNet
 /// How a task waits: the one thing in which green threads and others differ.
 protocol WorkWaits {
     static func sleep(_ length: Duration) throws
-    /// Asks the server at `port` of this machine so many times, one after the other.
+    /// Asks the server at `port` of this machine `times` times, one after the other.
     static func ask(_ port: UInt16, times: Int) throws
 }
 

@@ -8,41 +8,43 @@ struct Workload: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Do the same tasks on one thread, many threads, many processes and green threads.",
         discussion: """
-            Green threads take turns on one OS thread: they wait at the same time, but don't compute at the same time. So the kind of work \
-            decides, and this shows how: pure computation, disk, network (a server of its own on this machine) and sleep. Below each row \
-            stands why it came out so, from what was measured.
+            Green threads take turns on one OS thread: they wait at the same time, but don't compute at the same time. So the result depends \
+            on the kind of work: pure computation, disk, network (a server that it starts on this machine) and sleep. Below each row of the \
+            table it explains the result, from what was measured.
 
             EXAMPLES
               echo-client workload
               echo-client workload --work network,sleep --tasks 100
 
             EXIT STATUS
-              0   all tasks were done
-              1   one was not
-              64  bad option
+              0   all tasks succeeded
+              1   a task failed
+              64  invalid option
             """
     )
 
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Tasks of each kind, \(Numbers.tasks.span): so many OS threads, or processes, at once.", valueName: "n"))
+            "Tasks of each kind, \(Numbers.tasks.span); also the number of OS threads, and of processes.",
+            valueName: "n"))
     var tasks = "10"
 
-    @Option(help: ArgumentHelp("Kinds of work, with commas between.", valueName: "kinds"))
+    @Option(help: ArgumentHelp("Kinds of work, separated by commas.", valueName: "kinds"))
     var work = Work.allCases.map(\.rawValue).joined(separator: ",")
 
-    @Option(help: ArgumentHelp("Where the files are written (default: TMPDIR, or /tmp).", valueName: "directory"))
+    @Option(
+        help: ArgumentHelp("Directory for the files of disk work (default: TMPDIR, or /tmp).", valueName: "directory"))
     var directory: String?
 
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "How often each way is measured, in turn with the others, \(Numbers.rounds.span); the median counts.",
+            "Rounds, \(Numbers.rounds.span); the figures are medians.",
             valueName: "n"))
     var rounds = "3"
 
-    @Flag(help: "The report as one line of JSON.")
+    @Flag(help: "Print the report as one line of JSON.")
     var json = false
 
     private typealias Numbers = NumericOptions.Workload
@@ -55,7 +57,8 @@ struct Workload: ParsableCommand {
         _ = try (taskCount, roundCount)
         if kinds.isEmpty || kinds.count != work.split(separator: ",").count {
             throw ValidationError(
-                "--work has of \(Work.allCases.map(\.rawValue).joined(separator: ", ")), with commas between.")
+                "--work takes kinds from \(Work.allCases.map(\.rawValue).joined(separator: ", ")), separated by commas."
+            )
         }
     }
 
@@ -65,7 +68,7 @@ struct Workload: ParsableCommand {
         var facts = WorkFacts()
         facts.rounds = ComputingTask.calibratedRounds()
         facts.directory = directory ?? getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-        let server = try ChildProcess([ProgramArguments.ownPath, "workload-server"], capturing: [.standardOutput])
+        let server = try PipedProgram([ProgramArguments.ownPath, "workload-server"], capturing: [.standardOutput])
         defer { server.end() }
         guard let port = try server.readLine(.standardOutput).flatMap({ UInt16($0) }) else { throw Failure.taskFailed }
         facts.port = port
@@ -87,12 +90,10 @@ struct Workload: ParsableCommand {
 
     private func measure(_ way: Way, _ work: Work, _ facts: WorkFacts, _ tasks: Int) throws -> WorkTimes {
         let words = [ProgramArguments.ownPath, "workload-run", way.rawValue, work.rawValue, "\(tasks)"] + facts.words
-        let process = try ChildProcess(words, capturing: [.standardOutput])
+        let process = try PipedProgram(words, capturing: [.standardOutput])
         defer { process.end() }
         let times = try process.readLine(.standardOutput).flatMap { WorkTimes($0) }
-        guard let times, try process.waitForEnd(until: .after(.seconds(10))), process.status == 0 else {
-            throw Failure.taskFailed
-        }
+        guard let times, try process.wait(until: .after(.seconds(10))) == .status(0) else { throw Failure.taskFailed }
         return times
     }
 }

@@ -1,13 +1,16 @@
 import Glibc
 import GreenNet
 
-/// How a child process ended, as waitpid reports it.
+/// How a child process ended.
 struct ChildStatus {
+    /// As waitpid has it.
     let raw: Int32
+    private var exit: ChildProcess.Exit { ChildProcess.Exit(waitStatus: raw) }
 
-    /// The signal that killed the child, or nil.
-    var signal: Int32? { raw & 0x7f == 0 ? nil : raw & 0x7f }
-    var exitCode: Int32 { (raw >> 8) & 0xff }
+    /// The signal that killed it, or nil.
+    var signal: Int32? { if case .signal(let number) = exit { number } else { nil } }
+    /// 0 where a signal killed it.
+    var exitCode: Int32 { if case .status(let number) = exit { number } else { 0 } }
 
     /// How the connection ended, of a child that serves one: that is its exit status.
     var connectionEnd: ConnectionEnd {

@@ -1,14 +1,6 @@
 import Glibc
 import GreenNet
-
-/// Exit statuses of sysexits.h, which init systems know by name.
-enum ExitStatus: Int32 {
-    case usage = 64
-    case unavailable = 69
-    case system = 71
-    case permission = 77
-    case configuration = 78
-}
+import ProgramKit
 
 /// Why the server did not start.
 struct StartFailure: Error, CustomStringConvertible {

@@ -1,6 +1,7 @@
 import Glibc
 import GreenNet
 import Logging
+import ProgramKit
 
 /// Writes every line of the log.  A message is always the same, and what differs is in the fields.
 ///

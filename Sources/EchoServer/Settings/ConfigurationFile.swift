@@ -1,5 +1,6 @@
 import Glibc
 import GreenNet
+import ProgramKit
 
 /// A file of settings, a line each: `drain-timeout = 30`, as the option is called, or `ECHO_SERVER_DRAIN_TIMEOUT=30`, as in a file of
 /// environment variables.  Empty lines and lines that begin with `#` are ignored; a value may be in quotes.

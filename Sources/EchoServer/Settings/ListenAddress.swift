@@ -1,5 +1,6 @@
 import Glibc
 import GreenNet
+import ProgramKit
 
 extension Endpoint {
     /// The address to listen on.  Looks a name up, on this OS thread.

@@ -14,9 +14,6 @@ struct SharedState {
     /// have their sizes by it.
     private let mostPlaces: Int
 
-    /// Descriptors that are not connections: the standard ones, loops, listeners, the log.
-    private static let reserve = 64
-
     init(
         _ settings: Settings, descriptorLimit: Int, hasAdmin: Bool = false, isWatched: Bool = false
     ) throws(StartFailure) {
@@ -24,9 +21,9 @@ struct SharedState {
         arrangement = settings.arrangement
         self.descriptorLimit = descriptorLimit
         // Each context of a pool serves one connection; otherwise each process serves as many as it has descriptors.
-        let free = max(descriptorLimit - SharedState.reserve, descriptorLimit * 3 / 4)
+        let free = DescriptorLimit.connections(within: descriptorLimit)
         mostPlaces = min(
-            settings.poolSize ?? max(1, free) * arrangement.servingProcesses,
+            settings.poolSize ?? free * arrangement.servingProcesses,
             NumericOptions.Server.maxConnections.range.upperBound)
         let places = min(settings.maxConnections ?? mostPlaces, mostPlaces)
         let rows = arrangement.rows

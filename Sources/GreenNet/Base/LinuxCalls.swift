@@ -42,23 +42,22 @@ enum LinuxCalls {
 
     static func processHandle(_ pid: pid_t) -> Int32 { green_process_handle(pid) }
 
-    static func close(from lowest: Int32, in actions: inout posix_spawn_file_actions_t) {
-        _ = green_spawn_closing_from(&actions, lowest)
-    }
-
-    static func startSession(_ attributes: inout posix_spawnattr_t) { _ = green_spawn_in_new_session(&attributes) }
+    static func pipe(_ ends: inout [Int32]) -> Int32 { green_pipe(&ends) }
 
     static var environment: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? { green_environment() }
 
+    /// The program's id, or -errno.
     static func start(
         _ words: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>,
-        _ variables: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>, _ streams: [Int32], _ signal: Int32,
-        _ hasOwnGroup: Bool
+        _ variables: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>, streams: [Int32], signalAtStartersEnd: Int32,
+        group: Int32
     ) -> pid_t {
-        var program = green_program(
-            words: words, variables: variables, streams: (streams[0], streams[1], streams[2]),
-            signal_at_starters_end: signal, has_own_group: hasOwnGroup ? 1 : 0)
-        return green_start_program(&program)
+        streams.withUnsafeBufferPointer { streams in
+            var program = green_program(
+                words: words, variables: variables, streams: streams.baseAddress, stream_count: Int32(streams.count),
+                signal_at_starters_end: signalAtStartersEnd, group: group)
+            return green_start_program(&program)
+        }
     }
 
     static func adoptOrphans() -> Int32 { green_adopt_orphans() }

@@ -339,6 +339,16 @@ enum SystemCalls {
         return (ends[0], ends[1])
     }
 
+    /// Both ends are closed on exec.
+    static func pipe() throws(SystemError) -> (reading: Int32, writing: Int32) {
+        var ends: [Int32] = [-1, -1]
+        let result = retrying { Int(LinuxCalls.pipe(&ends)) }
+        if result < 0 { throw SystemError(Int32(-result)) }
+        return (ends[0], ends[1])
+    }
+
+    static func openNull() -> Int { retrying { Int(Glibc.open("/dev/null", O_RDWR | O_CLOEXEC)) } }
+
     /// A descriptor that is readable once the child has ended.
     static func processHandle(_ pid: pid_t) -> Int { retrying { Int(LinuxCalls.processHandle(pid)) } }
 

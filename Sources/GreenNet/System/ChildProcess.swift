@@ -2,22 +2,25 @@ import Glibc
 
 /// Runs a program beside this one while `body` runs, and returns what that returns or throws what it throws.
 ///
-/// No child outlives the call: one that still runs when `body` ends is killed, and in any case its end is collected.  `program` is looked up in PATH where it has no slash;
-/// `arguments` are those after its name; `environment` takes the place of this process's where it is given.  Throws `ChildError` where the program can't be
-/// started.  Callable from any green thread, in a process that does not collect others' children and does not ignore SIGCHLD.
+/// No child outlives the call: one that still runs when `body` ends is killed, and in any case its end is collected.  `program` is looked up in PATH where it has
+/// no slash; `arguments` are those after its name.  It has no descriptor of this process but its three streams, and no signal blocked or ignored.  Throws
+/// `ChildError` where the program can't be started.  Callable from any green thread, in a process that does not collect others' children and does not ignore
+/// SIGCHLD.
 ///
-/// With `endsGroup`, the child begins a session and a process group of its own, and what it has started in that group ends with it: when its end is
-/// collected, by `wait` or at the end of the call, the rest of the group gets SIGKILL.
+/// In a group of its own (`ChildProcess.Options.group`), what the child has started in that group ends with it: when its end is collected, by `wait` or at the
+/// end of the call, the rest of the group gets SIGKILL.
 ///
 /// - A process that leaves the group (a daemon, a job of an interactive shell) is not ended, and keeps open what it has inherited.
-/// - The child has no terminal: it can't open `/dev/tty` to ask for a password (ENXIO), rather than being stopped as it reads in the background.
-/// - A Ctrl-C at this program's terminal does not reach it.  A program that dies of a signal leaves it running: a `SignalWatcher` lets the calls end first.
+/// - In a session of its own the child has no terminal: it can't open `/dev/tty` to ask for a password (ENXIO), rather than being stopped as it reads in the
+///   background.
+/// - A Ctrl-C at this program's terminal does not reach it.  A program that dies of a signal leaves it running: a `SignalWatcher` lets the calls end first, or
+///   `signalAtStartersEnd` ends it.
 @discardableResult
 public func withChild<Value>(
-    _ program: String, _ arguments: [String] = [], environment: [String: String]? = nil, endsGroup: Bool = false,
+    _ program: String, _ arguments: [String] = [], options: ChildProcess.Options = .init(),
     _ body: (ChildProcess) throws -> Value
 ) throws -> Value {
-    let child = try ChildProcess(program, arguments, environment, endsGroup)
+    let child = try ChildProcess(program, arguments, options)
     defer { child.end() }
     return try body(child)
 }
@@ -35,50 +38,37 @@ public struct ChildError: Error, Hashable, Sendable, CustomStringConvertible {
 
 /// A running program, and what it reads and writes.  `withChild` makes it.
 ///
-/// Its three streams are socket pairs, which it uses like pipes; only to open `/dev/stdin` and the like anew is refused to it.
 /// Belongs to the OS thread that made it.
 public final class ChildProcess {
-    /// How a program has ended.
-    public enum Exit: Hashable, Sendable {
-        /// By itself, with this number.
-        case status(Int32)
-        /// By this signal.
-        case signal(Int32)
-        /// Somebody else knows, who has collected it.
-        case unknown
-    }
-
     /// Its number, as the kernel has it.
     public let pid: Int32
-    /// What it reads as standard input.  Closed, or `shutdownSending`, is the end of it.
-    public let input: Connection
-    /// What it writes to standard output.
-    public let output: Connection
-    /// What it writes to standard error.
-    public let errorOutput: Connection
+    /// What it reads as standard input.  Closed, or `shutdownSending`, is the end of it.  It must have been started with `input` as a connection.
+    public var input: Connection { connection(0, "input") }
+    /// What it writes to standard output.  It must have been started with `output` as a connection.
+    public var output: Connection { connection(1, "output") }
+    /// What it writes to standard error.  It must have been started with `errorOutput` as a connection.
+    public var errorOutput: Connection { connection(2, "errorOutput") }
 
+    /// This end of each stream that is a connection.
+    private let connections: [Connection?]
     /// Readable once it has ended.  Kept open until nobody can wait for it any more.
     private let handle: Int32
-    private let endsGroup: Bool
+    private let hasOwnGroup: Bool
     private var exit: Exit?
 
-    fileprivate init(
-        _ program: String, _ arguments: [String], _ environment: [String: String]?, _ endsGroup: Bool
-    ) throws(ChildError) {
-        self.endsGroup = endsGroup
-        let streams: [(own: Int32, child: Int32)]
+    /// The caller ends it, on every way out.
+    package init(_ program: String, _ arguments: [String], _ options: Options) throws(ChildError) {
+        hasOwnGroup = options.group != .inherited
         do throws(SystemError) {
-            streams = try ChildProcess.makeStreams()
-        } catch {
-            throw ChildError(program: program, errno: error)
-        }
-        let connections = streams.map { Connection(descriptor: $0.own, peer: .unix(path: "")) }
-        (input, output, errorOutput) = (connections[0], connections[1], connections[2])
-        defer { for stream in streams { SystemCalls.close(stream.child) } }
-        do throws(SystemError) {
-            let words = [program] + arguments
-            (pid, handle) = try ChildStart.start(
-                words, environment, streams: streams.map(\.child), inNewSession: endsGroup)
+            let streams = try ChildStreams([options.input, options.output, options.errorOutput])
+            defer { streams.closeChilds() }
+            connections = streams.connections
+            do throws(SystemError) {
+                (pid, handle) = try ChildProcess.start(program, arguments, options, streams.childs)
+            } catch {
+                streams.closeConnections()
+                throw error
+            }
         } catch {
             throw ChildError(program: program, errno: error)
         }
@@ -86,26 +76,34 @@ public final class ChildProcess {
 
     deinit { SystemCalls.close(handle) }
 
-    private static func makeStreams() throws(SystemError) -> [(own: Int32, child: Int32)] {
-        var streams: [(own: Int32, child: Int32)] = []
-        for _ in 0..<3 {
-            do throws(SystemError) {
-                streams.append(try SystemCalls.socketPair())
-            } catch {
-                for stream in streams { for end in [stream.own, stream.child] { SystemCalls.close(end) } }
-                throw error
-            }
+    private static func start(
+        _ program: String, _ arguments: [String], _ options: Options, _ streams: [Int32?]
+    ) throws(SystemError) -> (pid: pid_t, handle: Int32) {
+        var start = ProgramStart([program] + arguments, environment: options.environment.variables)
+        start.streams = streams
+        start.signalAtStartersEnd = options.signalAtStartersEnd
+        start.group = ProgramStart.Group(options.group)
+        let pid = try start.start()
+        let handle = SystemCalls.processHandle(pid)
+        if handle >= 0 { return (pid, Int32(handle)) }
+        SystemCalls.signal(pid, SIGKILL)
+        _ = SystemCalls.collectChild(pid)
+        throw SystemError(Int32(-handle))
+    }
+
+    private func connection(_ number: Int, _ name: String) -> Connection {
+        guard let connection = connections[number] else {
+            programmingError("the \(name) of child \(pid) is not a connection: see ChildProcess.Options")
         }
-        return streams
+        return connection
     }
 
     /// Sends it a signal, unless its end was collected before.  Never waits.
     public func send(_ signal: Int32) { if exit == nil { SystemCalls.signal(pid, signal) } }
 
-    /// Sends a signal to all of its process group, where it was started with `endsGroup`, and else to it alone; to no process once its end was collected.
-    /// Never waits.
+    /// Sends a signal to all of its process group, where it has one of its own, and else to it alone; to no process once its end was collected.  Never waits.
     public func sendToGroup(_ signal: Int32) {
-        guard endsGroup else { return send(signal) }
+        guard hasOwnGroup else { return send(signal) }
         if exit == nil { SystemCalls.signalGroup(pid, signal) }
     }
 
@@ -124,28 +122,21 @@ public final class ChildProcess {
     /// Once it has ended.
     private func collect() -> Exit {
         // Before its number is free for another group.  No member escapes by a fork under way: the kernel lets none finish with a signal pending.
-        if endsGroup { sendToGroup(SIGKILL) }
+        if hasOwnGroup { sendToGroup(SIGKILL) }
         // Of several who wait, one is the first.
-        let exit = exit ?? SystemCalls.collectChild(pid).map { Exit(status: $0) } ?? .unknown
+        let exit = exit ?? SystemCalls.collectChild(pid).map { Exit(waitStatus: $0) } ?? .unknown
         self.exit = exit
         return exit
     }
 
-    fileprivate func end() {
+    /// Kills it where it runs on, with its group where that is its own, collects its end, and closes what this process holds of it.
+    package func end() {
         if exit == nil {
             sendToGroup(SIGKILL)
             // A kill of the caller must not leave it uncollected.
             do { _ = try shielded { try wait() } } catch { fatalError("GreenNet: child \(pid) doesn't end: \(error)") }
         }
-        for stream in [input, output, errorOutput] { stream.close() }
-    }
-}
-
-extension ChildProcess.Exit {
-    /// As wait(2) has it: the signal in the low seven bits, else the number above them.
-    fileprivate init(status: Int32) {
-        let signal = status & 0x7f
-        self = signal == 0 ? .status(status >> 8 & 0xff) : .signal(signal)
+        for connection in connections { connection?.close() }
     }
 }
 
@@ -159,14 +150,14 @@ extension ChildProcess {
     ///
     /// Throws as `withChild` does, and `WaitError` where the caller is killed or its time is over, when the program was killed too.
     ///
-    /// What the program has started ends with it, unless `endsGroup` is false; `withChild` says how, and what that means at a terminal.  What such a process
-    /// has written until then is returned.  With false, or where one has left the group, the call waits until the last that inherited the outputs has
-    /// closed them.
+    /// In a group of its own, what the program has started ends with it; `withChild` says how, and what
+    /// that means at a terminal.  What such a process has written until then is returned.  In this process's group, or where one has left the group, the call
+    /// waits until the last that inherited the outputs has closed them.
     public static func run(
-        _ program: String, _ arguments: [String] = [], environment: [String: String]? = nil, input bytes: [UInt8] = [],
-        endsGroup: Bool = true
+        _ program: String, _ arguments: [String] = [], environment: Environment = .inherited, input bytes: [UInt8] = [],
+        group: Group = .ownSession
     ) throws -> (exit: Exit, output: [UInt8], errorOutput: [UInt8]) {
-        try withChild(program, arguments, environment: environment, endsGroup: endsGroup) { child in
+        try withChild(program, arguments, options: Options(environment: environment, group: group)) { child in
             try withGreenGroup { group in
                 let output = group.spawn { try child.output.receiveAll() }
                 let errorOutput = group.spawn { try child.errorOutput.receiveAll() }

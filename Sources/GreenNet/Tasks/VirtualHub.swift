@@ -7,6 +7,6 @@ extension Hub {
     /// they bring must be there when all wait.  To be called before any other call has made a hub here.
     public static func startVirtual(seed: UInt64? = nil) {
         require(Context.running == nil, "Hub.startVirtual() on an OS thread that has a hub")
-        current.scheduler.startVirtualTime(seed.map { SplitMix(state: $0) })
+        current.scheduler.startVirtualTime(seed.map { SplitMix(seed: $0) })
     }
 }

@@ -1,1 +1,1 @@
-// Nothing is called by name from here: the library is preloaded, and takes the place of the C library's calls.
+// No declarations: the library is preloaded, and its functions replace those of the C library.

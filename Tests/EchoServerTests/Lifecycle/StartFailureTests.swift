@@ -1,4 +1,5 @@
 import Glibc
+import ProgramKit
 import Testing
 
 @testable import EchoServer
@@ -31,6 +32,7 @@ import Testing
     }
 
     @Test func `the exit statuses are those of sysexits`() {
+        typealias ExitStatus = ProgramKit.ExitStatus
         #expect(ExitStatus.usage.rawValue == 64)
         #expect(ExitStatus.unavailable.rawValue == 69)
         #expect(ExitStatus.system.rawValue == 71)

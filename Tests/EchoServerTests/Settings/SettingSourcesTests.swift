@@ -1,3 +1,4 @@
+import ProgramKit
 import Testing
 
 @testable import EchoServer
@@ -25,7 +26,7 @@ import Testing
 
     @Test func `a complaint names where the value came from, and has the exit status for that`() throws {
         let sources = try sources(["host": "x"], file: "\nmodel = x\nECHO_SERVER_BACKLOG=x")
-        let expected: [(String, EchoServer.ExitStatus, String)] = [
+        let expected: [(String, ProgramKit.ExitStatus, String)] = [
             ("host", .usage, "--host: is bad"), ("port", .configuration, "ECHO_SERVER_PORT: is bad"),
             ("model", .configuration, "f:2: model: is bad"),
             ("backlog", .configuration, "f:3: ECHO_SERVER_BACKLOG: is bad"),

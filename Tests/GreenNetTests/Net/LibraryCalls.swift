@@ -8,6 +8,9 @@ import Testing
 // The C library's calls that GreenNet makes, put before the real ones: the linker takes a definition in the program itself first.
 // Each does what the real one does, unless a test wants it to fail.  The tests themselves use read, sendto and poll, which nothing
 // here touches.
+//
+// Beside the library that end-to-end tests preload (Tests/CFaultShim), which reaches the programs that they start and not this process.  Linked in here, that
+// library would take a sanitizer's own read, mmap and pthread_create away, and count the calls of the test library.
 
 /// One of these calls: how often it was made, and whether it shall fail.
 final class LibraryCall: Sendable {

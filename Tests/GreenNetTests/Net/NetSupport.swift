@@ -1,4 +1,5 @@
 import Glibc
+import ProgramKit
 import TestSupport
 import Testing
 
@@ -227,18 +228,16 @@ func withRoom<R>(forDescriptors free: Int, _ body: () throws -> R) throws -> R {
         if fcntl(limit, F_GETFD) < 0 { left -= 1 }
         limit += 1
     }
-    return try withDescriptorLimit(UInt(limit), body)
+    return try withDescriptorLimit(Int(limit), body)
 }
 
 /// Runs `body` with as many descriptors as are allowed at all.
-func withAllDescriptors<R>(_ body: () throws -> R) throws -> R { try withDescriptorLimit(nil, body) }
+func withAllDescriptors<R>(_ body: () throws -> R) throws -> R { try withDescriptorLimit(DescriptorLimit.most, body) }
 
-private func withDescriptorLimit<R>(_ wanted: UInt?, _ body: () throws -> R) throws -> R {
-    var before = rlimit()
-    getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &before)
-    var limit = rlimit(rlim_cur: wanted ?? before.rlim_max, rlim_max: before.rlim_max)
-    try #require(setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0)
-    defer { setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &before) }
+private func withDescriptorLimit<R>(_ limit: Int, _ body: () throws -> R) throws -> R {
+    let before = DescriptorLimit.current
+    try DescriptorLimit.set(limit)
+    defer { try! DescriptorLimit.set(before) }
     return try body()
 }
 

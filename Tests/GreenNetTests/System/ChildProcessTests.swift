@@ -1,4 +1,5 @@
 import Glibc
+import ProgramKit
 import TestSupport
 import Testing
 
@@ -124,10 +125,74 @@ struct ChildProcessTests {
         try onHub {
             let numbers = try ChildProcess.run("sh", ["-c", "ls /proc/$$/fd"])
             #expect(String(decoding: numbers.output, as: UTF8.self) == "0\n1\n2\n")
-            let given = try ChildProcess.run("/usr/bin/env", environment: ["A": "b c"])
+            let given = try ChildProcess.run("/usr/bin/env", environment: .only(["A": "b c"]))
             #expect(String(decoding: given.output, as: UTF8.self) == "A=b c\n")
             let inherited = try ChildProcess.run("sh", ["-c", "echo $PATH"])
             #expect(inherited.output != Array("\n".utf8))
+        }
+    }
+
+    // MARK: Options
+
+    @Test func `its environment is this one's with some variables set and others removed`() throws {
+        try onHub {
+            let changes: [String: String?] = ["PATH": nil, "GREENNET_CHILD": "a=b"]
+            let result = try ChildProcess.run("/usr/bin/env", environment: .adding(changes))
+            let variables = String(decoding: result.output, as: UTF8.self).split(separator: "\n").map(String.init)
+            #expect(variables.contains("GREENNET_CHILD=a=b"))
+            #expect(!variables.contains { $0.hasPrefix("PATH=") })
+            #expect(variables.count >= ownEnvironment.count - 1)
+        }
+    }
+
+    @Test func `a stream is a descriptor that is given, nothing, or this process's own`() throws {
+        try onHub {
+            var pipe = try GreenPipe()
+            let script = "readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2"
+            let options = ChildProcess.Options(
+                input: .null, output: .descriptor(pipe.writing), errorOutput: .inherited)
+            try withChild("sh", ["-c", script], options: options) { child in try #expect(child.wait() == .status(0)) }
+            pipe.closeWriting()
+            let links = [
+                "/dev/null", ProcFS.linkTarget("/proc/self/fd/\(pipe.reading)"), ProcFS.linkTarget("/proc/self/fd/2"),
+            ]
+            var bytes = [UInt8](repeating: 0, count: 1000)
+            let count = read(pipe.reading, &bytes, bytes.count)
+            let lines = String(decoding: bytes[..<max(0, count)], as: UTF8.self).split(separator: "\n")
+            #expect(lines.map(String.init) == links.compactMap { $0 })
+        }
+    }
+
+    @Test func `a program ends by the signal that was asked for when the OS thread ends that has started it`() throws {
+        let pid = try onOSThread {
+            var start = ProgramStart(["/bin/sleep", "1000"], environment: [])
+            start.signalAtStartersEnd = SIGTERM
+            return try start.start()
+        }
+        var status: Int32 = 0
+        #expect(waitpid(pid, &status, 0) == pid)
+        #expect(ChildProcess.Exit(waitStatus: status) == .signal(SIGTERM))
+    }
+
+    @Test func `descriptors change places, and no others are open`() throws {
+        try onHub {
+            var pipe = try GreenPipe()
+            // As 0, 1 and so on: two among them take each other's number.
+            let script = #"links=$(readlink /proc/$$/fd/*); echo "$links" >&4"#
+            var start = ProgramStart(["/bin/sh", "-c", script], environment: [])
+            let null = open("/dev/null", O_RDWR | O_CLOEXEC)
+            defer { close(null) }
+            start.streams = [2, null, 0, nil, pipe.writing]
+            let ends = (ProcFS.linkTarget("/proc/self/fd/2"), ProcFS.linkTarget("/proc/self/fd/0"))
+            let pid = try start.start()
+            #expect(waitpid(pid, nil, 0) == pid)
+            pipe.closeWriting()
+            var bytes = [UInt8](repeating: 0, count: 1000)
+            let count = read(pipe.reading, &bytes, bytes.count)
+            let lines = String(decoding: bytes[..<max(0, count)], as: UTF8.self).split(separator: "\n").map(String.init)
+            #expect(lines.first == ends.0)
+            #expect(lines.count >= 4 && lines[1] == "/dev/null" && lines[2] == ends.1)
+            #expect(lines.last?.hasPrefix("pipe:") == true)
         }
     }
 
@@ -165,19 +230,20 @@ struct ChildProcessTests {
         }
     }
 
-    @Test func `without endsGroup, run waits for all processes that hold its output, and the group is this program's`()
-        throws
-    {
+    @Test func `in the same group run waits for all that holds its output`() throws {
         try onHub {
             let script = "(sleep 0.1; echo late) & cut -d' ' -f5 /proc/$$/stat"
-            let result = try ChildProcess.run("sh", ["-c", script], endsGroup: false)
+            let result = try ChildProcess.run("sh", ["-c", script], group: .inherited)
             #expect(String(decoding: result.output, as: UTF8.self) == "\(getpgrp())\nlate\n")
         }
     }
 
-    @Test func `with endsGroup a child leads a group and a session of its own, without a terminal`() throws {
+    @Test func `in a session of its own a child leads a group and has no terminal`() throws {
         try onHub {
-            try withChild("sh", ["-c", "cut -d' ' -f5,6 /proc/$$/stat; : </dev/tty"], endsGroup: true) { child in
+            try withChild(
+                "sh", ["-c", "cut -d' ' -f5,6 /proc/$$/stat; : </dev/tty"], options: .init(group: .ownSession)
+            ) {
+                child in
                 let ids = "\(child.pid) \(child.pid)\n"
                 try #expect(text(child.output, ids.count) == ids)
                 // No such device: rather than being stopped.
@@ -189,7 +255,8 @@ struct ChildProcessTests {
     @Test func `a signal goes to all of a child's group`() throws {
         try onHub {
             let mark = "1000.\(UInt32.random(in: 1 << 20 ... .max))"
-            try withChild("sh", ["-c", "sleep \(mark) & sleep \(mark) & wait"], endsGroup: true) { child in
+            try withChild("sh", ["-c", "sleep \(mark) & sleep \(mark) & wait"], options: .init(group: .ownSession)) {
+                child in
                 try #expect(eventuallyOnHub { running(with: mark) == 2 })
                 child.sendToGroup(SIGTERM)
                 try #expect(child.wait() == .signal(SIGTERM))

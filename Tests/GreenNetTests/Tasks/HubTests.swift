@@ -1,4 +1,5 @@
 import Glibc
+import ProgramKit
 import TestSupport
 import Testing
 
@@ -381,10 +382,7 @@ struct HubTests {
 
     @Test func `without a descriptor for the loop the program stops and says so`() async throws {
         let result = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
-            var limit = rlimit()
-            getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-            limit.rlim_cur = 3
-            setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+            try DescriptorLimit.set(3)
             try TestThread { _ = Hub.current }.value()
         }
         #expect(result.standardError.contains("no event loop can be made"))
@@ -405,17 +403,13 @@ struct HubTests {
     @Test func `without a descriptor a hub can't be made beforehand, and nothing is left of the attempt`() async throws
     {
         await #expect(processExitsWith: .success) {
-            var limit = rlimit()
-            getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-            let most = limit.rlim_cur
+            let limit = DescriptorLimit.current
             // One for the epoll set, none for what wakes the loop.
             for room in [0, 1] {
-                limit.rlim_cur = rlim_t(lowestFreeDescriptor() + room)
-                setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+                try DescriptorLimit.set(lowestFreeDescriptor() + room)
                 try TestThread { #expect(throws: HubFailure.self) { try Hub.prepare(stacks: 1) } }.value()
             }
-            limit.rlim_cur = most
-            setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+            try DescriptorLimit.set(limit)
             try TestThread { try Hub.prepare(stacks: 1) }.value()
         }
     }

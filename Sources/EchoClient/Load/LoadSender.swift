@@ -1,20 +1,20 @@
 import GreenNet
 
-/// Sends what is due on one connection from a green thread of its own, while another one receives: a service that nobody takes answers
-/// from stops reading.
-final class LineSender {
+/// Sends what is due on one connection from a green thread of its own, while another green thread receives: a service whose answers are not read
+/// stops reading.
+final class LoadSender {
     private var sender: Greenlet<Void>?
     private let moreIsDue = GreenEvent()
     /// In bytes.
     private var due = 0
 
-    init(_ hub: LoadHub, _ line: LinePointer, _ connection: Connection) {
-        sender = spawn(name: "sender of connection \(line.pointee.number)") { [self] in
+    init(_ hub: LoadHub, _ state: LoadConnection.Pointer, _ connection: Connection) {
+        sender = spawn(name: "sender of connection \(state.pointee.number)") { [self] in
             while true {
                 let count = due
                 due = 0
                 if count > 0 {
-                    try hub.send(count, line, connection)
+                    try hub.send(count, state, connection)
                 } else {
                     moreIsDue.clear()
                     try moreIsDue.wait()
@@ -30,11 +30,11 @@ final class LineSender {
     }
 
     func stop() {
-        if let sender { LineSender.stop(sender) }
+        if let sender { LoadSender.stop(sender) }
         sender = nil
     }
 
-    /// What went wrong with sending is seen by whoever receives.
+    /// The receiver sees what went wrong with sending.
     static func stop(_ sender: Greenlet<Void>) {
         sender.kill()
         _ = try? shielded { try sender.value() }

@@ -1,8 +1,8 @@
 import Testing
 
-@testable import EchoClient
+@testable import ProgramKit
 
-struct NumbersTests {
+struct NumberTextTests {
     @Test(arguments: [
         (0.0, 2, "0.00"), (1.005, 1, "1.0"), (-2.5, 1, "-2.5"), (0.05, 1, "0.1"), (99.996, 2, "100.00"),
         (-0.001, 2, "0.00"),
@@ -28,6 +28,6 @@ struct NumbersTests {
             ("a\"b", .array([.integer(1), .number(2.5), .null, .bool(true)])), ("c", .string("x\n\\<é")),
             ("d", .number(.infinity)),
         ])
-        #expect(value.description == #"{"a\u0022b":[1,2.5,null,true],"c":"x\u000a\u005c\u003cé","d":null}"#)
+        #expect(value.description == #"{"a\"b":[1,2.5,null,true],"c":"x\n\\<é","d":null}"#)
     }
 }

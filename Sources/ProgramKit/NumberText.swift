@@ -1,8 +1,8 @@
 import GreenNet
 
 extension Double {
-    /// With so many digits after the point.
-    func fixed(_ digits: Int) -> String {
+    /// With `digits` digits after the point.
+    package func fixed(_ digits: Int) -> String {
         guard isFinite, magnitude < 1e15 else { return "\(self)" }
         let scale = (0..<digits).reduce(1) { product, _ in product * 10 }
         let scaled = Int((magnitude * Double(scale)).rounded())
@@ -12,7 +12,7 @@ extension Double {
     }
 
     /// With about three significant digits.
-    var short: String {
+    package var short: String {
         switch magnitude {
         case 100...: fixed(0)
         case 10..<100: fixed(1)
@@ -23,7 +23,7 @@ extension Double {
 
 extension Int {
     /// As in `1,234,567`.
-    var grouped: String {
+    package var grouped: String {
         let digits = "\(magnitude)"
         var text = ""
         for (index, digit) in digits.enumerated() {
@@ -35,19 +35,25 @@ extension Int {
 }
 
 extension String {
-    func leftPadded(to width: Int, with filler: Character = " ") -> String {
+    package func leftPadded(to width: Int, with filler: Character = " ") -> String {
         String(repeating: filler, count: max(0, width - count)) + self
     }
 
-    func rightPadded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
+    package func rightPadded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
 }
 
 extension Duration {
-    var inSeconds: Double { Double(nanoseconds) / 1e9 }
+    package var inSeconds: Double { Double(nanoseconds) / 1e9 }
+
+    /// As in `0.214 ms`.
+    package var inMilliseconds: String {
+        let microseconds = nanoseconds / 1000
+        return "\(microseconds / 1000).\("\(microseconds % 1000)".leftPadded(to: 3, with: "0")) ms"
+    }
 }
 
 /// A length of time in nanoseconds, in the unit that suits it: `830 ns`, `41.2 us`, `2.00 ms`, `1.50 s`.
-func shortTime(_ nanoseconds: Double) -> String {
+package func shortTime(_ nanoseconds: Double) -> String {
     switch nanoseconds {
     case ..<1e3: "\(nanoseconds.fixed(0)) ns"
     case ..<1e6: "\((nanoseconds / 1e3).short) us"
