@@ -21,7 +21,8 @@ swift build
 
 # Compiles the server's sources again, in one module with the targets, and links the objects of the build above.
 built=.build/debug
-package=$(sed -n 's/.*"-module-name","GreenNet",.*"-package-name","\([^"]*\)".*/\1/p' .build/debug.yaml | head -n 1)
+# What is `package` in the modules is visible to modules of the same package name: SwiftPM takes the directory's, as an identifier.
+package=$(basename "$PWD" | tr 'A-Z' 'a-z' | sed 's/[^a-z0-9]/_/g; s/^[0-9]/_/')
 modules=(GreenNet ProgramKit CArguments CSwitch CDiagnostics CLinux CUppercase Logging ArgumentParser ArgumentParserToolInfo)
 headers=()
 for module in CSwitch CDiagnostics CLinux CArguments CUppercase; do
