@@ -15,6 +15,6 @@ package struct BackOff {
 
     package mutating func reset() { pause = BackOff.shortest }
 
-    /// Whether the last thing was a failure.
+    /// Whether a failure has come since the last success.
     package var isActive: Bool { pause != BackOff.shortest }
 }

@@ -1,4 +1,4 @@
-/// Which of a descriptor's two sides is waited for.
+/// The side of a descriptor that a wait is for.
 enum Direction {
     case readable, writable
 }

@@ -1,5 +1,5 @@
 extension Duration {
-    /// For people: `10 seconds`, `0.3 seconds`.  Rounded to milliseconds, and what is shorter than one to nanoseconds.
+    /// For people: `10 seconds`, `0.3 seconds`.  Rounded to milliseconds; a duration under one millisecond, to nanoseconds.
     package var text: String {
         let exact = nanoseconds.magnitude
         let unit: UInt64 = exact < 1_000_000 ? 1 : 1_000_000

@@ -1,7 +1,6 @@
-/// How text that may hold anything, a peer's wishes included, is made harmless in a line.
+/// The ways to make untrusted text harmless in a line.
 ///
-/// Control characters never come through as they are: those that end a line, that terminals obey, or that turn the
-/// direction of writing.
+/// Control characters are always replaced: those that end a line, that control a terminal, or that change the direction of writing.
 package enum Escaping {
     /// Free text.
     case plain
@@ -9,10 +8,10 @@ package enum Escaping {
     case quoted
     /// Between the quotation marks of JSON.
     case json
-    /// The journal's: ends of lines and tabs stay, for it can keep them.
+    /// For the journal, which can keep ends of lines and tabs: these stay.
     case lines
 
-    /// Nil where the character may stay.
+    /// Nil if the character may stay.
     fileprivate func replacement(for character: Unicode.Scalar) -> String? {
         switch (character, self) {
         case ("\"", .quoted), ("\"", .json): "\\\""
@@ -28,7 +27,7 @@ package enum Escaping {
     private func code(of character: Unicode.Scalar) -> String {
         let digits = String(character.value, radix: 16)
         guard case .json = self else { return "\\u{\(digits)}" }
-        // None lies above U+FFFF, where JSON needs two.
+        // No control character lies above U+FFFF, where JSON needs two escapes.
         return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
     }
 }
@@ -62,7 +61,7 @@ extension [UInt8] {
 }
 
 extension String {
-    /// Fit for a line on a terminal: control characters as `\n` or `\u{1b}`.
+    /// For a line on a terminal: control characters are shown as `\n` or `\u{1b}`.
     package var escaped: String {
         guard unicodeScalars.contains(where: \.isControl) else { return self }
         var bytes: [UInt8] = []
@@ -70,10 +69,10 @@ extension String {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// Text from outside: nil where the bytes are not UTF-8.
+    /// Nil if the bytes are not UTF-8.
     package init?(utf8 bytes: some Sequence<UInt8>) { self.init(validating: bytes, as: UTF8.self) }
 
-    /// For a message about bytes that may not be UTF-8: those that are not show as `\xff`.
+    /// For a message about bytes that may not be UTF-8: invalid bytes are shown as `\xff`.
     package init(showing bytes: some Sequence<UInt8>) {
         let bytes = Array(bytes)
         var (rest, place, text) = (bytes.makeIterator(), 0, "")

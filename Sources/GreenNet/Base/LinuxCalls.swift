@@ -1,7 +1,7 @@
 internal import CLinux
 import Glibc
 
-/// Calls that Swift's view of glibc leaves out.
+/// Calls that Swift's import of glibc leaves out.
 enum LinuxCalls {
     static func errnoName(_ code: Int32) -> String? {
         guard let name = green_errno_name(code) else { return nil }

@@ -1,9 +1,9 @@
-/// First in, first out, in memory that is used round and round.
+/// A first-in, first-out ring buffer.
 ///
 /// Raw, with no optionals in it: code that is compiled once for all types of item would look up the type of each optional as it runs.
 struct Ring<Item>: ~Copyable {
     private var slots: UnsafeMutablePointer<Item>?
-    /// How many fit; a power of two, or 0 before the first.
+    /// How many items fit; a power of two, or 0 before the first item.
     private var room = 0
     private var first = 0
     private(set) var count = 0
@@ -22,13 +22,13 @@ struct Ring<Item>: ~Copyable {
         count += 1
     }
 
-    /// The oldest, which stays; only of a ring that is not empty.
+    /// The oldest item, which stays; only of a ring that is not empty.
     var oldest: Item {
         require(count > 0, "a ring without an item")
         return slot(0).pointee
     }
 
-    /// Takes the oldest out of a ring that is not empty.
+    /// Takes the oldest item out of a ring that is not empty.
     @inline(__always)
     mutating func removeFirst() -> Item {
         require(count > 0, "a ring without an item")
@@ -40,7 +40,7 @@ struct Ring<Item>: ~Copyable {
 
     mutating func popFirst() -> Item? { isEmpty ? nil : removeFirst() }
 
-    /// Where the item lies that came so many after the oldest.
+    /// The memory of the item that is `index` places after the oldest.
     @inline(__always)
     private func slot(_ index: Int) -> UnsafeMutablePointer<Item> { slots! + (first + index) & (room - 1) }
 
@@ -52,4 +52,4 @@ struct Ring<Item>: ~Copyable {
     }
 }
 
-extension Ring: @unchecked Sendable where Item: Sendable {}  // it owns its memory, and is never in two hands
+extension Ring: @unchecked Sendable where Item: Sendable {}  // it owns its memory, and is never shared

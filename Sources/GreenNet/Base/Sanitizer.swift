@@ -1,6 +1,6 @@
 internal import CSwitch
 
-/// The sanitizer that this was built with.  Tests scale themselves by it.
+/// The sanitizer that this build uses.  Tests scale their durations and counts by it.
 package enum Sanitizer {
     case none, address, thread
 
@@ -12,7 +12,7 @@ package enum Sanitizer {
         }
     }
 
-    /// Runs `body`, which has locked the mutex of `owner`, where ThreadSanitizer sees that it has.
+    /// Runs `body`, whose caller has locked the mutex of `owner`, so that ThreadSanitizer sees the lock.
     package static func locked<Result>(_ owner: AnyObject, _ body: () -> Result) -> Result {
         let lock = Unmanaged.passUnretained(owner).toOpaque()
         green_sanitizer_locked(lock)

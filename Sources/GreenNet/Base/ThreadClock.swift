@@ -1,8 +1,8 @@
 internal import CSwitch
 
-/// The time as this OS thread has it: the clock's, unless its hub has a virtual one.
+/// The time of this OS thread: the clock's, unless its hub has virtual time.
 enum ThreadClock {
-    /// What this OS thread takes for the time, in nanoseconds; 0 where that is the clock's.
+    /// The virtual time of this OS thread, in nanoseconds; 0 for the clock's time.
     static var virtualTime: Int64 {
         get { green_virtual_time() }
         set { green_set_virtual_time(newValue) }

@@ -1,17 +1,17 @@
-/// A piece of program with a stack of its own, which runs when somebody switches to it, and no sooner.
+/// A coroutine with a stack of its own, which runs when another fiber switches to it.
 ///
-/// Switching is symmetric: each fiber says itself who runs next and what it is given, and `switchTo` returns when somebody switches back.  Unlike
-/// green threads, fibers are not scheduled, but a call that waits inside one parks it as it would a green thread; until it is woken,
-/// others run and nobody can switch to it.  Every green thread is a fiber too: `Fiber.current` is whoever runs.
+/// Switching is symmetric: each fiber names the fiber that runs next and gives it a value, and `switchTo` returns when a fiber switches back.  Unlike
+/// green threads, fibers are not scheduled, but a call that waits inside a fiber parks it as it would park a green thread; until it is woken,
+/// other green threads run, and a switch to it throws.  Every green thread is a fiber too: `Fiber.current` is the fiber that runs.
 ///
-/// Whoever drops a suspended fiber ends it: its `switchTo` throws, so that it unwinds, before long.  Fibers exchange values of one type and belong to
-/// their OS thread.  `Hub.run()` does not wait for them.
+/// When the last reference to a suspended fiber is released, its `switchTo` throws, so that it unwinds soon.  Fibers exchange values of one type, and are
+/// to be used on the OS thread that made them.  `Hub.run()` does not wait for them.
 public final class Fiber<Value> {
     let core: FiberCore<Value>
 
     /// A fiber that will run `body` with the value of the first switch to it.  `body` must not hold the fiber itself.
     ///
-    /// What `body` returns or throws becomes what the parent's `switchTo` returns or throws: by default, of whoever makes the fiber.
+    /// When `body` ends, the parent's `switchTo` returns its value or throws its error.  The parent is the fiber that makes this one, by default.
     public convenience init(name: String? = nil, parent: Fiber? = nil, _ body: @escaping (Value) throws -> Value) {
         self.init(FiberCore(name: name, parent: parent ?? .current, body))
     }
@@ -23,7 +23,7 @@ public final class Fiber<Value> {
 
     deinit { core.drop() }
 
-    /// Whoever runs now, among those that exchange such values.
+    /// The fiber that runs now, among the fibers that exchange a `Value`.
     public static var current: Fiber {
         let core = FiberCore<Value>.current
         return core.handle ?? Fiber(core)
@@ -35,7 +35,7 @@ public final class Fiber<Value> {
     /// Whether `body` has ended or never will begin.
     public var isDead: Bool { core.isDead }
 
-    /// Who gets what it ends with; nil for one that is a green thread of its own.  A parent may not descend from its child.
+    /// The fiber that gets the value or the error at the end; nil for a green thread.  A parent must not descend from its child.
     public var parent: Fiber? {
         get { core.parent }
         set {
@@ -45,15 +45,16 @@ public final class Fiber<Value> {
         }
     }
 
-    /// Leaves the current fiber for this one, whose pending `switchTo` returns `value`.  Returns what whoever switches back gives.
+    /// Switches from the current fiber to this one, whose pending `switchTo` returns `value`.  Returns the value of the switch back.
     ///
-    /// Where this one is dead, its parent takes its place, or its parent's.  Throws what is thrown into the caller; `FiberError` where this one can't be switched to;
-    /// `SpawnError` where there is no stack for it; and `WaitError` when the caller was killed or the time of an enclosing limit is over.
+    /// If this fiber is dead, its parent takes its place, or its parent's parent.  Throws the error that is thrown into the caller, or that of a child that
+    /// has ended; `FiberError` where no switch is possible; `SpawnError` where there is no stack for this fiber; and `WaitError` when the caller is killed or
+    /// an enclosing time limit is over.  The type is `any Error`, for bodies can throw any type.
     @discardableResult
     public func switchTo(_ value: Value) throws -> Value { try core.take(.success(value)) }
 
-    /// As `switchTo`, but the pending `switchTo` of this one throws `error`.  One that has not begun never will, and `error` goes to its parent: not where
-    /// that is busy, when nothing changes.
+    /// As `switchTo`, but the pending `switchTo` of this fiber throws `error`.  A fiber that has not begun never will, and `error` goes to its parent; if
+    /// the parent is busy, this call throws `FiberError.busy` and nothing changes.
     @discardableResult
     public func throwInto(_ error: any Error = GreenletExit()) throws -> Value {
         try core.take(.failure(error))
@@ -65,10 +66,10 @@ extension Fiber: Sendable {}
 
 /// Why a fiber can't be switched to.
 public enum FiberError: Error, Hashable, Sendable {
-    /// It waits for something else than to be switched to, or is about to run.
+    /// It waits for an event, and not for a switch; or it is about to run.
     case busy
     /// It is dead, and so are all its ancestors.
     case dead
-    /// The generator was closed, and its body caught that and went on.
+    /// The generator was closed, and its body caught the error and went on.
     case ignoredClose
 }

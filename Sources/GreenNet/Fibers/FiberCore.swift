@@ -1,20 +1,20 @@
-/// What is behind a `Fiber`, and outlives it while its stack has to unwind.
+/// The state of a `Fiber`.  It outlives the `Fiber` while the stack unwinds.
 final class FiberCore<Value> {
     weak var handle: Fiber<Value>?
     var parent: Fiber<Value>?
     private let name: String?
     private var body: ((Value) throws -> Value)?
-    /// What the next switch to it delivers.
+    /// The message of the next switch to it.
     private var inbox: Result<Value, any Error>?
-    /// On whose stack it runs; nil before it begins.  A green thread that is a fiber by the way holds its core, and not the other way round.
+    /// The green thread on whose stack it runs; nil before it begins.  A green thread holds the cores of the fibers that it is, and not the reverse.
     private weak var greenlet: AnyGreenlet?
-    /// Not where a green thread, or a fiber for other values, is this one by the way.
+    /// False for the fiber that a green thread is, or that a fiber for other values is.
     private var ownsStack = false
     private(set) var isStarted = false
     private var isFinished = false
-    /// Has left for another one, or has not begun to run.
+    /// It has switched to another fiber, or has not begun to run.
     private var awaitsSwitch = false
-    /// Has left by the `yield` of a generator, where nobody but those who ask for a value can let it go on; inside `shielded`, too.
+    /// It is in the `yield` of a generator, where only a request for a value resumes it; inside `shielded`, too.
     var isAtYield = false
 
     init(name: String?, parent: Fiber<Value>?, _ body: @escaping (Value) throws -> Value) {
@@ -37,7 +37,7 @@ final class FiberCore<Value> {
 
     private var thread: GreenThread? { greenlet?.thread }
 
-    /// Parked until somebody switches to it: and not to what else it is, for a generator or fibers for other values wait for those in the same way.
+    /// Parked until a fiber switches to it.  Not to the other fibers that its green thread is: fibers for other values wait in the same way.
     var isSuspended: Bool {
         guard awaitsSwitch, let thread else { return false }
         return thread.state == .parked && thread.waitKind == .fiber
@@ -52,7 +52,7 @@ final class FiberCore<Value> {
 
     // MARK: Switching
 
-    /// Leaves the current fiber for this one.
+    /// Switches from the current fiber to this one.
     func take(_ message: Result<Value, any Error>) throws -> Value { try FiberCore.leave(for: self, with: message) }
 
     /// In the fiber that switches.  Where it throws `FiberError.busy`, nothing has changed.
@@ -79,10 +79,10 @@ final class FiberCore<Value> {
         return target
     }
 
-    /// Has begun, and can't be switched to.
+    /// It has begun, and no switch to it is possible.
     var isBusy: Bool { isStarted && !isSuspended && !isDead }
 
-    /// Itself or an ancestor.  An error is too much for one that has not begun.
+    /// Itself or an ancestor.  A fiber that has not begun does not receive errors.
     private func receiver(of message: Result<Value, any Error>) -> FiberCore? {
         var core = living
         if case .failure = message {
@@ -91,7 +91,7 @@ final class FiberCore<Value> {
         return core
     }
 
-    /// Returns the receiver, ready to be switched to.  Those before it that have not begun die of an error.
+    /// Returns the receiver, ready to be switched to.  Fibers before it that have not begun die of an error.
     private func begin(with message: Result<Value, any Error>) throws(SpawnError) -> FiberCore? {
         while let core = living, !core.isStarted {
             if case .success = message { try core.start() } else { core.isFinished = true }
@@ -125,7 +125,7 @@ final class FiberCore<Value> {
         if let result { tellParent(result) }
     }
 
-    /// Names the parent as the one that runs next.  One that was dropped, or whose hub closes, tells nobody.
+    /// Makes the parent run next.  A fiber that was released, or whose hub closes, has no parent to resume.
     private func tellParent(_ result: Result<Value, any Error>) {
         if isKilled { return }
         let parent = try? self.parent?.core.begin(with: result)
@@ -141,21 +141,21 @@ final class FiberCore<Value> {
         next.scheduler.setSuccessor(next)
     }
 
-    /// Nobody can switch to it any more.
+    /// No fiber can switch to it any more.
     func drop() {
         guard ownsStack, isSuspended else { return }
         kill()
-        // Inside `shielded`, too: nothing else could end that wait.
+        // Inside `shielded`, too: no other call could end that wait.
         thread?.wake(.cancelled)
     }
 
-    /// Ends it where it waits, whatever for.
+    /// Ends its wait, for whatever event.
     func kill() {
         greenlet?.kill()
         if isAtYield { thread?.wake(.cancelled) }
     }
 
-    /// Dropped, or killed by the one that asked for a value.
+    /// Released, or killed by the green thread that asked for a value.
     var isKilled: Bool { greenlet?.isKilled ?? true }
 
     /// Lets a suspended one go on with `message` at its turn; the caller runs on.

@@ -1,13 +1,13 @@
-/// The inner side of a generator: for its body, on its stack, and nowhere else.
+/// The inner side of a generator.  To be used in its body only, on its stack.
 public struct Yielder<Output, Input> {
-    // Not the fiber itself, which could not be dropped while it is held on this stack.
+    // Not the fiber itself, which would never be released while it is held on its own stack.
     let core: FiberCore<GeneratorMessage<Output, Input>>
     let closing: GeneratorClosing
 
-    /// Gives `output` to whoever asked, and waits until the next value is asked for.  Returns what was sent; nil from `next()`.
+    /// Gives `output` to the caller of `next()` or `send(_:)`, and waits until the next value is asked for.  Returns the value that was sent; nil from `next()`.
     ///
-    /// Throws what is thrown into the generator; and `WaitError.cancelled`, each time, once that was dropped or closed, or the one that asked was killed: it gives
-    /// way then, and `output` is dropped.
+    /// Throws what is thrown into the generator; and `WaitError.cancelled`, at each call, once the generator was released or closed, or the green thread
+    /// that asked was killed: the call gives way then, and `output` is dropped.  The type is `any Error`, for `throwInto(_:)` takes any type.
     @discardableResult
     public func yield(_ output: Output) throws -> Input? {
         let running = FiberCore<GeneratorMessage<Output, Input>>.current
@@ -27,38 +27,38 @@ public struct Yielder<Output, Input> {
 
     private func refusal() -> WaitError {
         closing.refusals += 1
-        // The one that asked was killed, or its time is over, and ends the body at its next turn: that is no failure of the body's.
+        // The green thread that asked was killed, or its time is over, and ends the body when it runs next: that is no failure of the body.
         if core.parent?.core.isSuspended != true { core.kill() }
         if closing.isClosed, closing.refusals == GeneratorClosing.patience {
             core.parent?.core.wake(with: .goesOn)
             core.kill()
         }
-        // One that catches this for ever would else keep all others from running.
+        // A body that catches this for ever would otherwise keep all other green threads from running.
         Hub.currentThread.giveWay()
         return .cancelled
     }
 
-    /// Gives all values of `other`, to which goes what is sent or thrown here meanwhile.
+    /// Yields all values of `other`, and passes on to it the values and errors that are sent and thrown meanwhile.
     public func yield(from other: Generator<Output, Input>) throws {
         var output = try other.next()
         while let value = output {
             switch Result(catching: { try yield(value) }) {
             case .success(let input?): output = try other.send(input)
             case .success(nil): output = try other.next()
-            // The end of this generator, which drops the other.
+            // The end of this generator, which releases the other.
             case .failure(let error as any WaitEnding): throw error
             case .failure(let error): output = try other.throwInto(error)
             }
         }
     }
 
-    /// Gives all values of `other`; returns what that has returned.
+    /// As the other `yield(from:)`; returns what the body of `other` has returned.
     public func yield<Returned>(from other: ReturningGenerator<Output, Input, Returned>) throws -> Returned {
         try yield(from: other as Generator<Output, Input>)
         return other.returned!
     }
 
-    /// Gives all of `values`; what is sent meanwhile is dropped.
+    /// Yields all of `values`; values that are sent meanwhile are dropped.
     public func yield(from values: some Sequence<Output>) throws {
         for value in values { try yield(value) }
     }
@@ -67,11 +67,11 @@ public struct Yielder<Output, Input> {
 @available(*, unavailable)
 extension Yielder: Sendable {}
 
-/// A generator whose body returns something at its end.
+/// A generator whose body returns a value at its end.
 public final class ReturningGenerator<Output, Input, Returned>: Generator<Output, Input> {
     private let result = GreenResult<Returned>()
 
-    /// What the body has returned; nil before.
+    /// The value that the body has returned; nil until then.
     public var returned: Returned? { try? result.result?.get() }
 
     /// A generator that will run `body` at the first `next()`.

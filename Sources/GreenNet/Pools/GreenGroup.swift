@@ -1,8 +1,10 @@
-/// Runs `body`, which may spawn green threads into the group it is given, and waits until all of them have ended.
+/// Runs `body`, which may spawn green threads into the group, and waits until all of them have ended.  Callable from any green thread.
 ///
-/// None outlives the call.  The first error, of `body` or of any of them, kills all the others and ends whatever `body` waits for; when all have unwound, it
-/// is thrown.  The same happens where the caller is killed or its time is over.  A member that was killed is no failure.  An error that
-/// comes later is reported as one that nobody asked for.  Callable from any green thread.
+/// No member outlives the call.  The first error, of `body` or of a member, kills all other members and ends the wait of `body`; it is thrown when all
+/// have unwound.  The same happens when the caller is killed or an enclosing time limit is over.  A killed member is no failure.  A later error is
+/// reported to `Hub.onUnobservedFailure`.
+///
+/// Throws what `body` or a member throws, and `WaitError`: the type is `any Error`, for members can throw any type.
 @discardableResult
 public func withGreenGroup<Value>(_ body: (GreenGroup) throws -> Value) throws -> Value {
     let thread = Hub.currentThread
@@ -20,7 +22,7 @@ public func withGreenGroup<Value>(_ body: (GreenGroup) throws -> Value) throws -
     return try outcome.get()
 }
 
-/// Green threads that belong together.  `withGreenGroup` makes it, and outside of its body it is of no use.
+/// Green threads that end together.  `withGreenGroup` makes it, and it is valid inside its body only.
 public final class GreenGroup {
     private let scope: TimeScope
     private var members: [ObjectIdentifier: AnyGreenlet] = [:]
@@ -33,11 +35,12 @@ public final class GreenGroup {
         empty.set()
     }
 
-    /// How many have not ended.
+    /// How many members have not ended.
     public var count: Int { members.count }
 
-    /// Runs `body` on a green thread that belongs to the group; else as `GreenNet.spawn`.  One that comes after the first error is killed before it
-    /// begins.
+    /// Runs `body` on a new green thread of the group; otherwise as `GreenNet.spawn`.  After the first error, a new member is killed before it begins.
+    ///
+    /// Callable from any green thread of the same OS thread while `withGreenGroup` runs.  Never waits.
     @discardableResult
     public func spawn<Value>(
         name: String? = nil, fileID: StaticString = #fileID, line: UInt = #line, _ body: @escaping () throws -> Value
@@ -65,21 +68,22 @@ public final class GreenGroup {
         if members.isEmpty { empty.set() }
     }
 
-    /// Waits until all members have ended, at most until `deadline`.  Returns whether they have.  Throws when killed, when an enclosing
-    /// time limit is over, and when a member has failed.
+    /// Waits until all members have ended, at most until `deadline`.  Returns whether they have.  To be called in the body of `withGreenGroup`.
+    ///
+    /// Throws when the caller is killed, when an enclosing time limit is over, and `WaitError.cancelled` when a member has failed.
     @discardableResult
     public func join(until deadline: Deadline = .never) throws(WaitError) -> Bool {
-        // One may have come since the event.
+        // A member may have been spawned since the event.
         while !members.isEmpty { guard try empty.wait(until: deadline) else { return false } }
         return true
     }
 
-    /// Kills all members there are.  Never waits.
+    /// Kills all members.  Never waits.
     public func kill(throwing error: any Error = GreenletExit()) {
         for greenlet in members.values.sorted(by: { $0.id < $1.id }) { greenlet.kill(throwing: error) }
     }
 
-    /// The first one counts.
+    /// The first error counts.
     fileprivate func fail(_ error: any Error) {
         guard firstError == nil else { return }
         firstError = error
@@ -87,7 +91,7 @@ public final class GreenGroup {
         scope.expire()
     }
 
-    /// Nothing of it is left after that.
+    /// Returns when all members have ended.
     fileprivate func end() {
         do {
             try shielded { _ = try join() }

@@ -1,14 +1,14 @@
-/// Green threads of which at most so many run at a time: whoever spawns one more waits until another has ended.
+/// A pool of at most `limit` green threads: `spawn` waits until there is a place.
 ///
-/// Belongs to its OS thread.
+/// To be used on the OS thread that made it.
 public final class GreenPool {
-    /// How many may run at a time.
+    /// How many members may run at a time.
     public let limit: Int
     private let places: GreenSemaphore
     private var members: [ObjectIdentifier: AnyGreenlet] = [:]
     private let empty = GreenEvent()
 
-    /// A pool of at most `limit` green threads; with 0, nobody can ever spawn.
+    /// A pool of at most `limit` green threads.  With 0, every `spawn` waits for ever.
     public init(limit: Int) {
         require(limit >= 0, "a pool of \(limit) green threads")
         self.limit = limit
@@ -16,16 +16,16 @@ public final class GreenPool {
         empty.set()
     }
 
-    /// How many have not ended.
+    /// How many members have not ended.
     public var count: Int { members.count }
 
-    /// How many more could be spawned without a wait.
+    /// How many green threads could be spawned without a wait.
     public var free: Int { places.available }
 
-    /// Waits for a place until `deadline`, then runs `body` on a green thread; else as `GreenNet.spawn`.  First come, first served.
+    /// Waits for a place until `deadline`, then runs `body` on a new green thread; otherwise as `GreenNet.spawn`.  First come, first served.
     ///
-    /// Throws `WaitError.deadlinePassed` where there was no place by `deadline`, and when killed or when an enclosing time limit is over; nothing was
-    /// spawned then.
+    /// Throws `WaitError.deadlinePassed` where there was no place by `deadline`, and when the caller is killed or an enclosing time limit is over; no green
+    /// thread was spawned then.  Callable from any green thread.
     @discardableResult
     public func spawn<Value>(
         name: String? = nil, until deadline: Deadline = .never, fileID: StaticString = #fileID, line: UInt = #line,
@@ -37,7 +37,7 @@ public final class GreenPool {
         return greenlet
     }
 
-    /// With a place taken, which is free again when the green thread has ended, also where it has never begun.
+    /// With a place taken, which is free again when the green thread has ended, even if it has never begun.
     private func adopt(_ greenlet: AnyGreenlet) {
         if greenlet.hasEnded { return places.release() }
         members[ObjectIdentifier(greenlet)] = greenlet
@@ -49,13 +49,16 @@ public final class GreenPool {
         }
     }
 
-    /// Waits until none runs, at most until `deadline`.  Returns whether that was so.  Throws when killed or when an enclosing time limit is
-    /// over.
+    /// Waits until no member is left, at most until `deadline`.  Returns whether that is so.  Callable from any green thread that is no member.
+    ///
+    /// Throws when the caller is killed or an enclosing time limit is over.
     @discardableResult
     public func join(until deadline: Deadline = .never) throws(WaitError) -> Bool { try empty.wait(until: deadline) }
 
-    /// Kills all that run, and waits until they have ended, at most until `deadline`.  Returns whether all have.
-    /// Throws when killed itself or when an enclosing time limit is over.
+    /// Kills all members, and waits until they have ended, at most until `deadline`.  Returns whether all have.  Callable from any green thread that
+    /// is no member.
+    ///
+    /// Throws when the caller is killed or an enclosing time limit is over; the members stay killed.
     @discardableResult
     public func kill(
         throwing error: any Error = GreenletExit(), until deadline: Deadline = .never
@@ -65,10 +68,11 @@ public final class GreenPool {
 
     // MARK: Many at once
 
-    /// Calls `transform` with each item, in green threads of the pool, and returns what it returned, in the order of the items.
+    /// Calls `transform` with each item, in green threads of the pool, and returns the values in the order of the items.  Callable from any green thread.
     ///
-    /// The first error kills the rest and is thrown, when they have unwound; so it is where the caller is killed or its time is over.  Called by a
-    /// member of the pool, it does one item after the other itself, for the place that it would wait for may be its own.
+    /// The first error kills the other calls, and is thrown when they have unwound; the same happens when the caller is killed or an enclosing time limit
+    /// is over.  The type is `any Error`, for `transform` can throw any type.  A member of the pool that calls `map` runs one item after the other itself,
+    /// for it might wait for its own place.
     public func map<Item, Output>(
         _ items: some Sequence<Item>, _ transform: @escaping (Item) throws -> Output
     ) throws -> [Output] {
@@ -77,7 +81,7 @@ public final class GreenPool {
         return (0..<outputs.count).map { outputs[$0]! }
     }
 
-    /// As `map`, in the order in which the calls have returned.
+    /// As `map`, with the values in the order in which the calls have returned.
     public func mapUnordered<Item, Output>(
         _ items: some Sequence<Item>, _ transform: @escaping (Item) throws -> Output
     ) throws -> [Output] {
@@ -89,10 +93,10 @@ public final class GreenPool {
         return outputs
     }
 
-    /// What `transform` ends with for each item, value or error, in the order of the items, each as it is asked for.
+    /// Returns a generator of the values or errors of `transform`, in the order of the items.
     ///
-    /// An error ends its own item only.  At most `limit` calls are begun whose ends were not taken yet, so that whoever takes them slowly bounds what is
-    /// begun.  Dropped or closed before the end, it kills those that run.  Not for members of the pool.
+    /// An error ends its own item only.  At most `limit` calls are begun whose results were not taken yet, so that a slow caller bounds the number of
+    /// calls.  If the generator is released or closed before its end, it kills the calls that run.  Not to be called by a member of the pool.
     public func iterate<Item, Output>(
         _ items: some Sequence<Item>, _ transform: @escaping (Item) throws -> Output
     ) -> Generator<Result<Output, any Error>, Void> {
@@ -112,7 +116,7 @@ public final class GreenPool {
         }
     }
 
-    /// Calls `body` with each item, in green threads of the pool, and returns when all calls have.  Errors are as `map` has them.
+    /// Calls `body` with each item, in green threads of the pool, and returns when all calls have returned.  Throws as `map` does.
     public func forEach<Item>(_ items: some Sequence<Item>, _ body: @escaping (Item) throws -> Void) throws {
         if members[ObjectIdentifier(Greenlet.current)] != nil {
             for item in items { try body(item) }

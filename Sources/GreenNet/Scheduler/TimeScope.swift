@@ -1,7 +1,7 @@
 /// Names one `withTimeout` among the nested ones.
 public struct TimeLimit: Hashable, Sendable {
     let number: UInt64
-    /// The duration that was given.
+    /// The duration that was given to `withTimeout`.
     public let duration: Duration
 }
 

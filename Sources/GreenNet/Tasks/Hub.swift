@@ -2,9 +2,9 @@ import Glibc
 
 /// Schedules the green threads of one OS thread over one event loop.
 ///
-/// It is made by the first call that needs it.  The OS thread's own stack is its *main* green thread, so that code at top level can
-/// spawn, sleep and join with no ceremony.  A hub and all that belongs to it stay on their OS thread; `remote` is the one door from
-/// elsewhere.  It ends with its OS thread, or by `close()`.
+/// The first call that needs a hub makes it.  The OS thread's own stack is its *main* green thread, so that code at top level can
+/// spawn, sleep and join.  A hub and its green threads stay on their OS thread; other OS threads reach it through `remote` only.
+/// A hub ends with its OS thread, or by `close()`.
 public final class Hub {
     let scheduler: Scheduler
 
@@ -28,7 +28,7 @@ public final class Hub {
 
     private let alternateStack: UnsafeMutableRawPointer?
 
-    /// The hub of this OS thread.  Stops the program where the kernel has no descriptor left for a new one.
+    /// The hub of this OS thread, which this call makes if there is none.  Stops the program where the kernel has no descriptor left for it.
     public static var current: Hub { currentThread.scheduler.hub }
 
     /// The green thread that runs now.
@@ -42,8 +42,8 @@ public final class Hub {
 
     // MARK: Making
 
-    /// Makes the hub of this OS thread now, where it has none, with `count` stacks in store.  Throws where the kernel lacks what that
-    /// takes; a call that needs a hub would stop the program then, and a `spawn` that finds no stack has failed.
+    /// Makes the hub of this OS thread now, if it has none, with `count` stacks in store.  Throws where the kernel refuses; a call that needs a hub
+    /// would stop the program then, and a `spawn` would fail.
     package static func prepare(stacks count: Int) throws(HubFailure) {
         if Context.running != nil { return }
         let hub = try make()
@@ -88,10 +88,11 @@ public final class Hub {
 
     // MARK: Running
 
-    /// Runs until every green thread spawned here has ended.  For the main green thread and others alike; a green thread other than
-    /// the main one doesn't wait for itself.
+    /// Waits until every green thread of the hub has ended, except the main one and the caller, or until `deadline`.  Callable from any green thread of
+    /// the hub, the main one included.
     ///
-    /// Throws `WaitError.blockedForever`, with the list of who waits on what, where none of those left can ever be woken.
+    /// Throws `WaitError.blockedForever`, with the list of all waits, where none of the remaining green threads can ever be woken; `.deadlinePassed` where
+    /// some are left at `deadline`; and when the caller is killed or an enclosing time limit is over.
     public func run(until deadline: Deadline = .never) throws(WaitError) {
         let thread = Hub.currentThread
         require(thread.scheduler == scheduler, "Hub.run() on another OS thread than the hub's")
@@ -116,9 +117,9 @@ public final class Hub {
         Statistics(greenThreads: scheduler.alive, cachedStacks: scheduler.fields.pointee.stacks.cached)
     }
 
-    /// In a forked child: the hub stays the parent's, and is never touched again.
+    /// In a forked child: the hub stays the parent's, and is not used again.
     ///
-    /// Except for its signals: libev keeps the owner of each for the whole process, and would refuse them to the child's own hub.
+    /// Except for its signals: libev keeps the owner of each signal for the whole process, and would refuse them to the child's own hub.
     static func abandon() {
         guard let scheduler = Context.running?.scheduler else { return }
         scheduler.hub.stopSignals()
@@ -129,10 +130,10 @@ public final class Hub {
 
     private func stopSignals() { for event in scheduler.signals { event.stop(on: scheduler.loop) } }
 
-    /// Kills what still runs, waits until all of it has unwound, and gives back everything.  The next call that needs a hub makes a
-    /// new one.  What belonged to it and is still held, such as connections and listeners, stays open, and can only be closed, or let go of.
-    /// To be called from the main green thread, outside of any `withTimeout` and `shielded`; without it, it happens when the
-    /// OS thread ends.
+    /// Kills all green threads, waits until they have unwound, and frees the hub.  The next call that needs a hub makes a new one.
+    ///
+    /// Connections and listeners that the program still holds stay open, and can only be closed or released.
+    /// To be called from the main green thread, outside of any `withTimeout` and `shielded`.  An OS thread that ends closes its hub.
     public func close() {
         require(Context.running == scheduler.main, "Hub.close() is for the OS thread's main green thread")
         let main = scheduler.main
@@ -151,7 +152,7 @@ public final class Hub {
         scheduler.endLoop()
         scheduler.fields.pointee.jobs.close()
         stopSignals()
-        // A socket that no green thread waits for stops being watched when its callback is called.  It may be closed, and freed, after the hub.
+        // A socket for which no green thread waits is watched until its next event.  The program may close and release it after the hub.
         scheduler.loop.feignReadability(upTo: scheduler.fields.pointee.lastDescriptor)
         #if DEBUG
         scheduler.loop.verify()
@@ -172,7 +173,7 @@ extension Scheduler {
     var hub: Hub { Unmanaged<Hub>.fromOpaque(fields.pointee.owner).takeUnretainedValue() }
 }
 
-/// Why an OS thread can't have a hub.
+/// Why no hub can be made.
 package struct HubFailure: Error, CustomStringConvertible {
     package let description: String
 

@@ -1,10 +1,10 @@
-/// What shall happen when a green thread has ended; `cut()` undoes it.
+/// Code that runs when a green thread has ended; `cut()` undoes it.
 public final class Link {
     private weak var greenlet: AnyGreenlet?
     private var observer: Observer?
     private var isCut = false
 
-    /// Runs `body` on a green thread of its own, once `greenlet` has ended.  Until then it is held, and holds what `body` does.
+    /// Runs `body` on a green thread of its own, once `greenlet` has ended.  Until then `greenlet` holds the link, and the link holds `body`.
     fileprivate init(_ greenlet: AnyGreenlet, _ body: @escaping () throws -> Void) {
         self.greenlet = greenlet
         let title = "link of \(greenlet.title)"
@@ -13,7 +13,7 @@ public final class Link {
         if greenlet.hasEnded { follow() } else { observer = greenlet.observe(follow) }
     }
 
-    /// Nothing happens any more, also where the green thread has ended and the link has not begun.  Never waits.
+    /// Undoes the link: its code does not run any more, unless it has begun.  Never waits.  To be called on the OS thread of the green thread.
     public func cut() {
         isCut = true
         if let observer { greenlet?.forget(observer) }
@@ -25,22 +25,22 @@ public final class Link {
 extension Link: Sendable {}
 
 extension Greenlet {
-    /// Calls `body` with this green thread once it has ended; soon, where it has already.
+    /// Calls `body` with this green thread once it has ended; soon, if it has ended already.  Never waits.
     ///
-    /// On a green thread of its own, so that it may wait, and once.  Several begin in the order in which they were linked, and one that throws
-    /// is reported like any green thread.  Never waits.
+    /// `body` is called once, on a green thread of its own, so that it may wait.  Several links begin in the order in which they were made.  An error of
+    /// `body` is reported as that of any green thread.  To be called on the OS thread of the green thread.
     @discardableResult
     public func link(_ body: @escaping (Greenlet<Value>) throws -> Void) -> Link {
         Link(self) { try body(self) }
     }
 
-    /// Calls `body` with the value, where it ends with one; else as `link` does.
+    /// As `link`, but calls `body` with the value, and only if there is one.
     @discardableResult
     public func linkValue(_ body: @escaping (Value) throws -> Void) -> Link {
         Link(self) { [self] in if case .success(let value) = outcome { try body(value) } }
     }
 
-    /// Calls `body` with the error, where it ends with one that is not a plain kill's; else as `link` does.  The error counts as asked for.
+    /// As `link`, but calls `body` with the error, and only if there is one that is not `GreenletExit`.  The error counts as observed.
     @discardableResult
     public func linkError(_ body: @escaping (any Error) throws -> Void) -> Link {
         isObserved = true

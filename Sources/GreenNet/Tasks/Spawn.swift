@@ -1,7 +1,8 @@
-/// Runs `body` on a green thread of its own, which begins when this one next waits, gives way or ends.
+/// Runs `body` on a new green thread, which begins when the caller next waits, gives way or ends.  Never waits.
 ///
-/// Never waits.  Where the kernel has no stack to give, the green thread is born failed, with `SpawnError`.
-/// `name` shows in dumps and errors.  Callable from any green thread; the new one belongs to the same OS thread.
+/// Where the kernel has no memory for a stack, the green thread ends at once, with `SpawnError`.
+/// `name` shows in dumps and errors.  Callable from any green thread, and from a callback of the hub; the new green thread belongs to the same OS thread.
+/// On an OS thread without a hub, it makes one; the caller is its main green thread then.
 @discardableResult
 @inlinable  // the caller knows which type of `Greenlet` it is; here it would have to be looked up
 public func spawn<Value>(
@@ -13,7 +14,7 @@ public func spawn<Value>(
     return greenlet
 }
 
-/// As `spawn`, but `body` begins after `duration`, counted from now.  Killed before, it never begins.
+/// As `spawn`, but `body` begins after `duration`, counted from now.  If it is killed before, `body` never begins.
 @discardableResult
 public func spawn<Value>(
     after duration: Duration, name: String? = nil, fileID: StaticString = #fileID, line: UInt = #line,
@@ -26,9 +27,9 @@ public func spawn<Value>(
     }
 }
 
-/// The kernel had no memory, or no mapping left (vm.max_map_count), for one more stack.
+/// The kernel had no memory or no mapping left (vm.max_map_count) for another stack.
 public struct SpawnError: Error, Hashable, Sendable, CustomStringConvertible {
-    /// What the kernel said: ENOMEM, as a rule.
+    /// The kernel's error: ENOMEM, as a rule.
     public let errno: SystemError
 
     /// As in `cannot make a stack for a green thread: cannot allocate memory (ENOMEM)`.

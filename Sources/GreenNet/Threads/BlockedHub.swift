@@ -1,41 +1,41 @@
 import Glibc
 import Synchronization
 
-/// A green thread has not given way for longer than it should, and kept all others of its hub waiting.
+/// A report that a green thread has run for too long without giving way: no other green thread of its hub could run meanwhile.
 public struct BlockedHub: Sendable, CustomStringConvertible {
-    /// Which one.
+    /// The green thread, as dumps name it.
     public let greenThread: String
-    /// For how long it has run, or slept in a call, at least.
+    /// How long it has run, or blocked in a call, at least.
     public let duration: Duration
-    /// Where it was at that moment, innermost first.  Empty where that can't be seen.
+    /// Its frames at that moment, innermost first.  Empty where they can't be read.
     public let backtrace: [String]
-    /// What it waits for, where another green thread of the same hub holds that: neither can go on then, for it doesn't give way.
+    /// What it blocks on, if another green thread of the same hub holds that: neither can go on then, for a blocked call doesn't give way.
     public let obstacle: Obstacle?
 
-    /// What a green thread must not hold over a wait, and does.
+    /// A lock or an initialiser that a suspended green thread holds: see <doc:HeldOverAWait>.
     public struct Obstacle: Sendable, CustomStringConvertible {
-        /// The kinds that can be told apart.
+        /// The kinds of obstacles.
         public enum Kind: Sendable {
-            /// A global or a static, whose initialiser waits.
+            /// The initialiser of a global or a static, which waits.
             case initializer
-            /// A mutex of POSIX's, such as `NSLock` has inside.
+            /// A POSIX mutex, such as `NSLock` contains.
             case lock
         }
 
-        /// What it is.
+        /// The kind of this obstacle.
         public let kind: Kind
-        /// Who holds it; of a lock, those that may, and a few of them where they are many.
+        /// The green threads that hold it; for a lock, up to 8 green threads that may hold it.
         public let holders: [Holder]
 
-        /// A green thread that is suspended, and where.
+        /// A suspended green thread.
         public struct Holder: Sendable {
-            /// Which one.
+            /// The green thread, as dumps name it.
             public let greenThread: String
-            /// Where it waits, innermost first.
+            /// Its frames, innermost first.
             public let backtrace: [String]
         }
 
-        /// Says what is wrong, with the backtraces of the holders.
+        /// The obstacle in words, with the backtraces of its holders.
         public var description: String {
             let (what, role) =
                 switch kind {
@@ -51,7 +51,7 @@ public struct BlockedHub: Sendable, CustomStringConvertible {
         }
     }
 
-    /// All of that, a line for each frame.
+    /// The whole report, a line for each frame.
     public var description: String {
         let own = ["\(greenThread) has not given way for \(duration.text)"] + backtrace.map { "    at " + $0 }
         return (own + (obstacle.map { [$0.description] } ?? [])).joined(separator: "\n")
@@ -59,14 +59,15 @@ public struct BlockedHub: Sendable, CustomStringConvertible {
 }
 
 extension Hub {
-    /// Has an OS thread look at the hub now and then, and calls `report`, there, once for each time that a green thread does not give way for `duration` or
-    /// longer; and where it calls one blocking function after the other in that time, once for each that takes as long.  Until
-    /// `stopWatching()`, or until the hub closes.
+    /// Starts an OS thread that watches this hub until `stopWatching()` or the end of the hub, and reports green threads that do not give way for `duration`.
     ///
-    /// The hub pays one store for each look at its loop.  A call that blocks is not disturbed: it takes its time and returns its result.  Only
-    /// code that computes is interrupted, by a signal (SIGURG), and goes on.  Where /proc is not mounted, and in a process that has given up its rights (setuid,
-    /// or PR_SET_DUMPABLE), all is, and calls such as `poll` and `nanosleep` end with EINTR then.  <doc:HeldOverAWait> is about what is reported as an `obstacle`.
-    /// Unless told otherwise, a report is written to standard error.
+    /// `report` is called on the watching OS thread, once each time that a green thread has not given way for `duration`.  If it then calls one blocking
+    /// function after the other, `report` is called once for each call that takes as long.  By default, a report is written to standard error.
+    /// <doc:HeldOverAWait> explains what is reported as an `obstacle`.
+    ///
+    /// The hub pays one store for each pass of its loop.  A call that blocks is not interrupted.  Code that computes is interrupted by a signal (SIGURG), and
+    /// goes on.  If /proc is not mounted, or the process has given up its rights (setuid, PR_SET_DUMPABLE), blocking calls are interrupted too, and `poll`
+    /// and `nanosleep` end with EINTR.  To be called on the hub's OS thread; replaces an earlier `watch`.  Throws `SystemError` where the OS thread can't be started.
     public func watch(
         longerThan duration: Duration,
         _ report: (@Sendable (BlockedHub) -> Void)? = nil
@@ -78,11 +79,11 @@ extension Hub {
         scheduler.begin(Watch(pulse: watcher.pulse, stop: watcher.stop))
     }
 
-    /// Ends `watch`.  Waits for a report under way.
+    /// Ends `watch`.  Blocks until a report under way has returned.  To be called on the hub's OS thread.
     public func stopWatching() { scheduler.endWatch() }
 }
 
-/// An OS thread that listens to the pulse of a hub.
+/// An OS thread that watches whether a hub makes progress.
 final class HubWatcher: Sendable {
     let pulse = Pulse()
     private let target = LookTarget()
@@ -111,8 +112,8 @@ final class HubWatcher: Sendable {
 
     // MARK: On its own
 
-    /// Two things are reported: green threads have run for too long since the hub has looked at its loop; and, once that was reported, each
-    /// further stretch of sleep that is too long in itself, or another green thread's.
+    /// Two things are reported: green threads have run for too long since the last pass of the hub's loop; and, after that report, each
+    /// further blocking call that takes too long, of the same green thread or of another.
     private func watch() {
         var (last, since, isReported) = (UInt64(0), Deadline.now, false)
         var (reported, current): (LookTarget.Activity?, LookTarget.Activity?) = (nil, nil)
@@ -142,12 +143,12 @@ final class HubWatcher: Sendable {
         report(BlockedHub(greenThread: look.greenThread, duration: duration, backtrace: backtrace, obstacle: obstacle))
     }
 
-    /// Nil also where it may be another OS thread that it waits for.
+    /// Nil also where the call may wait for another OS thread.
     private func obstacle(of look: LookTarget.Look, _ backtrace: [String]) -> BlockedHub.Obstacle? {
         func index(of functions: [String]) -> Int? {
             backtrace.firstIndex { frame in functions.contains { frame.hasPrefix($0) } }
         }
-        // The runtime's; it asks the kernel again and again.
+        // A function of the runtime, which asks the kernel again and again.
         if let initializer = index(of: ["_ZN5swift14threading_impl9once_slow", "swift_once "]) {
             let holders = target.suspended(inside: look.frames[initializer], limit: 8)
             return holders.isEmpty ? nil : .init(kind: .initializer, holders: holders.map(named))
@@ -163,7 +164,7 @@ final class HubWatcher: Sendable {
         .init(greenThread: look.greenThread, backtrace: look.frames.map(Symbol.name))
     }
 
-    /// Often enough to be a quarter late at most; and not so long that stopping it takes time.
+    /// A quarter of the duration, so that a report is at most a quarter late; and short enough that `stop` does not take long.
     private func pause() {
         let nanoseconds = min(max(duration.nanoseconds / 4, 1_000_000), 50_000_000)
         var time = timespec(tv_sec: 0, tv_nsec: Int(nanoseconds))

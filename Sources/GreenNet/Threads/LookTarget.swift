@@ -1,23 +1,23 @@
 internal import CDiagnostics
 
-/// An OS thread with a hub, which can be looked at from others, while it lives.
+/// An OS thread with a hub, whose state other OS threads can read while it lives.
 struct LookTarget: @unchecked Sendable {  // never changes
     private var target = green_look_target()
 
-    /// The one that calls.
+    /// The calling OS thread.
     init() { green_look_prepare(&target) }
 
-    /// What changes when it goes on.
+    /// Values that change when the OS thread goes on.
     struct Activity: Hashable {
-        /// Else it sleeps in a call.
+        /// False while it blocks in a call.
         let runs: Bool
-        /// How many times it has begun to.
+        /// How many times it has blocked.
         let sleeps: UInt64
-        /// Of the green thread that runs.
+        /// The id of the running green thread.
         let greenThread: UInt64
     }
 
-    /// Nil where the kernel doesn't say.
+    /// Nil where /proc can't be read.
     var activity: Activity? {
         var (target, activity) = (target, green_activity())
         guard green_look_activity(&target, &activity) != 0 else { return nil }
@@ -28,7 +28,7 @@ struct LookTarget: @unchecked Sendable {  // never changes
     struct Look {
         let greenThread: String
         let frames: [UnsafeMutableRawPointer]
-        /// Where it sleeps until another OS thread, or green thread, wakes it; 0: nowhere.
+        /// The futex on which it blocks; 0 for none.
         fileprivate let futex: UInt64
 
         fileprivate init(_ look: green_look) {
@@ -41,14 +41,14 @@ struct LookTarget: @unchecked Sendable {  // never changes
         }
     }
 
-    /// What the green thread does that runs.  Nil where nothing is known of it.
+    /// The running green thread.  Nil where its state can't be read.
     func look() -> Look? {
         var (target, look) = (target, green_look())
         return green_look_take(&target, &look) != 0 ? Look(look) : nil
     }
 
-    /// The green threads that are suspended, while one blocks the OS thread, at most `limit`; where `frame`, a return address, is not nil, only green
-    /// threads inside the function that it lies in.
+    /// The suspended green threads, at most `limit`, while another blocks the OS thread.  With `frame`, a return address, only the green threads that are
+    /// inside the function it lies in.
     func suspended(inside frame: UnsafeMutableRawPointer? = nil, limit: Int) -> [Look] {
         var target = target
         var looks = [green_look](repeating: green_look(), count: limit)

@@ -1,40 +1,40 @@
 import Glibc
 import Synchronization
 
-/// OS threads for calls that block: the green thread that makes a call through the pool waits, and its hub runs the others meanwhile.
+/// A pool of OS threads for calls that block: the green thread that makes a call through the pool waits, and its hub runs other green threads meanwhile.
 ///
-/// At most `limit` calls run at a time; others wait their turn, first come, first served.  A call that was given up (by a deadline, a kill or a
-/// time limit) can't be interrupted.  It goes on, and counts against `limit` until it returns, unless the pool was made with a `givenUpLimit`.
+/// At most `limit` calls run at a time; further calls wait their turn, first come, first served.  A deadline, a kill or a time limit does not interrupt a
+/// call: it is given up, runs on, and counts against `limit` until it returns, unless the pool was made with a `givenUpLimit`.
 ///
-/// An OS thread that has run a call waits 5 seconds for the next one, of this pool or another, then ends.  A call that makes a hub on it, by spawning or
-/// waiting, has that hub closed when it returns.  Thread-specific values and the signal mask stay.  A process that is about to fork ends the idle OS
+/// An OS thread that has run a call waits 5 seconds for the next one, of this pool or another, then ends.  If a call makes a hub, by spawning or
+/// waiting, that hub is closed when the call returns.  Thread-specific values and the signal mask stay.  A process that is about to fork ends the idle OS
 /// threads with `endIdleThreads()`.  Green threads of any hub may use a pool.
 public final class OffloadPool: Sendable {
     private struct State: ~Copyable {
         /// The calls that wait for their turn, and calls that were withdrawn meanwhile.
         var queue = Ring<OffloadJob>()
         var withdrawn = 0
-        /// That run calls, or are about to.
+        /// How many OS threads run calls, or are about to.
         var threads = 0
-        /// Calls that run though their callers have given them up.
+        /// How many calls run on after their callers have given them up.
         var givenUp = 0
         /// The OS threads that run calls.
         var workers: Set<pthread_t> = []
     }
 
-    /// How many calls run at a time, those aside that were given up.
+    /// How many calls run at a time, without calls that were given up.
     public let limit: Int
     /// How many calls that were given up don't count against `limit`.
     public let givenUpLimit: Int
     private let threads: ThreadCache
     private let state = Mutex(State())
 
-    /// That of `Hub.offload`.
+    /// The pool of `Hub.offload`.
     static let shared = OffloadPool(limit: 10)
 
-    /// A pool of at most `limit` OS threads, of which none is started yet.
+    /// A pool of at most `limit` OS threads.  It starts them when calls need them.
     ///
-    /// With `givenUpLimit`, as many calls that were given up go on without counting against `limit`: calls that hang (look-ups of names, say) then don't keep
+    /// Up to `givenUpLimit` calls that were given up do not count against `limit`: calls that hang (look-ups of names, say) then don't keep
     /// others from running.  The pool has at most `limit + givenUpLimit` OS threads.
     public convenience init(limit: Int, givenUpLimit: Int = 0) {
         self.init(limit: limit, givenUpLimit: givenUpLimit, threads: .shared)
@@ -50,12 +50,12 @@ public final class OffloadPool: Sendable {
         state.withLock { state in Sanitizer.locked(self) { body(&state) } }
     }
 
-    /// Calls `body` on an OS thread of the pool, waits, and returns or throws as it does.  Called by a body of this pool, it calls `body` at once, for
-    /// the OS thread that it would wait for may be its own.
+    /// Calls `body` on an OS thread of the pool, waits, and returns its value or throws its error.  Callable from a green thread of any hub.
     ///
     /// Throws `WaitError.deadlinePassed` where `body` has not returned by `deadline`, and `WaitError` when the caller is killed or an enclosing time limit
-    /// is over.  The call is given up then: where `body` has not begun it never will; else it goes on, and what it ends with is dropped.
-    /// Throws `SystemError` where no OS thread can be had.
+    /// is over.  The call is given up then: if `body` has not begun it never will, else it runs on and its result is dropped.
+    /// Throws `SystemError` where no OS thread can be started.  The type is `any Error`, for `body` can throw any type.
+    /// A call made by a body of this pool runs at once on the same OS thread, for it might wait for its own.
     public func run<Value: Sendable>(
         until deadline: Deadline = .never, _ body: @escaping @Sendable () throws -> Value
     ) throws -> Value {
@@ -77,19 +77,19 @@ public final class OffloadPool: Sendable {
         return try result.result!.get()
     }
 
-    /// Whether all the OS threads that it may have run calls that were given up: a new call would wait until one of those returns.
+    /// Whether calls that were given up occupy every OS thread that the pool may have: a new call would wait until one of them returns.
     var hangs: Bool { withState { $0.givenUp >= limit + givenUpLimit } }
 
     /// How many calls wait for their turn.
     var queued: Int { withState { $0.queue.count - $0.withdrawn } }
 
-    /// For tests: withdrawn calls count too.
+    /// For tests: with calls that were withdrawn.
     var queueLength: Int { withState { $0.queue.count } }
 
-    /// Ends the OS threads of all pools that wait for a next call, and returns when they have ended: how many run a call, and go on.
+    /// Ends the idle OS threads of all pools, and returns, when they have ended, how many OS threads run a call.
     ///
-    /// For a program that is about to fork, or that counts its OS threads.  One whose call has returned takes a moment until it waits for the next.
-    /// Blocks the calling OS thread for a moment, and may be called from any.
+    /// For a program that is about to fork, or that counts its OS threads.  An OS thread whose call has just returned is not idle for a moment.
+    /// Callable from any OS thread, which it blocks until the idle ones have ended.
     @discardableResult
     public static func endIdleThreads() -> Int {
         ThreadCache.shared.endIdle()
@@ -106,7 +106,7 @@ public final class OffloadPool: Sendable {
         if needsThread { startThread() }
     }
 
-    /// The caller of `job` waits no more.
+    /// The caller of `job` does not wait any more.
     private func giveUp(_ job: OffloadJob) {
         let (body, needsThread) = withState { state in
             switch job.stage {
@@ -119,14 +119,14 @@ public final class OffloadPool: Sendable {
             }
         }
         if needsThread { startThread() }
-        // Goes here, outside the lock: what it holds may call again as it goes.
+        // Released here, outside the lock: the deinit of an object that it holds may call the pool.
         _ = body
     }
 
     private func withdraw(_ job: OffloadJob, from state: inout State) -> OffloadJob.Body? {
         state.withdrawn += 1
         let body = job.end()
-        // Else calls that hang, and the calls that were given up behind them, would take more and more memory.
+        // Otherwise withdrawn calls behind calls that hang would take more and more memory.
         if state.withdrawn * 2 > state.queue.count {
             for _ in 0..<state.queue.count {
                 let job = state.queue.removeFirst()
@@ -141,7 +141,7 @@ public final class OffloadPool: Sendable {
 
     private func capacity(_ state: borrowing State) -> Int { limit + min(state.givenUp, givenUpLimit) }
 
-    /// Counts one more, where a call waits for it and there may be one more.
+    /// Counts one more OS thread, if a call waits for it and the pool may have one more.
     private func reserveThread(in state: inout State) -> Bool {
         guard state.queue.count > state.withdrawn, state.threads < capacity(state) else { return false }
         state.threads += 1
@@ -152,7 +152,7 @@ public final class OffloadPool: Sendable {
         do throws(SystemError) { try threads.run { self.work() } } catch { threadFailed(error) }
     }
 
-    /// OS threads of other callers may have failed at the same time: the last failure ends all calls that would wait for an OS thread that never comes.
+    /// Other callers may have failed at the same time: the last one ends all calls that would wait for an OS thread in vain.
     private func threadFailed(_ error: SystemError) {
         let stranded = withState { state in
             state.threads -= 1
@@ -171,13 +171,13 @@ public final class OffloadPool: Sendable {
         return bodies
     }
 
-    /// On an OS thread, until nothing is left to do, or others do it.
+    /// On an OS thread, until no call is left for it.
     private func work() {
         let own = pthread_self()
         var last: OffloadJob?
         while let (job, body) = nextCall(after: last, on: own) {
             body(nil)
-            // A call that made a hub leaves it here.
+            // The hub that the call has made.
             if Context.running != nil { Hub.current.close() }
             last = job
         }
@@ -209,8 +209,8 @@ public final class OffloadPool: Sendable {
 }
 
 extension Hub {
-    /// Calls `body`, which may block, on another OS thread, waits, and returns or throws as it does: as `OffloadPool.run`, on a pool of ten OS threads that
-    /// all hubs share.
+    /// Calls `body`, which may block, on another OS thread, waits, and returns its value or throws its error: as `OffloadPool.run`, on a pool of ten OS
+    /// threads that all hubs share.  Callable from any green thread of this hub.
     public func offload<Value: Sendable>(
         until deadline: Deadline = .never, _ body: @escaping @Sendable () throws -> Value
     ) throws -> Value {
@@ -218,10 +218,10 @@ extension Hub {
     }
 }
 
-/// One call.  It happens once, or never.
+/// One call.  It is made once, or never.
 // All of it is guarded by the pool's mutex.
 private final class OffloadJob: @unchecked Sendable {
-    /// Is given the error where no OS thread can be had.
+    /// Called with an error where no OS thread can be started.
     typealias Body = @Sendable (SystemError?) -> Void
 
     enum Stage {
@@ -229,13 +229,13 @@ private final class OffloadJob: @unchecked Sendable {
     }
 
     private(set) var stage = Stage.queued
-    /// Runs, and its caller has given it up.
+    /// It runs, and its caller has given it up.
     var isGivenUp = false
     private var body: Body?
 
     init(_ body: @escaping Body) { self.body = body }
 
-    /// Nil where it was withdrawn.
+    /// Nil if it was withdrawn.
     func begin() -> Body? {
         guard stage == .queued else { return nil }
         stage = .running
@@ -243,7 +243,7 @@ private final class OffloadJob: @unchecked Sendable {
         return body
     }
 
-    /// What it would have done, where it has not begun.
+    /// Its body, if it has not begun.
     func end() -> Body? {
         stage = .ended
         defer { body = nil }

@@ -1,22 +1,23 @@
 import Synchronization
 
-/// Items on their way from OS thread to OS thread, the oldest first.
+/// A first-in, first-out queue of items between OS threads.
 ///
-/// As `GreenQueue`, for several hubs: an item goes from hand to hand, so that a kill or a deadline that comes after that loses nothing.
+/// As `GreenQueue`, for the green threads of several hubs: an item that is put belongs to the green thread that waits for it from that moment on, so that
+/// a later kill or deadline loses no item.
 public final class RemoteChannel<Item: Sendable>: Sendable {
     private struct State: ~Copyable {
         var items = Ring<Item>()
-        /// A taker waits only while there is nothing, a putter only while there is no room.
+        /// Green threads wait to take only while the channel is empty, and to put only while it is full.
         var takers: [RemoteTicket<Item>] = []
         var putters: [RemoteTicket<Item>] = []
         var isClosed = false
     }
 
-    /// How many items fit; with 0, whoever puts waits for whoever takes; nil: as many as there is memory for.
+    /// How many items fit; nil for no limit.  With 0, each `put` waits for a `take`.
     public let limit: Int?
     private let state = Mutex(State())
 
-    /// A channel with nothing in it.
+    /// An empty channel.
     public init(limit: Int? = nil) {
         require(limit.map { $0 >= 0 } ?? true, "a channel for \(limit!) items")
         self.limit = limit
@@ -26,14 +27,14 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
         state.withLock { state in Sanitizer.locked(self) { body(&state) } }
     }
 
-    /// How many items could be taken without a wait, those aside that others hold out.  From any OS thread.
+    /// How many items are in the channel, without those of green threads that wait to put.  Callable from any OS thread.
     public var count: Int { locked { $0.items.count } }
 
     // MARK: Putting
 
-    /// Puts `item` in, and waits for room until `deadline` where there is none.  From a green thread of any hub.
+    /// Puts `item` in; while the channel is full, waits for room until `deadline`.  Callable from a green thread of any hub.
     ///
-    /// Throws `WaitError.closed` where the channel was closed, `.deadlinePassed` where there was no room by `deadline`, and when killed or when an
+    /// Throws `WaitError.closed` where the channel is closed, `.deadlinePassed` where there was no room by `deadline`, and when the caller is killed or an
     /// enclosing time limit is over; `item` was not put then.
     public func put(_ item: Item, until deadline: Deadline = .never) throws(WaitError) {
         if try tryPut(item) { return }
@@ -42,8 +43,9 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
         if offer(ticket) { try wait(ticket, until: deadline) }
     }
 
-    /// Puts `item` in, where there is room or somebody waits for it: without waiting.  Throws `WaitError.closed` where the channel was closed.
-    /// From any OS thread.
+    /// Puts `item` in if there is room, or a green thread that waits to take; returns whether it did.  Callable from any OS thread; never waits.
+    ///
+    /// Throws `WaitError.closed` where the channel is closed.
     public func tryPut(_ item: Item) throws(WaitError) -> Bool {
         let answer = locked { state in pass(item, to: &state) }
         if case .closed = answer { throw .closed }
@@ -63,7 +65,7 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
         return .done(nil)
     }
 
-    /// False where it was put at once.
+    /// False if it was put at once.
     private func offer(_ ticket: RemoteTicket<Item>) -> Bool {
         let answer = locked { state in
             let answer = pass(ticket.item!, to: &state)
@@ -77,10 +79,10 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
 
     // MARK: Taking
 
-    /// Takes the next item, and waits for one until `deadline` where there is none.  From a green thread of any hub.
+    /// Takes the next item; while the channel is empty, waits for one until `deadline`.  Callable from a green thread of any hub.
     ///
-    /// Throws `WaitError.closed` where the channel was closed and nothing is left, `.deadlinePassed` where nothing came by `deadline`, and when killed
-    /// or when an enclosing time limit is over; nothing was taken then.
+    /// Throws `WaitError.closed` where the channel is closed and empty, `.deadlinePassed` where no item came by `deadline`, and when the caller is killed or
+    /// an enclosing time limit is over; nothing was taken then.
     public func take(until deadline: Deadline = .never) throws(WaitError) -> Item {
         if let item = tryTake() { return item }
         let ticket = RemoteTicket<Item>(nil)
@@ -89,14 +91,14 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
         return locked { _ in ticket.item! }
     }
 
-    /// Takes the next item, where there is one: without waiting.  From any OS thread.
+    /// Takes the next item; returns nil where the channel is empty.  Callable from any OS thread; never waits.
     public func tryTake() -> Item? {
         let (item, putter) = locked { state in draw(from: &state) }
         putter?.wake()
         return item
     }
 
-    /// The room that is made goes to the putter that has waited longest.
+    /// The room that is made goes to the green thread that has waited longest.
     private func draw(from state: inout State) -> (Item?, RemoteTicket<Item>?) {
         let item = state.items.popFirst()
         guard !state.putters.isEmpty else { return (item, nil) }
@@ -124,8 +126,8 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
 
     // MARK: The end
 
-    /// Nothing can be put any more; what is in the channel can still be taken.  Those who wait in vain are thrown `WaitError.closed`.
-    /// From any OS thread; never waits.
+    /// Closes the channel: no item can be put any more, and the items that are in it can still be taken.  Waits that can't succeed any more throw
+    /// `WaitError.closed`.  Callable from any OS thread; never waits.
     public func close() {
         let waiters = locked { state in
             defer { (state.takers, state.putters) = ([], []) }
@@ -138,10 +140,7 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
         }
     }
 
-    /// Takes the next item, and waits for one until `deadline`; nil where the channel was closed and nothing is left: `while let item = try channel.next()`.
-    ///
-    /// From a green thread of any hub.  Throws `WaitError.deadlinePassed` where nothing came by `deadline`, and when killed or when an enclosing time limit is
-    /// over; nothing was taken then.
+    /// As `take`, but returns nil where the channel is closed and empty: `while let item = try channel.next()`.
     public func next(until deadline: Deadline = .never) throws(WaitError) -> Item? {
         do throws(WaitError) {
             return try take(until: deadline)
@@ -153,7 +152,7 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
 
     // MARK: Waiting
 
-    /// Until `ticket` was served.  What has come counts, whatever else has.
+    /// Until `ticket` was served.  An item that has come counts, even if a kill or a deadline has come too.
     private func wait(_ ticket: RemoteTicket<Item>, until deadline: Deadline) throws(WaitError) {
         defer { ticket.end() }
         while locked({ _ in ticket.stage == .waiting }) {
@@ -172,7 +171,7 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
 }
 
 private enum RemoteAnswer {
-    /// And whom to wake for it.
+    /// With the green thread to wake for it.
     case done(RemoteWaiter?)
     case wait
     case closed
@@ -181,7 +180,7 @@ private enum RemoteAnswer {
     var waiter: RemoteWaiter? { if case .done(let waiter) = self { waiter } else { nil } }
 }
 
-/// A green thread that waits at a channel: a putter with its item, or a taker.
+/// A green thread that waits at a channel, with the item that it puts, or for an item.
 // All of it is guarded by the channel's mutex.
 private final class RemoteTicket<Item: Sendable>: RemoteWaiter, @unchecked Sendable {
     enum Stage {

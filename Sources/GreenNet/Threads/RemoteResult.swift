@@ -1,8 +1,8 @@
 import Synchronization
 
-/// A value, or an error, that one OS thread gives and the green threads of any hub wait for.
+/// A value or an error that any OS thread sets and the green threads of any hub wait for.
 ///
-/// It is given once: the first `set` or `fail` counts, and a later one changes nothing.
+/// It is set once: the first `set` or `fail` counts, and a later one changes nothing.
 public final class RemoteResult<Value: Sendable>: Sendable {
     private struct State {
         var result: Result<Value, any Error>?
@@ -11,28 +11,30 @@ public final class RemoteResult<Value: Sendable>: Sendable {
 
     private let state = Mutex(State())
 
-    /// One that nothing was given to yet.
+    /// A result that is not set.
     public init() {}
 
     private func withState<Answer: Sendable>(_ body: (inout State) -> Answer) -> Answer {
         state.withLock { state in Sanitizer.locked(self) { body(&state) } }
     }
 
-    /// What was given; nil before.  From any OS thread.
+    /// The value or the error; nil while it is not set.  Callable from any OS thread.
     public var result: Result<Value, any Error>? { withState { $0.result } }
 
-    /// Whether something was given.  From any OS thread.
+    /// Whether the value or the error is set.  Callable from any OS thread.
     public var isSet: Bool { result != nil }
 
-    /// Gives `value` to all who wait and will wait.  Returns false where something was given before.  From any OS thread; never waits.
+    /// Sets the value.  Returns false, and changes nothing, if the result was set before.  Callable from any OS thread; never waits.
     @discardableResult
     public func set(_ value: Value) -> Bool { give(.success(value)) }
 
-    /// Gives `error`: whoever asks for the value is thrown it.  Returns false where something was given before.  From any OS thread; never waits.
+    /// Sets the error, which every `value(until:)` then throws.  Returns false, and changes nothing, if the result was set before.  Callable from any
+    /// OS thread; never waits.
     @discardableResult
     public func fail(_ error: any Error) -> Bool { give(.failure(error)) }
 
-    /// Gives what another wait has ended with.  Returns false where something was given before.  From any OS thread; never waits.
+    /// Sets the value or the error of `result`.  Returns false, and changes nothing, if the result was set before.  Callable from any OS thread; never
+    /// waits.
     @discardableResult
     public func give(_ result: Result<Value, any Error>) -> Bool {
         let waiters: [RemoteWaiter]? = withState { state in
@@ -41,13 +43,14 @@ public final class RemoteResult<Value: Sendable>: Sendable {
             return state.waiters
         }
         guard let waiters else { return false }
-        // Outside the lock: it takes that of their hub.
+        // Outside the lock: it takes the lock of their hub.
         for waiter in waiters { waiter.wake() }
         return true
     }
 
-    /// Waits until something was given, or until `deadline`.  Returns whether it was; doesn't throw the error that was given.
-    /// From a green thread of any hub.  Throws when killed or when an enclosing time limit is over, unless something was given before.
+    /// Waits until the result is set, or until `deadline`.  Returns whether it is set, and does not throw the error that was set.
+    ///
+    /// Callable from a green thread of any hub.  Throws when the caller is killed or an enclosing time limit is over, unless the result was set before.
     @discardableResult
     public func wait(until deadline: Deadline = .never) throws(WaitError) -> Bool {
         try wait(for: .remote, until: deadline)
@@ -69,8 +72,10 @@ public final class RemoteResult<Value: Sendable>: Sendable {
         return true
     }
 
-    /// Waits until something was given, and returns the value or throws the error.  From a green thread of any hub.
-    /// Throws `WaitError.deadlinePassed` where nothing was given by `deadline`, and when killed or when an enclosing time limit is over.
+    /// Waits until the result is set, and returns the value or throws the error.  Callable from a green thread of any hub.
+    ///
+    /// Throws `WaitError.deadlinePassed` where the result is not set by `deadline`, and `WaitError` when the caller is killed or an enclosing time
+    /// limit is over.  The type is `any Error`, for the error that was set can be of any type.
     public func value(until deadline: Deadline = .never) throws -> Value {
         guard try wait(until: deadline) else { throw WaitError.deadlinePassed }
         return try result!.get()
@@ -78,23 +83,31 @@ public final class RemoteResult<Value: Sendable>: Sendable {
 }
 
 extension RemoteHub {
-    /// Runs `body` on a green thread of the hub, soon, and gives what it ends with.  Where the hub closes before, that is `WaitError.closed`, or what it
-    /// was killed with.  From any OS thread; never waits.
+    /// Runs `body` on a new green thread of the hub, soon.  Returns at once; the result is set when `body` has ended.  Callable from any OS thread; never
+    /// waits.
+    ///
+    /// The result is `SpawnError` where the hub has no stack for the green thread.  Where the hub closes first, it is `WaitError.closed` if `body` has
+    /// not begun, and else what `body` throws when it is killed.
     public func result<Value: Sendable>(
         name: String? = nil, of body: @escaping @Sendable () throws -> Value
     ) -> RemoteResult<Value> {
         let promise = RemotePromise<Value>()
         let result = promise.result
-        spawn(name: name) {
+        let run: @Sendable () throws -> Void = {
             let outcome = Result { try body() }
             promise.result.give(outcome)
             if case .failure(let error as WaitError) = outcome { throw error }
+        }
+        _ = spawn(name: name, run) { [weak promise] greenlet in
+            guard let error = greenlet.failure else { return }
+            greenlet.isObserved = true
+            promise?.result.fail(error)
         }
         return result
     }
 }
 
-/// Held by what will give the result; whatever becomes of that, something is given.
+/// Held by the code that will set the result: if that is released without doing so, the result is `WaitError.closed`.
 private final class RemotePromise<Value: Sendable>: Sendable {
     let result = RemoteResult<Value>()
 

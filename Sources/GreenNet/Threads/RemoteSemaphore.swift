@@ -1,32 +1,34 @@
-/// So many permits, which the green threads of several hubs take and give back.
+/// A number of permits, which the green threads of several hubs take and give back.
 ///
-/// As `GreenSemaphore`: first come, first served, and fair.  A permit that is given back while somebody waits belongs to whoever has waited longest from that
-/// moment, also where a kill or a deadline comes before it runs.  With one permit it is a lock for several OS threads.
+/// As `GreenSemaphore`: first come, first served.  A permit that is given back belongs to the green thread that has waited longest from that moment on,
+/// even if a kill or a deadline comes before it runs.  With one permit it is a lock for several OS threads.
 public final class RemoteSemaphore: Sendable {
-    /// Each item is a permit that is free.
+    /// Each item is a permit that no green thread holds.
     private let permits = RemoteChannel<Void>()
 
-    /// Begins with so many permits; with none, until the first `release`.
+    /// A semaphore with `permits` permits, all of them available.
     public init(_ permits: Int = 1) {
         require(permits >= 0, "a semaphore with \(permits) permits")
         for _ in 0..<permits { release() }
     }
 
-    /// Permits that nobody has.  From any OS thread.
+    /// Permits that no green thread holds.  Callable from any OS thread.
     public var available: Int { permits.count }
 
-    /// Takes a permit, where one is left: without waiting.  From any OS thread.
+    /// Takes a permit if one is available; returns whether it did.  Callable from any OS thread; never waits.
     public func tryAcquire() -> Bool { permits.tryTake() != nil }
 
-    /// Takes a permit, and waits for one where none is left.  From a green thread of any hub.  Throws when killed or when an enclosing time limit
-    /// is over; no permit was taken then.
+    /// Takes a permit, and waits until one is available.  Callable from a green thread of any hub.
+    ///
+    /// Throws when the caller is killed or an enclosing time limit is over; no permit was taken then.
     public func acquire() throws(WaitError) {
         // Only a deadline of its own makes it return false.
         _ = try acquire(until: .never)
     }
 
-    /// Takes a permit, and waits for one until `deadline` where none is left.  Returns whether it has one.  From a green thread of any hub.
-    /// Throws when killed or when an enclosing time limit is over; no permit was taken then.
+    /// Takes a permit, and waits until `deadline` for one.  Returns whether it has taken one.  Callable from a green thread of any hub.
+    ///
+    /// Throws when the caller is killed or an enclosing time limit is over; no permit was taken then.
     public func acquire(until deadline: Deadline) throws(WaitError) -> Bool {
         do throws(WaitError) {
             try permits.take(until: deadline)
@@ -37,9 +39,9 @@ public final class RemoteSemaphore: Sendable {
         }
     }
 
-    /// Gives a permit: to whoever has waited longest, where somebody waits.  From any OS thread; never waits.
+    /// Gives a permit back: to the green thread that has waited longest, if one waits.  Callable from any OS thread; never waits.
     public func release() {
-        // There is always room, and the channel is never closed.
+        // The channel has no limit, and is never closed.
         _ = try? permits.tryPut(())
     }
 }

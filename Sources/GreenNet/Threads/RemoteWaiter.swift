@@ -1,12 +1,12 @@
-/// A green thread that waits for other OS threads.  Each wait has one of its own, so that a late wake-up finds no green thread.
-// `thread` is touched on the OS thread of its hub only; others merely hold the reference, to hand it back.
+/// A green thread that waits for other OS threads.  Each wait has a `RemoteWaiter` of its own, so that a late wake-up has no effect.
+// `thread` is touched on the OS thread of its hub only; other OS threads hold the reference, and pass it back.
 class RemoteWaiter: @unchecked Sendable {
     private var thread: GreenThread?
     private let hub = Hub.current.remote
 
     init() { thread = Hub.currentThread }
 
-    /// From any OS thread, once what is waited for has come.
+    /// Ends the wait.  Callable from any OS thread.
     final func wake() {
         // False where the hub has closed: its green threads wait no more.
         _ = hub.callInHub { self.thread?.wake(.event) }
@@ -18,6 +18,6 @@ class RemoteWaiter: @unchecked Sendable {
         return thread.error(after: thread.wait(for: kind, until: deadline))
     }
 
-    /// Once nothing is waited for any more.
+    /// To be called when the wait is over.
     final func end() { thread = nil }
 }

@@ -1,11 +1,11 @@
 import Glibc
 
-/// OS threads that run one body after the other.  One that has nothing to run is kept for `idleTime`, and ends then.
+/// OS threads that run one body after the other.  An idle OS thread ends after `idleTime`.
 ///
-/// To start an OS thread for each body takes ten times as long as to hand it to one that waits.
+/// Starting an OS thread for each body takes ten times as long as handing the body to an idle one.
 // Guarded by `lock`: all that is not constant, here and in `Worker`.
 package final class ThreadCache: @unchecked Sendable {
-    /// What all pools use.
+    /// The cache of all pools.
     package static let shared = ThreadCache()
     /// How long an OS thread of `shared` waits for the next body.
     package static let idleTime = Duration.seconds(5)
@@ -13,7 +13,7 @@ package final class ThreadCache: @unchecked Sendable {
     private let idleTime: Duration
     private let startThread: ThreadStart
     private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-    /// The one that has waited longest comes first, and is the last to be given something: so the others end.
+    /// The one that has waited longest comes first, and is used last: so that surplus OS threads end.
     private var idle: [Worker] = []
     private var threads = 0
 
@@ -27,7 +27,7 @@ package final class ThreadCache: @unchecked Sendable {
 
     package static let start: ThreadStart = { (body) throws(SystemError) in try OSThread.start(named: "offload", body) }
 
-    /// Its OS threads hold it: there are none any more.
+    /// Its OS threads hold it: all have ended.
     deinit {
         pthread_mutex_destroy(lock)
         lock.deallocate()
@@ -39,7 +39,7 @@ package final class ThreadCache: @unchecked Sendable {
         return body()
     }
 
-    /// How many OS threads there are, whether they run something or wait.
+    /// How many OS threads there are, busy or idle.
     package var count: Int { locked { threads } }
 
     /// Runs `body` on an OS thread, at once.  Never waits.  Throws what `OSThread.start` throws, where it needs a new one.
@@ -65,7 +65,7 @@ package final class ThreadCache: @unchecked Sendable {
         }
     }
 
-    /// Ends the OS threads that wait for something to run, and returns when they have ended.  Blocks the calling OS thread for as long.
+    /// Ends the idle OS threads.  Blocks the calling OS thread until they have ended.
     package func endIdle() {
         let ending = locked {
             defer { idle = [] }
@@ -84,7 +84,7 @@ package final class ThreadCache: @unchecked Sendable {
         while let body = nextBody(for: worker) { body() }
     }
 
-    /// Nil where the OS thread shall end, and is in no list any more.
+    /// Nil where the OS thread is to end, and is in no list any more.
     private func nextBody(for worker: Worker) -> (@Sendable () -> Void)? {
         locked {
             if worker.body == nil { waitForBody(worker) }
@@ -94,7 +94,7 @@ package final class ThreadCache: @unchecked Sendable {
         }
     }
 
-    /// With the lock, which is free meanwhile.
+    /// With the lock, which it releases while it waits.
     private func waitForBody(_ worker: Worker) {
         // Its first body may be done before its starter has the handle, which `endIdle` needs.
         while worker.thread == nil { pthread_cond_wait(worker.woken, lock) }
@@ -133,7 +133,7 @@ private final class Worker: @unchecked Sendable {
         woken.deallocate()
     }
 
-    /// Outside of the lock, which it would have to wait for.
+    /// Outside of the lock, which the OS thread needs when it wakes.
     func wake() { pthread_cond_signal(woken) }
 }
 

@@ -9,7 +9,7 @@ struct BackOffTests {
         #expect(pauses == [10, 20, 40, 80, 160, 320, 640, 1000, 1000, 1000].map { .milliseconds($0) })
     }
 
-    @Test func `a success begins anew`() {
+    @Test func `a success resets the pause`() {
         var backOff = BackOff()
         #expect(!backOff.isActive)
         for _ in 0..<3 { _ = backOff.next() }

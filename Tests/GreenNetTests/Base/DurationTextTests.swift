@@ -11,7 +11,7 @@ struct DurationTextTests {
         (.seconds(-1.5), "-1.5 seconds"), (.nanoseconds(Int64.max), "9223372036.855 seconds"),
         (.seconds(31_536_000_000), "9223372036.855 seconds"),
     ])
-    func `a length is told in seconds, rounded to what people read`(length: Duration, text: String) {
+    func `a duration is shown in seconds, rounded for readers`(length: Duration, text: String) {
         #expect(length.text == text)
     }
 }

@@ -7,7 +7,7 @@ struct EscapingTests {
         ("plain ünï", "plain ünï"), ("a\nb\tc\r", #"a\nb\tc\r"#), ("\u{1b}[31mred", #"\u{1b}[31mred"#),
         ("\u{0}", #"\u{0}"#), ("\u{9b}2J", #"\u{9b}2J"#), ("\u{202e}txt", #"\u{202e}txt"#), ("", ""),
     ])
-    func `control characters are shown and not obeyed`(text: String, shown: String) { #expect(text.escaped == shown) }
+    func `control characters are replaced by escapes`(text: String, shown: String) { #expect(text.escaped == shown) }
 
     @Test(
         arguments: [
@@ -19,7 +19,7 @@ struct EscapingTests {
         #expect(String(showing: bytes) == shown)
     }
 
-    @Test func `bytes are text only where all of them are UTF-8`() {
+    @Test func `bytes are text only if all of them are UTF-8`() {
         #expect(String(utf8: [0xc3, 0xa9] as [UInt8]) == "é")
         #expect(String(utf8: [0x61, 0xff] as [UInt8]) == nil)
     }

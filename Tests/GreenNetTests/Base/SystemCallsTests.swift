@@ -18,7 +18,7 @@ struct SystemCallsTests {
         }
     }
 
-    @Test func `the error is that of the very call`() throws {
+    @Test func `a failed call returns its own error`() throws {
         try onHub {
             let (connection, peer) = try connectedPair()
             let wanted = SystemError(ENOTCONN)
@@ -32,7 +32,7 @@ struct SystemCallsTests {
         }
     }
 
-    @Test func `bytes are exact where each call moves only a few`() throws {
+    @Test func `no byte changes even if each call moves only a few`() throws {
         try onHub {
             let (connection, peer) = try connectedPair()
             let bytes = pattern(1000)

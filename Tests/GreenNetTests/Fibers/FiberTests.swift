@@ -33,7 +33,7 @@ struct FiberTests {
         }
     }
 
-    @Test func `values pass both ways, and the last is what the body returns`() throws {
+    @Test func `values pass both ways, and the last is the value of the body`() throws {
         try onHub {
             let main = Fiber<String>.current
             let fiber = Fiber<String> { first in
@@ -48,7 +48,7 @@ struct FiberTests {
         }
     }
 
-    @Test func `to switch to oneself gives the value back`() throws {
+    @Test func `a switch to the current fiber returns the value`() throws {
         try onHub {
             try #expect(Fiber.current.switchTo(3) == 3)
             #expect(throws: Failure(1)) { try Fiber<Int>.current.throwInto(Failure(1)) }
@@ -79,7 +79,7 @@ struct FiberTests {
         }
     }
 
-    @Test func `what ends goes to the parent, not to whoever switched`() throws {
+    @Test func `the value of an ended fiber goes to its parent, not to the fiber that switched to it`() throws {
         try onHub {
             let child = Fiber<Int> { $0 + 1 }
             let other = Fiber<Int> { number in
@@ -97,7 +97,7 @@ struct FiberTests {
         }
     }
 
-    @Test func `a dead one is stood in for by its nearest living ancestor`() throws {
+    @Test func `the nearest living ancestor takes the place of a dead fiber`() throws {
         try onHub {
             let main = Fiber<Int>.current
             let child = Fiber<Int> { $0 }
@@ -113,7 +113,7 @@ struct FiberTests {
         }
     }
 
-    @Test func `a parent that has not begun is begun with what its child returns`() throws {
+    @Test func `a parent that has not begun begins with the value of its child`() throws {
         try onHub {
             let parent = Fiber<Int> { $0 + 1000 }
             let child = Fiber<Int>(parent: parent) { $0 + 1 }
@@ -154,7 +154,7 @@ struct FiberTests {
         }
     }
 
-    @Test func `thrown into one that has not begun, it goes to the parent`() throws {
+    @Test func `an error that is thrown into a fiber that has not begun goes to the parent`() throws {
         try onHub {
             let main = Fiber<Int>.current
             var caught: Failure?
@@ -193,7 +193,7 @@ struct FiberTests {
         }
     }
 
-    @Test func `a kill or a time limit ends the wait of one that has switched`() throws {
+    @Test func `a kill or a time limit ends the wait of a fiber that has switched`() throws {
         try onHub {
             let fibers = (0..<2).map { _ in
                 Fiber<Int> { _ in
@@ -210,7 +210,7 @@ struct FiberTests {
         }
     }
 
-    @Test func `one that is dropped while it is suspended unwinds`() throws {
+    @Test func `a fiber that is released while it is suspended unwinds`() throws {
         try onHub {
             var trace: [String] = []
             let main = Fiber<Int>.current
@@ -252,7 +252,7 @@ struct FiberTests {
         #expect(trace.lines.sorted() == ["unwound 0", "unwound 1"])
     }
 
-    @Test func `the hub ends fibers and generators as it closes that are suspended inside shielded`() throws {
+    @Test func `a hub that closes ends fibers and generators that are suspended inside shielded`() throws {
         let trace = Trace()
         try onOSThread {
             let main = Fiber<Int>.current
@@ -278,7 +278,7 @@ struct FiberTests {
         #expect(trace.lines.sorted() == ["asker", "fiber", "generator"])
     }
 
-    @Test func `a fiber or generator that is begun while the hub closes, inside shielded, is told busy and never runs`()
+    @Test func `a fiber or generator that begins inside shielded while the hub closes throws busy and never runs`()
         throws
     {
         let trace = Trace()
@@ -300,7 +300,7 @@ struct FiberTests {
         #expect(trace.lines == ["told"])
     }
 
-    @Test func `an error for one that has not begun changes nothing where its parent is busy`() throws {
+    @Test func `an error for a fiber that has not begun changes nothing if its parent is busy`() throws {
         try onHub {
             let event = GreenEvent()
             let parent = Fiber<Int> { number in
@@ -323,7 +323,7 @@ struct FiberTests {
         }
     }
 
-    @Test func `one that waits for a generator's value, or in fibers for other values, can't be switched to meanwhile`()
+    @Test func `a fiber that waits for a generator's value, or in fibers for other values, can't be switched to`()
         throws
     {
         try onHub {
@@ -347,7 +347,7 @@ struct FiberTests {
         }
     }
 
-    @Test func `one that has made fibers for other values is not ended when they are let go`() throws {
+    @Test func `a fiber that has made fibers for other values is not ended when they are released`() throws {
         try onHub {
             var child: Fiber<String>?
             let main = Fiber<Int>.current
@@ -365,7 +365,7 @@ struct FiberTests {
         }
     }
 
-    @Test func `where nothing can wake anybody, it is thrown out of the switch`() throws {
+    @Test func `a switch throws blockedForever if no green thread can be woken`() throws {
         try onHub {
             let event = GreenEvent()
             let fiber = Fiber<Int> { _ in try event.wait() ? 1 : 0 }

@@ -37,7 +37,7 @@ struct GeneratorTests {
         }
     }
 
-    @Test func `next gives nil at the end, again and again`() throws {
+    @Test func `next returns nil at the end, again and again`() throws {
         try onHub {
             let generator = counter(to: 2)
             try #expect(generator.next() == 0)
@@ -47,7 +47,7 @@ struct GeneratorTests {
         }
     }
 
-    @Test func `what is sent is what yield returns`() throws {
+    @Test func `yield returns the value that is sent`() throws {
         try onHub {
             let average = Generator<Double, Double> { me in
                 var (sum, count) = (0.0, 0.0)
@@ -65,7 +65,7 @@ struct GeneratorTests {
         }
     }
 
-    @Test func `to send before the first next stops the program`() async throws {
+    @Test func `send before the first next stops the program`() async throws {
         let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             let generator = Generator<Int, Int> { try $0.yield(1) }
             try generator.send(1)
@@ -75,7 +75,7 @@ struct GeneratorTests {
 
     // MARK: Errors
 
-    @Test func `an error of the body comes out of next, and ends it`() throws {
+    @Test func `next throws an error of the body, and the generator ends`() throws {
         try onHub {
             let generator = Generator<Int, Void> { me in
                 try me.yield(1)
@@ -100,7 +100,7 @@ struct GeneratorTests {
         }
     }
 
-    @Test func `what is thrown into it can be caught at the yield`() throws {
+    @Test func `an error that is thrown into a generator can be caught at the yield`() throws {
         try onHub {
             let generator = Generator<Int, Void> { me in
                 do { try me.yield(1) } catch let error as Failure { try me.yield(error.number) }
@@ -118,7 +118,7 @@ struct GeneratorTests {
 
     // MARK: Its end before its end
 
-    @Test func `closed or dropped, it unwinds`() throws {
+    @Test func `a generator that is closed or released unwinds`() throws {
         try onHub {
             var unwound = 0
             func generator() -> Generator<Int, Void> {
@@ -140,7 +140,7 @@ struct GeneratorTests {
         }
     }
 
-    @Test func `closed, each further yield throws cancelled, in a catch and in a defer`() throws {
+    @Test func `after close, each further yield throws cancelled, in a catch and in a defer`() throws {
         try onHub {
             var trace: [String] = []
             let generator = Generator<Int, Void> { me in
@@ -167,7 +167,8 @@ struct GeneratorTests {
         }
     }
 
-    @Test func `dropped, each further yield throws cancelled, in a catch, in a defer and shielded`() throws {
+    @Test func `after the release, each further yield throws cancelled, in a catch, in a defer and in shielded`() throws
+    {
         try onHub {
             for isShielded in [false, true] {
                 var trace: [String] = []
@@ -189,7 +190,7 @@ struct GeneratorTests {
         }
     }
 
-    @Test func `close waits for what the body waits for as it unwinds`() throws {
+    @Test func `close waits until the body has unwound`() throws {
         try onHub {
             var unwound = false
             let generator = Generator<Int, Void> { me in
@@ -205,7 +206,7 @@ struct GeneratorTests {
         }
     }
 
-    @Test func `a body that never ends makes close throw, and holds nobody up`() throws {
+    @Test func `a body that never ends makes close throw, and other green threads run on`() throws {
         try onHub {
             var (mayEnd, others) = (false, 0)
             let generator = Generator<Int, Void> { me in
@@ -233,7 +234,7 @@ struct GeneratorTests {
 
     // MARK: Several who ask
 
-    @Test func `while the body waits, whoever else asks is told busy, and the first gets its value`() throws {
+    @Test func `while the body waits, a second caller throws busy, and the first gets its value`() throws {
         try onHub {
             let event = GreenEvent()
             let generator = Generator<Int, Int> { me in
@@ -279,7 +280,7 @@ struct GeneratorTests {
         }
     }
 
-    @Test func `a body that asks its own generator is told busy`() throws {
+    @Test func `a body that asks its own generator throws busy`() throws {
         try onHub {
             var own: Generator<Int, Void>?
             own = Generator { me in
@@ -292,7 +293,7 @@ struct GeneratorTests {
         }
     }
 
-    @Test func `where whoever asked is killed as the body goes on, its yield throws cancelled`() throws {
+    @Test func `if the caller of next is killed as the body goes on, its yield throws cancelled`() throws {
         try onHub {
             let event = GreenEvent()
             var error: (any Error)?
@@ -315,7 +316,8 @@ struct GeneratorTests {
     }
 
     @Test
-    func `killed by one who asks, it unwinds from inside shielded too, and the next one who asks is not left waiting`()
+    func
+        `a generator whose caller is killed unwinds from inside shielded too, and the next caller doesn't wait for ever`()
         throws
     {
         try onHub {
@@ -339,7 +341,7 @@ struct GeneratorTests {
         }
     }
 
-    @Test func `one that waits makes who asks wait, and is ended with it`() throws {
+    @Test func `a body that waits makes the caller of next wait, and ends with it`() throws {
         try onHub {
             var unwound = 0
             let slow = Generator<Int, Void> { me in
@@ -356,7 +358,7 @@ struct GeneratorTests {
         }
     }
 
-    @Test func `whoever asks next may be another than the last`() throws {
+    @Test func `another green thread may ask for the next value`() throws {
         try onHub {
             let generator = counter(to: 10)
             let askers = (0..<5).map { _ in
@@ -374,7 +376,7 @@ struct GeneratorTests {
 
     // MARK: One in another
 
-    @Test func `yield from gives another's values and passes on what is sent and thrown`() throws {
+    @Test func `yield(from:) gives the values of another generator and passes on what is sent and thrown`() throws {
         try onHub {
             var sent: [Int?] = []
             let inner = ReturningGenerator<Int, Int, String> { me in
@@ -413,7 +415,7 @@ struct GeneratorTests {
         }
     }
 
-    @Test func `dropped, one that has made another which nobody has asked yet unwinds`() throws {
+    @Test func `a released generator that has made another, unused one unwinds`() throws {
         try onHub {
             var isUnwound = false
             var generator: Generator<Int, Void>? = Generator { me in
@@ -429,7 +431,7 @@ struct GeneratorTests {
         }
     }
 
-    @Test func `dropped, a pipeline unwinds from end to end`() throws {
+    @Test func `a released pipeline unwinds from end to end`() throws {
         try onHub {
             var unwound = 0
             func stage(_ source: Generator<Int, Void>?) -> Generator<Int, Void> {

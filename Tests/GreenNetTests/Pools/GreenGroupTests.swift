@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 struct GreenGroupTests {
-    @Test func `a group ends when all its green threads have, and gives the value of its body`() throws {
+    @Test func `a group ends when all its members have, and returns the value of its body`() throws {
         try onHub {
             var ended = 0
             let value = try withGreenGroup { group in
@@ -23,7 +23,7 @@ struct GreenGroupTests {
         }
     }
 
-    @Test func `the first error ends its siblings and what the body waits for, and is the one thrown`() throws {
+    @Test func `the first error ends the other members and the wait of the body, and is thrown`() throws {
         try onHub {
             var unwound = 0
             #expect(throws: Failure(1)) {
@@ -46,7 +46,7 @@ struct GreenGroupTests {
         }
     }
 
-    @Test func `an error of the body ends all, those that have not begun too`() throws {
+    @Test func `an error of the body ends all members, also those that have not begun`() throws {
         try onHub {
             #expect(throws: Failure(2)) {
                 try withGreenGroup { group in
@@ -75,7 +75,7 @@ struct GreenGroupTests {
         }
     }
 
-    @Test func `shielded, the body feels it afterwards`() throws {
+    @Test func `inside shielded, the end of the group takes effect afterwards`() throws {
         try onHub {
             #expect(throws: Failure(1)) {
                 try withGreenGroup { group in
@@ -192,7 +192,7 @@ struct GreenGroupTests {
         }
     }
 
-    @Test func `no member outlives the group where all wait for ever`() throws {
+    @Test func `no member outlives the group even if all wait for ever`() throws {
         try onHub {
             #expect(throws: WaitError.self) {
                 try withGreenGroup { group in _ = group.spawn { try GreenEvent().wait() } }

@@ -4,7 +4,7 @@ import Testing
 
 struct GreenPoolTests {
     @Test(arguments: [1, 2, 3, 10])
-    func `never more than its limit run at a time`(limit: Int) throws {
+    func `a pool never runs more green threads than its limit`(limit: Int) throws {
         try onHub {
             let pool = GreenPool(limit: limit)
             var (running, most, ended) = (0, 0, 0)
@@ -25,7 +25,7 @@ struct GreenPoolTests {
         }
     }
 
-    @Test func `a full pool makes whoever spawns wait, until a deadline, a limit or a kill`() throws {
+    @Test func `spawn waits while the pool is full, until a deadline, a limit or a kill`() throws {
         try onHub {
             let pool = GreenPool(limit: 1)
             let event = GreenEvent()
@@ -45,7 +45,7 @@ struct GreenPoolTests {
         }
     }
 
-    @Test func `iterate gives the end of each call in the order of the items, and goes on after an error`() throws {
+    @Test func `iterate gives the results of the calls in the order of the items, and goes on after an error`() throws {
         try onHub {
             let pool = GreenPool(limit: 3)
             let ends = pool.iterate([3, 0, 2, 1]) { number in
@@ -64,7 +64,7 @@ struct GreenPoolTests {
     }
 
     @Test(arguments: [1, 2, 5])
-    func `iterate begins no more than the limit ahead of whoever takes`(limit: Int) throws {
+    func `iterate begins no more calls than the limit ahead of its caller`(limit: Int) throws {
         try onHub {
             let pool = GreenPool(limit: limit)
             var (begun, taken) = (0, 0)
@@ -82,7 +82,7 @@ struct GreenPoolTests {
         }
     }
 
-    @Test func `iterate left before its end kills those that run`() throws {
+    @Test func `a generator of iterate that is left before its end kills the calls that run`() throws {
         try onHub {
             let pool = GreenPool(limit: 2)
             let never = GreenEvent()
@@ -101,7 +101,7 @@ struct GreenPoolTests {
         }
     }
 
-    @Test func `a pool of none is always full`() throws {
+    @Test func `a pool with a limit of 0 is always full`() throws {
         try onHub {
             let pool = GreenPool(limit: 0)
             #expect(pool.free == 0)
@@ -110,7 +110,7 @@ struct GreenPoolTests {
         }
     }
 
-    @Test func `a place is free again however its green thread has ended`() throws {
+    @Test func `a place is free again however its member has ended`() throws {
         try onHub {
             let pool = GreenPool(limit: 3)
             let failing = try pool.spawn { throw Failure(1) }
@@ -125,7 +125,7 @@ struct GreenPoolTests {
         }
     }
 
-    @Test func `kill returns false where one lingers`() throws {
+    @Test func `kill returns false if a member runs on after the deadline`() throws {
         try onHub {
             let pool = GreenPool(limit: 2)
             let event = GreenEvent()
@@ -140,7 +140,7 @@ struct GreenPoolTests {
 
     // MARK: Many at once
 
-    @Test func `map keeps the order of the items, mapUnordered that of the ends`() throws {
+    @Test func `map keeps the order of the items, mapUnordered the order of the ends`() throws {
         try onHub {
             func sleeps(_ milliseconds: Int) throws -> Int {
                 try Greenlet.sleep(for: .milliseconds(milliseconds))
@@ -155,7 +155,7 @@ struct GreenPoolTests {
         }
     }
 
-    @Test func `the first error ends the rest`() throws {
+    @Test func `the first error ends the other calls`() throws {
         try onHub {
             let pool = GreenPool(limit: 2)
             var begun = 0
@@ -179,7 +179,7 @@ struct GreenPoolTests {
         }
     }
 
-    @Test func `killed or late, whoever maps leaves nothing running`() throws {
+    @Test func `a map that is killed or late leaves no call running`() throws {
         try onHub {
             let pool = GreenPool(limit: 2)
             let mapper = spawn { try pool.map(0..<10) { _ in try Greenlet.sleep(until: .never) } }

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 struct GreenBarrierTests {
-    @Test func `all wait for the last, again and again`() throws {
+    @Test func `all wait for the last to arrive, again and again`() throws {
         try onHub {
             let barrier = GreenBarrier(5)
             var rounds = Array(repeating: 0, count: 5)
@@ -23,14 +23,14 @@ struct GreenBarrierTests {
         }
     }
 
-    @Test func `a barrier for one never waits`() throws {
+    @Test func `a barrier for one green thread never waits`() throws {
         try onHub {
             let barrier = GreenBarrier(1)
             for _ in 0..<3 { try #expect(barrier.wait(until: .now)) }
         }
     }
 
-    @Test func `one that gives up is not counted, and the others wait for another`() throws {
+    @Test func `a green thread that gives up is not counted, and the others wait for another`() throws {
         try onHub {
             let barrier = GreenBarrier(2)
             let killed = spawn { try barrier.wait() }
@@ -46,7 +46,7 @@ struct GreenBarrierTests {
         }
     }
 
-    @Test func `once open it is open to all who waited, though one is killed before it runs`() throws {
+    @Test func `an open barrier lets all waiting green threads go on, even one that is killed before it runs`() throws {
         try onHub {
             let barrier = GreenBarrier(2)
             let first = spawn { try barrier.wait() }

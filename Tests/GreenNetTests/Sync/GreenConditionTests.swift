@@ -4,7 +4,7 @@ import Testing
 @testable import GreenNet
 
 struct GreenConditionTests {
-    @Test func `who waits lets go of the lock, and has it again afterwards as deep as before`() throws {
+    @Test func `a wait releases the lock, and acquires it again as deep as before`() throws {
         try onHub {
             let condition = GreenCondition()
             let lock = condition.lock
@@ -22,7 +22,7 @@ struct GreenConditionTests {
         }
     }
 
-    @Test func `a signal wakes the one that has waited longest, broadcast wakes all`() throws {
+    @Test func `a signal wakes the green thread that has waited longest, broadcast wakes all`() throws {
         try onHub {
             let condition = GreenCondition()
             var order: [Int] = []
@@ -41,7 +41,7 @@ struct GreenConditionTests {
         }
     }
 
-    @Test func `it waits until what it waits for is true`() throws {
+    @Test func `wait(for:) waits until its condition is true`() throws {
         try onHub {
             let condition = GreenCondition()
             var number = 0
@@ -63,7 +63,7 @@ struct GreenConditionTests {
         }
     }
 
-    @Test func `a killed one has the lock again before it unwinds`() throws {
+    @Test func `a killed green thread holds the lock again before it unwinds`() throws {
         try onHub {
             let condition = GreenCondition()
             var trace: [String] = []
@@ -86,7 +86,7 @@ struct GreenConditionTests {
         }
     }
 
-    @Test func `a signal is not lost to one that was killed or late before it`() throws {
+    @Test func `a signal after a kill or a deadline goes to the next green thread`() throws {
         try onHub {
             let condition = GreenCondition()
             func waits() -> Greenlet<Bool> {
@@ -106,7 +106,7 @@ struct GreenConditionTests {
         }
     }
 
-    @Test func `a time limit is told as the caller's own`() throws {
+    @Test func `a time limit ends the wait with TimedOut`() throws {
         try onHub {
             let condition = GreenCondition()
             #expect(throws: TimedOut.self) {

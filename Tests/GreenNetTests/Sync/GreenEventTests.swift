@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 struct GreenEventTests {
-    @Test func `wait returns at once where it has happened, as often as one likes`() throws {
+    @Test func `wait returns at once while the event is set, however often it is called`() throws {
         try onHub {
             let event = GreenEvent()
             #expect(!event.isSet)
@@ -17,7 +17,7 @@ struct GreenEventTests {
     }
 
     @Test(arguments: [1, 100, 1000])
-    func `set wakes all who wait, first come first served`(count: Int) throws {
+    func `set wakes all waiting green threads, first come first served`(count: Int) throws {
         try onHub {
             let event = GreenEvent()
             var order: [Int] = []
@@ -36,7 +36,8 @@ struct GreenEventTests {
         }
     }
 
-    @Test func `those who waited when it was set are woken though it is cleared before they run`() throws {
+    @Test func `green threads that wait when the event is set are woken even if it is cleared before they run`() throws
+    {
         try onHub {
             let event = GreenEvent()
             let waiters = (0..<10).map { _ in spawn { try event.wait() } }
@@ -60,7 +61,7 @@ struct GreenEventTests {
         }
     }
 
-    @Test func `one who gave up leaves no trace among those who still wait`() throws {
+    @Test func `a green thread that gave up leaves the others waiting`() throws {
         try onHub {
             let event = GreenEvent()
             let (first, second, third) = (
@@ -88,7 +89,7 @@ struct GreenEventTests {
         }
     }
 
-    @Test func `an outer limit without time interrupts the wait though the event is about to be set`() throws {
+    @Test func `an outer limit without time interrupts the wait even if the event is about to be set`() throws {
         try onHub {
             let event = GreenEvent()
             #expect(throws: TimedOut.self) {

@@ -4,7 +4,7 @@ import Testing
 @testable import GreenNet
 
 struct GreenLockTests {
-    @Test func `one has it, as often as it likes, and the others wait in line`() throws {
+    @Test func `one green thread holds the lock, however often it acquires it, and the others wait in line`() throws {
         try onHub {
             let lock = GreenLock()
             var order: [Int] = []
@@ -40,7 +40,7 @@ struct GreenLockTests {
         }
     }
 
-    @Test func `a kill or a time limit ends the wait, and the next in line gets it`() throws {
+    @Test func `a kill or a time limit ends the wait, and the next in line gets the lock`() throws {
         try onHub {
             let lock = GreenLock()
             try lock.acquire()
@@ -73,7 +73,7 @@ struct GreenLockTests {
         }
     }
 
-    @Test func `only who has it can release it`() async throws {
+    @Test func `only the green thread that holds a lock can release it`() async throws {
         let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             let lock = GreenLock()
             try lock.acquire()
@@ -86,7 +86,7 @@ struct GreenLockTests {
 
     // MARK: Rings
 
-    @Test func `a ring of waits is thrown in who would close it, by name`() throws {
+    @Test func `a cycle of waits is thrown, by name, in the green thread that would close it`() throws {
         try onHub {
             let (a, b, c) = (GreenLock(), GreenLock(), GreenLock())
             func holds(_ name: String, _ first: GreenLock, wants second: GreenLock) -> Greenlet<Void> {
@@ -113,7 +113,7 @@ struct GreenLockTests {
         }
     }
 
-    @Test func `a ring that a deadline will break is none`() throws {
+    @Test func `a cycle with a deadline is no deadlock`() throws {
         try onHub {
             let (a, b) = (GreenLock(), GreenLock())
             let patient = spawn {
@@ -133,7 +133,7 @@ struct GreenLockTests {
         }
     }
 
-    @Test func `one that ends with a lock keeps it, and the dump says so`() throws {
+    @Test func `a green thread that ends with a lock keeps it, and the dump says so`() throws {
         try onHub {
             let lock = GreenLock()
             try spawn { try lock.acquire() }.value()
@@ -146,7 +146,7 @@ struct GreenLockTests {
 
     // MARK: Several
 
-    @Test func `withLocks takes several in one order, however they are listed`() throws {
+    @Test func `withLocks acquires several locks in one order, however they are listed`() throws {
         try onHub {
             let (a, b, c) = (GreenLock(), GreenLock(), GreenLock())
             var inside = 0
@@ -168,7 +168,7 @@ struct GreenLockTests {
         }
     }
 
-    @Test func `withLocks that fails holds none`() throws {
+    @Test func `withLocks that fails holds no lock`() throws {
         try onHub {
             let (a, b) = (GreenLock(), GreenLock())
             try b.acquire()

@@ -6,7 +6,7 @@ import Testing
 struct GreenQueueTests {
     // MARK: Order
 
-    @Test func `the oldest comes first, the youngest, or the least`() throws {
+    @Test func `the oldest item comes first, the youngest, or the least`() throws {
         try onHub {
             func drained(_ queue: GreenQueue<Int>) throws -> [Int] {
                 for number in [3, 1, 2, 5, 4, 1] { try queue.put(number) }
@@ -56,7 +56,7 @@ struct GreenQueueTests {
         #expect(taken == put)
     }
 
-    @Test func `what is left in a ring, and in a queue, is let go with it`() throws {
+    @Test func `the items of a ring and of a queue are released with it`() throws {
         for turns in 0..<6 {
             let isLetGo = isLetGo { object in
                 var ring = Ring<FailureObject>()
@@ -88,7 +88,7 @@ struct GreenQueueTests {
         init(_ first: Int, _ second: Int) { (self.first, self.second) = (first, second) }
     }
 
-    @Test func `what is held out is peeked at, whatever lies behind it in memory`() throws {
+    @Test func `an item that waits to be put can be peeked at, whatever lies behind it in memory`() throws {
         try onHub {
             let queue = GreenQueue<Int>(limit: 0)
             let numbers = Numbers(3, 1)
@@ -103,7 +103,7 @@ struct GreenQueueTests {
     }
 
     @Test(arguments: [0, 1])
-    func `items without a size go from hand to hand too`(limit: Int) throws {
+    func `items without a size are passed to waiting green threads too`(limit: Int) throws {
         try onHub {
             let queue = GreenQueue<Void>(limit: limit)
             let putter = spawn {
@@ -121,7 +121,7 @@ struct GreenQueueTests {
         }
     }
 
-    @Test func `what is not put is not shown`() throws {
+    @Test func `an item that is not put is not peeked at`() throws {
         try onHub {
             let queue = GreenQueue<Int>(limit: 0)
             let peeker = spawn { try queue.peek() }
@@ -134,7 +134,7 @@ struct GreenQueueTests {
         }
     }
 
-    @Test func `what was taken is not held any more`() throws {
+    @Test func `an item that was taken is not held any more`() throws {
         try onHub {
             for queue in [GreenQueue<FailureObject>(), .lifo(), .priority { _, _ in false }] {
                 weak var item: FailureObject?
@@ -191,7 +191,7 @@ struct GreenQueueTests {
         }
     }
 
-    @Test func `one who gave up leaves no trace`() throws {
+    @Test func `a green thread that gave up leaves no trace`() throws {
         try onHub {
             let queue = GreenQueue<Int>(limit: 1)
             let killed = spawn { try queue.take() }
@@ -239,7 +239,7 @@ struct GreenQueueTests {
         }
     }
 
-    @Test func `a larger limit lets in those who wait, a smaller one throws nothing out`() throws {
+    @Test func `a larger limit lets waiting puts in, a smaller one drops no item`() throws {
         try onHub {
             let queue = GreenQueue<Int>(limit: 1)
             let putters = (0..<4).map { number in spawn { try queue.put(number) } }
@@ -269,7 +269,7 @@ struct GreenQueueTests {
         }
     }
 
-    @Test func `with nothing else alive, a wait is reported`() throws {
+    @Test func `a wait that no green thread can end is reported`() throws {
         try onHub {
             let queue = GreenQueue<Int>()
             let error = #expect(throws: WaitError.self) { try queue.peek() }
@@ -281,7 +281,7 @@ struct GreenQueueTests {
         }
     }
 
-    @Test func `what a job of the loop puts wakes who waits, and what it takes makes room`() throws {
+    @Test func `a put in a callback of the loop wakes a taker, and a take makes room`() throws {
         try onHub {
             let queue = Confined(GreenQueue<Int>(limit: 1))
             let remote = Hub.current.remote
@@ -301,7 +301,7 @@ struct GreenQueueTests {
         }
     }
 
-    @Test func `waitAny sees a queue that has something`() throws {
+    @Test func `waitAny returns a queue that has an item`() throws {
         try onHub {
             let (queue, other) = (GreenQueue<Int>(), GreenQueue<Int>())
             try #expect(waitAny([queue, other], until: .now) == nil)
@@ -317,7 +317,7 @@ struct GreenQueueTests {
 
     // MARK: Tasks
 
-    @Test func `joinTasks waits until everything that was put is done`() throws {
+    @Test func `joinTasks waits until all items that were put are done`() throws {
         try onHub {
             let queue = GreenQueue<Int>()
             try #expect(queue.joinTasks(until: .now))
@@ -340,7 +340,7 @@ struct GreenQueueTests {
         }
     }
 
-    @Test func `taskDone for more than was put stops the program`() async throws {
+    @Test func `taskDone for more items than were put stops the program`() async throws {
         let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             GreenQueue<Int>().taskDone()
         }
@@ -349,7 +349,7 @@ struct GreenQueueTests {
 
     // MARK: The end
 
-    @Test func `shut down, it gives what is left and takes nothing any more`() throws {
+    @Test func `a queue that is shut down gives its items and takes no more`() throws {
         try onHub {
             let queue = GreenQueue<Int>(limit: 2)
             try queue.put(1)
@@ -367,7 +367,7 @@ struct GreenQueueTests {
         }
     }
 
-    @Test func `shut down at once, it drops what is left, and those tasks count as done`() throws {
+    @Test func `a queue that is shut down at once drops its items, and those tasks count as done`() throws {
         try onHub {
             let queue = GreenQueue<Int>()
             for number in 0..<3 { try queue.put(number) }
@@ -382,7 +382,7 @@ struct GreenQueueTests {
         }
     }
 
-    @Test func `those who wait when it is shut down are told`() throws {
+    @Test func `waiting green threads throw when the queue is shut down`() throws {
         try onHub {
             let queue = GreenQueue<Int>()
             let taker = spawn { try queue.take() }
@@ -397,7 +397,8 @@ struct GreenQueueTests {
     }
 
     @Test
-    func `a loop over a queue that was shut down ends with its last item; a kill or a time limit is thrown out of it`()
+    func
+        `a loop over a queue that is shut down ends with its last item, and a kill or a time limit leaves it as an error`()
         throws
     {
         try onHub {
@@ -423,7 +424,7 @@ struct GreenQueueTests {
         }
     }
 
-    @Test func `a loop over a queue to which nobody puts throws that nothing is left that could wake it`() throws {
+    @Test func `a loop over a queue to which no green thread puts throws blockedForever`() throws {
         try onHub {
             let queue = GreenQueue<Int>()
             let error = #expect(throws: WaitError.self) { while try queue.next() != nil {} }

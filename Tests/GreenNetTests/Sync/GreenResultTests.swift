@@ -4,7 +4,7 @@ import Testing
 @testable import GreenNet
 
 struct GreenResultTests {
-    @Test func `all who wait get the value, and so does whoever comes later`() throws {
+    @Test func `all waiting green threads get the value, and so do later ones`() throws {
         try onHub {
             let result = GreenResult<Int>()
             #expect(!result.isSet)
@@ -17,7 +17,7 @@ struct GreenResultTests {
         }
     }
 
-    @Test func `an error that was given is thrown as the very same to everybody, each time`() throws {
+    @Test func `the error that was set is thrown to every caller, each time`() throws {
         try onHub {
             let result = GreenResult<Int>()
             let given = FailureObject()
@@ -34,7 +34,7 @@ struct GreenResultTests {
         }
     }
 
-    @Test func `what was given first counts`() throws {
+    @Test func `the first result counts`() throws {
         try onHub {
             let result = GreenResult<Int>()
             #expect(result.set(1))
@@ -44,7 +44,7 @@ struct GreenResultTests {
         }
     }
 
-    @Test func `where nothing was given, wait returns false at its deadline and value throws`() throws {
+    @Test func `if the result is not set at the deadline, wait returns false and value throws`() throws {
         try onHub {
             let result = GreenResult<Int>()
             try #expect(!result.wait(until: .now))
@@ -66,7 +66,7 @@ struct GreenResultTests {
         }
     }
 
-    @Test func `an outer limit interrupts the wait though a value is on its way`() throws {
+    @Test func `an outer limit interrupts the wait even if the value is about to be set`() throws {
         try onHub {
             let result = GreenResult<Int>()
             #expect(throws: TimedOut.self) {
@@ -82,7 +82,7 @@ struct GreenResultTests {
         }
     }
 
-    @Test func `a value that has come counts, though the kill comes before the one that waited runs`() throws {
+    @Test func `a value that was set before the kill counts`() throws {
         try onHub {
             let result = GreenResult<Int>()
             let waiter = spawn { try result.value() }
@@ -93,7 +93,7 @@ struct GreenResultTests {
         }
     }
 
-    @Test func `it takes the result of a green thread, before and after its end`() throws {
+    @Test func `a result can be linked to a green thread, before and after its end`() throws {
         try onHub {
             let target = spawn { 6 }
             let results = (0..<3).map { _ in GreenResult<Int>() }

@@ -4,7 +4,7 @@ import Testing
 @testable import GreenNet
 
 struct GreenSemaphoreTests {
-    @Test func `so many permits are there, and no more`() throws {
+    @Test func `a semaphore gives as many permits as it has, and no more`() throws {
         try onHub {
             let semaphore = GreenSemaphore(2)
             try semaphore.acquire()
@@ -18,7 +18,7 @@ struct GreenSemaphoreTests {
         }
     }
 
-    @Test func `permits go to those who wait, first come first served`() throws {
+    @Test func `permits go to waiting green threads, first come first served`() throws {
         try onHub {
             let semaphore = GreenSemaphore(0)
             var order: [Int] = []
@@ -36,7 +36,7 @@ struct GreenSemaphoreTests {
         }
     }
 
-    @Test func `one that just comes along never snatches the permit of one who has waited`() throws {
+    @Test func `a newcomer never takes the permit of a waiting green thread`() throws {
         try onHub {
             let semaphore = GreenSemaphore(0)
             let waiter = spawn { try semaphore.acquire() }
@@ -48,7 +48,7 @@ struct GreenSemaphoreTests {
         }
     }
 
-    @Test func `two that take it again and again don't starve a third`() throws {
+    @Test func `two green threads that acquire again and again don't starve a third`() throws {
         try onHub {
             let semaphore = GreenSemaphore(1)
             var turns = [0, 0, 0]
@@ -68,7 +68,7 @@ struct GreenSemaphoreTests {
         }
     }
 
-    @Test func `one who gave up takes no permit and leaves no trace`() throws {
+    @Test func `a green thread that gave up takes no permit and leaves no trace`() throws {
         try onHub {
             let semaphore = GreenSemaphore(0)
             let late = spawn { try semaphore.acquire(until: .after(.milliseconds(1))) }

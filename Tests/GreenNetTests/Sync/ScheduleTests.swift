@@ -71,7 +71,7 @@ struct ScheduleTests {
         }
     }
 
-    @Test func `each item of a queue is taken once, by one`() throws {
+    @Test func `each item of a queue is taken once, by one green thread`() throws {
         try onEverySeed { seed in
             var dice = Dice(seed)
             let queue = GreenQueue<Int>(limit: dice.below(2) == 0 ? nil : 1 + dice.below(3))
@@ -187,7 +187,7 @@ struct ScheduleTests {
         }
     }
 
-    @Test func `a group leaves nobody behind, whoever fails when`() throws {
+    @Test func `a group leaves no member behind, whichever fails when`() throws {
         try onEverySeed { seed in
             var dice = Dice(seed)
             var running = 0
@@ -219,7 +219,7 @@ struct ScheduleTests {
         }
     }
 
-    @Test func `a pool never runs more than its limit and gets all its places back`() throws {
+    @Test func `a pool never runs more members than its limit and gets all its places back`() throws {
         try onEverySeed { seed in
             var dice = Dice(seed)
             let pool = GreenPool(limit: 2)
@@ -240,7 +240,7 @@ struct ScheduleTests {
         }
     }
 
-    @Test func `whoever waits for several is told of each once`() throws {
+    @Test func `a wait for several objects gets each once`() throws {
         try onEverySeed { seed in
             var dice = Dice(seed)
             let events = (0..<6).map { _ in GreenEvent() }

@@ -44,7 +44,7 @@ struct CapacityTests {
         }
     }
 
-    @Test func `each spawns the next and waits for it, ten thousand deep`() throws {
+    @Test func `each green thread spawns the next and waits for it, ten thousand deep`() throws {
         try onHub(.seconds(60)) {
             func depth(_ left: Int) throws -> Int {
                 left == 0 ? 0 : try spawn { try depth(left - 1) }.value() + 1
@@ -54,7 +54,7 @@ struct CapacityTests {
         }
     }
 
-    @Test func `a hundred thousand one after the other leave nothing behind`() throws {
+    @Test func `a hundred thousand green threads one after the other leave no memory behind`() throws {
         try onHub(.seconds(60)) {
             let count = Sanitizer.scaled(50_000, address: 5000, thread: 5000)
             // Two each time, of which one has a name, and a timer that is still to fire when it ends.
@@ -76,7 +76,7 @@ struct CapacityTests {
     // MARK: No more
 
     @Test(.disabled(if: Sanitizer.active != .none, "a sanitizer needs more address space than there is"))
-    func `without address space for a stack a green thread is born failed, and the program goes on`() async throws {
+    func `without address space for a stack a green thread fails at once, and the program goes on`() async throws {
         try await #require(processExitsWith: .success) {
             try TestThread {
                 _ = Hub.current
@@ -89,7 +89,7 @@ struct CapacityTests {
     @Test(
         .disabled(if: Sanitizer.active != .none, "a sanitizer needs mappings of its own"),
         .enabled(if: (mappingLimit ?? .max) <= 70_000, "vm.max_map_count is too high to be reached here"))
-    func `without a mapping for a guard a green thread is born failed, and the program goes on`() async throws {
+    func `without a mapping for a guard a green thread fails at once, and the program goes on`() async throws {
         try await #require(processExitsWith: .success) {
             try TestThread {
                 Hub.current.scheduler.fields.pointee.stacks.guardKind = .mprotect
@@ -115,8 +115,11 @@ private func runOutOfStacks(atMost limit: Int) throws {
     try failed.join()
     failed.kill()
 
-    // One that nobody asks about is a failure like others.
+    // It is a failure like others if it is not observed.
     _ = spawnParked()
+    #expect(reports == 1)
+    // A result that another OS thread asks for is that error.
+    #expect(throws: SpawnError.self) { try Hub.current.remote.result { 1 }.value() }
     #expect(reports == 1)
 
     // The others are as they were, and their stacks can be used again.

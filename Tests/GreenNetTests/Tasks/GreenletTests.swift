@@ -25,7 +25,7 @@ struct GreenletTests {
         }
     }
 
-    @Test func `two that give way to each other take turns`() throws {
+    @Test func `two green threads that give way to each other take turns`() throws {
         try onHub {
             var trace: [String] = []
             for number in 1...2 {
@@ -41,7 +41,7 @@ struct GreenletTests {
     }
 
     @Test(arguments: [Duration.zero, .milliseconds(-1), .seconds(Int64.min)])
-    func `a sleep of no length gives way once`(length: Duration) throws {
+    func `a sleep of no duration gives way once`(length: Duration) throws {
         try onHub {
             var trace: [String] = []
             for number in 1...2 {
@@ -56,13 +56,13 @@ struct GreenletTests {
         }
     }
 
-    @Test func `yield comes back when nobody else is ready`() throws {
+    @Test func `yield returns when no other green thread is ready`() throws {
         try onHub {
             for _ in 0..<1000 { try Greenlet.yield() }
         }
     }
 
-    @Test func `what is spawned by one that ends at once runs all the same`() throws {
+    @Test func `a green thread runs even if its spawner ends at once`() throws {
         try onHub {
             var hasRun = false
             spawn { _ = spawn { hasRun = true } }
@@ -85,7 +85,7 @@ struct GreenletTests {
         }
     }
 
-    @Test func `join of one that has ended returns at once, as often as one likes`() throws {
+    @Test func `join of an ended green thread returns at once, however often it is called`() throws {
         try onHub {
             let greenlet = spawn {}
             for _ in 0..<3 {
@@ -126,7 +126,7 @@ struct GreenletTests {
         }
     }
 
-    @Test func `all who join one are woken by its end, first come first served`() throws {
+    @Test func `all joiners are woken by the end, first come first served`() throws {
         try onHub {
             var order: [Int] = []
             let target = spawn { try Greenlet.sleep(for: .milliseconds(5)) }
@@ -141,7 +141,7 @@ struct GreenletTests {
         }
     }
 
-    @Test func `one who gave up joining leaves no trace among those who still wait`() throws {
+    @Test func `a joiner that gave up leaves the others waiting`() throws {
         try onHub {
             var order: [String] = []
             let target = spawn { try Greenlet.sleep(for: .milliseconds(30)) }
@@ -156,7 +156,7 @@ struct GreenletTests {
         }
     }
 
-    @Test func `value returns what the body returned, to everybody who asks`() throws {
+    @Test func `value returns what the body returned, to every caller`() throws {
         try onHub {
             let greenlet = spawn { [1, 2, 3] }
             let others = (0..<3).map { _ in spawn { try greenlet.value() } }
@@ -177,7 +177,7 @@ struct GreenletTests {
         }
     }
 
-    @Test func `value throws deadlinePassed at its deadline and can be asked again`() throws {
+    @Test func `value throws deadlinePassed at its deadline and can be called again`() throws {
         try onHub {
             let greenlet = spawn {
                 try Greenlet.sleep(for: .milliseconds(20))
@@ -191,7 +191,7 @@ struct GreenletTests {
 
     // MARK: State
 
-    @Test func `the state says where a green thread stands`() throws {
+    @Test func `the state follows a green thread from its spawn to its end`() throws {
         try onHub {
             let greenlet = spawn {
                 #expect(Greenlet.current.state == .running)
@@ -244,7 +244,7 @@ struct GreenletTests {
         }
     }
 
-    @Test func `result throws nothing and is there from the end on`() throws {
+    @Test func `result throws nothing and is set from the end on`() throws {
         try onHub {
             let greenlet = spawn { throw Failure(4) }
             #expect(greenlet.result == nil)
@@ -297,7 +297,7 @@ struct GreenletTests {
         }
     }
 
-    @Test func `the body of one killed before it began is released too`() throws {
+    @Test func `the body of a green thread that was killed before it began is released too`() throws {
         try onHub {
             let (greenlet, captured) = spawnKeeping()
             greenlet.kill()
@@ -330,7 +330,7 @@ struct GreenletTests {
         try expectReports(["green thread 2 (lonely): Failure(1)"]) { spawn(name: "lonely") { throw Failure(1) } }
     }
 
-    @Test func `a failure is reported when its handle goes, if nobody has asked by then`() throws {
+    @Test func `a failure is reported when its handle is released, if it was not observed before`() throws {
         try onHub {
             var reported = 0
             Hub.current.onUnobservedFailure = { _ in reported += 1 }
@@ -343,7 +343,7 @@ struct GreenletTests {
         }
     }
 
-    @Test func `a failure that somebody asked for is not reported`() throws {
+    @Test func `an observed failure is not reported`() throws {
         try expectReports([]) { _ = try? spawn { throw Failure(1) }.value() }
         try expectReports([]) {
             let greenlet = spawn { throw Failure(1) }
@@ -352,7 +352,7 @@ struct GreenletTests {
         }
     }
 
-    @Test func `neither asking before the end nor joining counts`() throws {
+    @Test func `neither reading the result before the end nor joining observes a failure`() throws {
         try expectReports(["green thread 2: Failure(1)"]) {
             let greenlet = spawn { throw Failure(1) }
             _ = greenlet.result
@@ -360,7 +360,7 @@ struct GreenletTests {
         }
     }
 
-    @Test func `an end that was wanted is not reported`() throws {
+    @Test func `an end by a kill is not reported`() throws {
         try expectReports([]) { spawn { throw GreenletExit() } }
         try expectReports([]) {
             let sleeper = spawn { try Greenlet.sleep(for: .seconds(60)) }

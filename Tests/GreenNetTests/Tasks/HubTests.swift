@@ -8,7 +8,7 @@ import Testing
 struct HubTests {
     // MARK: Running
 
-    @Test func `run returns at once where nothing lives, as often as one likes`() throws {
+    @Test func `run returns at once without green threads, however often it is called`() throws {
         try onHub {
             for _ in 0..<3 {
                 try Hub.current.run()
@@ -20,7 +20,7 @@ struct HubTests {
         }
     }
 
-    @Test func `run waits for all, also for those spawned meanwhile`() throws {
+    @Test func `run waits for all green threads, also for those spawned meanwhile`() throws {
         try onHub {
             var ends = 0
             func spawnGenerations(_ count: Int) {
@@ -51,7 +51,7 @@ struct HubTests {
         }
     }
 
-    @Test func `run in a green thread waits for the others, not for itself`() throws {
+    @Test func `run in a green thread waits for the other green threads`() throws {
         try onHub {
             var trace: [String] = []
             spawn {
@@ -67,7 +67,7 @@ struct HubTests {
         }
     }
 
-    @Test func `main goes on where run in a green thread has returned`() throws {
+    @Test func `the main green thread goes on after run in a green thread has returned`() throws {
         try onHub {
             let waiter = spawn { try Hub.current.run() }
             try Hub.current.run(until: .after(.seconds(20)))
@@ -77,7 +77,7 @@ struct HubTests {
 
     // MARK: Blocked forever
 
-    @Test func `a cycle of joins is reported with who waits on what`() throws {
+    @Test func `a cycle of joins is reported with all waits`() throws {
         try onHub {
             var greenlets: [AnyGreenlet] = []
             let (site, line) = ("GreenNetTests/HubTests.swift", #line)
@@ -102,7 +102,7 @@ struct HubTests {
         }
     }
 
-    @Test func `run reports it too, each time, and the hub stays usable`() throws {
+    @Test func `run reports a cycle of joins too, each time, and the hub stays usable`() throws {
         try onHub {
             let stuck = spawn { try Greenlet.sleep(until: .never) }
             for _ in 0..<3 {
@@ -114,14 +114,14 @@ struct HubTests {
         }
     }
 
-    @Test func `main alone in a sleep without end is blocked forever`() throws {
+    @Test func `the main green thread alone in a sleep without end is blocked forever`() throws {
         try onHub {
             expectBlockedForever { try Greenlet.sleep(until: .never) }
             expectBlockedForever { try Greenlet.sleep(for: .seconds(Int64.max)) }
         }
     }
 
-    @Test func `whoever has a deadline keeps the hub from being stuck`() throws {
+    @Test func `a wait with a deadline keeps the hub from being stuck`() throws {
         try onHub {
             let target = spawn { try Greenlet.sleep(until: .never) }
             let other = spawn { try target.join(until: .after(.milliseconds(10))) }
@@ -134,7 +134,7 @@ struct HubTests {
         }
     }
 
-    @Test func `a left-over timer doesn't hide that all are stuck`() throws {
+    @Test func `a left-over timer doesn't hide that all green threads are stuck`() throws {
         try onHub {
             try spawn {}.join(until: .after(.seconds(60)))
             let length = elapsed {
@@ -154,7 +154,7 @@ struct HubTests {
 
     // MARK: Closing
 
-    @Test func `close kills all that lives and waits until it has unwound`() throws {
+    @Test func `close kills all green threads and waits until they have unwound`() throws {
         try onHub {
             var trace: [String] = []
             let sleeper = spawn {
@@ -182,7 +182,7 @@ struct HubTests {
         }
     }
 
-    @Test func `what is spawned while the hub closes is killed too`() throws {
+    @Test func `a green thread that is spawned while the hub closes is killed too`() throws {
         try onHub {
             var late: Greenlet<Void>?
             spawn {
@@ -232,7 +232,7 @@ struct HubTests {
     }
 
     /// Somebody has waited for each, so that the hub's loop knows them all.
-    @Test func `sockets and signals outlive their hub, and another OS thread may let go of them`() throws {
+    @Test func `sockets and signals outlive their hub, and another OS thread may release them`() throws {
         try onOSThread {
             var held: Held? = try TestThread {
                 let listener = try Listener(on: SocketAddress(ip: "127.0.0.1", port: 0)!)
@@ -262,7 +262,7 @@ struct HubTests {
         }
     }
 
-    @Test func `close gives the stacks back`() throws {
+    @Test func `close unmaps the stacks`() throws {
         try onHub {
             let stacks = 1000 * StackPool.stackSize
             let before = try addressSpaceBytes()
@@ -276,7 +276,7 @@ struct HubTests {
         }
     }
 
-    @Test func `the hub ends with its OS thread, and all that lives on it unwinds`() throws {
+    @Test func `the hub ends with its OS thread, and its green threads unwind`() throws {
         let trace = Trace()
         // Looks for descriptors that are left, too.
         try onOSThread {
@@ -318,7 +318,7 @@ struct HubTests {
         }
     }
 
-    @Test func `two hubs on two OS threads know nothing of each other`() throws {
+    @Test func `two hubs on two OS threads don't affect each other`() throws {
         try onHub {
             let (othersTurn, ownTurn) = (Handoff<Void>(), Handoff<Void>())
             let own = Hub.current
@@ -400,7 +400,8 @@ struct HubTests {
         }
     }
 
-    @Test func `without a descriptor a hub can't be made beforehand, and nothing is left of the attempt`() async throws
+    @Test func `without a descriptor a hub can't be made beforehand, and the attempt leaves nothing behind`()
+        async throws
     {
         await #expect(processExitsWith: .success) {
             let limit = DescriptorLimit.current

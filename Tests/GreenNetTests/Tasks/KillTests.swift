@@ -17,7 +17,7 @@ struct KillTests {
         }
     }
 
-    @Test func `kill wakes one that sleeps`() throws {
+    @Test func `kill wakes a green thread that sleeps`() throws {
         try onHub {
             let greenlet = spawn { try Greenlet.sleep(for: .seconds(60)) }
             try Greenlet.yield()
@@ -41,7 +41,7 @@ struct KillTests {
         }
     }
 
-    @Test func `kill wakes one that joins, and the one it joins runs on`() throws {
+    @Test func `kill wakes a joiner, and the green thread it joins runs on`() throws {
         try onHub {
             let target = spawn {
                 try Greenlet.sleep(for: .milliseconds(20))
@@ -74,7 +74,7 @@ struct KillTests {
         }
     }
 
-    @Test func `one that kills itself feels it at its next wait`() throws {
+    @Test func `a green thread that kills itself throws at its next wait`() throws {
         try onHub {
             var trace: [String] = []
             let greenlet = spawn {
@@ -100,7 +100,7 @@ struct KillTests {
         }
     }
 
-    @Test func `what has come already counts, though the kill comes before the one that waited runs`() throws {
+    @Test func `an event that came before the kill counts`() throws {
         try onHub {
             var trace: [String] = []
             let target = spawn { try Greenlet.sleep(for: .milliseconds(1)) }
@@ -147,7 +147,7 @@ struct KillTests {
         }
     }
 
-    @Test func `what has ended already can be joined by a killed green thread`() throws {
+    @Test func `a killed green thread can join one that has ended`() throws {
         try onHub {
             let ended = spawn { 4 }
             try ended.join()
@@ -177,7 +177,7 @@ struct KillTests {
         }
     }
 
-    @Test func `a second kill changes nothing, nor does one after the end`() throws {
+    @Test func `a second kill, or a kill after the end, changes nothing`() throws {
         try onHub {
             let greenlet = spawn { try Greenlet.sleep(for: .seconds(60)) }
             try Greenlet.yield()
@@ -209,7 +209,7 @@ struct KillTests {
         }
     }
 
-    @Test func `what was killed inside a time limit ends as killed`() throws {
+    @Test func `a green thread that is killed inside a time limit ends as killed`() throws {
         try onHub {
             let greenlet = spawn {
                 try withTimeout(.seconds(60)) { try Greenlet.sleep(for: .seconds(50)) }
@@ -220,7 +220,7 @@ struct KillTests {
         }
     }
 
-    @Test func `many killed at once all end`() throws {
+    @Test func `many green threads that are killed at once all end`() throws {
         try onHub {
             var ends = 0
             let greenlets = (0..<1000).map { number in
@@ -243,7 +243,7 @@ struct KillTests {
 
     // MARK: Shielded
 
-    @Test func `shielded lets a killed one wait for its cleanup`() throws {
+    @Test func `shielded lets a killed green thread wait for its cleanup`() throws {
         try onHub {
             var trace: [String] = []
             let greenlet = spawn {
@@ -265,7 +265,7 @@ struct KillTests {
         }
     }
 
-    @Test func `a kill while shielded is felt after it, not inside`() throws {
+    @Test func `a kill inside shielded takes effect after it`() throws {
         try onHub {
             var trace: [String] = []
             let greenlet = spawn {
@@ -309,7 +309,7 @@ struct KillTests {
         }
     }
 
-    @Test func `an error leaves the shield behind`() throws {
+    @Test func `an error ends the shield`() throws {
         try onHub {
             let greenlet = spawn {
                 try? shielded { throw Failure(1) }

@@ -25,7 +25,7 @@ struct LinkTests {
         }
     }
 
-    @Test func `linkValue and linkError are told what concerns them`() throws {
+    @Test func `linkValue is called for a value, and linkError for an error`() throws {
         try onHub {
             var told: [String] = []
             func link(_ target: Greenlet<Int>) {
@@ -47,7 +47,7 @@ struct LinkTests {
     }
 
     @Test(arguments: [true, false])
-    func `a kill is told to a link once, also before the first run`(hasBegun: Bool) throws {
+    func `a link is called once after a kill, also before the first run`(hasBegun: Bool) throws {
         try onHub {
             var told: [AnyGreenlet.State] = []
             let target = spawn { try Greenlet.sleep(until: .never) }
@@ -60,7 +60,7 @@ struct LinkTests {
         }
     }
 
-    @Test func `three that throw are each called, and reported`() throws {
+    @Test func `three links that throw are each called, and reported`() throws {
         try onHub {
             var reports: [String] = []
             Hub.current.onUnobservedFailure = { reports.append("\($0.name): \($0.error)") }
@@ -90,7 +90,7 @@ struct LinkTests {
         }
     }
 
-    @Test func `a link that was cut before the end leaves no trace`() throws {
+    @Test func `a link that was cut before the end leaves no observer`() throws {
         try onHub {
             let target = spawn {}
             target.link { _ in Issue.record("cut, and called") }.cut()
@@ -101,7 +101,7 @@ struct LinkTests {
 
     // MARK: Later
 
-    @Test func `one that is spawned to begin later begins then`() throws {
+    @Test func `a green thread that is spawned to begin later begins then`() throws {
         try onHub {
             var order: [Int] = []
             spawn(after: .milliseconds(15)) { order.append(2) }
@@ -113,7 +113,8 @@ struct LinkTests {
     }
 
     @Test(arguments: [true, false])
-    func `killed before that, it never begins, and its links are told`(isWaiting: Bool) throws {
+    func `a green thread that is killed before it begins never begins, and its links are called`(isWaiting: Bool) throws
+    {
         try onHub {
             var told = 0
             let greenlet = spawn(after: .seconds(60)) { Issue.record("it began") }

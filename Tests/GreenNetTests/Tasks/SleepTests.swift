@@ -6,7 +6,7 @@ import Testing
 
 /// Sleeping, deadlines and the timers behind them.
 struct SleepTests {
-    @Test func `sleepers wake in the order of their lengths, none too early`() throws {
+    @Test func `sleepers wake in the order of their durations, and not too early`() throws {
         try onHub {
             var order: [Int] = []
             var random = SeededRandom(seed: 1)
@@ -26,7 +26,7 @@ struct SleepTests {
     }
 
     @Test(arguments: [1, 100, 999_999, 1_000_000, 1_000_001, 10_000_000])
-    func `a sleep is never shorter than asked`(nanoseconds: Int) throws {
+    func `a sleep is never shorter than its duration`(nanoseconds: Int) throws {
         try onHub {
             for _ in 0..<10 {
                 let length = try elapsed { try Greenlet.sleep(for: .nanoseconds(nanoseconds)) }
@@ -46,7 +46,7 @@ struct SleepTests {
         }
     }
 
-    @Test func `a sleep until a moment in the past comes back`() throws {
+    @Test func `a sleep until a moment in the past returns`() throws {
         try onHub {
             let length = try elapsed {
                 try Greenlet.sleep(until: .now)
@@ -86,7 +86,7 @@ struct SleepTests {
         }
     }
 
-    @Test func `a deadline that moves on with each wait leaves the timer alone`() throws {
+    @Test func `a deadline that moves on with each wait doesn't restart the timer`() throws {
         try onHub {
             let hub = Hub.current.scheduler
             var due: Deadline?
@@ -115,7 +115,7 @@ struct SleepTests {
         }
     }
 
-    @Test func `timers go with their green threads`() throws {
+    @Test func `timers end with their green threads`() throws {
         try onHub {
             // Timers that outlive them would fire into memory that has other owners by then.
             for round in 0..<20 {
@@ -128,7 +128,7 @@ struct SleepTests {
         }
     }
 
-    @Test func `sleepers don't starve while others are always ready`() throws {
+    @Test func `sleepers don't starve while other green threads are always ready`() throws {
         try onHub {
             let busy = (0..<3).map { _ in spawn { while true { try Greenlet.yield() } } }
             let length = try elapsed { try Greenlet.sleep(for: .milliseconds(10)) }

@@ -6,7 +6,7 @@ import Testing
 /// Everything at once, at random, with what must hold whatever happens.
 struct StressTests {
     @Test(arguments: 1...3)
-    func `random sleeps, limits, kills and joins keep their promises`(seed: UInt64) throws {
+    func `random sleeps, limits, kills and joins keep their contracts`(seed: UInt64) throws {
         try onHub(.seconds(60)) {
             let count = Sanitizer.scaled(200, address: 50, thread: 50)
             var random = SeededRandom(seed: seed)

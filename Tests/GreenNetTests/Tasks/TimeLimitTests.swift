@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 struct TimeLimitTests {
-    @Test func `a body that is in time gives its value`() throws {
+    @Test func `withTimeout returns the value of a body that is in time`() throws {
         try onHub {
             let first = try withTimeout(.seconds(60)) { 1 }
             #expect(first == 1)
@@ -26,7 +26,7 @@ struct TimeLimitTests {
         }
     }
 
-    @Test func `a wait ends when the time is over, not before, and TimedOut says whose`() throws {
+    @Test func `a wait ends when the time is over, not before, and TimedOut names the limit`() throws {
         try onHub {
             let length = elapsed {
                 let error = #expect(throws: TimedOut.self) {
@@ -56,7 +56,7 @@ struct TimeLimitTests {
         }
     }
 
-    @Test func `a limit breaks an endless loop of others, too`() throws {
+    @Test func `a limit ends a wait among endless loops of other green threads`() throws {
         try onHub {
             let others = (0..<10).map { _ in spawn { while true { try Greenlet.yield() } } }
             let length = elapsed {
@@ -96,7 +96,7 @@ struct TimeLimitTests {
         }
     }
 
-    @Test func `an endless length is no limit`() throws {
+    @Test func `an endless duration is no limit`() throws {
         try onHub {
             try withTimeout(.seconds(Int64.max)) { try Greenlet.sleep(for: .milliseconds(1)) }
         }
@@ -128,7 +128,7 @@ struct TimeLimitTests {
         }
     }
 
-    @Test func `after it nothing is left of a limit`() throws {
+    @Test func `a limit has no effect after its withTimeout`() throws {
         try onHub {
             _ = try? withTimeout(.milliseconds(1)) { try Greenlet.sleep(for: .seconds(60)) }
             try Greenlet.sleep(for: .milliseconds(5))
@@ -141,7 +141,7 @@ struct TimeLimitTests {
 
     // MARK: Nested
 
-    @Test func `the outer limit, when first, ends the inner one too and is named`() throws {
+    @Test func `an outer limit that is over first ends the inner one too and is named`() throws {
         try onHub {
             var innerError: (any Error)?
             let error = #expect(throws: TimedOut.self) {
@@ -160,7 +160,7 @@ struct TimeLimitTests {
         }
     }
 
-    @Test func `the inner limit, when first, ends only what is inside of it`() throws {
+    @Test func `an inner limit that is over first ends only the waits inside it`() throws {
         try onHub {
             let value = try withTimeout(.seconds(60)) {
                 let error = #expect(throws: TimedOut.self) {
@@ -174,7 +174,7 @@ struct TimeLimitTests {
         }
     }
 
-    @Test func `the outer limit counts on after the inner one is over`() throws {
+    @Test func `the outer limit still counts after the inner one is over`() throws {
         try onHub {
             let length = elapsed {
                 let error = #expect(throws: TimedOut.self) {
@@ -190,7 +190,7 @@ struct TimeLimitTests {
         }
     }
 
-    @Test func `where both are over, the outer one is named`() throws {
+    @Test func `if both limits are over, the outer one is named`() throws {
         try onHub {
             let error = #expect(throws: TimedOut.self) {
                 try withTimeout(.milliseconds(2)) {
@@ -204,7 +204,7 @@ struct TimeLimitTests {
         }
     }
 
-    @Test func `limits of the same length are told apart`() throws {
+    @Test func `limits of the same duration are told apart`() throws {
         try onHub {
             var limits: Set<TimeLimit> = []
             for _ in 0..<3 {
@@ -218,7 +218,7 @@ struct TimeLimitTests {
         }
     }
 
-    @Test func `a limit is one green thread's own`() throws {
+    @Test func `a limit applies to one green thread`() throws {
         try onHub {
             let sleeper = spawn { try elapsed { try Greenlet.sleep(for: .milliseconds(30)) } }
             #expect(throws: TimedOut.self) {
@@ -245,7 +245,7 @@ struct TimeLimitTests {
 
     // MARK: Shielded
 
-    @Test func `shielded keeps the limit off, and it is felt again after it`() throws {
+    @Test func `a limit has no effect inside shielded, and takes effect after it`() throws {
         try onHub {
             var trace: [String] = []
             let length = elapsed {
@@ -276,7 +276,7 @@ struct TimeLimitTests {
         }
     }
 
-    @Test func `a killed one's cleanup can be limited`() throws {
+    @Test func `the cleanup of a killed green thread can be limited`() throws {
         try onHub {
             var ending: (any Error)?
             let greenlet = spawn {

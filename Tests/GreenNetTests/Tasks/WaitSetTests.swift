@@ -13,7 +13,7 @@ struct WaitSetTests {
 
     // MARK: waitAny
 
-    @Test func `waitAny returns the first to be ready, of any kind`() throws {
+    @Test func `waitAny returns the first object to be ready, of any kind`() throws {
         try onHub {
             let (event, semaphore, result) = (GreenEvent(), GreenSemaphore(0), GreenResult<Int>())
             let never = spawn { try event.wait() }
@@ -119,7 +119,7 @@ struct WaitSetTests {
 
     // MARK: iterateReady
 
-    @Test func `iterateReady gives each in the order in which it is ready, and its body may wait`() throws {
+    @Test func `iterateReady gives objects in the order in which they are ready, and its body may wait`() throws {
         try onHub {
             let ended = spawn { 0 }
             try ended.join()

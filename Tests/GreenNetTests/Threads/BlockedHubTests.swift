@@ -6,7 +6,7 @@ import Testing
 @testable import GreenNet
 
 struct BlockedHubTests {
-    @Test func `a green thread that doesn't give way is reported once each time, with where it is`() throws {
+    @Test func `a green thread that doesn't give way is reported once each time, with its backtrace`() throws {
         try onHub {
             let reports = Reports()
             try Hub.current.watch(longerThan: .milliseconds(20)) { reports.append($0) }
@@ -30,7 +30,7 @@ struct BlockedHubTests {
         }
     }
 
-    @Test func `the main green thread is seen too, and a call that blocks`() throws {
+    @Test func `the main green thread is reported too, and a call that blocks`() throws {
         try onHub {
             let reports = Reports()
             try Hub.current.watch(longerThan: .milliseconds(10)) { reports.append($0) }
@@ -42,7 +42,7 @@ struct BlockedHubTests {
     }
 
     /// As in a server that was started as root and serves as somebody else: the kernel doesn't show it its own memory.
-    @Test func `in a process that has given up its rights, one that computes and one that blocks are reported too`()
+    @Test func `in a process that has given up its rights, computing and blocking are reported too`()
         throws
     {
         try onHub {
@@ -92,7 +92,7 @@ struct BlockedHubTests {
         }
     }
 
-    @Test func `computing that goes on is reported once, and so are many short calls`() throws {
+    @Test func `long computing is reported once, and so are many short calls`() throws {
         try onHub {
             let reports = Reports()
             let limit = Duration.milliseconds(40) * Sanitizer.slowness
@@ -106,7 +106,7 @@ struct BlockedHubTests {
         }
     }
 
-    @Test func `one that computes with all signals blocked is reported by its name`() throws {
+    @Test func `a green thread that computes with all signals blocked is reported by its name`() throws {
         try onHub {
             let reports = Reports()
             try Hub.current.watch(longerThan: .milliseconds(20)) { reports.append($0) }
@@ -138,7 +138,7 @@ struct BlockedHubTests {
         }
     }
 
-    @Test func `one that waits in its loop, or whose green threads give way, is not blocked`() throws {
+    @Test func `a hub that waits in its loop, or whose green threads give way, is not reported`() throws {
         try onHub {
             let reports = Reports()
             try Hub.current.watch(longerThan: .milliseconds(200) * Sanitizer.slowness) { reports.append($0) }
@@ -150,7 +150,7 @@ struct BlockedHubTests {
         }
     }
 
-    @Test func `it ends with its hub, and can be started anew`() throws {
+    @Test func `watching ends with the hub, and can be started anew`() throws {
         try onOSThread {
             for _ in 0..<3 {
                 try Hub.current.watch(longerThan: .milliseconds(10))

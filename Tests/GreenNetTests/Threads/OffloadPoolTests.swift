@@ -24,13 +24,13 @@ struct OffloadPoolTests {
         }
     }
 
-    @Test func `an error is thrown to who has asked`() throws {
+    @Test func `an error is thrown to the caller`() throws {
         try onHub {
             #expect(throws: Failure(3)) { try Hub.current.offload { throw Failure(3) } }
         }
     }
 
-    @Test func `no more than the limit run at a time, and the others have their turn in order`() throws {
+    @Test func `no more calls than the limit run at a time, and the others run in order`() throws {
         try onHub {
             let pool = OffloadPool(limit: 1)
             let gate = Gate()
@@ -51,7 +51,7 @@ struct OffloadPoolTests {
         }
     }
 
-    @Test func `one that is late or killed leaves, and its call never begins where it has not`() throws {
+    @Test func `a caller that is late or killed goes on, and its call never begins if it has not`() throws {
         try onHub {
             let pool = OffloadPool(limit: 1)
             let gate = Gate()
@@ -85,7 +85,7 @@ struct OffloadPoolTests {
         }
     }
 
-    @Test func `nothing that a call has used or given is held afterwards`() throws {
+    @Test func `no object that a call has used or returned is held afterwards`() throws {
         try onHub {
             let pool = OffloadPool(limit: 1)
             weak var argument: Token?
@@ -120,7 +120,7 @@ struct OffloadPoolTests {
 
     // MARK: OS threads that wait for a next call
 
-    @Test func `calls one after the other run on one OS thread, which ends when nothing came for a while`() throws {
+    @Test func `calls one after the other run on one OS thread, which ends when it was idle for a while`() throws {
         try onHub {
             let started = Atomic(0)
             let threads = ThreadCache(idleTime: .milliseconds(300)) { (body) throws(SystemError) in
@@ -154,7 +154,7 @@ struct OffloadPoolTests {
         }
     }
 
-    @Test func `a crowd of calls starts no more OS threads than the limit, and all end`() throws {
+    @Test func `many calls start no more OS threads than the limit, and all end`() throws {
         try onHub {
             let threads = ThreadCache(idleTime: .milliseconds(1))
             let pool = OffloadPool(limit: 3, threads: threads)
@@ -176,7 +176,7 @@ struct OffloadPoolTests {
         }
     }
 
-    @Test func `what a call has spawned ends with it, though its OS thread is kept`() throws {
+    @Test func `green threads that a call has spawned end with it, even if its OS thread is kept`() throws {
         try onHub {
             let threads = ThreadCache()
             let pool = OffloadPool(limit: 1, threads: threads)
@@ -200,7 +200,7 @@ struct OffloadPoolTests {
 
     // MARK: Calls that were given up
 
-    @Test func `calls that were given up leave their places to others, as far as that is allowed`() throws {
+    @Test func `calls that were given up leave their places to others, up to givenUpLimit`() throws {
         try onHub {
             let pool = OffloadPool(limit: 1, givenUpLimit: 2)
             let gate = Gate()
@@ -220,7 +220,7 @@ struct OffloadPoolTests {
         }
     }
 
-    @Test func `one that waits begins when the call before it is given up`() throws {
+    @Test func `a waiting call begins when the call before it is given up`() throws {
         try onHub {
             let pool = OffloadPool(limit: 1, givenUpLimit: 1)
             let gate = Gate()
@@ -254,7 +254,7 @@ struct OffloadPoolTests {
         }
     }
 
-    @Test func `thousands that were given up while they waited for their turn are forgotten`() throws {
+    @Test func `thousands of calls that were given up before they began are forgotten`() throws {
         try onHub {
             let pool = OffloadPool(limit: 1)
             let gate = Gate()
@@ -280,7 +280,7 @@ struct OffloadPoolTests {
 
     // MARK: Where no OS thread can be had
 
-    @Test func `of two hubs that can't have an OS thread at the same time, each is told`() throws {
+    @Test func `if two hubs can't start an OS thread at the same time, each throws`() throws {
         let asking = Gate()
         let threads = ThreadCache(startThread: { (_) throws(SystemError) in
             asking.pass()
@@ -298,7 +298,7 @@ struct OffloadPoolTests {
         for hub in hubs { try #expect(hub.value() != nil) }
     }
 
-    @Test func `where no further OS thread can be had, the calls wait for those that there are`() throws {
+    @Test func `if no further OS thread can be started, the calls wait for the existing ones`() throws {
         try onHub {
             let room = Atomic(1)
             let threads = ThreadCache(startThread: { (body) throws(SystemError) in

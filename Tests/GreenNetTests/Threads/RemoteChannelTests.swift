@@ -5,7 +5,7 @@ import Testing
 
 struct RemoteChannelTests {
     @Test(arguments: [nil, 0, 1, 100])
-    func `items pass between hubs, each once, each giver's in its order`(limit: Int?) throws {
+    func `items pass between hubs, each once, those of each OS thread in order`(limit: Int?) throws {
         try onHub(.seconds(60)) {
             let channel = RemoteChannel<(giver: Int, number: Int)>(limit: limit)
             let count = Sanitizer.scaled(2000, address: 500, thread: 300)
@@ -46,7 +46,7 @@ struct RemoteChannelTests {
         }
     }
 
-    @Test func `closed, it still gives what is in it, and tells those who wait in vain`() throws {
+    @Test func `a closed channel still gives its items, and ends waits that can't succeed`() throws {
         try onHub {
             let channel = RemoteChannel<Int>(limit: 1)
             try channel.put(1)
@@ -64,7 +64,7 @@ struct RemoteChannelTests {
         }
     }
 
-    @Test func `without a wait, from an OS thread that has no hub`() throws {
+    @Test func `tryPut and tryTake work on an OS thread that has no hub`() throws {
         try onHub {
             let channel = RemoteChannel<Int>(limit: 1)
             let other = TestThread {
@@ -80,7 +80,7 @@ struct RemoteChannelTests {
         }
     }
 
-    @Test func `one who gave up leaves no trace`() throws {
+    @Test func `a green thread that gave up leaves no trace`() throws {
         try onHub {
             let channel = RemoteChannel<Int>(limit: 0)
             #expect(throws: WaitError.deadlinePassed) { try channel.take(until: .after(.milliseconds(2))) }
@@ -118,7 +118,7 @@ struct RemoteChannelTests {
         }
     }
 
-    @Test func `those killed at any moment take along what they had and no more`() throws {
+    @Test func `a green thread that is killed at any moment takes along its item and no more`() throws {
         try onHub(.seconds(60)) {
             let channel = RemoteChannel<Int>(limit: 2)
             let count = Sanitizer.scaled(2000, address: 500, thread: 300)

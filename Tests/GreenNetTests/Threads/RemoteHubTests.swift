@@ -24,7 +24,7 @@ struct RemoteHubTests {
         }
     }
 
-    @Test func `it wakes a hub that sleeps in its loop`() throws {
+    @Test func `a remote spawn wakes a hub that sleeps in its loop`() throws {
         try onHub {
             let remote = Hub.current.remote
             let sleeper = spawn { try Greenlet.sleep(for: .seconds(60)) }
@@ -38,7 +38,7 @@ struct RemoteHubTests {
         }
     }
 
-    @Test func `wake does nothing but that`() throws {
+    @Test func `wake only wakes the hub`() throws {
         try onHub {
             let remote = Hub.current.remote
             let other = TestThread { (0..<100).map { _ in remote.wake() } }
@@ -48,7 +48,7 @@ struct RemoteHubTests {
         }
     }
 
-    @Test func `all spawns of several OS threads run, each thread's in its order`() throws {
+    @Test func `all spawns of several OS threads run, those of each OS thread in order`() throws {
         try onHub {
             let (threads, count) = (4, Sanitizer.scaled(10_000, address: 2000, thread: 2000) / 4)
             let seen = Mutex(Array(repeating: [Int](), count: threads))
@@ -105,7 +105,7 @@ struct RemoteHubTests {
         }
     }
 
-    @Test func `a failure of what was spawned remotely is reported`() throws {
+    @Test func `a failure of a remote spawn is reported`() throws {
         try onHub {
             var reports: [String] = []
             Hub.current.onUnobservedFailure = { reports.append("\($0.name): \($0.error)") }
@@ -118,7 +118,7 @@ struct RemoteHubTests {
 
     // MARK: After the end
 
-    @Test func `after close nothing is taken any more`() throws {
+    @Test func `after close the handle refuses all calls`() throws {
         try onHub {
             let remote = Hub.current.remote
             #expect(remote.wake())
@@ -140,7 +140,7 @@ struct RemoteHubTests {
         }
     }
 
-    @Test func `while the hub closes, it takes no green thread and still looks around`() throws {
+    @Test func `while the hub closes, its handle refuses spawns and still wakes the hub`() throws {
         try onHub {
             let remote = Hub.current.remote
             var answers: [Bool] = []
@@ -154,7 +154,7 @@ struct RemoteHubTests {
         }
     }
 
-    @Test func `a hub can close while others go on spawning`() throws {
+    @Test func `a hub can close while other OS threads go on spawning`() throws {
         try onHub {
             for _ in 0..<20 {
                 let begun = Atomic(0)
@@ -185,7 +185,7 @@ struct RemoteHubTests {
         }
     }
 
-    @Test func `what was taken and not begun is released when the hub closes`() throws {
+    @Test func `bodies that have not begun are released when the hub closes`() throws {
         try onHub {
             let remote = Hub.current.remote
             final class Talkative: Sendable {
@@ -207,7 +207,7 @@ struct RemoteHubTests {
 
     // MARK: Stuck or not
 
-    @Test func `a hub whose handle is held elsewhere doesn't take itself for stuck`() throws {
+    @Test func `a hub whose handle is held elsewhere is not blocked forever`() throws {
         try onHub {
             let stuck = spawn { try Greenlet.sleep(until: .never) }
             let remote = Hub.current.remote
@@ -221,7 +221,7 @@ struct RemoteHubTests {
         }
     }
 
-    @Test func `once the handle is gone, it does`() throws {
+    @Test func `once the handle is released, the hub can be blocked forever`() throws {
         try onHub {
             let other = { [remote = Hub.current.remote] in TestThread { remote.wake() } }()
             try other.value()

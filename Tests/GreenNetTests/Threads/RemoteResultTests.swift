@@ -4,7 +4,7 @@ import Testing
 @testable import GreenNet
 
 struct RemoteResultTests {
-    @Test func `what one OS thread gives wakes those who wait on several hubs`() throws {
+    @Test func `a result that one OS thread sets wakes green threads of several hubs`() throws {
         try onHub {
             let result = RemoteResult<Int>()
             let waiting = RemoteChannel<Void>()
@@ -28,7 +28,7 @@ struct RemoteResultTests {
         }
     }
 
-    @Test func `set by an OS thread that has no hub, it wakes promptly`() throws {
+    @Test func `a result that an OS thread without a hub sets wakes promptly`() throws {
         try onHub {
             let result = RemoteResult<Int>()
             let other = TestThread { result.set(1) }
@@ -38,7 +38,7 @@ struct RemoteResultTests {
         }
     }
 
-    @Test func `an error is thrown to who asks for the value`() throws {
+    @Test func `value throws the error that was set`() throws {
         try onHub {
             let result = RemoteResult<Int>()
             result.fail(Failure(3))
@@ -62,7 +62,7 @@ struct RemoteResultTests {
         }
     }
 
-    @Test func `what has come counts, though the kill comes before the one that waited runs`() throws {
+    @Test func `a result that was set before the kill counts`() throws {
         try onHub {
             let result = RemoteResult<Int>()
             let waiter = spawn { try result.value() }
@@ -75,7 +75,7 @@ struct RemoteResultTests {
 
     // MARK: On another hub
 
-    @Test func `a hub runs what another asks for, and gives what it ends with`() throws {
+    @Test func `a hub runs a body for another and sets its result`() throws {
         try onHub {
             let door = RemoteResult<RemoteHub>()
             let isOver = RemoteResult<Void>()
@@ -99,7 +99,7 @@ struct RemoteResultTests {
         }
     }
 
-    @Test func `a hub that closes answers all that it was asked`() throws {
+    @Test func `a hub that closes sets all results it was asked for`() throws {
         try onHub {
             let door = RemoteResult<RemoteHub>()
             let other = TestThread {

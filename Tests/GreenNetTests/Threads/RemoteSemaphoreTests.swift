@@ -4,7 +4,7 @@ import Testing
 @testable import GreenNet
 
 struct RemoteSemaphoreTests {
-    @Test func `so many permits are there for all hubs together, and no more`() throws {
+    @Test func `all hubs together get as many permits as there are, and no more`() throws {
         try onHub {
             let semaphore = RemoteSemaphore(2)
             try semaphore.acquire()
@@ -22,7 +22,7 @@ struct RemoteSemaphoreTests {
         }
     }
 
-    @Test func `an OS thread that waits gets it soon after the release`() throws {
+    @Test func `a green thread of another hub gets a permit soon after its release`() throws {
         try onHub {
             let semaphore = RemoteSemaphore()
             let waits = RemoteResult<Void>()
@@ -42,7 +42,7 @@ struct RemoteSemaphoreTests {
         }
     }
 
-    @Test func `one that was late or killed leaves no trace`() throws {
+    @Test func `a green thread that was late or killed leaves no trace`() throws {
         try onHub {
             let semaphore = RemoteSemaphore(0)
             try #expect(!semaphore.acquire(until: .after(.milliseconds(2))))
@@ -56,7 +56,7 @@ struct RemoteSemaphoreTests {
         }
     }
 
-    @Test func `OS threads that contend for one permit all finish, and never two have it`() throws {
+    @Test func `OS threads that contend for one permit all finish, and never two hold it`() throws {
         try onHub(.seconds(60)) {
             let semaphore = RemoteSemaphore()
             let count = Unguarded()
