@@ -69,7 +69,7 @@ import Testing
         #expect(throws: HTTPFailure.badRequest) { try request(text) }
     }
 
-    /// To Swift, each of these is one character with what stands before it.
+    /// To Swift, each of these is one character together with the byte before it.
     @Test(arguments: ["\u{5bf}", "\u{301}", "\u{200d}", "\u{fe0f}"])
     func `what combines with a space or a line feed leaves it one`(mark: String) throws {
         #expect(throws: HTTPFailure.badRequest) { try request("GET /a \(mark)b HTTP/1.0\r\n") }

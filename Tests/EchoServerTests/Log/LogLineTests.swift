@@ -58,7 +58,7 @@ import Testing
         ("\u{7f}\u{9b}31m", #""\u{7f}\u{9b}31m""#), ("\u{202e}live\u{2028}", #""\u{202e}live\u{2028}""#),
         ("größe", "größe"), ("🐟", "🐟"),
     ])
-    func `a value stands bare where that is clear, else between quotation marks`(value: String, expected: String) {
+    func `a value has quotation marks where its end would be unclear without them`(value: String, expected: String) {
         #expect(text(entry("m", .info, ["key": .string(value)])).hasSuffix(" info m key=\(expected)\n"))
     }
 

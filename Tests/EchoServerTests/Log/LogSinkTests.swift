@@ -104,7 +104,8 @@ import Testing
 
     // MARK: What else standard error may be
 
-    @Test func `where nobody reads any more, and where it is closed, lines are counted and nothing happens`() throws {
+    @Test func `lines for a closed descriptor or a pipe without a reader are counted, and nothing else happens`() throws
+    {
         signal(SIGPIPE, SIG_IGN)
         var ends: [Int32] = [-1, -1]
         #expect(pipe(&ends) == 0)
@@ -131,7 +132,7 @@ import Testing
         #expect(sink.droppedLines == 1)
     }
 
-    @Test func `a file is written to where it stands, and never waited for`() throws {
+    @Test func `a line is written at the position of a file, and never waits`() throws {
         try withSocketPath { path in
             let file = open(path, O_RDWR | O_CREAT | O_APPEND, 0o600)
             defer { close(file) }
@@ -160,7 +161,7 @@ import Testing
         #expect(String(decoding: readAll(reading), as: UTF8.self).hasSuffix(" notice found dropped_lines=3\n"))
     }
 
-    @Test func `a terminal that nobody reads never blocks, and a line that it cut is ended before the next`() throws {
+    @Test func `a terminal without a reader never blocks, and a line that it cut is ended before the next`() throws {
         let terminal = try Terminal()
         let sink = LogSink(.auto, descriptor: terminal.slave)
         try withoutWaiting {

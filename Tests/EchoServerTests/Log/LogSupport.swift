@@ -6,7 +6,7 @@ import Testing
 
 @testable import EchoServer
 
-/// A pipe that stands for standard error: it blocks whoever writes, as usual.
+/// A pipe in place of standard error.  It blocks its writer, as pipes do.
 final class LogPipe: Sendable {
     let reading: Int32
     let writing: Int32

@@ -29,7 +29,7 @@ import Testing
     // MARK: Where to
 
     @Test(arguments: [nil, "", "vsock:2:1234", "relative"])
-    func `where nobody wants to be told, there is no notifier`(name: String?) {
+    func `without a notification socket, there is no notifier`(name: String?) {
         var variables: [String: String] = ["WATCHDOG_USEC": "1000"]
         variables["NOTIFY_SOCKET"] = name
         #expect(Notifier(ManagerVariables(variables)) { "" } == nil)
@@ -90,7 +90,7 @@ import Testing
         }
     }
 
-    @Test func `changes of state wait for a manager that is slow, in their order, and hold nobody up`() throws {
+    @Test func `changes of state wait for a slow manager, in their order, and block no other green thread`() throws {
         try withNotifier { notifier, _, manager in
             let sender = try #require(ManagerChannel(to: manager.name))
             while sender.send([.watchdog]) == .taken {}
@@ -182,7 +182,7 @@ import Testing
         }
     }
 
-    @Test func `nobody is fed who waits for another process, or for none`() throws {
+    @Test func `a watchdog of another process is not fed`() throws {
         for variables in [[:], ["WATCHDOG_USEC": "1000", "WATCHDOG_PID": "4712"]] as [[String: String]] {
             try withNotifier(variables) { notifier, _, manager in
                 notifier.ready()

@@ -23,7 +23,7 @@ import Testing
         ("host = a # b", "a # b"),
         ("host =", ""), ("host = ''", ""),
     ])
-    func `a value is what stands behind the first equals sign, without its quotes`(text: String, value: String) throws {
+    func `a value is the text behind the first equals sign, without its quotes`(text: String, value: String) throws {
         #expect(try self.value(of: "host", in: text) == value)
     }
 

@@ -182,7 +182,7 @@ import Testing
 
         var testDescription: String { "\(name)=\(value.prefix(20))" }
 
-        /// What begins with a dash counts as a value only behind `=`, and nothing only where it stands alone.
+        /// A value that begins with a dash must follow `=`, and an empty value must be an argument of its own.
         var arguments: [String] { value.isEmpty ? ["--\(name)", ""] : ["--\(name)=\(value)"] }
 
         var variable: String { SettingsTests.variable(name) }

@@ -7,7 +7,7 @@ import Testing
 /// What is counted on one OS thread while another one looks.
 @Suite struct CountersTests {
     @Test(arguments: [true, false])
-    func `whoever looks from another OS thread sees no connection end that has not begun`(isOwn: Bool) throws {
+    func `another OS thread sees no end of a connection before its beginning`(isOwn: Bool) throws {
         let counters = try Counters(rows: 2)
         let hasEnded = Atomic(false)
         let row = CounterRow(counters: counters, row: 1, isOwn: isOwn)

@@ -34,7 +34,7 @@ import Testing
         #expect(!rows[0].reserve())
     }
 
-    @Test func `a peer has so many places on all rows, and a death gives back the dead one's`() throws {
+    @Test func `a peer has its limit of places over all rows, and a death gives back those of the dead row`() throws {
         let shared = try SharedAdmission(places: 100, most: 100, perPeer: 3, rows: 2)
         let rows = rows(shared, 2)
         #expect(rows[0].admit(peer(1)) && rows[0].admit(peer(1)) && rows[1].admit(peer(1)))
@@ -59,7 +59,7 @@ import Testing
         for number in 0..<count { #expect(rows[1].admit(peer(number))) }
     }
 
-    /// What nobody has is not walked, nor are pages touched for it.
+    /// Addresses without connections are not visited, and their pages not touched.
     @Test(arguments: [1 << 20, 10_000_000])
     func `a death costs what the row held, however many there could be`(most: Int) throws {
         let before = try #require(ProcessStatus(getpid())).residentMemory
