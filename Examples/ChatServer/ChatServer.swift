@@ -1,4 +1,4 @@
-// A chat server: what one guest writes, all others read.
+// A chat server: each line that a guest writes goes to all other guests.
 //
 // Shows two green threads for each client: one reads, the other writes, and a queue between guests keeps a slow reader from holding up the others.  Shows
 // also a loop over lines that have come already, which gives the others a turn all the same, and a server that ends at a signal.

@@ -1,7 +1,7 @@
 // Prime twins, from a pipeline of generators that never ends.
 //
-// Shows generators that feed each other: each is a loop written straight ahead, which goes on when its next value is asked for, and only then.  What is left of
-// the pipeline when nobody asks any more unwinds by itself.
+// Shows generators that feed each other: each is a plain loop, which goes on only when its next value is asked for.  A generator that is dropped unwinds by
+// itself.
 //
 //     swift run GeneratorPipeline
 
@@ -29,7 +29,7 @@ typealias Numbers = Generator<Int, Void>
         }
     }
 
-    /// Eratosthenes: with each prime, one more sieve is put behind the others.
+    /// Eratosthenes: with each prime, one more sieve follows the others.
     static func primes() -> Numbers {
         Numbers { out in
             var rest = integers()

@@ -1,7 +1,7 @@
 // Two fibers play ping-pong.
 //
-// Shows symmetric switching: nothing schedules them, each says itself who goes on and with what.  `switchTo` leaves the one who calls, and returns when
-// somebody switches back, with the ball.  The game ends when a player returns: that goes to whoever has made the fiber.
+// Shows symmetric switching: no scheduler chooses, each fiber itself passes the ball to the other.  `switchTo` leaves the fiber that calls it, and returns with
+// the ball when another fiber switches back.  The game ends when a player returns: its value goes to the fiber that has made it.
 //
 //     swift run PingPong
 
@@ -9,7 +9,7 @@ import GreenNet
 
 @main struct PingPong {
     static func main() throws {
-        // Each must know the other; the one that is made second is told later.
+        // Each refers to the other: `pong` is set when both exist.
         var pong: Fiber<Int>?
         let ping = Fiber<Int>(name: "ping") { ball in
             var ball = ball

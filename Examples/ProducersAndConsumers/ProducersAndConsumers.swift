@@ -1,7 +1,7 @@
 // Bakers bake loaves, customers buy them, and the shelf between them has room for four.
 //
-// Shows `GreenQueue`: who puts into a full one waits, who takes from an empty one waits, whoever has waited longest is served first; shut down, it gives
-// what is left and then ends the loops of those who take.  No bread is lost, and none is sold twice.
+// Shows `GreenQueue`: `put` waits while the queue is full, `next` waits while it is empty, and the green thread that has waited longest is served first.  After
+// `shutDown`, the queue gives out the items that are left, and then `next` returns nil.  Each loaf is sold exactly once.
 //
 //     swift run ProducersAndConsumers
 
@@ -31,7 +31,7 @@ import GreenNet
                     }
                 }
             }
-            // All is baked: the inner group has ended.  The outer one goes on until all is sold.
+            // All is baked: the inner group has ended.  The outer group goes on until all is sold.
             shelf.shutDown()
         }
         print("sold: \(sold.values.reduce(0, +))")

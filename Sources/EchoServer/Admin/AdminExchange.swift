@@ -81,7 +81,7 @@ final class AdminExchange {
         stage = .sending(since: .now)
         try connection.sendAll(response.bytes(headOnly: wantsHeadOnly), until: .after(AdminExchange.patience))
         stage = .answered
-        try letGo()
+        connection.linger(within: AdminExchange.longestIgnored, dropping: AdminExchange.mostIgnored)
     }
 
     /// Nil where the client closes without a request.
@@ -101,16 +101,6 @@ final class AdminExchange {
                 throw .badRequest
             }
             if let head = try head.add(bytes) { return head }
-        }
-    }
-
-    /// A close with unread bytes would reset the connection, and take the answer with it.
-    private func letGo() throws {
-        try connection.shutdownSending()
-        var ignored = 0
-        let deadline = Deadline.after(AdminExchange.longestIgnored)
-        while ignored < AdminExchange.mostIgnored, let bytes = try connection.receiveView(until: deadline) {
-            ignored += bytes.count
         }
     }
 }

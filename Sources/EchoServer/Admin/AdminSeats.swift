@@ -77,7 +77,7 @@ extension AdminSeats: ConnectionModel {
     // Never used: the green threads exist already.
     var contextCall: NetError.Call { .mmap }
 
-    func start(_ socket: consuming Accepted, for server: StreamServer) throws {
+    func start(_ socket: consuming PendingConnection, for server: StreamServer) throws {
         let peer = socket.peer
         let connection = Connection(descriptor: socket.releaseDescriptor(), peer: peer)
         server.connectionStarted()

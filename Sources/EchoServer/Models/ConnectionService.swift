@@ -31,7 +31,7 @@ struct ConnectionService: Sendable {
         let connection = Connection(blocking: descriptor, peer: peer, receiveBufferSize: live.now.bufferSize)
         do throws(NetError) {
             try handler.serve(connection)
-            if request() == .finishReceiving { connection.lingerOffHub(within: StreamServer.grace / 2) }
+            if request() == .finishReceiving { connection.linger(within: StreamServer.grace / 2) }
             return (connection, .done)
         } catch {
             if request() == .cancel { return (connection, .cancelled) }

@@ -26,7 +26,7 @@ struct PoolWorker {
     }
 
     /// Serves one client that the parent has accepted.  Returns when the connection has ended.
-    func run(for client: StreamServer.Waiting) {
+    func run(for client: consuming PendingConnection) {
         ServingSignals.beginWork()
         let refusal = server([]).serveHere(client, unless: { ServingSignals.shouldStop })
         if let refusal { counters.add(to: Counter(refusal)) }

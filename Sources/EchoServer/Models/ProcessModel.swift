@@ -37,7 +37,7 @@ final class ProcessModel: ConnectionModel {
     var socketsBlock: Bool { true }
     var contextCall: NetError.Call { .fork }
 
-    func start(_ socket: consuming Accepted, for server: StreamServer) throws {
+    func start(_ socket: consuming PendingConnection, for server: StreamServer) throws {
         let (number, peer) = (socket.descriptor.number, socket.peer)
         let inheritance = Fork.Inheritance(
             descriptors: [number], signalAtParentsEnd: ServingSignals.finish, oomScoreRaise: Supervisor.oomScoreRaise)

@@ -22,7 +22,7 @@ final class ThreadModel: ConnectionModel {
     var socketsBlock: Bool { true }
     var contextCall: NetError.Call { .threadCreate }
 
-    func start(_ socket: consuming Accepted, for server: StreamServer) throws {
+    func start(_ socket: consuming PendingConnection, for server: StreamServer) throws {
         let peer = socket.peer
         let connection = ThreadConnection(descriptor: socket.releaseDescriptor(), peer: peer)
         let report = Report(model: self, server: server, hub: Hub.current.remote)

@@ -9,7 +9,7 @@ final class WorkerModel: ConnectionModel {
     var socketsBlock: Bool { true }
     var contextCall: NetError.Call { .fork }
 
-    func start(_ socket: consuming Accepted, for server: StreamServer) {
+    func start(_ socket: consuming PendingConnection, for server: StreamServer) {
         let peer = socket.peer
         let number = socket.releaseDescriptor()
         server.connectionStarted()

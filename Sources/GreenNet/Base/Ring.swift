@@ -1,14 +1,16 @@
 /// A first-in, first-out ring buffer.
 ///
 /// Raw, with no optionals in it: code that is compiled once for all types of item would look up the type of each optional as it runs.
-struct Ring<Item>: ~Copyable {
+package struct Ring<Item: ~Copyable>: ~Copyable {
     private var slots: UnsafeMutablePointer<Item>?
     /// How many items fit; a power of two, or 0 before the first item.
     private var room = 0
     private var first = 0
     private(set) var count = 0
 
-    var isEmpty: Bool { count == 0 }
+    package init() {}
+
+    package var isEmpty: Bool { count == 0 }
 
     deinit {
         for index in 0..<count { slot(index).deinitialize(count: 1) }
@@ -16,21 +18,15 @@ struct Ring<Item>: ~Copyable {
     }
 
     @inline(__always)
-    mutating func append(_ item: Item) {
+    package mutating func append(_ item: consuming Item) {
         if count == room { grow() }
         slot(count).initialize(to: item)
         count += 1
     }
 
-    /// The oldest item, which stays; only of a ring that is not empty.
-    var oldest: Item {
-        require(count > 0, "a ring without an item")
-        return slot(0).pointee
-    }
-
     /// Takes the oldest item out of a ring that is not empty.
     @inline(__always)
-    mutating func removeFirst() -> Item {
+    package mutating func removeFirst() -> Item {
         require(count > 0, "a ring without an item")
         let oldest = slot(0)
         first = (first + 1) & (room - 1)
@@ -38,11 +34,14 @@ struct Ring<Item>: ~Copyable {
         return oldest.move()
     }
 
-    mutating func popFirst() -> Item? { isEmpty ? nil : removeFirst() }
+    package mutating func popFirst() -> Item? {
+        if isEmpty { return nil }
+        return removeFirst()
+    }
 
     /// The memory of the item that is `index` places after the oldest.
     @inline(__always)
-    private func slot(_ index: Int) -> UnsafeMutablePointer<Item> { slots! + (first + index) & (room - 1) }
+    fileprivate func slot(_ index: Int) -> UnsafeMutablePointer<Item> { slots! + (first + index) & (room - 1) }
 
     private mutating func grow() {
         let larger = UnsafeMutablePointer<Item>.allocate(capacity: max(4, room * 2))
@@ -52,4 +51,13 @@ struct Ring<Item>: ~Copyable {
     }
 }
 
-extension Ring: @unchecked Sendable where Item: Sendable {}  // it owns its memory, and is never shared
+extension Ring {
+    /// The oldest item, which stays; only of a ring that is not empty.
+    var oldest: Item {
+        require(count > 0, "a ring without an item")
+        return slot(0).pointee
+    }
+}
+
+// Unchecked: it owns its memory, and has one owner itself.
+extension Ring: @unchecked Sendable where Item: Sendable & ~Copyable {}

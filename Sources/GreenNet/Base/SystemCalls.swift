@@ -2,7 +2,7 @@ import Glibc
 
 /// The socket calls, each as one system call: the count or descriptor, or errno as a negative number, as the kernel itself answers.
 ///
-/// The one place that reads `errno`, right after the call that set it: another green thread may run before anybody else could.
+/// The one place that reads `errno`, right after the call that set it: a later reader might find that of another green thread.
 /// A call that a signal interrupted is made again.
 enum SystemCalls {
     @inline(__always)
@@ -32,10 +32,10 @@ enum SystemCalls {
 
     /// Closed on exec.
     static func accept(
-        _ descriptor: Int32, from storage: UnsafeMutablePointer<SocketAddress.Storage>, blocking: Bool
+        _ descriptor: Int32, from storage: UnsafeMutablePointer<KernelAddress>, blocking: Bool
     ) -> Int {
         let result = retrying {
-            storage.pointee.length = SocketAddress.Storage.capacity
+            storage.pointee.length = KernelAddress.capacity
             return Int(LinuxCalls.accept(descriptor, storage.address, &storage.pointee.length, blocking: blocking))
         }
         // Accepted unix sockets don't inherit this option.
@@ -58,8 +58,8 @@ enum SystemCalls {
     /// Not made again after a signal: Linux has let go of the number by then.
     static func close(_ descriptor: Int32) { _ = Glibc.close(descriptor) }
 
-    /// Waits with all signals let through, and only then; nil where one came.  Tells which of `descriptors` are readable: where the kernel
-    /// refuses, all of them, and whoever reads is told why.
+    /// Waits with all signals let through, and only then; nil where one came.  Returns which of `descriptors` are readable: where the kernel
+    /// refuses, all of them, and the read reports why.
     static func waitReadableUnlessSignalled(_ descriptors: [Int32]) -> [Bool]? {
         var none = sigset_t()
         sigemptyset(&none)
@@ -69,7 +69,7 @@ enum SystemCalls {
         return wanted.map { count < 0 || $0.revents != 0 }
     }
 
-    /// Nil where the kernel doesn't tell, as of a unix socket.
+    /// Nil for a unix socket, of which the kernel does not report it.
     static func queuedConnections(_ listener: Int32) -> Int? {
         var info = tcp_info()
         var length = socklen_t(MemoryLayout<tcp_info>.size)
@@ -154,7 +154,7 @@ enum SystemCalls {
 
     /// A whole datagram, or nothing of it.
     static func send(
-        _ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, to storage: inout SocketAddress.Storage
+        _ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, to storage: inout KernelAddress
     ) -> Int {
         let flags = Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
         return withUnsafeMutablePointer(to: &storage) { storage in
@@ -165,14 +165,14 @@ enum SystemCalls {
         }
     }
 
-    static func bind(_ descriptor: Int32, to storage: inout SocketAddress.Storage) -> Int {
+    static func bind(_ descriptor: Int32, to storage: inout KernelAddress) -> Int {
         withUnsafeMutablePointer(to: &storage) { storage in
             retrying { Int(Glibc.bind(descriptor, storage.address, storage.pointee.length)) }
         }
     }
 
     /// Interrupted by a signal, a connect goes on by itself: it is not made again, and counts as under way.
-    static func connect(_ descriptor: Int32, to storage: inout SocketAddress.Storage) -> Int {
+    static func connect(_ descriptor: Int32, to storage: inout KernelAddress) -> Int {
         withUnsafeMutablePointer(to: &storage) { storage in
             guard Glibc.connect(descriptor, storage.address, storage.pointee.length) < 0 else { return 0 }
             let number = errno
@@ -184,13 +184,13 @@ enum SystemCalls {
         retrying { Int(Glibc.listen(descriptor, backlog)) }
     }
 
-    static func localAddress(_ descriptor: Int32, into storage: inout SocketAddress.Storage) -> Int {
+    static func localAddress(_ descriptor: Int32, into storage: inout KernelAddress) -> Int {
         withUnsafeMutablePointer(to: &storage) { storage in
             retrying { Int(Glibc.getsockname(descriptor, storage.address, &storage.pointee.length)) }
         }
     }
 
-    static func peerAddress(_ descriptor: Int32, into storage: inout SocketAddress.Storage) -> Int {
+    static func peerAddress(_ descriptor: Int32, into storage: inout KernelAddress) -> Int {
         withUnsafeMutablePointer(to: &storage) { storage in
             retrying { Int(Glibc.getpeername(descriptor, storage.address, &storage.pointee.length)) }
         }
@@ -240,7 +240,7 @@ enum SystemCalls {
         return result < 0 ? Int32(-result) : value
     }
 
-    /// For everybody who holds the same socket.
+    /// In all processes that hold the same socket.
     static func setBlocking(_ descriptor: Int32, _ blocks: Bool) -> Int {
         let flags = retrying { Int(Glibc.fcntl(descriptor, F_GETFL)) }
         if flags < 0 { return flags }
@@ -283,7 +283,7 @@ enum SystemCalls {
         retrying { Glibc.read(descriptor, buffer.baseAddress, buffer.count) }
     }
 
-    /// To a pipe that nobody reads any more, it raises SIGPIPE before it says EPIPE.
+    /// To a pipe without a reader, it raises SIGPIPE before it returns EPIPE.
     static func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         retrying { Glibc.write(descriptor, bytes.baseAddress, bytes.count) }
     }
@@ -297,7 +297,7 @@ enum SystemCalls {
 
     // MARK: Without ever waiting
 
-    /// -EOPNOTSUPP where the kernel can't tell whether it would wait: files, terminals, and before Linux 6.4 pipes.
+    /// -EOPNOTSUPP where the kernel can't find out whether it would wait: files, terminals, and before Linux 6.4 pipes.
     static func writeNow(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         retrying { LinuxCalls.writeNow(descriptor, bytes) }
     }
@@ -319,7 +319,7 @@ enum SystemCalls {
     }
 
     /// In one datagram with nothing else; `file` stays open here.
-    static func sendNow(_ descriptor: Int32, file: Int32, to storage: inout SocketAddress.Storage) -> Int {
+    static func sendNow(_ descriptor: Int32, file: Int32, to storage: inout KernelAddress) -> Int {
         withUnsafeMutablePointer(to: &storage) { storage in
             retrying { LinuxCalls.sendFile(file, from: descriptor, to: storage.address, storage.pointee.length) }
         }
@@ -362,7 +362,7 @@ enum SystemCalls {
         return pid > 0 ? (pid_t(pid), status) : nil
     }
 
-    /// The status of a child that has ended; nil where somebody else has it.
+    /// The status of a child that has ended; nil where another caller has collected it.
     static func collectChild(_ pid: pid_t) -> Int32? {
         var status: Int32 = 0
         return retrying { Int(Glibc.waitpid(pid, &status, 0)) } == Int(pid) ? status : nil

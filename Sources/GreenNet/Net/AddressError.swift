@@ -4,9 +4,9 @@ public struct AddressError: Error, Hashable, Sendable {
     public enum Reason: Hashable, Sendable {
         /// There is nothing where the host should be.
         case missingHost
-        /// The host stands alone.
+        /// There is a host, and no port.
         case missingPort
-        /// What stands behind the colon is not a number from 0 to 65535.
+        /// The text behind the colon is not a number from 0 to 65535.
         case badPort
         /// A host alone was expected.
         case unexpectedPort
@@ -18,7 +18,7 @@ public struct AddressError: Error, Hashable, Sendable {
         case badIPv6
         /// A link-local address belongs to an interface, and none is named.
         case missingInterface
-        /// What stands behind the `%` can't be an interface.
+        /// The text behind the `%` can't be an interface.
         case badInterface
         /// There is no interface of this name now.
         case noInterface(String)
@@ -41,7 +41,7 @@ public struct AddressError: Error, Hashable, Sendable {
 }
 
 extension AddressError: CustomStringConvertible {
-    /// As in `'::1:80' is not an address: an IPv6 address with a port stands in brackets, as in [::1]:80`.
+    /// As in `'::1:80' is not an address: an IPv6 address with a port is written in brackets, as in [::1]:80`.
     public var description: String { "'\(text.escaped)' is not an address: \(reason)" }
 }
 
@@ -53,11 +53,11 @@ extension AddressError.Reason: CustomStringConvertible {
         case .missingPort: "the port is missing"
         case .badPort: "a port is a number from 0 to 65535"
         case .unexpectedPort: "the port is given separately"
-        case .badBrackets: "an IPv6 address with a port stands in brackets, as in [::1]:80"
+        case .badBrackets: "an IPv6 address with a port is written in brackets, as in [::1]:80"
         case .badIPv4: "an IPv4 address has four decimal numbers, 0 to 255, without leading zeros"
         case .badIPv6: "an IPv6 address has up to eight hexadecimal numbers between colons"
         case .missingInterface: "a link-local address needs its interface, as in fe80::1%eth0"
-        case .badInterface: "behind the % stands an interface's name, of 1 to 15 bytes, or its number"
+        case .badInterface: "an interface's name of 1 to 15 bytes, or its number, follows the %"
         case .noInterface(let name): "there is no interface '\(name.escaped)'"
         case .badName: "a host name has no spaces, and none of / @ [ ] %"
         case .name: "a name is to be looked up first"

@@ -31,8 +31,8 @@ extension Connection {
     /// 250 milliseconds, or until it fails, before the next one begins beside it; the first connection is returned, and the other attempts are
     /// closed.  A numeric address is not looked up.
     ///
-    /// Throws `ResolveError` where the name has no address, and `NetError` where no address takes the connection: it is about the attempt that tells
-    /// most, and `NetError.attempts` has all of them.  `deadline` is that of the look-up and all attempts together; when it has passed, and when
+    /// Throws `ResolveError` where the name has no address, and `NetError` where no address takes the connection: it is about the attempt whose reason
+    /// says most, and `NetError.attempts` has all of them.  `deadline` is that of the look-up and all attempts together; when it has passed, and when
     /// killed, it throws `WaitError` during the look-up and `NetError` after that, and nothing stays open.  Callable from any green thread.
     public static func connect(
         toHost host: String, port: UInt16, until deadline: Deadline = .never
@@ -70,20 +70,20 @@ extension Connection {
 
     /// How the kernel's attempt has ended: 0, or errno as a negative number; nil while it goes on.
     var connectResult: Int? {
-        SystemCalls.poll(socket.pointee.descriptor, for: .writable) == 0 ? nil : outcome(from: nil)
+        SystemCalls.poll(socket.descriptor, for: .writable) == 0 ? nil : outcome(from: nil)
     }
 
     /// Of an attempt that is over: 0, or errno as a negative number.
     private func outcome(from source: SocketAddress?) -> Int {
-        let number = SystemCalls.pendingError(socket.pointee.descriptor)
+        let number = SystemCalls.pendingError(socket.descriptor)
         if number != 0 { return -Int(number) }
         return isConnectedToItself && (source?.port ?? 0) == 0 ? -Int(ECONNREFUSED) : 0
     }
 
     private var isConnectedToItself: Bool {
         if peer.family == AF_UNIX { return false }
-        var (own, other) = (SocketAddress.Storage(), SocketAddress.Storage())
-        let descriptor = socket.pointee.descriptor
+        var (own, other) = (KernelAddress(), KernelAddress())
+        let descriptor = socket.descriptor
         guard SystemCalls.localAddress(descriptor, into: &own) == 0, SocketAddress(own).port == peer.port else {
             return false
         }
@@ -96,38 +96,38 @@ extension Connection {
         if source.port == 0 {
             // The port is chosen when the destination is known too: there are as many for each destination.
             _ = SystemCalls.setOption(
-                socket.pointee.descriptor, level: Int32(IPPROTO_IP), IP_BIND_ADDRESS_NO_PORT, to: 1)
+                socket.descriptor, level: Int32(IPPROTO_IP), IP_BIND_ADDRESS_NO_PORT, to: 1)
         }
-        let result = SystemCalls.bind(socket.pointee.descriptor, to: &storage)
+        let result = SystemCalls.bind(socket.descriptor, to: &storage)
         if result < 0 { throw NetError(.bind, result: result, source) }
     }
 
     /// Returns whether it is connected already; else it is under way.
     private func begin(
-        _ storage: inout SocketAddress.Storage, from source: SocketAddress?, until deadline: Deadline
+        _ storage: inout KernelAddress, from source: SocketAddress?, until deadline: Deadline
     ) throws(NetError) -> Bool {
-        _ = SystemCalls.keepUrgentByteInStream(socket.pointee.descriptor)
+        _ = SystemCalls.keepUrgentByteInStream(socket.descriptor)
         if peer.family != AF_UNIX {
-            _ = SystemCalls.setOption(socket.pointee.descriptor, level: Int32(IPPROTO_TCP), TCP_NODELAY, to: 1)
+            _ = SystemCalls.setOption(socket.descriptor, level: Int32(IPPROTO_TCP), TCP_NODELAY, to: 1)
         }
-        var result = SystemCalls.connect(socket.pointee.descriptor, to: &storage)
+        var result = SystemCalls.connect(socket.descriptor, to: &storage)
         if result == -Int(EAGAIN), peer.family == AF_UNIX { result = try waitForRoom(&storage, until: deadline) }
         if result == 0 { result = outcome(from: source) }
         if result == 0 || result == -Int(EINPROGRESS) { return result == 0 }
         throw NetError(.connect, result: result, peer)
     }
 
-    /// Nothing tells when a unix socket's queue has room again: poll says at once that the socket can be written to, and epoll nothing more when
+    /// The kernel does not report when a unix socket's queue has room again: poll says at once that the socket can be written to, and epoll nothing more when
     /// it is so.  So the kernel is asked again and again, each time after twice as long a pause, of 100 ms at most.
     private func waitForRoom(
-        _ storage: inout SocketAddress.Storage, until deadline: Deadline
+        _ storage: inout KernelAddress, until deadline: Deadline
     ) throws(NetError) -> Int {
         var pause = Duration.milliseconds(1)
         while true {
             do throws(WaitError) { try Greenlet.sleep(until: min(deadline, .after(pause))) } catch {
                 throw NetError(.connect, .wait(error), peer)
             }
-            let result = SystemCalls.connect(socket.pointee.descriptor, to: &storage)
+            let result = SystemCalls.connect(socket.descriptor, to: &storage)
             if result != -Int(EAGAIN) { return result }
             if deadline.hasPassed { throw NetError(.connect, .wait(.deadlinePassed), peer) }
             pause = min(pause * 2, .milliseconds(100))

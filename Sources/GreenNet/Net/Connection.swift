@@ -32,7 +32,7 @@ public final class Connection {
     }
 
     /// Takes over an open, blocking descriptor, for use on an OS thread that has no hub.  Each call is one system call there; a `kill` or
-    /// `withTimeout` is not felt, deadlines are.  Its server can't tell it that it is being drained: `isDraining` stays false, an idle wait goes on, and at
+    /// `withTimeout` has no effect, deadlines have.  A drain of its server does not reach it: `isDraining` stays false, an idle wait goes on, and at
     /// the drain's deadline the server shuts the socket down for receiving, which is the end of the stream.
     package init(blocking descriptor: Int32, peer: SocketAddress, receiveBufferSize: Int) {
         self.peer = peer
@@ -41,7 +41,7 @@ public final class Connection {
 
     deinit { socket.free() }
 
-    /// Closes the descriptor.  Calls that wait on it throw, with `WaitError.closed`, and so does every later one.  Never waits.
+    /// Closes the descriptor.  Calls that wait on it throw, with `WaitError.closed`, and so does every later call.  Never waits.
     public func close() { socket.close() }
 
     @inline(__always)
@@ -51,24 +51,11 @@ public final class Connection {
 
     // MARK: Ending
 
-    /// Tells the other side that nothing more comes; receiving goes on.
+    /// Sends the end of the stream; receiving goes on.  Throws what the kernel reports, and `closed` after `close()`.  Never waits.
     public func shutdownSending() throws(NetError) {
-        if socket.pointee.isClosed { throw NetError(.shutdown, .wait(.closed), peer) }
-        let result = SystemCalls.shutdownSending(socket.pointee.descriptor)
+        if socket.isClosed { throw NetError(.shutdown, .wait(.closed), peer) }
+        let result = SystemCalls.shutdownSending(socket.descriptor)
         if result < 0 { throw NetError(.shutdown, result: result, peer) }
-    }
-
-    /// For a blocking connection that is shut down for receiving: takes and drops what still comes, until the other side has all that it
-    /// was sent, or for so long.  A close with unread bytes would reset the connection, and take with it what is still on its way.
-    package func lingerOffHub(within length: Duration) {
-        let deadline = Deadline.after(length)
-        while true {
-            let isTaken = SystemCalls.unacknowledgedBytes(socket.pointee.descriptor) <= 0
-            // It is shut down: where nothing is there, that is the end of the stream.
-            while !deadline.hasPassed, (try? receiveView()) != nil {}
-            if isTaken || deadline.hasPassed { return }
-            SystemCalls.sleep(.milliseconds(1))
-        }
     }
 
     /// From now on, `receive` returns what has come already and then the end of the stream, without waiting for more.
@@ -78,8 +65,8 @@ public final class Connection {
     }
 
     private func stopWaiting() {
-        guard !socket.pointee.isClosed else { return }
-        socket.pointee.endsWhenEmpty = true
+        guard !socket.isClosed else { return }
+        socket.endsWhenEmpty = true
         socket.wakeReader()
     }
 
@@ -103,7 +90,7 @@ public final class Connection {
         if isDraining { stopWaiting() }
         defer {
             isIdle = wasIdle
-            if !wasIdle, !isFinished { socket.pointee.endsWhenEmpty = false }
+            if !wasIdle, !isFinished { socket.endsWhenEmpty = false }
         }
         return try body()
     }

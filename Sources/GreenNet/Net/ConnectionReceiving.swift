@@ -100,10 +100,10 @@ extension Connection {
     private func receive(
         until deadline: Deadline, into target: () -> UnsafeMutableRawBufferPointer
     ) throws(NetError) -> Int {
-        if socket.pointee.mayReceive { try takeTurn(.recv) }
+        if socket.mayReceive { try takeTurn(.recv) }
         while true {
-            if socket.pointee.mayReceive, let count = try receiveNow(into: target()) { return count }
-            if socket.pointee.endsWhenEmpty { return try receiveRest(into: target()) }
+            if socket.mayReceive, let count = try receiveNow(into: target()) { return count }
+            if socket.endsWhenEmpty { return try receiveRest(into: target()) }
             if let error = socket.waitUntilReadable(until: deadline) {
                 throw NetError(.recv, .wait(error), peer)
             }
@@ -115,11 +115,9 @@ extension Connection {
     /// Nil where nothing is there.
     @inline(__always)
     private func receiveNow(into buffer: UnsafeMutableRawBufferPointer) throws(NetError) -> Int? {
-        if socket.pointee.isClosed { throw NetError(.recv, .wait(.closed), peer) }
-        let count = SystemCalls.receive(socket.pointee.descriptor, into: buffer)
-        // A short read has emptied the socket.  The end of the stream stays there to be read again.  A blocking socket must hear of the
-        // next call's deadline first.
-        socket.pointee.mayReceive = (count == buffer.count || count == 0) && socket.pointee.hub != nil
+        if socket.isClosed { throw NetError(.recv, .wait(.closed), peer) }
+        let count = SystemCalls.receive(socket.descriptor, into: buffer)
+        socket.noteRead(count, of: buffer.count)
         if count >= 0 { return count }
         if count == -Int(EAGAIN) { return nil }
         throw NetError(.recv, result: count, peer)
@@ -128,27 +126,23 @@ extension Connection {
     /// After `finishReceiving` and a short read, which ends the stream where it has emptied the socket.
     @inline(never)
     private func receiveRest(into buffer: UnsafeMutableRawBufferPointer) throws(NetError) -> Int {
-        guard !socket.pointee.isClosed, mayHaveRest else { return 0 }
+        guard !socket.isClosed, mayHaveRest else { return 0 }
         return try receiveNow(into: buffer) ?? 0
     }
 
     /// The kernel stops reading at urgent data; and of a unix socket also behind a descriptor that was passed, and where another process has written.
     private var mayHaveRest: Bool {
-        guard peer.family == AF_UNIX else { return SystemCalls.isAtUrgentByte(socket.pointee.descriptor) }
-        // On an OS thread of its own the call would wait; there the server shuts the socket down instead.
-        return socket.pointee.hub != nil
+        guard peer.family == AF_UNIX else { return SystemCalls.isAtUrgentByte(socket.descriptor) }
+        // A blocking connection's server shuts the socket down instead.
+        return socket.mayProbe
     }
 }
 
 // MARK: - The buffer that the connections of a hub share
 
 extension Connection {
-    /// That of the hub; a blocking connection has its own.
     @inline(__always)
-    private var buffer: UnsafeMutablePointer<SharedBuffer> {
-        if let hub = socket.pointee.hub { return hub.receiveBuffer }
-        return withUnsafeMutablePointer(to: &socket.blocking.pointee.receiveBuffer) { $0 }
-    }
+    private var buffer: UnsafeMutablePointer<SharedBuffer> { socket.receiveBuffer }
 
     @inline(__always)
     private func sharedBuffer() -> UnsafeMutableRawBufferPointer {

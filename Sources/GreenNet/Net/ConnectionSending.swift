@@ -14,7 +14,7 @@ extension Connection {
 
     /// Sends all of `bytes`, as long as the other side takes some of it within each `stall`.
     /// Throws as `receive(until:)` does, with `deadlinePassed` where it took none for that long.
-    package func sendAll(_ bytes: UnsafeRawBufferPointer, stall: Duration) throws(NetError) {
+    public func sendAll(_ bytes: UnsafeRawBufferPointer, stall: Duration) throws(NetError) {
         let deadline = Deadline.after(stall)
         if let error = socket.prepareToSend(until: deadline) { throw NetError(.send, .wait(error), peer) }
         let sent = try sendNow(bytes)
@@ -41,8 +41,8 @@ extension Connection {
     /// 0 where the kernel has no room.
     @inline(__always)
     private func sendNow(_ bytes: UnsafeRawBufferPointer) throws(NetError) -> Int {
-        if socket.pointee.isClosed { throw NetError(.send, .wait(.closed), peer) }
-        let sent = SystemCalls.send(socket.pointee.descriptor, bytes)
+        if socket.isClosed { throw NetError(.send, .wait(.closed), peer) }
+        let sent = SystemCalls.send(socket.descriptor, bytes)
         if sent >= 0 { return sent }
         if sent == -Int(EAGAIN) { return 0 }
         throw NetError(.send, result: sent, peer)

@@ -50,7 +50,7 @@ package enum Endpoint: Hashable, Sendable {
         text.hasPrefix("/") || text.hasPrefix("@") || text.hasPrefix(unixPrefix)
     }
 
-    /// The host without brackets, and what stands behind the colon that follows it; an IPv6 address without brackets has no port.
+    /// The host without brackets, and the text behind the colon that follows it; an IPv6 address without brackets has no port.
     private static func split(_ text: String) throws(AddressError) -> (host: String, port: Substring?) {
         if text.hasPrefix("[") {
             guard let end = text.lastIndex(of: "]") else { throw AddressError(text, .badBrackets) }

@@ -25,8 +25,8 @@ public final class Listener {
         self.init(try ListeningSocket(on: wanted, backlog: backlog, freebind: freebind))
     }
 
-    /// Takes over `origin`, for use on this hub.
-    package init(_ origin: ListeningSocket, ownsPath: Bool = true) {
+    /// Takes over `origin`, for use on the hub of the calling OS thread.  With `ownsPath`, closing it removes the path of a unix socket.
+    public init(_ origin: ListeningSocket, ownsPath: Bool = true) {
         (self.origin, self.ownsPath, address) = (origin, ownsPath, origin.address)
         shouldStop = { false }
         socket = .make(origin.descriptor, priority: -1)
@@ -45,7 +45,7 @@ public final class Listener {
         socket.free()
     }
 
-    /// Stops listening.  Connections that nobody has accepted are reset by the kernel.  Never waits.
+    /// Stops listening.  The kernel resets connections in its queue that were not accepted.  Never waits.
     public func close() {
         if !isClosed, ownsPath { origin.removePath() }
         socket.close()
@@ -67,36 +67,18 @@ public final class Listener {
     /// Waits until a connection may be there.
     func waitUntilAcceptable(until deadline: Deadline = .never) throws(NetError) {
         if shouldStop() { throw NetError(.accept, .wait(.closed), address) }
-        if socket.pointee.mayReceive { return }
-        let error: WaitError? =
-            if socket.pointee.hub == nil {
-                Listener.waitOffHub([self]) ? nil : .closed
-            } else {
-                socket.waitUntilReadable(until: deadline)
-            }
-        if let error { throw NetError(.accept, .wait(error), address) }
-    }
-
-    /// Off a hub: waits until a connection may be there on some of `listeners`, and marks those.  False where a signal has interrupted it
-    /// and they are to stop.
-    static func waitOffHub(_ listeners: [Listener]) -> Bool {
-        while !listeners[0].shouldStop() {
-            let descriptors = listeners.map(\.socket.pointee.descriptor)
-            guard let readable = SystemCalls.waitReadableUnlessSignalled(descriptors) else { continue }
-            for (listener, isReadable) in zip(listeners, readable) { listener.socket.pointee.mayReceive = isReadable }
-            return true
-        }
-        return false
+        if socket.mayReceive { return }
+        if let error = waitForConnection(until: deadline) { throw NetError(.accept, .wait(error), address) }
     }
 
     /// Asks the kernel whether a connection is there.
     func looksAcceptable() -> Bool {
-        socket.pointee.mayReceive = SystemCalls.poll(socket.pointee.descriptor, for: .readable) > 0
-        return socket.pointee.mayReceive
+        socket.mayReceive = SystemCalls.poll(socket.descriptor, for: .readable) > 0
+        return socket.mayReceive
     }
 
-    /// Nothing has said yet that nobody is there.
-    var mayAccept: Bool { socket.pointee.mayReceive }
+    /// An accept may find a connection: the last one did, or the listener was found readable.
+    var mayAccept: Bool { socket.mayReceive }
     /// Others go on listening where this one stops.
     var isInherited: Bool { origin.isInherited }
 
@@ -105,25 +87,25 @@ public final class Listener {
     func retire() { isRetired = true }
 
     /// The next connection, if one is there.
-    func acceptNow(blocking: Bool) throws(NetError) -> Accepted? {
+    func acceptNow(blocking: Bool) throws(NetError) -> PendingConnection? {
         if isClosed || isRetired { throw NetError(.accept, .wait(.closed), address) }
-        var storage = SocketAddress.Storage()
+        var storage = KernelAddress()
         let result = withUnsafeMutablePointer(to: &storage) { storage in
-            SystemCalls.accept(socket.pointee.descriptor, from: storage, blocking: blocking)
+            SystemCalls.accept(socket.descriptor, from: storage, blocking: blocking)
         }
-        socket.pointee.mayReceive = result != -Int(EAGAIN)
-        if result >= 0 { return Accepted(descriptor: OwnedDescriptor(Int32(result)), peer: SocketAddress(storage)) }
+        socket.mayReceive = result != -Int(EAGAIN)
+        if result >= 0 { return PendingConnection(descriptor: Int32(result), peer: SocketAddress(storage)) }
         if result == -Int(EAGAIN) { return nil }
         throw NetError(.accept, result: result, address)
     }
 
     /// How many connections the kernel holds that were not accepted.
-    var queuedConnections: Int { SystemCalls.queuedConnections(socket.pointee.descriptor) ?? Listener.defaultBacklog }
+    var queuedConnections: Int { SystemCalls.queuedConnections(socket.descriptor) ?? Listener.defaultBacklog }
 
     /// Off a hub: whether a signal has asked it to stop.
     var isAskedToStop: Bool { shouldStop() }
 
-    var isClosed: Bool { socket.pointee.isClosed }
+    var isClosed: Bool { socket.isClosed }
 }
 
 @available(*, unavailable)

@@ -40,7 +40,7 @@ package enum ListeningProbe {
 }
 
 extension SocketAddress {
-    /// Whether who listens on one of these keeps others from listening on the other one.
+    /// Whether a server that listens on one of the two addresses keeps others from listening on the other address.
     package func overlaps(_ other: SocketAddress) -> Bool {
         switch (self, other) {
         case (.unix(let path), .unix(let otherPath)): path == otherPath

@@ -1,19 +1,24 @@
 import Glibc
 
-/// An open listening socket that belongs to no hub yet, so that it can be handed to another OS thread or a child process.
-package struct ListeningSocket: Sendable {
-    package let descriptor: Int32
+/// An open listening socket that belongs to no hub yet, so that it can be handed to another OS thread or a child process.  `Listener` takes it over there.
+///
+/// It does not close its descriptor by itself.
+public struct ListeningSocket: Sendable {
+    /// The open descriptor.
+    public let descriptor: Int32
     /// Where it listens; with port 0, the port that the kernel chose.
-    package let address: SocketAddress
-    /// Which file the path of a unix socket is: another server may have put its own in its place since.
+    public let address: SocketAddress
+    /// Which file the path of a unix socket is: another server may have put its own file there since.
     private let file: SystemCalls.FileIdentity?
-    /// Somebody else has made it and goes on listening when this program has ended: its path and what it has queued are theirs.
-    package let isInherited: Bool
+    /// Whether another program has made it, and goes on listening when this one has ended: its path and its queue belong to that program.
+    public let isInherited: Bool
 
     /// Binds and listens.  The path of a unix socket at which no server answers any more is taken over.
-    /// With `sharesPort`, several may listen on one port, and the kernel spreads the connections over them.  With `freebind`, the
+    /// With `sharesPort`, several sockets may listen on one port, and the kernel spreads the connections over them.  With `freebind`, the
     /// machine need not have the address yet.  There is no moment in which the path of a unix socket allows more than `permissions`.
-    package init(
+    ///
+    /// Throws what the kernel refused, and EISDIR or ENOTSOCK where a directory or another file has the path.  Callable from any OS thread.
+    public init(
         on wanted: SocketAddress, backlog: Int, sharesPort: Bool = false, freebind: Bool = false,
         permissions: UnixPermissions = UnixPermissions()
     ) throws(NetError) {
@@ -25,7 +30,7 @@ package struct ListeningSocket: Sendable {
             address = try ListeningSocket.listen(descriptor, wanted, backlog: backlog)
         } catch {
             SystemCalls.close(descriptor)
-            // The bind has made it, and nobody else would take it away.
+            // The bind has made it, and no other code would remove it.
             ListeningSocket.removePath(of: wanted, ifStill: file)
             throw error
         }
@@ -36,14 +41,14 @@ package struct ListeningSocket: Sendable {
         (self.descriptor, self.address, file, isInherited) = (descriptor, address, nil, true)
     }
 
-    /// How many connections the kernel holds that were not accepted; nil where it doesn't tell, as of a unix socket.
-    package var queuedConnections: Int? { SystemCalls.queuedConnections(descriptor) }
+    /// How many connections wait in the kernel's queue; nil for a unix socket, of which the kernel does not report it.
+    public var queuedConnections: Int? { SystemCalls.queuedConnections(descriptor) }
 
     /// Closes the descriptor here; in other processes it stays.
-    package func close() { SystemCalls.close(descriptor) }
+    public func close() { SystemCalls.close(descriptor) }
 
-    /// Another descriptor for the same socket, for another hub.
-    package func duplicate() throws(NetError) -> ListeningSocket {
+    /// Another descriptor for the same socket, for another hub.  Throws where the process or the system has no descriptor left.
+    public func duplicate() throws(NetError) -> ListeningSocket {
         let result = SystemCalls.duplicate(descriptor)
         if result < 0 { throw NetError(.socket, result: result, address) }
         return ListeningSocket(copyOf: self, Int32(result))
@@ -53,8 +58,8 @@ package struct ListeningSocket: Sendable {
         (self.descriptor, address, file, isInherited) = (descriptor, other.address, other.file, other.isInherited)
     }
 
-    /// Removes the path of a unix socket, if it is still this one's, and not somebody else's.
-    package func removePath() { if !isInherited { ListeningSocket.removePath(of: address, ifStill: file) } }
+    /// Removes the path of a unix socket, if the path still leads to this socket and not to another server's.
+    public func removePath() { if !isInherited { ListeningSocket.removePath(of: address, ifStill: file) } }
 
     private static func removePath(of address: SocketAddress, ifStill file: SystemCalls.FileIdentity?) {
         guard let path = address.filePath, file == SystemCalls.FileIdentity(of: path) else { return }
@@ -63,24 +68,23 @@ package struct ListeningSocket: Sendable {
 }
 
 extension ListeningSocket {
-    /// Takes the connections that the kernel has queued by now, as blocking ones; they are the caller's to close.  What an inherited socket
-    /// has queued is left to whoever accepts there next.
-    package func acceptQueued() -> [StreamServer.Waiting] {
-        var taken: [StreamServer.Waiting] = []
-        if isInherited { return taken }
+    /// Accepts the connections that the kernel has queued by now, as blocking ones, and calls `take` with each.  What an inherited socket
+    /// has queued is left to the process that accepts there next.
+    package func acceptQueued(_ take: (consuming PendingConnection) -> Void) {
+        if isInherited { return }
         for _ in 0..<(SystemCalls.queuedConnections(descriptor) ?? Listener.defaultBacklog) {
-            var storage = SocketAddress.Storage()
+            var storage = KernelAddress()
             let result = withUnsafeMutablePointer(to: &storage) { storage in
                 SystemCalls.accept(descriptor, from: storage, blocking: true)
             }
-            if result >= 0 { taken.append(.init(descriptor: Int32(result), peer: SocketAddress(storage))) }
-            // Behind a connection that was lost there may be others.
-            if result < 0, AcceptFailure(NetError(.accept, result: result, address)) != .skip || result == -Int(EAGAIN)
-            {
-                break
+            if result >= 0 {
+                take(PendingConnection(descriptor: Int32(result), peer: SocketAddress(storage)))
+                continue
             }
+            // Behind a connection that was lost there may be others.
+            let isLost = result != -Int(EAGAIN) && AcceptFailure(NetError(.accept, result: result, address)) == .skip
+            if !isLost { return }
         }
-        return taken
     }
 }
 
@@ -111,7 +115,7 @@ extension ListeningSocket {
         _ descriptor: Int32, _ address: SocketAddress, backlog: Int
     ) throws(NetError) -> SocketAddress {
         try check(.listen, SystemCalls.listen(descriptor, backlog: Int32(clamping: backlog)), address)
-        var storage = SocketAddress.Storage()
+        var storage = KernelAddress()
         try check(.getsockname, SystemCalls.localAddress(descriptor, into: &storage), address)
         return SocketAddress(storage)
     }
@@ -143,7 +147,7 @@ extension ListeningSocket {
     }
 
     private static func bind(
-        _ descriptor: Int32, _ address: SocketAddress, _ storage: inout SocketAddress.Storage
+        _ descriptor: Int32, _ address: SocketAddress, _ storage: inout KernelAddress
     ) throws(NetError) {
         var result = SystemCalls.bind(descriptor, to: &storage)
         if result == -Int(EADDRINUSE), let path = address.filePath {
@@ -156,7 +160,7 @@ extension ListeningSocket {
         try check(.bind, result, address)
     }
 
-    /// The kernel calls an address in use whatever has the path.  A file that is no socket "refuses" connections too, and is left alone.
+    /// The kernel calls an address in use where any file has the path.  A file that is no socket "refuses" connections too, and is left alone.
     static func checkIsSocket(_ path: String, _ address: SocketAddress) throws(NetError) {
         switch SystemCalls.kind(ofFileAt: path) {
         case S_IFSOCK, 0: return
@@ -167,7 +171,7 @@ extension ListeningSocket {
 
     /// A path left behind by a server that is gone.  Asked with a socket of another kind: one that is bound, listening already or not yet, says
     /// EPROTOTYPE then, and the server gets no connection.
-    static func isStale(_ storage: inout SocketAddress.Storage) -> Bool {
+    static func isStale(_ storage: inout KernelAddress) -> Bool {
         let probe = SystemCalls.datagramSocket(family: AF_UNIX)
         guard probe >= 0 else { return false }
         defer { SystemCalls.close(Int32(probe)) }

@@ -6,7 +6,8 @@ public struct NetError: Error, Hashable, Sendable {
     /// stack, `pthread_create`.
     public enum Call: String, Sendable {
         /// The system call of that name.
-        case accept, bind, chmod, chown, connect, getsockname, listen, read, recv, send, setsockopt, shutdown, socket,
+        case accept, bind, chmod, chown, connect, getsockname, getsockopt, listen, read, recv, send, setsockopt,
+            shutdown, socket,
             unlink, write
         /// A connection's own context, a process or a stack, could not be had from this system call.
         case fork, mmap
@@ -75,12 +76,12 @@ public struct NetError: Error, Hashable, Sendable {
         self.init(call, .system(SystemError(Int32(-result))), peer)
     }
 
-    /// A connect by name, of which `attempts` have ended in vain.  It ended as the one that tells most did, or by `ending`.
+    /// A connect by name, all `attempts` of which have failed.  It ended by `ending`, or as the attempt whose reason says most.
     @inline(never)
     init(_ host: String, _ attempts: [NetError], _ ending: Ending? = nil) {
         // That there is no way to one of the addresses is usual, as where a machine has no IPv6.
-        let told = attempts.first { $0.ending == ending || ending == nil && !$0.hadNoWay } ?? attempts.first
-        facts = Facts(.connect, ending ?? told!.ending, told?.peer, host: host, attempts: attempts)
+        let chosen = attempts.first { $0.ending == ending || ending == nil && !$0.hadNoWay } ?? attempts.first
+        facts = Facts(.connect, ending ?? chosen!.ending, chosen?.peer, host: host, attempts: attempts)
     }
 
     private var hadNoWay: Bool {
@@ -139,7 +140,8 @@ extension NetError: CustomStringConvertible {
         case .chmod: "change the mode" + with("of")
         case .chown: "change owner and group" + with("of")
         case .connect: "connect" + with("to")
-        case .getsockname: "tell the socket's address (getsockname)" + with("of")
+        case .getsockname: "read the socket's own address" + with("of")
+        case .getsockopt: "read a socket option" + with("for")
         case .listen: "listen" + with("on")
         case .read: "read" + with("from")
         case .recv: "receive" + with("from")

@@ -21,7 +21,7 @@ public struct ResolveError: Error, Hashable, Sendable, CustomStringConvertible {
 
 /// Looks up host names with the C library's resolver, which blocks: so on other OS threads.  A numeric address needs none of them.
 ///
-/// Four look-ups run at a time; others wait their turn, first come, first served.  The C library can't be told to stop: a look-up whose caller was
+/// Four look-ups run at a time; others wait their turn, first come, first served.  The C library has no way to stop a look-up: one whose caller was
 /// killed, or whose deadline has passed, goes on, but the next one has its place.  With those, there are 32 OS threads at most; while all of
 /// them hang in look-ups that were given up, `resolve` throws at once.
 public enum Resolver {
@@ -61,12 +61,12 @@ public enum Resolver {
     /// What needs no look-up; nil for other names.
     private static func known(_ host: String, port: UInt16) throws(ResolveError) -> [SocketAddress]? {
         if let address = SocketAddress(ip: host, port: port) { return [address] }
-        // The C library would look up what stands before a zero byte, and would take `1.2.3` for 1.2.0.3 and `0177.0.0.1` for 127.0.0.1.
+        // The C library would look up the text before a zero byte, and would take `1.2.3` for 1.2.0.3 and `0177.0.0.1` for 127.0.0.1.
         if host.utf8.contains(0) || host.endsInNumber { throw ResolveError(host: host, code: EAI_NONAME) }
         return isLoopbackName(host.lowercased()) ? loopbacks(port) : nil
     }
 
-    /// Those are this machine's, and no name server is to be asked for them (RFC 6761).
+    /// Such names are this machine's, and no name server is to be asked for them (RFC 6761).
     static func isLoopbackName(_ name: String) -> Bool {
         let labels = name.split(separator: ".", omittingEmptySubsequences: false)
         return (labels.last == "" ? labels.dropLast() : labels[...]).last == "localhost"
@@ -99,7 +99,7 @@ public enum Resolver {
 
 extension SocketAddress {
     fileprivate init(_ info: addrinfo) {
-        var storage = Storage()
+        var storage = KernelAddress()
         storage.length = info.ai_addrlen
         withUnsafeMutableBytes(of: &storage.bytes) { bytes in
             bytes.copyMemory(from: UnsafeRawBufferPointer(start: info.ai_addr, count: Int(info.ai_addrlen)))

@@ -65,8 +65,8 @@ public enum SocketAddress: Hashable, Sendable {
         }
     }
 
-    /// Whether only this machine can reach it: an address of the loopback, or a unix socket.
-    package var isLocal: Bool {
+    /// Whether only programs on this machine can reach it: an address of the loopback, or a unix socket.
+    public var isLocal: Bool {
         switch self {
         case .ipv4(let address, _): address.isLoopback
         case .ipv6(let address, _): address.isLoopback
@@ -124,7 +124,7 @@ extension SocketAddress.IPv6: CustomStringConvertible {
         self.init(address, scope: scope)
     }
 
-    /// What stands before the first `%`, and what behind it.
+    /// The texts before and behind the first `%`.
     static func split(_ text: String) -> (address: String, interface: String?) {
         let parts = text.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         return (parts[0], parts.count == 2 ? parts[1] : nil)
@@ -168,16 +168,6 @@ extension SocketAddress.IPv6: CustomStringConvertible {
 // MARK: - As the kernel has it
 
 extension SocketAddress {
-    /// Room for any address, as the socket calls read and write it.
-    struct Storage {
-        var bytes = sockaddr_storage()
-        var length = Storage.capacity
-
-        static var capacity: socklen_t { socklen_t(MemoryLayout<sockaddr_storage>.size) }
-
-        var isUnix: Bool { Int32(bytes.ss_family) == AF_UNIX }
-    }
-
     var family: Int32 {
         switch self {
         case .ipv4: AF_INET
@@ -190,8 +180,8 @@ extension SocketAddress {
     public static let longestUnixPath = 107
 
     /// Nil for a unix path that is too long.
-    var storage: Storage? {
-        var storage = Storage()
+    var storage: KernelAddress? {
+        var storage = KernelAddress()
         switch self {
         case .ipv4(let address, let port):
             storage.fill(
@@ -209,7 +199,7 @@ extension SocketAddress {
         return storage
     }
 
-    init(_ storage: Storage) {
+    init(_ storage: KernelAddress) {
         switch Int32(storage.bytes.ss_family) {
         case AF_INET:
             let address = storage.read(as: sockaddr_in.self)
@@ -224,7 +214,7 @@ extension SocketAddress {
     }
 }
 
-extension SocketAddress.Storage {
+extension KernelAddress {
     private static var pathOffset: Int { MemoryLayout<sockaddr_un>.offset(of: \.sun_path)! }
 
     fileprivate mutating func fill<T>(with address: T) {
@@ -253,11 +243,5 @@ extension SocketAddress.Storage {
             guard name.first == 0 else { return String(showing: name.prefix { $0 != 0 }) }
             return name.count > 1 ? "@" + String(showing: name.dropFirst()) : ""
         }
-    }
-}
-
-extension UnsafeMutablePointer<SocketAddress.Storage> {
-    var address: UnsafeMutablePointer<sockaddr> {
-        UnsafeMutableRawPointer(self).assumingMemoryBound(to: sockaddr.self)
     }
 }

@@ -1,5 +1,8 @@
-/// Decides how many connections a server has at once, and from whom.
-package protocol Admission: AnyObject {
+/// Decides how many connections a server has at once, and from which peers.
+///
+/// A server calls it on its own OS thread.  Several servers, on several hubs or in several processes, may share one limit: each has an object of its own, and
+/// what these share is locked.
+public protocol Admission: AnyObject {
     /// Takes a place for one more connection; false where none is free.
     func reserve() -> Bool
     /// Gives a place back.
@@ -8,12 +11,12 @@ package protocol Admission: AnyObject {
     func admit(_ peer: SocketAddress) -> Bool
     /// A connection of `peer` that was admitted has ended.
     func leave(_ peer: SocketAddress)
-    /// How often to look for a place that has come free elsewhere, on another hub or by a new limit, which nobody tells this server.
-    /// Nil where that can't be.
+    /// How often the server looks for a place that has come free elsewhere: on another hub, or by a new limit.
+    /// Nil where places come free only by this server's own connections.
     var lookInterval: Duration? { get }
 }
 
-/// A number of places for one server.
+/// A fixed number of places, for one server.
 final class LocalAdmission: Admission {
     private var free: Int
 

@@ -1,23 +1,27 @@
 import Glibc
 
 /// How a connection ended, for the counters.
-package enum ConnectionEnd: UInt8, CaseIterable, Sendable {
-    /// Both sides had nothing left to say.
-    case done
+///
+/// The raw values are more than names: a process that serves one connection exits with them, and programs count endings at offsets by them.  So they begin
+/// at 0 and have no gaps.
+public enum ConnectionEnd: UInt8, CaseIterable, Sendable {
+    /// The handler returned.
+    case done = 0
     /// The client reset the connection, or the network lost it.
     case peerGone = 1
     /// The client sent nothing for too long.
     case idle = 2
     /// The client did not read for too long.
     case slow = 3
-    /// The server ended it.
+    /// The server has ended it.
     case cancelled = 4
-    /// Anything else.
+    /// The handler threw another error.
     case failed = 5
-    /// Its process died.
+    /// The process that served it has died.
     case crashed = 6
 
-    package init(_ error: any Error) {
+    /// What an error of a handler means.
+    public init(_ error: any Error) {
         guard let error = error as? NetError else {
             self = .failed
             return

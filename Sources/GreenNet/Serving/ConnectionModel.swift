@@ -2,25 +2,25 @@ import Glibc
 
 /// How a connection gets a context of its own: a green thread, an OS thread, a process.
 ///
-/// All else about serving (accepting, limits, draining, counting) is the same for every model, and is `StreamServer`'s.  Each connection that
-/// was started is reported to `StreamServer.connectionEnded` once, on the server's hub.
+/// All else about serving (accepting, limits, draining, counting) is the same for every model, and is `StreamServer`'s.  A model reports each connection that
+/// it has started to `StreamServer.connectionEnded`, once, on the server's hub.
 package protocol ConnectionModel: AnyObject {
     /// Whether the sockets shall block: outside green threads they do, and waiting is the kernel's.
     var socketsBlock: Bool { get }
-    /// What a context is had from, for the log where it can't be.
+    /// The call that makes a context, for the log where it fails.
     var contextCall: NetError.Call { get }
-    /// Gives `socket` its context, and tells the server with `connectionStarted`.  Throws where the system has none left; the socket is
+    /// Gives `client` its context, and calls the server's `connectionStarted`.  Throws where the system has no context left; the socket is
     /// closed then.
-    func start(_ socket: consuming Accepted, for server: StreamServer) throws
-    /// Tells every connection that the server is being drained: one that is idle may end now.
+    func start(_ client: consuming PendingConnection, for server: StreamServer) throws
+    /// Marks every connection as being drained: an idle connection may end now.
     func beginDraining()
     /// Lets every connection answer what it has received, and end.
     func finishReceiving()
-    /// Ends every connection, as soon as it notices.
+    /// Ends every connection, at its next wait.
     func cancel()
 }
 
 extension ConnectionModel {
-    /// A blocking socket has no idle waits that could be ended alone.
+    /// Nothing, for a blocking socket: no idle wait of it could be ended alone.
     package func beginDraining() {}
 }

@@ -3,7 +3,7 @@ package final class GreenModel: ConnectionModel {
     fileprivate let handler: (Connection) throws -> Void
     fileprivate let onFailure: (Connection, any Error) -> Void
 
-    /// `onFailure` is told of what a handler threw, unless the server itself has ended that connection.
+    /// `onFailure` is called with what a handler threw, unless the server itself has ended that connection.
     package init(
         handler: @escaping (Connection) throws -> Void, onFailure: @escaping (Connection, any Error) -> Void
     ) {
@@ -13,7 +13,7 @@ package final class GreenModel: ConnectionModel {
     package var socketsBlock: Bool { false }
     package var contextCall: NetError.Call { .mmap }
 
-    package func start(_ socket: consuming Accepted, for server: StreamServer) throws {
+    package func start(_ socket: consuming PendingConnection, for server: StreamServer) throws {
         let peer = socket.peer
         let connection = Connection(descriptor: socket.releaseDescriptor(), peer: peer)
         if server.isDraining { connection.beginDraining() }
@@ -50,7 +50,7 @@ private final class ServedConnection: AnyGreenlet {
 
     init(_ connection: Connection, for server: StreamServer) { (self.connection, self.server) = (connection, server) }
 
-    /// The server's own, which has made this.
+    /// The server's, which has made this object.
     var model: GreenModel { unsafeDowncast(server.model, to: GreenModel.self) }
 
     override func run() {
@@ -62,7 +62,7 @@ private final class ServedConnection: AnyGreenlet {
     private func serve() -> ConnectionEnd {
         do {
             try model.handler(connection)
-            if connection.isDraining || connection.socket.pointee.endsWhenEmpty { linger() }
+            if connection.isDraining || connection.socket.endsWhenEmpty { linger() }
             return .done
         } catch {
             if isKilled { return .cancelled }
@@ -71,11 +71,8 @@ private final class ServedConnection: AnyGreenlet {
         }
     }
 
-    /// A close with unread bytes would reset the connection, and take with it what is still on its way to the client.
     private func linger() {
-        try? connection.shutdownSending()
-        connection.socket.pointee.endsWhenEmpty = false
-        let deadline = Deadline.after(StreamServer.grace / 2)
-        while let bytes = try? connection.receiveView(until: deadline), !bytes.isEmpty {}
+        connection.socket.endsWhenEmpty = false
+        connection.linger(within: StreamServer.grace / 2)
     }
 }

@@ -12,7 +12,6 @@ public final class StreamServer {
     public let listeners: [Listener]
     package let model: any ConnectionModel
     let admission: any Admission
-    /// What to do with a connection for which there is no place.
     private let overflow: Overflow
 
     private var acceptors: [Greenlet<Void>] = []
@@ -22,20 +21,12 @@ public final class StreamServer {
     private var listenerFailure: NetError?
     /// `stopAccepting` was called: it is not started again.
     private var hasStoppedAccepting = false
-    /// Raw memory: green threads stand in these while they wait.
+    /// Green threads that wait until the last connection has ended, or for a place.
     private let emptied = WaitQueue.make()
     private let placeFreed = WaitQueue.make()
 
-    /// Accepted when the listeners were closed, and not served yet for want of a place.
-    var waiting: [Waiting] = []
-
-    package struct Waiting {
-        package let descriptor: Int32
-        package let peer: SocketAddress
-
-        /// In this process only: another one may have it too.
-        package func close() { SystemCalls.close(descriptor) }
-    }
+    /// Clients that were accepted when the listeners were closed, and wait for a place.
+    var pending = Ring<PendingConnection>()
 
     /// Whether `drain` was called.
     public private(set) var isDraining = false
@@ -43,23 +34,24 @@ public final class StreamServer {
     /// Connections that are being served.
     public private(set) var openConnections = 0
 
-    /// Told what happens to the accept loops.  Must not wait.
+    /// Called with what happens in the accept loops.  Must not wait.
     public var onAcceptEvent: (AcceptEvent, Listener) -> Void = { _, _ in }
-    /// Told that a connection begins, and how it has ended.  Must not wait.
-    package var onStart: () -> Void = {}
-    package var onEnd: (ConnectionEnd) -> Void = { _ in }
-    /// Asked where a client wants to connect and the process or the system has no descriptor or no memory left for that: returns whether it has
-    /// given some back, so that accepting is tried again at once and not after a pause.  May wait.
-    package var makeRoom: (() throws(WaitError) -> Bool)?
+    /// Called when a connection begins.  Must not wait.
+    public var onStart: () -> Void = {}
+    /// Called when a connection has ended, with how.  Must not wait.
+    public var onEnd: (ConnectionEnd) -> Void = { _ in }
+    /// Called when a client wants to connect, and the process or the system has no descriptor or no memory left for it.  Returns whether it has given some
+    /// back; then the server accepts again at once, and not after a pause.  May wait.
+    public var makeRoom: (() throws(WaitError) -> Bool)?
 
     /// How long `drain` waits, after its deadline, for what was received to be answered.
     package static let grace = Duration.seconds(1)
 
-    /// What becomes of a connection that comes when the server is full.
+    /// What a server does with a client that connects while the server is full.
     public enum Overflow: String, Sendable {
-        /// It waits in the kernel's queue until another one ends.
+        /// The client waits in the kernel's queue until another connection ends.
         case `defer`
-        /// It is closed at once.
+        /// The connection is closed at once.
         case reject
     }
 
@@ -80,7 +72,7 @@ public final class StreamServer {
         self.init(listeners, model: model, admission: LocalAdmission(places: limit), overflow: overflow)
     }
 
-    /// Takes over `listeners`; else as `init(on:)`.
+    /// Takes over `listeners`: sockets with options of their own, or that were passed in (`Listener.init(_:ownsPath:)`).  Else as `init(on:)`.
     public convenience init(
         _ listeners: Listener..., limit: Int = .max, overflow: Overflow = .defer,
         onFailure: @escaping (Connection, any Error) -> Void = { _, _ in },
@@ -88,6 +80,17 @@ public final class StreamServer {
     ) {
         let model = GreenModel(handler: handler, onFailure: onFailure)
         self.init(listeners, model: model, admission: LocalAdmission(places: limit), overflow: overflow)
+    }
+
+    /// Takes over `listeners`, and serves the connections that `admission` admits: for a limit that several servers share, or limits for each peer.
+    /// Else as `init(on:)`.
+    public convenience init(
+        _ listeners: [Listener], admission: any Admission, overflow: Overflow = .defer,
+        onFailure: @escaping (Connection, any Error) -> Void = { _, _ in },
+        handler: @escaping (Connection) throws -> Void
+    ) {
+        let model = GreenModel(handler: handler, onFailure: onFailure)
+        self.init(listeners, model: model, admission: admission, overflow: overflow)
     }
 
     package init(
@@ -149,20 +152,20 @@ public final class StreamServer {
         onAcceptEvent(.stopped(error), listener)
     }
 
-    /// Accepts nobody from when it returns until the next `start()`; whoever connects meanwhile waits in the kernel's queue.  Open connections go on.
+    /// Accepts no connection from when it returns until the next `start()`; clients that connect meanwhile wait in the kernel's queue.  Open connections go on.
     /// Throws when killed or when an enclosing time limit is over.
     public func pauseAccepting() throws(WaitError) {
-        // The listener is free for others once they have ended.
+        // A listener is free for another loop once its own has ended.
         let ending = acceptors
         _ = try killAll(ending)
         acceptors = []
     }
 
-    /// Accepts in the calling context itself, until a listener is closed or asked to stop: on an OS thread that has no hub.  One
-    /// connection from each listener in turn, since it may be served on the spot, and the clients of the others wait meanwhile.
+    /// Accepts in the calling context itself, until a listener is closed or asked to stop: on an OS thread that has no hub.  It accepts one
+    /// connection from each listener in turn: the model may serve it on the spot, and the clients of the other listeners wait meanwhile.
     package func acceptHere() throws(WaitError) {
         var loops = listeners.map { AcceptLoop($0, of: self) }
-        while Listener.waitOffHub(listeners) {
+        while Listener.blockUntilAcceptable(listeners) {
             for index in loops.indices where listeners[index].mayAccept {
                 guard try loops[index].acceptSome(1) else { return }
             }
@@ -170,14 +173,14 @@ public final class StreamServer {
     }
 
     /// Accepts what the kernel has queued already and closes the listeners.  Open connections go on, and those for which there was no place
-    /// yet have their turn.  What an inherited listener has queued is left to whoever accepts there next.  Never waits.
+    /// yet have their turn.  What an inherited listener has queued is left to the process that accepts there next.  Never waits.
     public func stopAccepting() {
         hasStoppedAccepting = true
         for acceptor in acceptors { acceptor.kill() }
         acceptors = []
         defer { if isEmpty { emptied.wakeAll() } }
         for listener in listeners where !listener.isClosed {
-            // One that has been woken for a connection, and had no turn yet, must not take it any more.
+            // A loop that has been woken for a connection, and had no turn yet, must not accept it any more.
             if listener.isInherited {
                 listener.retire()
                 continue
@@ -188,56 +191,54 @@ public final class StreamServer {
         }
     }
 
-    /// Waits for a place, or returns false where the one who comes is to be turned away.
-    func takePlace() throws(NetError) -> Bool {
-        while !admission.reserve() {
-            if overflow == .reject { return false }
+    /// Waits for a place; returns nil where the client is to be refused.
+    func takePlace() throws(NetError) -> Place? {
+        while true {
+            if let place = Place(in: admission) { return place }
+            if overflow == .reject { return nil }
             do throws(WaitError) { try waitForPlace() } catch { throw NetError(.accept, .wait(error), nil) }
         }
-        return true
     }
 
-    /// How often it is looked for one off a hub, where nobody can tell.
+    /// How often it looks for a place that has come free: off a hub, where nothing wakes it.
     private var placeInterval: Duration { admission.lookInterval ?? .milliseconds(10) }
 
     private func waitForPlace() throws(WaitError) {
-        guard let thread = Context.running else {
+        switch WaitMode.current {
+        case .hub:
+            let thread = Hub.currentThread
+            let nextLook = admission.lookInterval.map { Deadline.after($0) } ?? .never
+            let error = thread.error(after: thread.wait(for: .event, until: nextLook, in: placeFreed))
+            if let error, error != .deadlinePassed { throw error }
+        case .blocking:
             SystemCalls.sleepUnlessSignalled(placeInterval)
             if listeners[0].isAskedToStop { throw .closed }
-            return
         }
-        let nextLook = admission.lookInterval.map { Deadline.after($0) } ?? .never
-        let error = thread.error(after: thread.wait(for: .event, until: nextLook, in: placeFreed))
-        if let error, error != .deadlinePassed { throw error }
     }
 
     // MARK: Serving
 
-    /// Starts to serve one connection, for which there is a place.  Where it returns a refusal, the connection is closed, and the place is
-    /// the caller's to give back.
-    func serve(_ socket: consuming Accepted) -> Refusal? {
-        let peer = socket.peer
-        guard admission.admit(peer) else { return .peerFull }
+    /// Starts to serve one connection.  Where it returns a refusal, the connection is closed, and the place given back.
+    func serve(_ client: consuming PendingConnection, in place: consuming Place) -> Refusal? {
+        let peer = client.peer
+        guard place.admit(peer) else { return .peerFull }
         do {
-            try model.start(socket, for: self)
-            return nil
+            try model.start(client, for: self)
         } catch {
-            admission.leave(peer)
             return .noContext(error)
         }
+        place.keep()
+        return nil
     }
 
-    /// Takes over one connection that was accepted elsewhere, and serves it in the calling context itself as soon as there is a place: on an
-    /// OS thread that has no hub.  Returns why it did not, or nil; what `shouldStop` ends while it waits has found it full.
-    package func serveHere(_ one: Waiting, unless shouldStop: () -> Bool) -> Refusal? {
-        let socket = Accepted(descriptor: OwnedDescriptor(one.descriptor), peer: one.peer)
-        while !admission.reserve() {
+    /// Serves one connection that was accepted elsewhere, in the calling context itself and as soon as there is a place: on an OS thread that has no hub.
+    /// Returns why it refused the connection, or nil: `full` where `shouldStop` has ended the wait for a place.
+    package func serveHere(_ client: consuming PendingConnection, unless shouldStop: () -> Bool) -> Refusal? {
+        while true {
+            if let place = Place(in: admission) { return serve(client, in: place) }
             SystemCalls.sleepUnlessSignalled(placeInterval)
             if shouldStop() { return .full }
         }
-        let refusal = serve(socket)
-        if refusal != nil { admission.release() }
-        return refusal
     }
 
     /// Called by the model when a connection has got its context, before anything can end it.
@@ -250,45 +251,41 @@ public final class StreamServer {
     package func connectionEnded(_ peer: SocketAddress, _ end: ConnectionEnd) {
         openConnections -= 1
         onEnd(end)
-        admission.leave(peer)
-        admission.release()
+        Place(keptFor: peer, in: admission).giveBack()
         placeFreed.wakeAll()
-        serveWaiting()
+        servePending()
         if isEmpty { emptied.wakeAll() }
     }
 
-    private func serveWaiting() {
-        while !waiting.isEmpty, admission.reserve() {
-            let next = waiting.removeFirst()
-            let socket = Accepted(descriptor: OwnedDescriptor(next.descriptor), peer: next.peer)
-            var loop = AcceptLoop(listeners[0], of: self)
-            loop.serveLate(socket)
+    private func servePending() {
+        while !pending.isEmpty, let place = Place(in: admission) {
+            // A client for which there is no context is refused, and the others may fare better.
+            try? AcceptLoop(listeners[0], of: self).serve(pending.removeFirst(), in: place)
         }
     }
 
-    private func dropWaiting() {
-        for one in waiting { SystemCalls.close(one.descriptor) }
-        waiting = []
-    }
+    private func dropPending() { while pending.popFirst() != nil {} }
 
-    private var isEmpty: Bool { openConnections == 0 && waiting.isEmpty }
+    private var isEmpty: Bool { openConnections == 0 && pending.isEmpty }
 
     // MARK: Stopping
 
     /// Stops accepting and waits until every connection has ended, at most until `deadline`; then lets each answer what it has received, and end.
     ///
-    /// What happens, in this order:
+    /// This is the whole shutdown, in this order, whatever the model:
     ///
     /// 1. The server accepts what the kernel has queued and closes its listeners.  From now on `Connection.isDraining` is true for each connection, also for
     ///    those that had to wait for a place.
-    /// 2. A connection inside `Connection.withIdle`, now or later, is told the end of the stream unless something has come, so that its handler returns.
-    ///    Any other one goes on as before: a handler that serves request after request looks at `isDraining` and ends after the current one.
+    /// 2. A connection inside `Connection.withIdle`, now or later, receives the end of the stream unless something has come, so that its handler returns.
+    ///    Every other connection goes on as before: a handler that serves request after request looks at `isDraining` and ends after the current request.
     /// 3. As soon as the last connection has ended, `drain` returns.
-    /// 4. At `deadline`, each connection that is left is told the end of the stream once it has received what had come by then.  One that still has
-    ///    not ended a second later, since its client does not read, is cancelled.
+    /// 4. At `deadline`, clients that still wait for a place are dropped, and each open connection receives the end of the stream behind what has come by
+    ///    then.  A connection that has still not ended a second later, since its client does not read, is cancelled: its next wait throws.
     ///
-    /// When a handler returns while this is under way, its client is told the end of the stream, and what it still sends is dropped for half a second at most,
-    /// so that a reset does not take away the last answer.
+    /// A handler that returns meanwhile leaves its connection lingering: the client is sent the end of the stream, and what it still sends is dropped for half a
+    /// second at most, so that a reset does not take away the last answer.
+    ///
+    /// In other models than green threads, step 2 does not reach a connection, and step 4 shuts its socket down for receiving.
     ///
     /// Throws when killed or when an enclosing time limit is over; the connections go on then, and stay drained.
     public func drain(until deadline: Deadline) throws(WaitError) {
@@ -296,7 +293,7 @@ public final class StreamServer {
         stopAccepting()
         model.beginDraining()
         if try waitUntilEmpty(until: deadline) { return }
-        dropWaiting()
+        dropPending()
         model.finishReceiving()
         if try waitUntilEmpty(until: .after(StreamServer.grace)) { return }
         try stop()
@@ -305,7 +302,7 @@ public final class StreamServer {
     /// Stops accepting and cancels every connection; returns when all have unwound.
     public func stop() throws(WaitError) {
         stopAccepting()
-        dropWaiting()
+        dropPending()
         model.cancel()
         _ = try waitUntilEmpty(until: .never)
     }

@@ -3,7 +3,7 @@ import Glibc
 /// A descriptor that others use too, such as standard input: it is neither made non-blocking, which all of them would feel, nor
 /// closed.
 ///
-/// A pipe, a terminal, a socket, or a file, which is always ready.  Whoever owns it leaves it open while somebody waits for it.
+/// A pipe, a terminal, a socket, or a file, which is always ready.  Its owner leaves it open while a green thread waits for it.
 package struct BorrowedDescriptor: Sendable {
     package static let standardInput = BorrowedDescriptor(STDIN_FILENO)
     package static let standardOutput = BorrowedDescriptor(STDOUT_FILENO)
@@ -66,7 +66,7 @@ package struct BorrowedDescriptor: Sendable {
         }
     }
 
-    /// Writes all of `bytes`.  Blocks the whole OS thread while the other side is slow, unless somebody has made the descriptor
+    /// Writes all of `bytes`.  Blocks the whole OS thread while the other side is slow, unless another program has made the descriptor
     /// non-blocking.  Throws as `waitUntilWritable` does, and where the kernel says so: EPIPE only where SIGPIPE is ignored.
     package func writeAll(_ bytes: UnsafeRawBufferPointer, until deadline: Deadline = .never) throws(NetError) {
         var rest = bytes

@@ -2,7 +2,7 @@ import Glibc
 
 /// Sends datagrams to unix sockets, such as those of the system's services.  Never waits.  Any OS thread may send.
 ///
-/// Not connected: whoever reads there may go and come again meanwhile.
+/// Not connected: the receiver may restart between two datagrams.
 package struct DatagramSocket: Sendable {
     package let descriptor: Int32
 
@@ -24,7 +24,7 @@ package struct DatagramSocket: Sendable {
         try DatagramSocket.check(SystemCalls.send(descriptor, bytes, to: &storage))
     }
 
-    /// For any size: the receiver gets an empty datagram, and with it a descriptor of a file in memory that nobody can change.
+    /// For any size: the receiver gets an empty datagram, and with it a descriptor of a file in memory that is sealed against changes.
     package func sendSealed(_ bytes: UnsafeRawBufferPointer, to address: SocketAddress) throws(SystemError) {
         var storage = try DatagramSocket.storage(address)
         let file = SystemCalls.sealedFile(bytes)
@@ -33,7 +33,7 @@ package struct DatagramSocket: Sendable {
         try DatagramSocket.check(SystemCalls.sendNow(descriptor, file: Int32(file), to: &storage))
     }
 
-    private static func storage(_ address: SocketAddress) throws(SystemError) -> SocketAddress.Storage {
+    private static func storage(_ address: SocketAddress) throws(SystemError) -> KernelAddress {
         guard let storage = address.storage else { throw SystemError(ENAMETOOLONG) }
         return storage
     }

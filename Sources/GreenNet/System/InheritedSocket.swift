@@ -1,24 +1,27 @@
 import Glibc
 
-/// Sockets that somebody else has opened, and has left open for this program under some number.
-package enum InheritedSocket {
+/// Sockets that another program has opened and left open for this one, under some number: systemd or inetd, say.
+public enum InheritedSocket {
     /// Why a descriptor is not what it should be.
-    package enum Problem: Error, Hashable, Sendable {
+    public enum Problem: Error, Hashable, Sendable {
+        /// What the descriptor is, or is not.
         case notOpen, noSocket, noStream, notListening, listening, notConnected
+        /// The socket's family is none of IPv4, IPv6 and unix.
         case otherFamily(Int32)
+        /// The kernel refused.
         case system(SystemError)
     }
 
     /// Checks that `descriptor` is a stream socket that listens, and makes it ready for use.  Where it throws, the descriptor stays open.
     ///
-    /// Accepting here never blocks: that is a property of the socket, and so for all who share it, now and later.
-    package static func listener(_ descriptor: Int32) throws(Problem) -> ListeningSocket {
+    /// Accepting there never blocks from now on: that is a property of the socket, and holds in all processes that share it.
+    public static func listener(_ descriptor: Int32) throws(Problem) -> ListeningSocket {
         let family = try checkStream(descriptor)
         guard try option(descriptor, SO_ACCEPTCONN) != 0 else { throw .notListening }
         try check(SystemCalls.closeOnExec(descriptor))
         try check(SystemCalls.setBlocking(descriptor, false))
         setOptions(descriptor, family)
-        var storage = SocketAddress.Storage()
+        var storage = KernelAddress()
         try check(SystemCalls.localAddress(descriptor, into: &storage))
         return ListeningSocket(inherited: descriptor, address: SocketAddress(storage))
     }
@@ -27,7 +30,7 @@ package enum InheritedSocket {
     package static func connection(_ descriptor: Int32) throws(Problem) -> SocketAddress {
         let family = try checkStream(descriptor)
         guard try option(descriptor, SO_ACCEPTCONN) == 0 else { throw .listening }
-        var storage = SocketAddress.Storage()
+        var storage = KernelAddress()
         let result = SystemCalls.peerAddress(descriptor, into: &storage)
         if result == -Int(ENOTCONN) { throw .notConnected }
         try check(result)
@@ -69,7 +72,7 @@ package enum InheritedSocket {
 
 extension InheritedSocket.Problem: CustomStringConvertible {
     /// The end of a sentence that begins with the descriptor.
-    package var description: String {
+    public var description: String {
         switch self {
         case .notOpen: "is not open"
         case .noSocket: "is not a socket"

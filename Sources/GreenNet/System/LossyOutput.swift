@@ -2,7 +2,7 @@ import Glibc
 
 /// Standard error or the like, written to without ever waiting: what can't be taken at once is lost.  For logs.
 ///
-/// The descriptor is shared with others, who would feel it if it were made non-blocking.  So each write asks for itself not to wait, in the
+/// Other programs share the descriptor, and would fail if it were made non-blocking.  So each write asks for itself not to wait, in the
 /// way that this kind of file understands.  Any OS thread may write; up to `wholeBytes` come out in one piece.
 package struct LossyOutput: Sendable {
     private let descriptor: Int32
@@ -13,11 +13,11 @@ package struct LossyOutput: Sendable {
         /// The disk is as fast as it is.
         case file
         case socket
-        /// Pipes and devices: the call itself says so.  Terminals don't know that, nor pipes before Linux 6.4; then
+        /// Pipes and devices: a flag of the call says so.  Terminals don't take the flag, nor do pipes before Linux 6.4; then
         case now
         /// the file is opened once more, for it is the opening that doesn't block.  Where that isn't granted,
         case openedAgain
-        /// only what is ready is written to.  A pipe takes a line whole then, unless somebody else was faster just now.
+        /// only what is ready is written to.  A pipe takes a line whole then, unless another writer was faster just now.
         case ifReady
     }
 
@@ -37,8 +37,8 @@ package struct LossyOutput: Sendable {
 
     init(_ descriptor: Int32, _ way: Way) { (self.descriptor, self.way) = (descriptor, way) }
 
-    /// Returns how many bytes were taken: all, fewer, or none, for whatever reason.
-    /// A pipe that nobody reads raises SIGPIPE, unless the process ignores that.
+    /// Returns how many bytes were taken: all, fewer, or none.
+    /// A pipe without a reader raises SIGPIPE, unless the process ignores that.
     package func write(_ bytes: UnsafeRawBufferPointer) -> Int { max(0, attempt(way, bytes)) }
 
     private func attempt(_ way: Way, _ bytes: UnsafeRawBufferPointer) -> Int {
@@ -47,7 +47,7 @@ package struct LossyOutput: Sendable {
         case .socket: return SystemCalls.sendNow(descriptor, bytes)
         case .now:
             let count = SystemCalls.writeNow(descriptor, bytes)
-            // EPERM is a sandbox that doesn't know the call.
+            // EPERM comes from a sandbox that doesn't allow the call.
             return [EOPNOTSUPP, ENOSYS, EPERM].contains(Int32(-count)) ? attempt(.openedAgain, bytes) : count
         case .openedAgain: return writeOpenedAgain(bytes) ?? attempt(.ifReady, bytes)
         case .ifReady:

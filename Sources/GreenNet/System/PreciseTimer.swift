@@ -17,7 +17,7 @@ package final class PreciseTimer {
     /// Parks the green thread until `moment` has come.  Throws when it is killed.
     package func wait(until moment: Deadline) throws(WaitError) {
         // One that is set anew is not readable any more: nothing needs to be read from it.
-        SystemCalls.setTimer(socket.pointee.descriptor, to: max(1, moment.nanoseconds))
+        SystemCalls.setTimer(socket.descriptor, to: max(1, moment.nanoseconds))
         while !moment.hasPassed {
             if let error = socket.waitUntilReadable(until: .never) { throw error }
         }

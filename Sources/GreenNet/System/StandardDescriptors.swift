@@ -3,7 +3,7 @@ import Glibc
 /// The numbers 0 to 2, which programs write to without having opened them.
 package enum StandardDescriptors {
     /// Takes the numbers that the caller has closed.  A socket would get them else, and what is meant for standard error would go to
-    /// whoever is connected.  Opened the wrong way round, they make reading and writing fail with EBADF as before.
+    /// a client.  Opened the wrong way round, they make reading and writing fail with EBADF as before.
     ///
     /// To be called first of all.
     package static func reserve() {

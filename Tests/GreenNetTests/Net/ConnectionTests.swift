@@ -59,7 +59,7 @@ struct ConnectionReceivingTests {
             for byte in pattern(10) {
                 try receiver.waitUntilParked()
                 peer.write([byte])
-                try waitUntil { receiver.hasEnded || !connection.socket.pointee.mayReceive }
+                try waitUntil { receiver.hasEnded || !connection.socket.mayReceive }
             }
             #expect(try receiver.value() == pattern(10))
         }

@@ -132,6 +132,6 @@ struct EndpointTests {
     @Test func `the error names the text and the reason`() {
         #expect(
             "\(AddressError("::1:80", .badBrackets))"
-                == "'::1:80' is not an address: an IPv6 address with a port stands in brackets, as in [::1]:80")
+                == "'::1:80' is not an address: an IPv6 address with a port is written in brackets, as in [::1]:80")
     }
 }

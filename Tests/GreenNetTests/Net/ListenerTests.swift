@@ -351,8 +351,8 @@ struct ListenerTests {
             #expect(fcntl(number, F_GETFD) & FD_CLOEXEC != 0)
             #expect(option(number, level: Int32(IPPROTO_TCP), TCP_NODELAY) == 1)
             let listener = try Listener(on: loopback)
-            #expect(fcntl(listener.socket.pointee.descriptor, F_GETFL) & O_NONBLOCK != 0)
-            #expect(fcntl(listener.socket.pointee.descriptor, F_GETFD) & FD_CLOEXEC != 0)
+            #expect(fcntl(listener.socket.descriptor, F_GETFL) & O_NONBLOCK != 0)
+            #expect(fcntl(listener.socket.descriptor, F_GETFD) & FD_CLOEXEC != 0)
         }
     }
 

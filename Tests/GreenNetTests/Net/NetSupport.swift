@@ -34,7 +34,7 @@ final class Peer: @unchecked Sendable {
     deinit { close() }
 
     var address: SocketAddress {
-        var storage = SocketAddress.Storage()
+        var storage = KernelAddress()
         _ = SystemCalls.localAddress(descriptor, into: &storage)
         return SocketAddress(storage)
     }
@@ -142,7 +142,7 @@ func connectedConnections() throws -> (Connection, Connection) {
 }
 
 extension Connection {
-    var descriptor: Int32 { socket.pointee.descriptor }
+    var descriptor: Int32 { socket.descriptor }
 
     /// Sends until the kernel takes no more; returns how many bytes those were.
     func fill() -> Int {

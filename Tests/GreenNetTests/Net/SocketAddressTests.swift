@@ -138,6 +138,6 @@ struct SocketAddressTests {
     }
 }
 
-extension SocketAddress.Storage {
+extension KernelAddress {
     fileprivate func leading(_ count: Int) -> [UInt8] { withUnsafeBytes(of: bytes) { Array($0.prefix(count)) } }
 }

@@ -13,7 +13,7 @@ struct ReadinessTests {
             peer.write(pattern(5))
             let before = LibraryCall.receive.count
             #expect(try connection.receive(upTo: 100) == pattern(5))
-            #expect(!connection.socket.pointee.mayReceive)
+            #expect(!connection.socket.mayReceive)
             #expect(LibraryCall.receive.count == before + 1)
 
             let next = spawn { try connection.receive(upTo: 100) }
@@ -32,11 +32,11 @@ struct ReadinessTests {
             let passes = spawn { try Greenlet.sleep(for: .seconds(60)) }
             try passes.waitUntilParked()
             #expect(try connection.receive(upTo: 4) == Array(pattern(10)[..<4]))
-            #expect(connection.socket.pointee.mayReceive)
+            #expect(connection.socket.mayReceive)
             #expect(try connection.receive(upTo: 4, until: .now) == Array(pattern(10)[4..<8]))
-            #expect(connection.socket.pointee.mayReceive)
+            #expect(connection.socket.mayReceive)
             #expect(try connection.receive(upTo: 4, until: .now) == Array(pattern(10)[8...]))
-            #expect(!connection.socket.pointee.mayReceive)
+            #expect(!connection.socket.mayReceive)
             passes.kill()
         }
     }
@@ -46,7 +46,7 @@ struct ReadinessTests {
             let (connection, peer) = try connectedPair()
             try drainFirstRead(connection, peer)
             peer.write(pattern(3))
-            try waitUntil { connection.socket.pointee.mayReceive }
+            try waitUntil { connection.socket.mayReceive }
             #expect(try connection.receive(upTo: 4, until: .now) == pattern(3))
         }
     }
@@ -57,7 +57,7 @@ struct ReadinessTests {
             let (connection, peer) = try connectedPair()
             try drainFirstRead(connection, peer)
             peer.write(pattern(3))
-            try waitUntil { connection.socket.pointee.mayReceive }
+            try waitUntil { connection.socket.mayReceive }
             #expect(try busyTime(for: .milliseconds(200)) < .milliseconds(60))
             #expect(try connection.receive(upTo: 4) == pattern(3))
         }
@@ -68,7 +68,7 @@ struct ReadinessTests {
             let (connection, peer) = try connectedPair()
             try drainFirstRead(connection, peer)
             peer.close()
-            try waitUntil { connection.socket.pointee.mayReceive }
+            try waitUntil { connection.socket.mayReceive }
             #expect(try busyTime(for: .milliseconds(200)) < .milliseconds(60))
             #expect(try connection.receive() == nil)
         }
@@ -91,7 +91,7 @@ struct ReadinessTests {
         try first.waitUntilParked()
         peer.write(pattern(5))
         #expect(try first.value() == pattern(5))
-        #expect(!connection.socket.pointee.mayReceive)
+        #expect(!connection.socket.mayReceive)
     }
 
     private func busyTime(for length: Duration) throws -> Duration {

@@ -282,7 +282,7 @@ private final class Collector: ConnectionModel {
     var socketsBlock: Bool { false }
     var contextCall: NetError.Call { .mmap }
 
-    func start(_ socket: consuming Accepted, for server: StreamServer) throws {
+    func start(_ socket: consuming PendingConnection, for server: StreamServer) throws {
         let peer = socket.peer
         if refusals > 0 {
             refusals -= 1

@@ -896,7 +896,7 @@ private final class Server {
 
 extension Listener {
     fileprivate var queueIsEmpty: Bool {
-        var question = pollfd(fd: socket.pointee.descriptor, events: Int16(POLLIN), revents: 0)
+        var question = pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0)
         return poll(&question, 1, 0) == 0
     }
 }

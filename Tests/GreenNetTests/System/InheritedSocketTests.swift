@@ -151,7 +151,7 @@ struct InheritedSocketTests {
 
         init(_ count: Int) { left = count }
 
-        func start(_ socket: consuming Accepted, for server: StreamServer) {
+        func start(_ socket: consuming PendingConnection, for server: StreamServer) {
             var byte: UInt8 = 0
             recv(socket.descriptor.number, &byte, 1, 0)
             taken.append(byte)

@@ -1,0 +1,35 @@
+/// The right to serve one more connection.  Its end gives the place back to the admission; `keep` leaves it to a connection, until that has ended.
+struct Place: ~Copyable {
+    private let admission: any Admission
+    /// Whose connection was counted.
+    private var peer: SocketAddress?
+    private var isKept = false
+
+    /// Nil where no place is free.
+    init?(in admission: any Admission) {
+        guard admission.reserve() else { return nil }
+        self.admission = admission
+    }
+
+    /// The place of a connection of `peer`, which has ended.
+    init(keptFor peer: SocketAddress, in admission: any Admission) { (self.admission, self.peer) = (admission, peer) }
+
+    /// Returns whether `peer` may have one more connection, and counts it.
+    mutating func admit(_ peer: SocketAddress) -> Bool {
+        guard admission.admit(peer) else { return false }
+        self.peer = peer
+        return true
+    }
+
+    /// The connection has it now.
+    consuming func keep() { isKept = true }
+
+    /// Gives it back now.
+    consuming func giveBack() {}
+
+    deinit {
+        if isKept { return }
+        if let peer { admission.leave(peer) }
+        admission.release()
+    }
+}
