@@ -12,7 +12,8 @@ named_in() {
 }
 
 tests=$({
-    grep -rhoE --include='*.swift' 'func `[^`]+`' Tests | sed 's/^func //' | tr -d '`'
+    # The formatter puts a long name on a line of its own.
+    grep -rhoE --include='*.swift' '(func |^ +)`[^`]+`\(' Tests | sed -E 's/^[^`]*//; s/\($//' | tr -d '`'
     grep -rhoE --include='*.swift' '(struct|class|enum) [A-Za-z]+Tests\b' Tests | sed 's/^.* //'
 } | sort -u)
 
