@@ -54,7 +54,10 @@ check_examples() {
 convert() {
     docc convert "$catalogue" --additional-symbol-graph-dir "$symbols" --output-path "$archive" --warnings-as-errors \
         --fallback-display-name GreenNet --fallback-bundle-identifier GreenNet \
-        --experimental-documentation-coverage --coverage-summary-level detailed >"$output/coverage"
+        --experimental-documentation-coverage --coverage-summary-level detailed >"$output/coverage" && return
+    # docc writes its complaints there too.
+    cat "$output/coverage" >&2
+    fail 'docc has complaints'
 }
 
 # docc lists each symbol with its kind and whether it has a comment.  swift-format's rule leaves out the cases of an enumeration and the requirements of a
