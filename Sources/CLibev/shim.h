@@ -37,7 +37,7 @@ static inline void green_async_ignore(struct ev_loop *loop, ev_async *watcher, i
 
 static inline void green_leave_pending(struct ev_loop *loop) { (void)loop; }
 
-// libev finds out that the kernel does not watch a descriptor when it is about to sleep, and tells nobody before it has slept.
+// libev finds out that the kernel does not watch a descriptor when it is about to sleep, and reports it only after it has slept.
 static inline void green_before_sleep(struct ev_loop *loop) {
     if (ev_pending_count(loop) > 0) ev_async_send(loop, (ev_async *)ev_userdata(loop));
 }

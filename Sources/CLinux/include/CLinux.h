@@ -72,7 +72,7 @@ int green_timer_set(int descriptor, int64_t nanoseconds);
 /// -1 with errno set; EOPNOTSUPP where this kind of file can't say.
 ssize_t green_write_now(int descriptor, const void *bytes, size_t count);
 
-/// memfd_create and F_ADD_SEALS: a file in memory that nobody can change any more.  -1 with errno set.
+/// memfd_create and F_ADD_SEALS: a file in memory that cannot be changed any more.  -1 with errno set.
 int green_sealed_file(const void *bytes, size_t count);
 
 /// An empty datagram that hands `file` over.  The macros that lay out SCM_RIGHTS are not for Swift.  -1 with errno set.

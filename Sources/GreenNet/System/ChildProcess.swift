@@ -51,7 +51,7 @@ public final class ChildProcess {
 
     /// This end of each stream that is a connection.
     private let connections: [Connection?]
-    /// Readable once it has ended.  Kept open until nobody can wait for it any more.
+    /// Readable once the child has ended.  Kept open until no call can wait for it any more.
     private let handle: Int32
     private let hasOwnGroup: Bool
     private var exit: Exit?

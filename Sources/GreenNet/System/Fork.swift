@@ -35,7 +35,7 @@ package enum Fork {
         endOffloadThreads()
         var all = OSThread.signalsToBlock
         var before = sigset_t()
-        // A signal in between would run the parent's handler in the child, and write to what may be somebody else's descriptor by then.
+        // A signal in between would run the parent's handler in the child, and write to a descriptor that may have another owner by then.
         pthread_sigmask(SIG_BLOCK, &all, &before)
         let parent = getpid()
         let pid = SystemCalls.fork()
