@@ -16,8 +16,9 @@ endif
 
 swift_sources := $(wildcard Package.swift Sources Tests Examples Benchmarks)
 switch_sources := Tests/CSwitchTests/switch_test.c \
-    $(wildcard Sources/CSwitch/*.c Sources/CSwitch/*.S Sources/CDiagnostics/*.c)
-switch_flags := -g -Wall -Wextra -Werror -ISources/CSwitch/include -ISources/CDiagnostics/include
+    $(wildcard Sources/CSwitch/*.c Sources/CSwitch/*.S Sources/CDiagnostics/*.c Sources/CLinux/*.c)
+switch_flags := -g -Wall -Wextra -Werror -ISources/CSwitch/include -ISources/CDiagnostics/include \
+    -ISources/CLinux/include
 
 # $(call run_switch_test,compiler and its options,emulator or nothing)
 define run_switch_test

@@ -5,6 +5,7 @@
 
 #define _GNU_SOURCE
 #include "CDiagnostics.h"
+#include "CLinux.h"
 #include "registers.h"
 #include "../../Sources/CDiagnostics/backtrace.h"
 #include "../../Sources/CDiagnostics/unwind.h"
