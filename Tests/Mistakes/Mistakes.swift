@@ -102,6 +102,11 @@ let ofSockets = [
         _ = try? connection.receive(until: .now + .milliseconds(1))
         Hub.current.receiveBufferSize = 1024
     },
+    Mistake("buffer-lent", "the receive buffer is in use already") {
+        let (connection, other) = try connectedPair()
+        try other.sendAll("x")
+        _ = try connection.withReceivedBytes { _ in Hub.current.receiveBufferSize = 1024 }
+    },
     Mistake("two-receivers", "two green threads receive from descriptor") {
         let connection = try connectedPair().0
         for _ in 0..<2 { spawn { _ = try connection.receive() } }

@@ -6,6 +6,8 @@ struct SharedBuffer {
     private var current = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     /// In bytes.  Does not change once the buffer is in use.
     var size: Int
+    /// How many bodies it, or one that was made meanwhile, is lent to.
+    private var lendings = 0
     #if DEBUG
     /// How many bytes at its beginning were received last.
     private var filled = 0
@@ -17,7 +19,7 @@ struct SharedBuffer {
     /// In memory of the caller's, which `free` is not called for.
     init(_ memory: UnsafeMutableRawBufferPointer) { (current, size) = (memory, memory.count) }
 
-    var isInUse: Bool { current.baseAddress != nil }
+    var isInUse: Bool { current.baseAddress != nil || lendings > 0 }
 
     @inline(__always)
     mutating func bytes() -> UnsafeMutableRawBufferPointer {
@@ -40,13 +42,16 @@ struct SharedBuffer {
     /// Hands the buffer over, until `takeBack`.
     mutating func lend() -> UnsafeMutableRawBufferPointer {
         let lent = bytes()
+        lendings += 1
         current = UnsafeMutableRawBufferPointer(start: nil, count: 0)
         forgetReceived()
         return lent
     }
 
-    /// One that was made meanwhile is freed: what was received into it counts only until the next call that waits or gives way.
+    /// One that was made meanwhile is freed: what was received into it counts only until the next call that waits or gives way,
+    /// or until the body ends that it was received in.
     mutating func takeBack(_ lent: UnsafeMutableRawBufferPointer) {
+        lendings -= 1
         current.deallocate()
         current = lent
         forgetReceived()

@@ -79,8 +79,8 @@ extension Connection {
     /// Waits until something has come and returns a view of it.  Nil at the end of the stream.  **For programs to which the copy of `receive` costs too
     /// much**: the view lies in the buffer that all connections of the hub share.
     ///
-    /// It is valid until the green thread's next call that waits or gives way, which `sendAll` may do, or receives from any connection; then another
-    /// client's bytes may lie there.  Until then it may be changed.  `sendAll` of a view sends the right bytes.  A debug build overwrites a view that is
+    /// It is valid until the green thread's next call that waits or gives way, which `sendAll` may do, or receives from any connection, and at the longest
+    /// until the end of the innermost `withReceivedBytes` body that it was received in; then another client's bytes may lie there.  Until then it may be changed.  `sendAll` of a view sends the right bytes.  A debug build overwrites a view that is
     /// no longer valid with 0xdd, when it was sent or the next bytes are received.
     ///
     /// Throws as `receive(until:)` does.
@@ -96,6 +96,8 @@ extension Connection {
 
 extension Connection {
     /// Waits until something has come, and reads it into `target`, which is asked for after the wait.  0 at the end of the stream.
+    ///
+    /// After the wait the loop begins anew: `mayReceive` is true then, and `receiveNow` reads.
     @inline(__always)
     private func receive(
         until deadline: Deadline, into target: () -> UnsafeMutableRawBufferPointer

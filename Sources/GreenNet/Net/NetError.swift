@@ -96,6 +96,8 @@ public struct NetError: Error, Hashable, Sendable {
 
     /// Whether the other side has gone: it has reset the connection, has been silent until the kernel gave it up, or has ended its stream in the middle of
     /// what `receive(exactly:)` wanted.  Nothing is wrong here: a server ends that connection and goes on.
+    ///
+    /// In a closure, write `do throws(NetError) { … } catch { … }`: else Swift takes the error for `any Error`, which has `isTimeout` and not this.
     public var isPeerGone: Bool {
         if case .endOfStream = ending { return true }
         guard let code = errno?.code else { return false }

@@ -1,6 +1,7 @@
 import Glibc
 
-/// What waiting means.  This file is the one place that decides it; `HubWaits` and `BlockingWaits` do it.
+/// What waiting means.  This file is the one place that decides it; `HubWaits` and `BlockingWaits` do it.  Only `Connection.linger`, which follows the last
+/// call of a handler, differs by the mode as well.
 ///
 /// - On a hub, a socket does not block: the green thread is parked, and the hub's loop wakes it.
 /// - Elsewhere, on an OS thread that has no hub or in a child process, it does: the kernel waits, inside `recv`, `send` or `ppoll`.
@@ -124,6 +125,22 @@ enum Pause {
         switch WaitMode.current {
         case .hub: try Greenlet.sleep(for: length)
         case .blocking: SystemCalls.sleep(length)
+        }
+    }
+
+    /// How often to look again for what nothing wakes a blocking OS thread for.
+    static let lookInterval = Duration.milliseconds(10)
+
+    /// Waits until the green threads of `queue` are woken, or for `length`, where it is given.  A blocking OS thread is not woken, but by a signal: it waits
+    /// for `length`, or else for `lookInterval`.
+    static func untilWoken(in queue: WaitQueue, orFor length: Duration?) throws(WaitError) {
+        switch WaitMode.current {
+        case .hub:
+            let thread = Context.running!
+            let end = length.map { Deadline.after($0) } ?? .never
+            let error = thread.error(after: thread.wait(for: .event, until: end, in: queue))
+            if let error, error != .deadlinePassed { throw error }
+        case .blocking: SystemCalls.sleepUnlessSignalled(length ?? lookInterval)
         }
     }
 

@@ -13,8 +13,8 @@
 ///  8. `Context.switchStack` names it the running one, and
 ///  9. `green_switch` (assembly) exchanges the registers: what follows is on the stack of the woken green thread.
 /// 10. `GreenThread.wait` returns (`unpark`) to
-/// 11. `waitUntilReadable` (Net), and that to
-/// 12. `Connection.receiveView` (Net), which tries again:
+/// 11. `parkUntilReadable` (Net), that through `waitUntilReadable` to
+/// 12. `Connection.receive(until:into:)` (Net), which `receiveView` had called and which tries again:
 /// 13. `SystemCalls.receive` (Base) is `recv`.
 /// 14. `EchoHandler` (EchoServer) has the byte, sends it back, and receives again: from 12 to `GreenThread.wait`, `switchToNext` and so to 7 or 1.
 ///

@@ -52,7 +52,7 @@ extension GreenThread {
 
     /// Parks the running green thread until it is woken, or until `deadline` (or that of an enclosing time limit) has passed.
     ///
-    /// The one place where a green thread gives up the processor to wait.  What is to wake it finds it in `queue`, or was given it by the caller
+    /// With `handOver`, the one place where a green thread gives up the processor to wait.  What is to wake it finds it in `queue`, or was given it by the caller
     /// before, and forgets it after: no wake-up may come for a wait that is over.  A killed green thread does not park at all.
     func wait(
         for kind: WaitKind, _ detail: UInt64 = 0, until deadline: Deadline = .never, in queue: WaitQueue? = nil

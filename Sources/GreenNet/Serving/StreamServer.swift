@@ -200,20 +200,9 @@ public final class StreamServer {
         }
     }
 
-    /// How often it looks for a place that has come free: off a hub, where nothing wakes it.
-    private var placeInterval: Duration { admission.lookInterval ?? .milliseconds(10) }
-
     private func waitForPlace() throws(WaitError) {
-        switch WaitMode.current {
-        case .hub:
-            let thread = Hub.currentThread
-            let nextLook = admission.lookInterval.map { Deadline.after($0) } ?? .never
-            let error = thread.error(after: thread.wait(for: .event, until: nextLook, in: placeFreed))
-            if let error, error != .deadlinePassed { throw error }
-        case .blocking:
-            SystemCalls.sleepUnlessSignalled(placeInterval)
-            if listeners[0].isAskedToStop { throw .closed }
-        }
+        try Pause.untilWoken(in: placeFreed, orFor: admission.lookInterval)
+        if listeners[0].isAskedToStop { throw .closed }
     }
 
     // MARK: Serving
@@ -236,7 +225,7 @@ public final class StreamServer {
     package func serveHere(_ client: consuming PendingConnection, unless shouldStop: () -> Bool) -> Refusal? {
         while true {
             if let place = Place(in: admission) { return serve(client, in: place) }
-            SystemCalls.sleepUnlessSignalled(placeInterval)
+            SystemCalls.sleepUnlessSignalled(admission.lookInterval ?? Pause.lookInterval)
             if shouldStop() { return .full }
         }
     }

@@ -18,8 +18,9 @@ public final class GreenChannel<Item>: Waitable {
 
     /// Gives `item` to a green thread that takes it, and waits for that until `deadline`.  Callable from any green thread.
     ///
-    /// Throws `WaitError.closed` where the channel is shut down, `.deadlinePassed` where no green thread took `item` by `deadline`, and when the caller is
-    /// killed or an enclosing time limit is over; `item` was not taken then.
+    /// Throws `WaitError.closed` where the channel is shut down.  Where no green thread waits to take, throws `.deadlinePassed` where none took `item` by
+    /// `deadline`, and when the caller is killed or an enclosing time limit is over; `item` was not taken then.  Where a green thread waits to take, it gets
+    /// `item`, also from a killed caller.
     public func put(_ item: Item, until deadline: Deadline = .never) throws(WaitError) {
         guard try tryPut(item) else { return try queue.put(item, until: deadline) }
         Hub.currentThread.giveWay()

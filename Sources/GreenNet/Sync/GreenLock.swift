@@ -96,7 +96,8 @@ extension GreenLock: Sendable {}
 extension GreenLock {
     /// Runs `body` with the lock, which it releases however `body` ends.  Callable from any green thread.
     ///
-    /// Throws `WaitError` as `acquire()` does; `body` does not run then.
+    /// Throws `WaitError` as `acquire()` does; `body` does not run then.  In a function that `throws(WaitError)`, write the type of the body:
+    /// `try lock.withLock { () throws(WaitError) in try queue.take() }`.
     @discardableResult
     public func withLock<Value>(_ body: () throws(WaitError) -> Value) throws(WaitError) -> Value {
         try acquire()
@@ -117,7 +118,8 @@ extension GreenLock {
 /// Runs `body` with all of `locks`, and releases them however `body` ends.  Callable from any green thread.
 ///
 /// The locks are always acquired in the same order, so that two green threads that want some of the same locks don't wait for each other.
-/// Throws `WaitError` as `GreenLock.acquire()` does; then `body` does not run, and no lock is held.
+/// Throws `WaitError` as `GreenLock.acquire()` does; then `body` does not run, and no lock is held.  In a function that `throws(WaitError)`, write the type
+/// of the body, as for `GreenLock.withLock`.
 @discardableResult
 public func withLocks<Value>(
     _ locks: GreenLock..., body: () throws(WaitError) -> Value
