@@ -142,7 +142,7 @@ extension NetError: CustomStringConvertible {
         case .chmod: "change the mode" + with("of")
         case .chown: "change owner and group" + with("of")
         case .connect: "connect" + with("to")
-        case .getsockname: "read the socket's own address" + with("of")
+        case .getsockname: "read the local address" + with("of")
         case .getsockopt: "read a socket option" + with("for")
         case .listen: "listen" + with("on")
         case .read: "read" + with("from")
