@@ -1,6 +1,6 @@
-// Preloaded into a program under test: makes its calls of the C library fail, or move fewer bytes than they could, where a test wants it.
+// Preloaded into a program under test: makes its calls of the C library fail, or move fewer bytes than they could, as a test asks.
 //
-// The test makes the file that FAULT_SHIM names, of a record for each call, and may change it at any time; the program and its children
+// The test creates the file that FAULT_SHIM names, with a record for each call, and may change it at any time; the program and its children
 // map it, and count their calls in it.  Without the variable every call is passed on.
 
 #define _GNU_SOURCE
@@ -30,9 +30,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PTHREAD_MUTEX_ROBUST_BIT 16  // glibc's own name for it is in no header
+#define PTHREAD_MUTEX_ROBUST_BIT 16  // glibc's name for it is in no header
 
-// As the tests lay it out.
+// The layout is the tests'.
 struct record {
     char name[32];
     _Atomic int32_t made;   // calls so far, by all processes
@@ -73,7 +73,7 @@ static void adopt(struct record *record) {
     }
 }
 
-// By raw calls, and not by those that are counted.
+// Uses raw system calls, since calls of the C library are counted.
 __attribute__((constructor)) static void map_records(void) {
     const char *path = getenv("FAULT_SHIM");
     if (!path) return;
@@ -88,7 +88,7 @@ __attribute__((constructor)) static void map_records(void) {
     syscall(SYS_close, file);
 }
 
-// The errno with which this call shall fail, or 0; and its number.
+// Returns the errno with which this call must fail, or 0; and its number.
 static int fault_of(int call, int *number) {
     struct record *record = records[call];
     if (!record) return 0;
@@ -120,7 +120,7 @@ static size_t length(int call, int number, size_t wanted) {
         return ORIGINAL(name) arguments; \
     }
 
-// What a signal interrupts has happened all the same.
+// A call that a signal interrupts has had its effect all the same.
 #define WRAP_DONE(type, name, parameters, arguments) \
     type name parameters { \
         int error = fault(CALL_##name); \
@@ -130,7 +130,7 @@ static size_t length(int call, int number, size_t wanted) {
         return result; \
     }
 
-// What moves bytes, and may move fewer.
+// Calls that move bytes, and may move fewer.
 #define WRAP_LENGTH(name, parameters, arguments) \
     ssize_t name parameters { \
         int number = 0; \
@@ -186,14 +186,14 @@ WRAP(int, unlink, -1, (const char *path), (path))
 WRAP(pid_t, waitpid, -1, (pid_t pid, int *status, int options), (pid, status, options))
 WRAP_LENGTH(write, (int d, const void *bytes, size_t count), (d, bytes, count))
 
-// Of a lock that survives its holder.  It does not fail: the process gets a signal while it holds the lock.
+// Counts unlocks of robust mutexes only.  It does not fail: the process gets a signal while it holds the lock.
 int pthread_mutex_unlock(pthread_mutex_t *mutex) {
     int signal = mutex->__data.__kind & PTHREAD_MUTEX_ROBUST_BIT ? fault(CALL_pthread_mutex_unlock) : 0;
     if (signal) syscall(SYS_kill, syscall(SYS_getpid), signal);
     return ORIGINAL(pthread_mutex_unlock)(mutex);
 }
 
-// FAULT_DESCRIPTOR_LIMIT is both limits, as far as the program can see.
+// The program sees FAULT_DESCRIPTOR_LIMIT as its soft and hard limit.
 static int pretends_limit(int resource, rlim_t *limit) {
     const char *text = resource == RLIMIT_NOFILE ? getenv("FAULT_DESCRIPTOR_LIMIT") : NULL;
     if (text) *limit = strtoull(text, NULL, 10);
@@ -213,14 +213,14 @@ int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit) {
     return (int)syscall(SYS_prlimit64, 0, resource, limit, NULL);
 }
 
-// It returns its error.
+// This call returns its error instead of setting errno.
 int pthread_create(
     pthread_t *restrict thread, const pthread_attr_t *restrict attributes, void *(*body)(void *), void *restrict argument) {
     int error = fault(CALL_pthread_create);
     return error ? error : ORIGINAL(pthread_create)(thread, attributes, body, argument);
 }
 
-// The dynamic linker may call it before anything can be looked up.
+// The dynamic linker may call it before symbols can be looked up.
 void *mmap(void *start, size_t size, int allowed, int flags, int d, off_t offset) {
     int error = fault(CALL_mmap);
     if (error) FAIL(error, MAP_FAILED);
@@ -258,7 +258,7 @@ int open(const char *path, int flags, ...) {
     return ORIGINAL(open)(path, flags, mode);
 }
 
-// Newer headers call these under their other names.
+// Newer headers give these calls other names.
 int getrlimit64(__rlimit_resource_t resource, struct rlimit64 *limit) __attribute__((alias("getrlimit")));
 int setrlimit64(__rlimit_resource_t resource, const struct rlimit64 *limit) __attribute__((alias("setrlimit")));
 int fcntl64(int d, int command, ...) __attribute__((alias("fcntl")));

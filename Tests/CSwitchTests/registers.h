@@ -1,5 +1,5 @@
-// What the tests need in assembly: to fill every register that a call must keep, and to see the stack pointer a green thread
-// starts with.  Compilers neither promise to leave such registers alone nor allow the frame pointer as an operand.
+// Assembly for the tests: it fills every register that a call must keep, and reads the stack pointer with which a green thread
+// starts.  Compilers neither promise to leave such registers alone nor allow the frame pointer as an operand.
 
 #ifndef REGISTERS_H
 #define REGISTERS_H
@@ -16,7 +16,7 @@ green_thread *entry_seen(void *argument, void *stack_pointer) __attribute__((use
 
 #if defined(__x86_64__)
 
-// What a caller finds at a function's entry: the return address has just been pushed.
+// The stack at a function's entry: the return address has just been pushed.
 enum { STACK_POINTER_AT_ENTRY = 8 };
 
 #define KEPT_REGISTERS(X) X(0, rbx) X(1, rbp) X(2, r12) X(3, r13) X(4, r14) X(5, r15)

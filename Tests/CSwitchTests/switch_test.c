@@ -289,7 +289,7 @@ static struct {
     void *argument, *stack_pointer, *local, *outer_frame, *fiber;
 } seen;
 
-// What the sanitizers take to be running.  Null in other builds.
+// The fiber that the sanitizers take to be running.  Null in other builds.
 void *__tsan_get_current_fiber(void) __attribute__((weak));
 
 static void *current_fiber(void) { return __tsan_get_current_fiber ? __tsan_get_current_fiber() : NULL; }
@@ -314,7 +314,7 @@ green_thread *entry_seen(void *argument, void *stack_pointer) {
 }
 
 static void first_frame_is_as_the_abi_asks(void) {
-    // Colours shift a stack's top by cache lines; other tops must at least be no trap.
+    // Colours shift a stack's top by cache lines; other tops must at least not trap.
     static const size_t below[] = {0, 64, 128, 8, 16, 24, 1};
     for (size_t i = 0; i < sizeof below / sizeof *below; i++) {
         green_thread *thread = lay_out(map_slot());
@@ -421,7 +421,7 @@ static int many(void) {
     return by_sanitizer[green_sanitizer()];
 }
 
-// One pass over a slab: every stack gets a thread, each hands on to the next, and all leave for ever.
+// One pass over a slab: every stack gets a thread, each thread switches to the next, and all leave for ever.
 static void run_ring(char *slab, int count) {
     green_thread *last = &os_thread;
     for (int i = 0; i < count; i++) {
@@ -442,7 +442,7 @@ static void ten_thousand_take_turns(void) {
     int count = many();
     char *slab = map_slots(count, GREEN_GUARD_BEST);
     run_ring(slab, count);
-    run_ring(slab, count);  // on stacks as the first ones left them
+    run_ring(slab, count);  // on stacks as the first threads left them
     for (int i = 0; i < count; i++) green_stack_discard(slab + (size_t)i * slot_bytes() + page(), slot_bytes() - page());
     run_ring(slab, count);
     green_stacks_unmap(slab, (size_t)count * slot_bytes());
@@ -465,7 +465,7 @@ static void left_stacks_are_free(void) {
     for (int i = 0; i < 100; i++) {
         thread = lay_out(slot);
         green_sanitizer_made(thread);
-        // Nothing that the one before left there may be needed.
+        // The thread must not need anything that the thread before it left on the stack.
         memset(thread->stack_low, 0xA5, (size_t)((char *)thread->stack_high - (char *)thread->stack_low));
         green_first_frame(thread, leave);
         green_switch(&os_thread, thread);
@@ -501,7 +501,7 @@ static void guards_hold(green_guard_kind kind) {
     char *low = map(guard + stack), *usable = low + guard;
     memset(low, 7, guard + stack);
     CHECK(green_guard_install(low, guard, kind), ==, 0);
-    CHECK(usable[0], ==, 7);  // what lies above is untouched
+    CHECK(usable[0], ==, 7);  // the memory above is untouched
     check_deadly(low, guard);
 
     green_stack_discard(low, guard + stack);
@@ -578,7 +578,7 @@ static void check_report(green_guard_kind guard, char *name) {
     fault wanted = {recurse_for_ever, guard, name, 0};
     const death *end = in_child(fault_in_green_thread, &wanted);
     char expected[200];
-    int kib = (int)(slot_bytes() / 1024);  // the size one asked for: guard and record included
+    int kib = (int)(slot_bytes() / 1024);  // the requested size: guard and record included
     snprintf(expected, sizeof expected, "green thread %d%s%s%s overflowed its stack of %d KiB", ID, name ? " (" : "",
              name ? name : "", name ? ")" : "", kib);
     const char *line = strstr(end->said, expected);
@@ -674,11 +674,11 @@ static int alternate_stack_on(void) {
 }
 
 static void *watch_and_unwatch(void *argument) {
-    int had_one = alternate_stack_on();  // a sanitizer's
+    int had_one = alternate_stack_on();  // a sanitizer's stack
     void *first = green_overflow_watch();
     CHECK(first != NULL, ==, !had_one);
     CHECK(alternate_stack_on(), ==, 1);
-    CHECK(green_overflow_watch(), ==, NULL);  // what is there already is used, and is not ours to free
+    CHECK(green_overflow_watch(), ==, NULL);  // an existing stack is used, and is not ours to free
     green_overflow_unwatch(first);
     CHECK(alternate_stack_on(), ==, had_one);
     green_overflow_unwatch(NULL);
@@ -699,7 +699,7 @@ static void *see_own_running(void *argument) {
     green_thread own = {0};
     void *before = green_running();
     green_set_running(&own);
-    pthread_barrier_wait(&together);  // both have set theirs
+    pthread_barrier_wait(&together);  // both have set their stacks
     int wrong = before != NULL || green_running() != &own;
     pthread_barrier_wait(&together);
     *(int *)argument = wrong;
@@ -749,7 +749,7 @@ static __attribute__((noinline)) void leave_frames(int depth) {
 
 static void (*stop)(void);
 
-// Its frame lies where the others were, and overwrites few of them.
+// Its frame lies where the other frames were, and overwrites few of them.
 static __attribute__((noinline)) void stop_in_large_frame(void) {
     volatile char large[3000];
     __asm__ volatile("" : : "r"(large) : "memory");
@@ -846,7 +846,7 @@ int main(void) {
     run("Callee-saved registers and the stack pointer are kept over a switch", registers_are_kept);
     run("Floating point modes are each green thread's own", modes_are_per_thread);
     run("A new green thread starts with its spawner's floating point modes", modes_start_as_the_spawners);
-    run("Those that a green thread leaves behind at its end are nobody else's", modes_end_with_their_thread);
+    run("Floating point modes that a green thread leaves behind at its end affect no other", modes_end_with_their_thread);
     run("A chain of frame pointers ends at the first frame", frame_pointers_end);
     run("A backtrace in a green thread ends at its first frame", backtraces_end);
     run("A stack can be used anew as soon as its thread has left for ever", left_stacks_are_free);

@@ -67,6 +67,6 @@ struct ComparisonTests {
 }
 
 extension String {
-    /// How often `text` stands in it.
+    /// The number of times that `text` occurs in the string.
     fileprivate func components(between text: String) -> Int { ranges(of: text).count }
 }

@@ -4,7 +4,7 @@ import Testing
 
 @testable import EchoClient
 
-/// Each numeric option of each subcommand at both ends of its range, and one beyond each.
+/// Each numeric option of each subcommand: both ends of its range, and a value beyond each end.
 struct OptionRangeTests {
     struct Case: CustomTestStringConvertible {
         let command: [String]
@@ -134,7 +134,7 @@ struct OptionRangeTests {
                 == true)
     }
 
-    /// Nil where the arguments are taken.
+    /// Nil if the arguments are taken.
     private static func complaint(_ arguments: [String]) -> String? {
         do {
             _ = try EchoClient.parseAsRoot(arguments)

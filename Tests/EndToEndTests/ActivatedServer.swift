@@ -6,12 +6,12 @@ import Testing
 /// An echo-server that was given its listening sockets, as a service manager gives them.
 final class ActivatedServer: Sendable {
     let pid: pid_t
-    /// Where it writes its log.
+    /// The file to which the server writes its log.
     private let log: String
 
     /// Starts it with `sockets` as descriptors 3, 4 and so on, and its log in the file `log`.
     ///
-    /// A shell becomes the program, for the variables must name its process id.
+    /// A shell executes the program, since the variables must contain the program's process id.
     init(
         _ arguments: [String], sockets: [Int32], log: String, variables: String = "LISTEN_PID=$$ LISTEN_FDS=\"$N\""
     ) throws {
@@ -29,10 +29,10 @@ final class ActivatedServer: Sendable {
 
     func send(_ signal: Int32) { kill(pid, signal) }
 
-    /// All lines so far, those of earlier servers with the same log included.
+    /// All lines so far, with the lines of earlier servers that wrote to the same log.
     var lines: [String] { (ProcessStatus.contents(of: log) ?? "").split(separator: "\n").map(String.init) }
 
-    /// Waits until it says that it listens, while the hub's other green threads go on.
+    /// Waits until the server logs that it listens, while the hub's other green threads go on.
     func waitUntilReady() throws {
         let isReady = try eventuallyOnHub(within: .seconds(10)) {
             lines.contains { $0.contains("listening on") && $0.contains("pid=\(pid)") }
@@ -40,7 +40,7 @@ final class ActivatedServer: Sendable {
         if !isReady { throw Unexpected("it does not listen: \(lines)") }
     }
 
-    /// Waits for its end, while the hub's other green threads go on.
+    /// Waits for the server's end, while the hub's other green threads go on.
     func waitForExit() throws -> Program.Exit {
         var status: Int32 = 0
         guard try eventuallyOnHub(within: .seconds(15), { waitpid(pid, &status, WNOHANG) == pid }) else {
@@ -51,7 +51,7 @@ final class ActivatedServer: Sendable {
         return Program.Exit(waitStatus: status)
     }
 
-    /// Ends it as a service manager does, and expects that it is content.
+    /// Sends TERM as a service manager does, and expects exit status 0.
     func stop() throws {
         send(SIGTERM)
         let exit = try waitForExit()
@@ -67,8 +67,8 @@ struct ManagedSockets: Sendable {
     var descriptors: [Int32] { sockets.map(\.descriptor) }
     var log: String { "\(directory)/log" }
 
-    /// Gives `body` listeners on `addresses`, where a unix address is the name of a file in a directory of their own.  They stay open, and
-    /// so whoever connects waits, until `body` is done.
+    /// Gives `body` listeners on `addresses`, where a unix address is the name of a file in a directory of their own.  They stay open until `body`
+    /// returns: until then clients that connect are queued.
     static func with(
         _ addresses: [SocketAddress] = [SocketAddress(ip: "127.0.0.1", port: 0)!],
         _ body: @escaping @Sendable (ManagedSockets) throws -> Void
@@ -87,7 +87,7 @@ struct ManagedSockets: Sendable {
                 }
             }
             try onHub(.seconds(60)) { try body(ManagedSockets(sockets: sockets, directory: directory)) }
-            // Of a worker that crashes as it ends the service itself says nothing.
+            // The service itself does not report a worker that crashes at its end.
             for sign in ["Sanitizer", "Fatal error", "GreenNet: ", "*** "] {
                 let log = ProcessStatus.contents(of: log) ?? ""
                 #expect(!log.contains(sign), "\(log)")
@@ -95,7 +95,7 @@ struct ManagedSockets: Sendable {
         }
     }
 
-    /// `names` are those of the sockets, where they have any.
+    /// `names` are the sockets' names; nil if they have none.
     func start(
         _ model: ServerModel, _ arguments: [String] = [], names: [String]? = nil
     ) throws -> ActivatedServer {

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-    /// Where the server can be told to listen.
+    /// The addresses on which the server can listen.
     @Suite(.serialized) struct AddressTests {
         private static let hasIPv6: Bool = {
             let address = SocketAddress(ip: "::1", port: 0)!
@@ -62,14 +62,14 @@ extension EndToEnd {
             }
         }
 
-        // MARK: A port that only the privileged may have
+        // MARK: Privileged ports
 
         private static let firstFreePort: Int = {
             let text = ProcessStatus.contents(of: "/proc/sys/net/ipv4/ip_unprivileged_port_start") ?? "1024"
             return Int(text.filter(\.isNumber)) ?? 1024
         }()
 
-        /// Root gives the privilege away before.
+        /// Root gives up the privilege first.
         private static let dropsPrivilege = "setpriv --bounding-set=-net_bind_service --inh-caps=-net_bind_service"
 
         private static let canDropPrivilege: Bool = {
@@ -96,7 +96,7 @@ extension EndToEnd {
             #expect(result.error.contains("EACCES"))
         }
 
-        /// It may be this one's in a moment: a unit tries again.
+        /// This machine may get the address in a moment: a unit tries again.
         @Test func `an address of another machine ends the start with status 69`() throws {
             let result = try Program.run(Server.launch(.green, ["--host", "192.0.2.1"]))
             #expect(result.exit == .status(69))
@@ -104,7 +104,7 @@ extension EndToEnd {
             #expect(result.error.contains("EADDRNOTAVAIL"))
         }
 
-        /// No name server can be reached there, and that is said at once.
+        /// No name server is reachable there, and the look-up fails at once.
         @Test(.enabled(if: NetworkNamespace.obstacle == nil, "needs root"), arguments: [[], ["--check-config"]])
         func `before the network is up, a name ends the start with status 69`(options: [String]) throws {
             var launch = try Server.launch(.green, ["--host", "later.example"] + options)
@@ -139,7 +139,7 @@ extension EndToEnd {
 
         // MARK: Unix sockets
 
-        /// Whether somebody who is neither root nor the server's user can connect.
+        /// Whether a user who is neither root nor the server's user can connect.
         private func others(canConnectTo path: String) throws -> Bool {
             var launch = try Program.built("echo-client", ["ping", "--timeout", "10", "--unix-socket", path])
             launch.arguments = ["--reuid=65534", "--regid=65534", "--clear-groups", launch.path] + launch.arguments

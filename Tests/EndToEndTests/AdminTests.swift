@@ -6,7 +6,7 @@ import Testing
 @testable import class EchoServer.AdminSeats
 
 extension EndToEnd {
-    /// What the admin interface tells, and what it puts up with.
+    /// What the admin interface reports, and how it treats bad clients.
     @Suite(.serialized) struct AdminTests {
         private func withAdminServer(
             _ model: ServerModel = .green, _ arguments: [String] = [],
@@ -24,7 +24,7 @@ extension EndToEnd {
                 let client = try server.connect()
                 defer { client.close() }
                 try client.expect("STAY", to: "stay")
-                // What was sent is counted when the kernel has taken it: a client may be faster.
+                // The server counts bytes as sent when the kernel has taken them: a client may be faster.
                 let isTold = try eventuallyOnHub {
                     let metrics = try admin.metrics()
                     return metrics["echo_server_ended_total{end=\"done\"}"] == 5
@@ -37,7 +37,7 @@ extension EndToEnd {
                 #expect(metrics["echo_server_received_bytes_total"] == 29)
                 #expect(metrics["echo_server_sent_bytes_total"] == 29)
                 #expect(try #require(metrics["echo_server_reads_total"]) >= 6)
-                // For one release.
+                // The old name stays for one release.
                 #expect(metrics["echo_server_messages_total"] == metrics["echo_server_reads_total"])
                 #expect(metrics["echo_server_ready"] == 1)
                 #expect(metrics.keys.contains { $0.contains("model=\"\(model.kind)\"") })
@@ -100,7 +100,7 @@ extension EndToEnd {
                 let text = try admin.get("/threads").body
                 #expect(text.contains("hub 0\n") && text.contains("hub 1\n"))
                 #expect(text.split(separator: "\n").count { $0.contains("to be readable, for ") } >= 8)
-                // Clients that say nothing more.
+                // The clients are silent from now on.
                 try #expect(
                     eventually(within: .seconds(20)) {
                         try admin.get("/threads").body.split(separator: "\n")
@@ -139,7 +139,7 @@ extension EndToEnd {
             ("GET /nothing HTTP/1.0\r\n\r\n", 404), ("GET /../etc/passwd HTTP/1.0\r\n\r\n", 404),
             ("POST / HTTP/1.0\r\nContent-Length: 3\r\n\r\nabc", 405), ("GET / HTTP/2.0\r\n\r\n", 505),
             ("GET /" + String(repeating: "x", count: 10_000) + " HTTP/1.0\r\n\r\n", 431),
-            // 8 KiB, and one byte more.
+            // The request is one byte longer than 8 KiB.
             ("GET /" + String(repeating: "x", count: 8192 - 18) + " HTTP/1.0\r\n\r\n", 404),
             ("GET /" + String(repeating: "x", count: 8193 - 18) + " HTTP/1.0\r\n\r\n", 431),
             ("GET / HTTP/1.0\r\nX: " + String(repeating: "x", count: 100_000), 431),
@@ -182,7 +182,7 @@ extension EndToEnd {
                     for number in 0..<64 {
                         let client = try Connection.connect(to: admin.address)
                         crowd.append(client)
-                        // They send a byte now and then, some of them an almost complete request.
+                        // Some clients send a byte, others an almost complete request, others nothing.
                         if number % 4 == 1 { try client.sendAll(Array("G".utf8)) }
                         if number % 4 == 2 { try client.sendAll(Array("GET / HTTP/1.0\r\n".utf8)) }
                     }
@@ -199,7 +199,7 @@ extension EndToEnd {
                 let crowd = try (0..<50).map { _ in try Connection.connect(to: admin.address) }
                 defer { for client in crowd { client.close() } }
                 for client in crowd.dropLast(AdminSeats.count) { try #expect(client.answer.hasPrefix("HTTP/1.1 408 ")) }
-                // The others may still ask.
+                // The other clients may still send requests.
                 for client in crowd.suffix(AdminSeats.count) {
                     try client.sendAll(Array("GET /readyz HTTP/1.0\r\n\r\n".utf8))
                     try #expect(client.answer.hasSuffix("\r\n\r\nready\n"))
@@ -209,7 +209,7 @@ extension EndToEnd {
 
         @Test func `a complete request is answered, with any number of clients after it`() throws {
             try withAdminServer { server, admin in
-                // While the process is stopped, all of them come: the requests first.
+                // While the process is stopped, all clients connect: first those with requests.
                 server.program.send(SIGSTOP)
                 let requests = try (0..<AdminSeats.count).map { _ in
                     let client = try Connection.connect(to: admin.address)
@@ -223,7 +223,7 @@ extension EndToEnd {
             }
         }
 
-        /// They ask for more than the kernel's buffers hold.
+        /// The clients ask for more than the kernel's buffers hold.
         @Test func `clients that do not read their answers delay other clients only briefly`() throws {
             try withTemporaryPath { path in
                 try withServer(.green, ["--admin", path]) { server in
@@ -252,7 +252,7 @@ extension EndToEnd {
                 let admin = try Admin(of: server)
                 faults.failAll(.mmap, with: ENOMEM)
                 defer { faults.stopFailing(.mmap) }
-                // Until all stacks that are there are taken, and clients are turned away.
+                // Clients connect until all stacks in store are taken and the server refuses a client.
                 var clients: [Connection] = []
                 defer { for client in clients { client.close() } }
                 while try admin.metrics()["echo_server_refused_total{reason=\"no_context\"}"] == 0, clients.count < 500
@@ -322,7 +322,7 @@ extension EndToEnd {
             }
         }
 
-        /// As HAProxy's `option httpchk` sends them, and others.
+        /// Requests as HAProxy's `option httpchk` and other programs send them.
         @Test(arguments: [
             "OPTIONS / HTTP/1.0\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "OPTIONS /readyz HTTP/1.0\r\n\r\n",
             "OPTIONS http://x HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -371,14 +371,14 @@ extension EndToEnd {
                 #expect(page.contains("<span id=\"state\" class=\"\">accepting</span>"))
                 #expect(page.contains("model green, transform upper"))
                 #expect(page.contains("1 connections so far"))
-                // Each plot has its line.
+                // Each plot has a line.
                 #expect(page.ranges(of: "<polyline class=\"one\" points=\"1").count == 4)
             }
         }
     }
 }
 
-/// The other side of the admin interface.
+/// A client of the admin interface.
 struct Admin: Sendable {
     let address: SocketAddress
 
@@ -405,7 +405,7 @@ struct Admin: Sendable {
     func text(answering request: [UInt8]) throws -> String {
         let client = try Connection.connect(to: address, until: .after(.patient(5)))
         defer { client.close() }
-        // It may be refused before it is all there.
+        // The server may refuse the request before it has received all of it.
         try? client.sendAll(request)
         return try client.answer
     }
@@ -417,7 +417,7 @@ struct Admin: Sendable {
         return Answer(status, String(text.split(separator: "\r\n\r\n", maxSplits: 1).dropFirst().first ?? ""))
     }
 
-    /// The samples by their names and labels.
+    /// The samples by name and labels.
     func metrics() throws -> [String: Double] {
         let lines = try get("/metrics").body.split(separator: "\n").filter { !$0.hasPrefix("#") }
         return try Dictionary(
@@ -429,7 +429,7 @@ struct Admin: Sendable {
 }
 
 extension Connection {
-    /// All that comes until the other side ends.
+    /// Everything that comes until the other side ends.
     fileprivate var answer: String {
         get throws { String(decoding: try receiveToEnd(), as: UTF8.self) }
     }

@@ -9,7 +9,7 @@ enum Browser {
 
     static var isThere: Bool { path != nil }
 
-    /// The page at `address` after its script has run for so long.
+    /// The text of the page at `address` after its script has run for `time`.
     static func text(of address: String, waiting time: Duration) throws -> String {
         guard let path else { throw Unexpected("no browser") }
         let milliseconds = time.components.seconds * 1000

@@ -6,22 +6,22 @@ import Testing
 extension Server {
     func connect() throws -> Connection { try Connection.connect(to: address, until: .after(.patient(10))) }
 
-    /// Whether it lets one more client in, who leaves at once.
+    /// Whether the server accepts one more client, which leaves at once.
     func isAccepting() throws -> Bool {
         do throws(NetError) {
             try Connection.connect(to: address).close()
             return true
         } catch {
-            // Whoever comes in the very moment in which it closes is reset.
+            // A client that connects at the moment of the close is reset.
             if [ECONNREFUSED, ECONNRESET].contains(error.errno?.code) { return false }
             throw error
         }
     }
 
-    /// One client after the other, each of whom leaves at once, until killed.
+    /// Connects one client after the other, each of which leaves at once, until killed.
     func keepComing() throws {
         while true {
-            // Whatever goes wrong: it may be that the server stops, or that the system has no port left.
+            // Any error is expected: the server may have stopped, or the system may have no port left.
             if let connection = try? Connection.connect(to: address) { connection.close() }
             try Greenlet.yield()
         }
@@ -49,7 +49,7 @@ extension Server {
 }
 
 extension Connection {
-    /// Sends while it receives: a service that nobody takes answers from stops reading.
+    /// Sends while it receives: a service whose answers are not read stops reading.
     func exchange(
         _ count: Int, of stream: RandomStream, from start: Int = 0, pieces: @escaping () -> Int = { 65_536 }
     ) throws {
@@ -72,7 +72,7 @@ extension Connection {
         }
     }
 
-    /// Receives to the end of the stream, checks every byte, and returns how many there were.
+    /// Receives to the end of the stream, checks every byte, and returns the number of bytes.
     func expect(_ stream: RandomStream, from start: Int = 0) throws -> Int {
         var received = 0
         while let bytes = try receiveView() {

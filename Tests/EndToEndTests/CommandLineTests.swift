@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-    /// What `Settings` says to each bad value is tested there; here, that it reaches whoever has started the program.
+    /// How `Settings` refuses each bad value is tested in SettingsTests; here, that the message reaches the user and the exit status is right.
     @Suite(.serialized) struct CommandLineTests {
         @Test func `help goes to standard output, with status 0, and names every option`() throws {
             let result = try Program.run(Program.built("echo-server", ["--help"]))

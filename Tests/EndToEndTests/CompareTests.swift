@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-    /// `echo-client compare`.  Its servers fork, of which ThreadSanitizer makes too much.
+    /// `echo-client compare`.  Its servers fork, which ThreadSanitizer handles badly.
     @Suite(.serialized, .enabled(if: Sanitizer.active == .none)) struct CompareTests {
         private static func run(_ arguments: String...) throws -> (exit: Program.Exit, output: String, error: String) {
             let few = ["compare", "--rounds", "1", "--duration", "0.1"]
@@ -66,7 +66,7 @@ extension EndToEnd {
 
         static let signals = [SIGHUP, SIGKILL, SIGPIPE, SIGINT, SIGTERM]
 
-        /// Of those that it has started, whether they are its children or not.
+        /// Expects that all processes that the program has started have ended, whether they are its children or not.
         private func expectNothingLeft(
             _ program: Program, _ marked: MarkedProcesses, after signal: Int32,
             sourceLocation: SourceLocation = #_sourceLocation
@@ -100,7 +100,7 @@ extension EndToEnd {
                 #expect(eventually { marked.all.count >= count })
                 try expectNothingLeft(program, marked, after: signal)
             }
-            // With all of them there, for sure.
+            // Here all of them are sure to run.
             let (program, marked) = try start([
                 "compare", "--duration", "60", "--only", "process pool", "--pool-size", "4",
             ])
@@ -113,11 +113,11 @@ extension EndToEnd {
         func `however compare ends, no process of another server's command is left`(
             signal: Int32
         ) throws {
-            // A child, one that is nobody's child any more, and one in a session of its own that does not care for TERM.
+            // A child, a process whose parent has ended, and one in a session of its own that ignores TERM.
             let command = "other=sleep 1000 & (sleep 1000 &) ; setsid sh -c 'trap \"\" TERM; sleep 1000; :' & wait"
             let (program, marked) = try start(["compare", "--only", "other", "--against", command])
             defer { program.end() }
-            // The attendant, three shells at most, and what these wait for.
+            // The attendant, three shells at most, and the processes that these wait for.
             #expect(eventually { marked.all.count >= 7 }, "\(marked.all)")
             try expectNothingLeft(program, marked, after: signal)
         }
@@ -133,7 +133,7 @@ extension EndToEnd {
                 defer { work.end() }
                 #expect(eventually { loaded.all.count == 3 && worked.all.count >= 3 }, "\(loaded.all) \(worked.all)")
                 try expectNothingLeft(work, worked, after: signal)
-                // The first INT or TERM has a load report what it has measured.
+                // At the first INT or TERM a load reports what it has measured.
                 if signal == SIGINT || signal == SIGTERM {
                     load.send(signal)
                     #expect(try load.waitForExit() == .status(128 + signal))

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-    /// `--check-config` says what a start would, and changes nothing.
+    /// `--check-config` reports the errors that a start would report, and changes nothing.
     @Suite(.serialized) struct ConfigurationCheckTests {
         private typealias Result = (exit: Program.Exit, output: String, error: String)
 
@@ -12,7 +12,7 @@ extension EndToEnd {
             try Program.run(Server.launch(.green, arguments + ["--check-config"]) { $0.setup = setup })
         }
 
-        /// The same from a check and from a start.
+        /// Expects the same errors from a check and from a start.
         private func expectRefusal(_ arguments: [String], _ status: Int32, _ text: String, setup: String? = nil) throws
         {
             let checked = try check(arguments, setup: setup)
@@ -51,7 +51,7 @@ extension EndToEnd {
             ["--host", "127.0.0.1", "--admin", "0.0.0.0"],
         ])
         func `a check finds one address for both the service and its admin interface`(arguments: [String]) throws {
-            // Free a moment ago.
+            // The port was free a moment ago.
             let port = try onHub { try #require(Listener(on: SocketAddress(ip: "127.0.0.1", port: 0)!).address.port) }
             var arguments = arguments
             arguments[3] += ":\(port)"
@@ -81,7 +81,7 @@ extension EndToEnd {
                     }
                     #expect(identity(path) == before)
                     try client.expect("STILL", to: "still")
-                    // Nobody else has come.
+                    // No other client has connected.
                     try #expect(server.counts()["accepted"] == 2)
                 }
             }
@@ -120,7 +120,7 @@ extension EndToEnd {
             #expect(result.error == "" && result.output == "")
         }
 
-        /// Device and number of the file; nil where there is none.
+        /// Device and number of the file; nil if there is no file.
         private func identity(_ path: String) -> [UInt64]? {
             var status = stat()
             return lstat(path, &status) == 0 ? [UInt64(status.st_dev), UInt64(status.st_ino)] : nil

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-    /// What the server has counted, as it says on USR1 and at its end.
+    /// The counters that the server logs on USR1 and at its end.
     @Suite(.serialized) struct CountTests {
         private static let text = "count me"
 
@@ -14,7 +14,7 @@ extension EndToEnd {
                 let port = try server.port
                 for number in 1...20 {
                     try #expect(server.answer(to: CountTests.text) == "COUNT ME")
-                    // A client has left when that is counted, and not before.
+                    // A client has left once the server has counted its end.
                     _ = try server.waitForCounts { $0["ended_done"] == number }
                 }
                 let clients = try inParallel(3) { _ in
@@ -51,7 +51,7 @@ extension EndToEnd {
             }
         }
 
-        /// The children are the clients' own, or the workers that are replaced.
+        /// The children serve one client each, or are workers that are replaced.
         @Test(arguments: ServerModel.all)
         func `the counters add up at any moment, while clients come and go and children are killed`(
             model: ServerModel
@@ -78,7 +78,7 @@ extension EndToEnd {
                 let counts = try server.waitForCounts { $0["open"] == 0 }
                 counts.expectToAddUp(open: 0)
                 #expect(counts["ended_done"] > 0)
-                // Who is killed between two clients takes none along.
+                // A child that is killed between two clients ends no connection.
                 let perDeath = model.kind == .green ? most : 1
                 #expect(counts["ended_crashed"] <= killed * perDeath)
                 try server.expectOnly(clients: 0)

@@ -3,11 +3,11 @@ import GreenNet
 import TestSupport
 import Testing
 
-/// What the server has counted, as a line of its log says.
+/// The server's counters, from a line of its log.
 struct Counts: Sendable {
     private let numbers: [String: Int]
 
-    /// From a line of words such as `accepted=7`.
+    /// Reads a line of words such as `accepted=7`.
     init(_ line: String) {
         let pairs = line.split(separator: " ").compactMap { word -> (String, Int)? in
             let parts = word.split(separator: "=")
@@ -16,13 +16,13 @@ struct Counts: Sendable {
         numbers = Dictionary(pairs) { $1 }
     }
 
-    /// What is zero is left out of the line.
+    /// The line leaves out counters that are zero.
     subscript(name: String) -> Int { numbers[name] ?? 0 }
 
-    /// Connections that have ended, for whatever reason.
+    /// Connections that have ended for any reason.
     var ended: Int { numbers.filter { $0.key.hasPrefix("ended_") }.values.reduce(0, +) }
 
-    /// Each connection that was accepted is open, or has ended for one reason.
+    /// Expects that each accepted connection is open or has ended for one reason.
     func expectToAddUp(open: Int, sourceLocation: SourceLocation = #_sourceLocation) {
         #expect(self["open"] == open, "\(numbers)", sourceLocation: sourceLocation)
         #expect(self["accepted"] == open + ended, "\(numbers)", sourceLocation: sourceLocation)
@@ -30,7 +30,7 @@ struct Counts: Sendable {
 }
 
 extension Counts {
-    /// Looked at after `earlier`: nothing has been taken back, and each connection that was accepted is open or has ended.
+    /// Expects that no counter is lower than in `earlier`, and that each accepted connection is open or has ended.
     func expectToFollow(_ earlier: Counts, sourceLocation: SourceLocation = #_sourceLocation) {
         #expect(self["accepted"] == self["open"] + ended, "\(numbers)", sourceLocation: sourceLocation)
         #expect(self["open"] >= 0, "\(numbers)", sourceLocation: sourceLocation)
@@ -41,7 +41,7 @@ extension Counts {
 }
 
 extension Server {
-    /// One client after the other, until killed; each says something, and is served unless its process has died.
+    /// One client after the other, until killed; each sends a message, and is served unless its process has died.
     func comeAndGo(leavingByReset isRude: Bool) throws {
         let port = try port
         while true {
@@ -54,17 +54,17 @@ extension Server {
         }
     }
 
-    /// Asks for its counters, while the hub's other green threads go on.
+    /// Asks the server for its counters, while the hub's other green threads go on.
     func counts() throws -> Counts {
         let before = program.standardError.lines.count { $0.contains(" notice state ") }
         program.send(SIGUSR1)
         return Counts(try program.waitOnHub(forLineContaining: " notice state ", count: before + 1))
     }
 
-    /// Those that it has told at its end; nil before.
+    /// The counters that the server has logged at its end; nil before.
     var lastCounts: Counts? { program.standardError.lines.last { $0.contains(" stopped ") }.map { Counts($0) } }
 
-    /// Asks until they are as they should be, for what a client has just done is counted a moment later.
+    /// Asks until `isSo` is true: the server counts a client's actions a moment later.
     func waitForCounts(_ isSo: (Counts) -> Bool) throws -> Counts {
         var counts = try counts()
         _ = try eventuallyOnHub {

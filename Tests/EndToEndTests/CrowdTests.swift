@@ -12,7 +12,7 @@ extension EndToEnd {
             let count = min(1000, model.manyClients)
             OpenFiles.raiseLimit()
             try withServer(model) { server in
-                // All are there before anybody begins.
+                // All clients are connected before the first of them sends.
                 let clients = try inParallel(count) { _ in try server.connect() }
                 try inParallel(count) { number in
                     defer { clients[number].close() }
@@ -28,7 +28,7 @@ extension EndToEnd {
             if count < model.manyClients {
                 print("Only \(count) connections, since a process may have \(OpenFiles.limit) descriptors here.")
             }
-            // Fewer than it needs, so that it must raise the limit itself.
+            // The limit is lower than the server needs, so that it must raise the limit itself.
             try withServer(model, limit: .seconds(60), adjust: { $0.setup = "ulimit -Sn 256" }) { server in
                 let clients = try inParallel(count) { number in
                     let client = try server.connect()
@@ -57,8 +57,8 @@ extension EndToEnd {
             print(
                 "\(count) connections, \(server.model.testDescription): \(memory >> 20) MiB resident, \(each) bytes each"
             )
-            // A page of stack for a green thread, two and more for an OS thread, and what the connection needs itself; most of a process's are
-            // shared, and counted all the same.
+            // A page of stack for a green thread, two and more for an OS thread, and the connection's own memory; most pages of a process are
+            // shared, and are counted too.
             let limit = server.model.kind == .green ? CrowdTests.greenLimit : 24 << 10
             if Sanitizer.active == .none, !server.model.forksForClients { #expect(each < limit) }
         }
@@ -78,13 +78,13 @@ extension EndToEnd {
 
         // MARK: Too few descriptors
 
-        /// Processes have descriptors of their own.
+        /// Each process has descriptors of its own.
         @Test(.enabled(if: OpenFiles.canLimitOthers, "no prlimit here"), arguments: [ServerModel.green, .thread])
         func `without descriptors the server pauses, logs it once, and serves the others when clients leave`(
             model: ServerModel
         ) throws {
             try withServer(model, adjust: { $0.setup = "ulimit -n 200" }) { server in
-                // After the start, when it has found its limits.
+                // After the start, when the server has read its limits.
                 try OpenFiles.setLimit(of: server.program, to: 30)
                 let room = 30 - server.idle.root.descriptors
                 let crowd = try Crowd(server, 100)
@@ -95,7 +95,7 @@ extension EndToEnd {
                 #expect(server.log.count == 1)
                 #expect(crowd.answered.count == room)
                 try crowd.expectAllAnswered()
-                // Told by the first that is accepted a second after the pause was.
+                // Logged with the first connection that is accepted a second after the pause.
                 let isTold = try eventuallyOnHub {
                     try server.answer(to: "again?") == "AGAIN?"
                         && server.log.contains { $0.contains("accepting again") }
@@ -111,7 +111,7 @@ extension EndToEnd {
         ) throws {
             try withServer(model) { server in
                 let processes = try server.program.processes()
-                // Below those that are in use, there is none free.
+                // Below the descriptors in use, no number is free.
                 for process in processes { try OpenFiles.setSoftLimit(of: process, to: 3) }
                 let crowd = try Crowd(server, 20)
                 defer { crowd.leave() }
@@ -136,7 +136,7 @@ extension EndToEnd {
             }
         }
 
-        /// For a while, it uses less than a tenth of a processor.
+        /// Expects that for a while the server uses less than a tenth of a processor.
         private func expectIdle(_ program: Program) throws {
             let (start, before) = (Deadline.now, try program.tree().processorTime)
             try Greenlet.sleep(for: .milliseconds(500))
@@ -162,7 +162,7 @@ extension EndToEnd {
 
         @Test(arguments: ServerModel.all)
         func `a full server with overflow reject closes further connections`(model: ServerModel) throws {
-            // A pool has one more, so that somebody is there to turn others away.
+            // A pool has one more context, to close further connections.
             let places = model.isPool ? 3 : 10
             try withServer(model, ["--max-connections", "\(places)", "--overflow", "reject"]) { server in
                 let clients = try inParallel(places) { _ in
@@ -185,7 +185,7 @@ extension EndToEnd {
     }
 }
 
-/// Clients that come at once, have asked for something, and wait for the answer.
+/// Clients that connect at once, send a request, and wait for the answer.
 private final class Crowd {
     private let connections: [Connection]
     private(set) var answered: Set<Int> = []
@@ -201,7 +201,7 @@ private final class Crowd {
         }
     }
 
-    /// Who has an answer leaves, so that others get theirs.
+    /// Closes each client that has its answer, so that the server serves the next one.
     func expectAllAnswered() throws {
         let areAnswered = try eventuallyOnHub(within: .seconds(20)) {
             for number in answered { connections[number].close() }
@@ -217,11 +217,11 @@ private final class Crowd {
     }
 }
 
-/// How many descriptors a process may have.
+/// The number of descriptors that a process may have.
 enum OpenFiles {
     static var limit: Int { DescriptorLimit.current }
 
-    /// For this process, as far as it may.
+    /// Sets the limit for this process, up to the hard limit.
     static func raiseLimit() { DescriptorLimit.raise() }
 
     static let canLimitOthers =
@@ -229,7 +229,7 @@ enum OpenFiles {
 
     static func setLimit(of program: Program, to count: Int) throws { try set(program.pid, "\(count):\(count)") }
 
-    /// One that may be raised again.
+    /// A soft limit, which may be raised again.
     static func setSoftLimit(of process: pid_t, to count: Int) throws { try set(process, "\(count):") }
 
     private static func set(_ process: pid_t, _ limits: String) throws {

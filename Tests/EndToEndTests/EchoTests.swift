@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-    /// What goes in and what comes out.
+    /// What clients send and what they receive.
     @Suite(.serialized) struct EchoTests {
         @Test(arguments: ServerModel.all)
         func `a greeting comes back in capitals, and the end follows the client's`(model: ServerModel) throws {
@@ -43,11 +43,11 @@ extension EndToEnd {
             }
         }
 
-        // MARK: Much
+        // MARK: Many bytes
 
         private static let much = (isLongRun ? 1 << 30 : 64 << 20) / (Sanitizer.active == .none ? 1 : 8)
 
-        /// Memory at its peak, for everything that a server of one client may do.
+        /// The most memory that a server of one client may use.
         private static let peakMemory = 20 << 20
 
         @Test(arguments: ServerModel.all, ["upper", "echo"])
@@ -73,7 +73,7 @@ extension EndToEnd {
         func `bytes sent in pieces of any size come back exactly`(model: ServerModel) throws {
             try withServer(model) { server in
                 var random = SeededRandom(seed: 11)
-                // As many of each order of magnitude.
+                // Each order of magnitude is equally likely.
                 try server.exchange(8 << 20, of: .upper) {
                     Int.random(in: 1...(1 << Int.random(in: 0...17, using: &random)), using: &random)
                 }
@@ -92,7 +92,7 @@ extension EndToEnd {
                 try inParallel(10) { number in
                     let connection = try server.connect()
                     defer { connection.close() }
-                    // As much as the two systems hold while nobody reads: the server can't send when the end of the stream comes.
+                    // The kernel's buffers are full and the client does not read: the server can't send when the end of the stream comes.
                     let (count, start) = (try connection.sendUntilFull(of: .upper, from: number * 1000), number * 1000)
                     try connection.shutdownSending()
                     // A reset would throw here.
@@ -104,7 +104,7 @@ extension EndToEnd {
 }
 
 extension Connection {
-    /// Sends until the other side has taken nothing for a while, or `limit` bytes; returns how many it were.
+    /// Sends up to `limit` bytes, until the other side takes nothing for a while; returns the number of bytes sent.
     func sendUntilFull(of stream: RandomStream, from start: Int = 0, limit: Int = 64 << 20) throws -> Int {
         var sent = 0
         while sent < limit {

@@ -5,13 +5,13 @@ import Testing
 
 /// The built programs, driven from outside: by their arguments, their sockets, and signals.
 ///
-/// One after the other, for they look at processor time and memory, and share two processors.
+/// The suites run one after the other, since they measure processor time and memory, and share two processors.
 @Suite(.serialized) enum EndToEnd {}
 
-/// Runs that take long are for those who ask for them.
+/// Long runs happen only if the environment asks for them.
 let isLongRun = getenv("GREENNET_LONG_TESTS") != nil
 
-/// Something else has come than was expected.
+/// The error of a test that got something unexpected.
 struct Unexpected: Error, CustomStringConvertible {
     let description: String
 

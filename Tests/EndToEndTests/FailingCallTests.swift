@@ -14,7 +14,7 @@ extension EndToEnd {
         ) throws {
             let faults = Mutex(Fault.all[...])
             try onOSThread(.seconds(120)) {
-                // Some at once: most of a trial is waiting.
+                // Several trials run at once: a trial mostly waits.
                 let sweeps = (0..<4).map { _ in
                     TestThread { while let fault = faults.withLock({ $0.popFirst() }) { sweep(model, fault) } }
                 }
@@ -42,7 +42,7 @@ extension EndToEnd {
     }
 }
 
-/// The first such call fails, the second, and so on, until one number is not reached.
+/// The first such call fails, then the second, and so on, until the server no longer makes that many.
 private func sweep(_ model: ServerModel, _ fault: Fault) {
     do {
         for number in 1...Trial.mostCalls {
@@ -74,21 +74,21 @@ struct Fault: Sendable, CustomStringConvertible {
     var description: String { "\(call.rawValue) \(SystemError(error).name)" }
 }
 
-/// One server, of which one call fails, from its start to its end.
+/// One server from its start to its end, with one call that fails.
 private struct Trial: Sendable {
     let model: ServerModel
     let fault: Fault
-    /// Which of these calls, counted from 1.
+    /// The number of the call that fails, counted from 1.
     let number: Int
 
-    /// No server makes more of a kind here.
+    /// No server makes more calls of one kind here.
     static let mostCalls = 200
     private static let refusals: Set<Program.Exit> = [.status(69), .status(71), .status(77), .status(78)]
 
     /// One line of the log may be lost: the one that says where it listens, or the last.
     private var costsLines: Bool { fault.call == .pwritev2 }
 
-    /// Returns whether so many calls were made.
+    /// Returns whether the server made `number` such calls.
     func run() throws -> Bool {
         try withTemporaryPath { path in
             let faults = try Faults()
@@ -111,7 +111,7 @@ private struct Trial: Sendable {
         }
     }
 
-    /// Nil where it has refused to start, as it should.
+    /// Nil if the server has refused to start with a proper error.
     private func start(_ program: Program, _ path: String) throws -> Server? {
         if costsLines {
             try Server.waitUntilItAnswers(at: .unix(path: path))
@@ -132,7 +132,7 @@ private struct Trial: Sendable {
         try Server(program: program, model: model, address: address, idle: program.tree()).whenUp()
     }
 
-    /// One line that says why, and a status from sysexits.h.
+    /// Expects one line with the reason, and a status from sysexits.h.
     private func expectRefusal(_ program: Program) throws {
         let (exit, text) = (try program.waitForExit(), program.standardError.textToEnd())
         guard Trial.refusals.contains(exit) else { throw Unexpected("it ended with \(exit)") }
@@ -161,7 +161,7 @@ extension Server {
         return try client.isAnswered(text.uppercased(), to: text)
     }
 
-    /// Nothing is left of the clients; and after a TERM, nothing of itself.
+    /// Expects that nothing is left of the clients, and after a TERM nothing of the server.
     fileprivate func endCleanly(saysCounts: Bool) throws {
         var tree = idle
         let isClean = try eventually {
@@ -186,7 +186,7 @@ extension Server {
 }
 
 extension Connection {
-    /// Whether the right answer comes, or the connection ends.  Anything else is an error.
+    /// Whether the right answer comes; false if the connection ends.  Anything else is an error.
     fileprivate func isAnswered(_ answer: String, to text: String) throws -> Bool {
         let limit = Deadline.after(.seconds(5))
         var received: [UInt8] = []

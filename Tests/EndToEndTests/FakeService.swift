@@ -1,6 +1,6 @@
 import GreenNet
 
-/// A service that does `serve` with its clients, for what echo-server would never do.  Of the hub that makes it.
+/// A service that calls `serve` with each client, for what echo-server would never do.  It runs on the hub that makes it.
 final class FakeService {
     private let listener: Listener
     private let acceptor: Greenlet<Void>
@@ -11,7 +11,7 @@ final class FakeService {
         acceptor = spawn(name: "fake service") {
             while true {
                 let connection = try listener.accept()
-                // Whatever the client makes of it.
+                // The client may have disconnected.
                 try? serve(connection)
                 connection.close()
             }
@@ -34,7 +34,7 @@ final class FakeService {
         return try result.get()
     }
 
-    /// A port at which nobody answers.
+    /// A port without a listener.
     static func unusedPort() throws -> String {
         let service = try FakeService { _ in }
         defer { try? service.stop() }

@@ -162,7 +162,7 @@ extension EndToEnd {
                 defer { program.end() }
                 close(ends[0])
                 for line in ["early\n", "late\n"] {
-                    // Longer than the limit, which is what must not matter.
+                    // The pause is longer than the time limit, which must not matter.
                     #expect(!eventually(within: .milliseconds(500)) { program.hasEnded })
                     try #require(write(ends[1], line, line.utf8.count) == line.utf8.count)
                     #expect(
@@ -179,7 +179,7 @@ extension EndToEnd {
                 try RandomStream.echo.write(FilterTests.count, to: input)
                 try onHub {
                     try FakeService.with { connection in
-                        // The rest of what was sent makes this a reset.
+                        // The unread rest turns the close into a reset.
                         try connection.sendAll(connection.receive(exactly: 1000))
                     } _: { port in
                         let program = try Program(
@@ -280,7 +280,7 @@ extension RandomStream {
         }
     }
 
-    /// Throws where the file at `path` is not the answer to as many bytes.
+    /// Throws if the file at `path` is not the answer to `count` bytes.
     fileprivate func expectAnswer(_ count: Int, in path: String) throws {
         let file = open(path, O_RDONLY | O_CLOEXEC)
         defer { close(file) }

@@ -4,12 +4,12 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-    /// More connections than anybody could mean, in a network that has nothing else.  `make flood` has that go on for a minute with each model.
+    /// Floods of connections, in a network of their own.  `make flood` runs them for a minute with each model.
     @Suite(
         .serialized,
         .enabled(if: NetworkNamespace.obstacle == nil, "needs root and ip(8): \(NetworkNamespace.obstacle ?? "")"))
     struct FloodTests {
-        /// Of each kind of flood.
+        /// The duration of each kind of flood.
         private static let length: Duration = {
             let seconds = getenv("FLOOD_SECONDS").flatMap { Double(String(cString: $0)) }
             return .seconds(seconds ?? 1.5)
@@ -31,7 +31,7 @@ extension EndToEnd {
                     try flood(server)
                     try prober.expectAnswers()
                     prober.leave()
-                    // Those who have come and gone may still be in the queue, to be accepted.
+                    // Clients that have already left may still be in the queue.
                     let isQuiet = try eventuallyOnHub(within: .seconds(60)) {
                         try server.counts()["open"] == 0 && server.program.tree().descriptors == server.idle.descriptors
                     }
@@ -44,7 +44,7 @@ extension EndToEnd {
 
         @Test(arguments: models)
         func `a SYN flood keeps no client from being served`(model: ServerModel) throws {
-            // A short queue is full at once.
+            // A short queue fills at once.
             try withFloodedServer(model, ["--backlog", "128"]) { server in
                 let flood = try SynFlood(port: server.port)
                 try flood.run(for: FloodTests.length, rate: 20_000)
@@ -54,7 +54,7 @@ extension EndToEnd {
             }
         }
 
-        /// As many as the machine manages of 10,000 a second.
+        /// Up to 10,000 clients a second, as far as the machine manages.
         @Test(arguments: models)
         func `a flood of clients that connect and leave keeps no client from being served`(model: ServerModel) throws {
             try withFloodedServer(model) { server in
@@ -81,7 +81,7 @@ extension EndToEnd {
     }
 }
 
-/// A client that stays and others that come, for an answer each, while something else happens.
+/// A client that stays, and others that connect for one answer each, during a flood.
 private final class Prober {
     private var probes: [Greenlet<Void>] = []
     private var answers = 0
@@ -112,7 +112,7 @@ private final class Prober {
         try Greenlet.sleep(for: .milliseconds(20))
     }
 
-    /// Each has got all of its answers by now, and gets another.
+    /// Expects that no client has failed, and that more answers come.
     func expectAnswers() throws {
         let before = answers
         try #expect(eventuallyOnHub(within: .seconds(10)) { answers > before + 4 })

@@ -6,12 +6,12 @@ import Testing
 extension EndToEnd {
     /// `--inetd`: the connection is standard input.
     @Suite(.serialized) struct InetdTests {
-        /// How the connection has come about.
+        /// The kind of the connection.
         enum Kind: CaseIterable {
             case ipv4, unix
         }
 
-        /// All three standard streams, as inetd has it; input alone, as systemd has it with a log of its own.
+        /// Which standard streams the connection is: all three, as inetd does it; input alone, as systemd does it with a log of its own.
         private static let redirections: [String?] = [">&0 2>&0", nil]
 
         /// Accepts one connection, and gives `body` its client's side, on a fresh hub, and the program that serves it.
@@ -72,7 +72,7 @@ extension EndToEnd {
             try #expect(program.waitForExit() == .status(0))
         }
 
-        /// Nothing that it says may reach the client, even where that is standard error.
+        /// No message may reach the client, even if the connection is standard error.
         @Test func `a client that is too slow is disconnected without a message`() throws {
             try withServedClient(.ipv4, ["--idle-timeout", "0.1"], redirections: ">&0 2>&0") { client, program in
                 try #expect(client.receiveToEnd().isEmpty)
@@ -111,7 +111,7 @@ extension EndToEnd {
             #expect(faults.made(.pipe) > 0)
         }
 
-        /// Whoever has accepted it may have made it so.
+        /// The program that has accepted the connection may have made it non-blocking.
         @Test func `inetd mode serves a non-blocking connection`() throws {
             try withServedClient(blocks: false) { client, program in
                 try client.expect("HELLO", to: "hello")
@@ -178,7 +178,7 @@ extension EndToEnd {
             try withServedClient { client, program in
                 try client.expect("BEFORE", to: "before")
                 program.send(SIGTERM)
-                // Two that come before either is looked at count as one.
+                // Two signals that arrive before the first is handled count as one.
                 try client.expect("AFTER", to: "after")
                 program.send(SIGTERM)
                 try #expect(program.waitForExit(within: slack * 2) == .status(128 + SIGTERM))

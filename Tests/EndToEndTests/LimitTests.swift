@@ -15,7 +15,7 @@ extension EndToEnd {
                     silent.close()
                     lively.close()
                 }
-                // Before it begins to be idle: it may hear of the answer later than that was sent.
+                // Measured from before the idle time begins: the client may receive the answer later than the server has sent it.
                 let start = Deadline.now
                 try silent.expect("HELLO", to: "hello")
                 let talking = spawn { try lively.talk() }
@@ -38,7 +38,7 @@ extension EndToEnd {
             try withServer(model, ["--write-timeout", "0.3"]) { server in
                 let client = try server.connect()
                 defer { client.close() }
-                // As much as it likes, and never reads an answer.
+                // The client sends without end and never reads an answer.
                 let error = #expect(throws: NetError.self) { try client.send(.max, of: .upper) }
                 #expect(error?.isPeerGone == true)
                 try server.expectOnly(clients: 0)
@@ -50,7 +50,7 @@ extension EndToEnd {
 
         @Test(arguments: ServerModel.all)
         func `one address gets as many connections as its limit and no more`(model: ServerModel) throws {
-            // A pool has one more, so that somebody is there to turn the next one away.
+            // A pool has one more context, to close the next connection.
             let count = 3
             try withServer(model, ["--max-connections-per-ip", "\(count)"]) { server in
                 let clients = try inParallel(count) { _ in
@@ -80,7 +80,7 @@ extension EndToEnd {
                 let oneMore = try server.connect()
                 try #expect(oneMore.receive() == nil)
                 for client in greedy + [other, oneMore] { client.close() }
-                // A refusal is counted a moment after its close.
+                // The server counts a refusal a moment after it has closed the connection.
                 let counts = try server.waitForCounts { $0["open"] == 0 && $0["refused_peer_full"] > 0 }
                 counts.expectToAddUp(open: 0)
                 #expect(counts["refused_peer_full"] == 1)
@@ -90,7 +90,7 @@ extension EndToEnd {
 }
 
 extension Connection {
-    /// Asks every now and then, until killed.
+    /// Sends a request every now and then, until killed.
     fileprivate func talk() throws {
         while true {
             try expect("STILL HERE", to: "still here")

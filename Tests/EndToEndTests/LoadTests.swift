@@ -84,7 +84,7 @@ extension EndToEnd {
                 let program = try Program(
                     Program.built("echo-client", ["load", "127.0.0.1", "\(server.port)", "--duration", "60"]))
                 defer { program.end() }
-                // It has ten messages a second answered on one connection at least: it is at work.
+                // With 50 connections open, the load runs.
                 let isAtWork = try eventually {
                     try server.program.status().descriptors >= server.idle.descriptors + 50
                 }
@@ -102,7 +102,7 @@ extension EndToEnd {
                 let arguments = ["load", "127.0.0.1", "\(try server.port)", "--duration", "60", "--processes", "2"]
                 let program = try Program(Program.built("echo-client", arguments))
                 defer { program.end() }
-                // To open the connections takes them less.
+                // Opening the connections takes the processes less time than this.
                 let isMeasuring = try eventually {
                     let times = try program.status().children.map { ProcessStatus($0)?.processorTime ?? .zero }
                     return times.count == 2 && times.allSatisfy { $0 >= .milliseconds(300) }
@@ -128,7 +128,7 @@ extension EndToEnd {
                 defer { program.end() }
                 #expect(eventually { marked.all.count == 2 })
                 #expect(eventually { marked.all.count == 1 }, "the load itself is over")
-                // The first signal may come before the report does.
+                // The first signal may arrive before the report.
                 #expect(eventually(within: .seconds(10)) { LoadTests.isEnded(program, by: SIGTERM) })
             }
         }
@@ -152,7 +152,7 @@ extension EndToEnd {
                 #expect(load.exit == .status(1))
                 #expect(load.error.contains("connection 0: cannot connect to 127.0.0.1:"))
                 #expect(load.error.contains(": connection refused (ECONNREFUSED)"))
-                // What failed was said: that is all.
+                // Standard error has only the failures.
                 #expect(load.error.split(separator: "\n").allSatisfy { $0.hasPrefix("echo-client: connection ") })
             }
         }
@@ -319,7 +319,7 @@ extension EndToEnd {
                     #expect(Deadline.now - start < .seconds(1) + slack)
                     let report = program.standardOutput.textToEnd()
                     #expect(report.contains("interrupted"))
-                    // Nothing has been measured yet, but for churn: no time either.
+                    // Nothing has been measured yet, save with churn, and no time has passed.
                     if mode != "churn" { #expect(report.contains("\n0 messages in 0.00 s: ")) }
                 }
             }
@@ -337,7 +337,7 @@ extension EndToEnd {
         @Test func `a reset during an answer is distinguished from an end`() throws {
             let reset = try load("-c", "1", "--messages", "100", "--depth", "50", "--transform", "echo") { connection in
                 try connection.sendAll(connection.receive(exactly: 64))
-                // What lies there unread makes the kernel reset it.
+                // The unread bytes make the kernel reset the connection.
                 _ = try connection.receive(exactly: 10)
             }
             #expect(reset.exit == .status(1))
@@ -373,7 +373,7 @@ extension EndToEnd {
                 }
             }
             load.expectHealthy()
-            // Two hundred would have come in that second, half of them more than half a second before its end.
+            // Two hundred messages were due in that second, half of them more than half a second before its end.
             #expect(load.number("p99") ?? 0 >= 500_000)
             #expect(load.number("p75") ?? 0 >= 200_000)
         }
@@ -405,7 +405,7 @@ extension EndToEnd {
     }
 }
 
-/// A run of `echo-client load --json`, and what it has said.
+/// A run of `echo-client load --json`, and its output.
 private struct Load {
     let exit: Program.Exit
     let output: String
@@ -418,7 +418,7 @@ private struct Load {
         self.init(program, exit)
     }
 
-    /// While the hub's other green threads, which are the service, go on.
+    /// Waits while the hub's other green threads, which are the service, go on.
     init(onHub arguments: [String]) throws {
         let program = try Load.start(arguments)
         defer { program.end() }
@@ -441,7 +441,7 @@ private struct Load {
         #expect(number("total") == 0, sourceLocation: sourceLocation)
     }
 
-    /// The first number that JSON has under `name`.
+    /// The first number in the JSON report whose key is `name`.
     func number(_ name: String) -> Double? {
         let key = Array("\"\(name)\":".utf8)
         let bytes = Array(output.utf8)
@@ -450,14 +450,14 @@ private struct Load {
         return Double(String(decoding: digits, as: UTF8.self))
     }
 
-    /// The first of them.
+    /// The first failure on standard error.
     var failure: String? {
         error.split(separator: "\n").first.map { String($0.dropFirst("echo-client: ".count)) }
     }
 }
 
 extension Connection {
-    /// Sends back what comes, after `change` has had it, with its offset in the stream.
+    /// Sends back all bytes that come, after `change` has got them with their offset in the stream.
     fileprivate func echo(_ change: (UnsafeMutableRawBufferPointer, Int) throws -> Void) throws {
         var position = 0
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
@@ -481,7 +481,7 @@ extension Terminal {
     }
 }
 
-/// A pipe into which nothing more fits.
+/// A full pipe.
 private struct FullPipe {
     private let ends: [Int32]
 
@@ -495,7 +495,7 @@ private struct FullPipe {
         self.ends = ends
     }
 
-    /// Opened by it, the writing end blocks.
+    /// A path that opens the writing end again, in blocking mode.
     var path: String { "/proc/\(getpid())/fd/\(ends[1])" }
 
     func close() { for end in ends { Glibc.close(end) } }

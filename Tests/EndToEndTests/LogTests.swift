@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-    /// What the server tells about itself, and what becomes of it when it can't.
+    /// What the server logs about itself, and what happens when it can't.
     @Suite(.serialized) struct LogTests {
         @Test(arguments: ServerModel.all)
         func `the first log line has the address, the model and the transform`(model: ServerModel) throws {
@@ -61,7 +61,7 @@ extension EndToEnd {
             }
         }
 
-        // MARK: Nobody to tell
+        // MARK: Without a reader
 
         @Test(arguments: ServerModel.all, ["2>&-", "<&- >&- 2>&-"])
         func `with standard streams closed the server serves, and the log reaches no client`(
@@ -99,7 +99,7 @@ extension EndToEnd {
         ) throws {
             try withServer(model, ["--log-level", "trace"]) { server in
                 let client = try server.connect()
-                // A line each, of which a pipe takes some hundreds.
+                // Each message costs a line of the log, and a pipe holds some hundreds of lines.
                 for number in 0..<2000 { try client.expect("LINE \(number)", to: "line \(number)") }
                 let whatFits = server.program.standardError.lines
                 #expect(whatFits.count < 2000)

@@ -1,7 +1,7 @@
 import Glibc
 import TestSupport
 
-/// A program and all that descend from it, whose children they may be by now: told by a variable that all inherit.
+/// A program and all processes that descend from it, even if their parent has ended.  They are found by a variable that all inherit.
 struct MarkedProcesses: Sendable {
     private let mark: String
 
@@ -11,7 +11,7 @@ struct MarkedProcesses: Sendable {
 
     func put(on launch: inout Program.Launch) { launch.environment[MarkedProcesses.name] = mark }
 
-    /// Those that have not ended.
+    /// The processes that have not ended.
     var all: [pid_t] {
         let entry = "\(MarkedProcesses.name)=\(mark)"
         return ProcessStatus.numbers(in: "/proc").filter { pid in
@@ -20,6 +20,6 @@ struct MarkedProcesses: Sendable {
         }
     }
 
-    /// Kills what is left, for a test that has found something.
+    /// Kills the processes that are left, for a test that has failed.
     func end() { for pid in all { kill(pid, SIGKILL) } }
 }

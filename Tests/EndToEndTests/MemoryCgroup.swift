@@ -6,13 +6,13 @@ import TestSupport
 final class MemoryCgroup: Sendable {
     private let directory: String
 
-    /// Throws where this user, or this kernel, has no such thing.
+    /// Throws if this user can't make such a group, or this kernel has none.
     init(limit: Int) throws {
         guard let parent = MemoryCgroup.parent else { throw Unexpected("no memory cgroup here") }
         directory = "\(parent.directory)/greennet-test-\(UInt32.random(in: 0 ... .max))"
         guard mkdir(directory, 0o755) == 0 else { throw Unexpected("mkdir \(directory): \(SystemError(errno))") }
         try write("\(limit)", to: parent.isUnified ? "memory.max" : "memory.limit_in_bytes")
-        // Where there is swap space, nothing is ever used up.
+        // With swap space, memory would never be used up.
         try? write(
             parent.isUnified ? "0" : "\(limit)",
             to: parent.isUnified ? "memory.swap.max" : "memory.memsw.limit_in_bytes")
@@ -20,7 +20,7 @@ final class MemoryCgroup: Sendable {
 
     deinit { rmdir(directory) }
 
-    /// What a shell does to get into it.
+    /// The shell command by which a process enters the group.
     var entering: String { "echo $$ > \(directory)/cgroup.procs" }
 
     private func write(_ text: String, to file: String) throws {
@@ -32,7 +32,7 @@ final class MemoryCgroup: Sendable {
         }
     }
 
-    /// Where groups can be made: the first version's hierarchy for memory, or the second version's, where that has it.
+    /// Where groups can be made: in the memory hierarchy of cgroups' first version, or in the second version's if that controls memory.
     private static var parent: (directory: String, isUnified: Bool)? {
         if access("/sys/fs/cgroup/memory/memory.limit_in_bytes", W_OK) == 0 { return ("/sys/fs/cgroup/memory", false) }
         let delegated = ProcessStatus.contents(of: "/sys/fs/cgroup/cgroup.subtree_control") ?? ""

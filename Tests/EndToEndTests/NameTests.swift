@@ -4,22 +4,24 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-    /// Names with dead addresses, on a machine without a network: with a network and a hosts file of their own.
+    /// Names with dead addresses, and names on a machine without a network.  Each test has a network and a hosts file of its own.
     @Suite(
         .serialized,
         .enabled(if: NetworkNamespace.obstacle == nil, "needs root and ip(8): \(NetworkNamespace.obstacle ?? "")"))
     struct NameTests {
-        /// Where packets go to that nobody answers.
+        /// An address from which no answer comes.
         private static let dead = "2001:db8:2::1"
 
-        /// In a network whose only addresses are `addresses` and the loopback's, and in which `dead` is on a device whose other end takes it for somebody else's.
+        /// Runs `body` in a network whose only addresses are `addresses` and the loopback's.
+        ///
+        /// Packets to `dead` leave through a device whose other end ignores them.
         private func inNetwork(_ addresses: [String], _ body: @escaping @Sendable () throws -> Void) throws {
             try onOSThread {
                 try NetworkNamespace.enter()
                 try NetworkNamespace.run("link", "add", "near", "type", "veth", "peer", "name", "far")
                 for device in ["near", "far"] { try NetworkNamespace.run("link", "set", device, "up") }
                 try NetworkNamespace.run("route", "add", "\(NameTests.dead)/128", "dev", "near")
-                // Or the kernel would ask for it, and find out.
+                // Else the kernel would ask for the neighbour, and report that there is none.
                 try NetworkNamespace.run(
                     "neighbour", "add", NameTests.dead, "lladdr", "02:00:00:00:00:01", "dev", "near")
                 for address in addresses { try NetworkNamespace.run("address", "add", address, "dev", "lo") }
@@ -49,7 +51,7 @@ extension EndToEnd {
                     #expect(result.exit == .status(0), "\(result)")
                     #expect(result.output.hasPrefix("10.9.0.1:\(port) answered in "))
                     #expect(Deadline.now - start < .seconds(10))
-                    // The attempt was made, and was the first.
+                    // The first attempt was to the dead address.
                     #expect(Deadline.now - start >= .milliseconds(250))
                 }
             }
@@ -77,7 +79,7 @@ extension EndToEnd {
             }
         }
 
-        /// The system's own rule for what a machine has (`AI_ADDRCONFIG`) takes no notice of the loopback.
+        /// The C library's rule for the address families of a machine (`AI_ADDRCONFIG`) ignores the loopback.
         @Test(arguments: [[], ["2001:db8:1::1/128"], ["10.9.0.1/32"]])
         func `localhost is reached without a network and with only IPv4 or only IPv6`(addresses: [String]) throws {
             try inNetwork(addresses) {

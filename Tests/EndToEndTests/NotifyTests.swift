@@ -4,9 +4,9 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-    /// What a service manager is told.
+    /// The notifications that a service manager gets.
     @Suite(.serialized) struct NotifyTests {
-        /// As `withServer`, with a manager that hears it.
+        /// As `withServer`, with a manager that receives the server's notifications.
         private func withManagedServer(
             _ model: ServerModel, _ arguments: [String] = [], watchdog: String? = nil, setup: String? = nil,
             _ body: @escaping @Sendable (Server, ManagerSocket) throws -> Void
@@ -55,7 +55,7 @@ extension EndToEnd {
                 #expect(status.matches("STATUS=\(NotifyTests.status(model, "1 connection", accepted: 1))\n"))
                 server.program.send(SIGTERM)
                 #expect(try manager.wait().hasPrefix("STOPPING=1\n"))
-                // While somebody has to finish.
+                // A client still has to finish.
                 #expect(try manager.wait().matches("EXTEND_TIMEOUT_USEC=[0-9]+\n"))
                 client.close()
                 #expect(try server.program.waitForExit() == .status(0))
@@ -101,7 +101,7 @@ extension EndToEnd {
             try withManagedServer(.green, watchdog: "1000", setup: "export WATCHDOG_PID=1") { server, manager in
                 #expect(try manager.wait().hasPrefix("READY=1\n"))
                 try #expect(server.answer(to: "x") == "X")
-                // The next that comes.
+                // The next notification.
                 #expect(try manager.wait().hasPrefix("STATUS="))
             }
         }
@@ -175,7 +175,7 @@ extension EndToEnd {
 }
 
 extension String {
-    /// Whether all of it is like `pattern`.
+    /// Whether the whole text matches `pattern`.
     fileprivate func matches(_ pattern: String) -> Bool {
         (try? Regex(pattern).wholeMatch(in: self)) != nil
     }

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-    /// Whom the kernel kills where there is no memory left.
+    /// The processes that the kernel kills when there is no memory left.
     @Suite(.serialized) struct OutOfMemoryTests {
         private static let forking = ServerModel.testable(.process, .processPool, .greenProcesses)
         private static let raise = 500
@@ -18,7 +18,7 @@ extension EndToEnd {
             }
         }
 
-        /// No process can have more.
+        /// No process can have a higher score.
         @Test(arguments: forking, [501, 1000])
         func `a child's oom_score_adj is 1000 at most`(model: ServerModel, parent: Int) throws {
             let setup = "echo \(parent) > /proc/self/oom_score_adj"
@@ -35,7 +35,7 @@ extension EndToEnd {
         func `if the score cannot be changed, each client is still served`(model: ServerModel) throws {
             let faults = try Faults()
             try withServer(model, adjust: faults.preload) { server in
-                // Beyond the start, which needs it for more.
+                // Only after the start, which opens other files too.
                 let before = faults.made(.open)
                 faults.failAll(.open, with: EACCES)
                 for number in 0..<5 { try #expect(server.answer(to: "client \(number)") == "CLIENT \(number)") }
@@ -74,7 +74,7 @@ extension EndToEnd {
         private func expectScores(of server: Server, parent: Int) throws {
             try #expect(OutOfMemoryTests.score(of: server.program.pid) == parent)
             let expected = min(parent + OutOfMemoryTests.raise, 1000)
-            // A child is there before it has looked after itself.
+            // A child runs before it has set its score.
             let areRaised = try eventuallyOnHub {
                 let children = try server.program.status().children
                 return try !children.isEmpty && children.allSatisfy { try OutOfMemoryTests.score(of: $0) == expected }

@@ -4,22 +4,22 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-    /// A server for which time does not pass evenly: it is stopped for a while, or somebody sets the clock.
+    /// A server for which time does not pass evenly: it is stopped for a while, or the clock is set.
     @Suite(.serialized) struct PauseTests {
-        /// Longer than it takes all clients to come, on a busy machine too: else the first would be idle before the last is there.
+        /// Longer than all clients need to connect, on a busy machine too: else the first would be idle before the last is connected.
         private static let idleTimeout = Duration.patient(2)
         /// Long enough for every timeout to pass.
         private static let pause = isLongRun ? Duration.seconds(60) : idleTimeout * 1.25
 
         private static let limits = ["--idle-timeout", "\(idleTimeout.components.seconds)", "--write-timeout", "1"]
 
-        /// What has come while it was stopped is there when it looks, whatever its timers say; who has sent nothing was silent for so long.
+        /// A client that has sent while the server was stopped is served, whatever the timers say; a client that has not was silent for that time.
         @Test(arguments: ServerModel.all)
         func `after a stopped server continues, clients that have sent are served, and only silent ones are idle`(
             model: ServerModel
         ) throws {
             try withServer(model, PauseTests.limits, limit: PauseTests.pause + .seconds(30)) { server in
-                // Of green threads more than a loop hears of at once; the others have no loop.
+                // With green threads, more clients than a loop gets events for at once; the other models have no loop.
                 let count = model.kind == .green ? 200 : model.isPool ? model.clientsAtOnce - 1 : 20
                 let clients = try inParallel(count + 1) { number in
                     let client = try server.connect()
@@ -105,7 +105,7 @@ extension EndToEnd {
 }
 
 extension Server {
-    /// Stops all its processes, and has them go on when `body` is done.
+    /// Stops all processes of the server, and continues them when `body` returns.
     func whileStopped(_ body: () throws -> Void) throws {
         let processes = try program.processes()
         defer { for process in processes { kill(process, SIGCONT) } }
@@ -117,7 +117,7 @@ extension Server {
 }
 
 extension ProcessStatus {
-    /// All its OS threads.
+    /// Whether all OS threads of the process are stopped.
     static func isStopped(_ pid: pid_t) -> Bool {
         numbers(in: "/proc/\(pid)/task").allSatisfy { thread in
             let stat = contents(of: "/proc/\(pid)/task/\(thread)/stat") ?? ""

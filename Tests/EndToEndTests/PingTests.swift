@@ -57,7 +57,7 @@ extension EndToEnd {
             #expect(!result.error.contains("Fatal error"))
         }
 
-        /// The port is the only one that the kernel has for the client too, which so gets connected to itself.
+        /// The port is the only one that the kernel can give the client, which so gets connected to itself.
         @Test(
             .enabled(if: NetworkNamespace.obstacle == nil, "needs root and ip(8)"),
             arguments: ["127.0.0.1", "localhost", "0.0.0.0", "::1", "::"])
@@ -75,7 +75,7 @@ extension EndToEnd {
         @Test func `ping by name succeeds even if the kernel can watch none of its sockets`() throws {
             try withServer(.green, ["--host", "::1"]) { server in
                 let faults = try Faults()
-                // The first is for the loop itself.
+                // The first call is for the loop itself.
                 faults.fail(.epollControl, 2...Int(Int32.max), with: ENOSPC)
                 var launch = try PingTests.launch("localhost", "\(server.port)")
                 faults.preload(&launch)

@@ -1,10 +1,10 @@
 import Glibc
 import TestSupport
 
-/// What a program and its children have together.
+/// The resources of a program and its children together.
 struct ProcessTree: Sendable {
     let root: ProcessStatus
-    /// Those that have not ended.
+    /// The children that have not ended.
     let children: [ProcessStatus]
 
     private var all: [ProcessStatus] { [root] + children }
@@ -12,7 +12,7 @@ struct ProcessTree: Sendable {
     var threads: Int { sum(\.threads) }
     var descriptors: Int { sum(\.descriptors) }
     var residentMemory: Int { sum(\.residentMemory) }
-    /// Of the one that had most.
+    /// The peak of the process that had most.
     var peakResidentMemory: Int { all.map(\.peakResidentMemory).max()! }
     var processorTime: Duration { all.map(\.processorTime).reduce(.zero, +) }
 
@@ -27,7 +27,7 @@ extension ProcessTree: CustomStringConvertible {
 }
 
 extension ProcessStatus {
-    /// Each hub has one, which is made last; or where it could not be had, both ends of a pipe.
+    /// Each hub has one eventfd, which it opens last; or, if there was none, both ends of a pipe.
     var hubs: Int {
         let pipes = Dictionary(grouping: descriptorTargets.filter { $0.hasPrefix("pipe:") }) { $0 }
         return descriptorTargets.count { $0 == "anon_inode:[eventfd]" } + pipes.values.count { $0.count == 2 }
@@ -35,12 +35,12 @@ extension ProcessStatus {
 }
 
 extension Program {
-    /// What the kernel tells of it and its children now.  Throws where it has ended.
+    /// What the kernel shows of the program and its children now.  Throws if the program has ended.
     func tree() throws -> ProcessTree {
         let root = try status()
         return ProcessTree(root: root, children: root.children.compactMap { ProcessStatus($0) })
     }
 
-    /// Its own id, and those of its children.
+    /// The ids of the program and its children.
     func processes() throws -> [pid_t] { try [pid] + status().children }
 }

@@ -49,7 +49,7 @@ extension EndToEnd {
             defer { server.program.end() }
             try atTerminal(server) { terminal, program in
                 try terminal.waitForScreen(">>: ")
-                // Answered, it has been accepted: else the end would be a reset.
+                // An answer shows that the connection has been accepted: else its end would be a reset.
                 try terminal.type("x\n")
                 try terminal.waitForScreen(">>: x\r\nX\r\n>>: ")
                 server.program.send(SIGKILL)

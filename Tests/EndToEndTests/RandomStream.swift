@@ -2,9 +2,9 @@ import Glibc
 import GreenNet
 import TestSupport
 
-/// Random bytes without end, the same in every run, and what the server makes of them.
+/// Random bytes without end, the same in every run, and the server's answer to them.
 ///
-/// The same million or so over and over; their number is a prime, so that no buffer's size divides it and bytes that got out of
+/// About a million bytes repeat; their number is a prime, so that no buffer's size divides it and bytes that got out of
 /// place do not look right by chance.
 struct RandomStream: Sendable {
     static let period = 1_048_573
@@ -46,7 +46,7 @@ struct RandomStream: Sendable {
         }
     }
 
-    /// Throws where `bytes` are not what answers those sent at `position`.
+    /// Throws if `bytes` are not the answer to the bytes at `position`.
     func check(_ bytes: UnsafeRawBufferPointer, at position: Int) throws {
         var done = 0
         while done < bytes.count {

@@ -60,7 +60,7 @@ final class RawSocket {
 
     func endSending() { shutdown(descriptor, Int32(SHUT_WR)) }
 
-    /// All that comes until the other side ends.
+    /// Receives everything until the other side ends.
     func receiveAll() -> String {
         var (all, part) = ([UInt8](), [UInt8](repeating: 0, count: 4096))
         while true {
@@ -70,13 +70,13 @@ final class RawSocket {
         }
     }
 
-    /// Sends so many zeros, or what the kernel takes of them at once.
+    /// Sends `count` zeros, or as many as the kernel takes at once.
     func sendNow(_ count: Int) {
         let zeros = [UInt8](repeating: 0, count: count)
         _ = Glibc.send(descriptor, zeros, count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL))
     }
 
-    /// Sends zeros until the other side has taken nothing for a while, or has gone; returns how many.
+    /// Sends zeros until the other side takes nothing for a while or has disconnected; returns the number of zeros.
     func sendUntilFull(limit: Int = 64 << 20) -> Int {
         let zeros = [UInt8](repeating: 0, count: 65_536)
         var (sent, isFull) = (0, false)

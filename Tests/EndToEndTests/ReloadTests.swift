@@ -57,7 +57,7 @@ extension EndToEnd {
                     try client.expect("LINE \(number)", to: "line \(number)")
                 }
                 client.close()
-                // Signals that come together may count as one.
+                // Signals that arrive together may count as one.
                 try server.program.waitOnHub(forLineContaining: "not reloaded")
                 try rewrite("transform = echo")
                 try server.program.waitOnHub(forLineContaining: "settings reloaded changed=transform")
@@ -93,7 +93,7 @@ extension EndToEnd {
                     try write("transform = upper", to: path)
                     server.program.send(SIGHUP)
                     _ = try server.program.waitForLine(containing: "settings reloaded changed=transform")
-                    // Somebody is at work on it.
+                    // The file is being edited.
                     try write("transform = echo", to: path)
                     for _ in 0..<8 { try #expect(server.answer(to: "new") == "NEW") }
                 }

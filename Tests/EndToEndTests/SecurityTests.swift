@@ -4,16 +4,16 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-    /// What SECURITY.md promises and no other suite shows.
+    /// Promises of SECURITY.md that no other suite tests.
     @Suite(.serialized) struct SecurityTests {
-        /// Ends a line, clears a terminal, and goes on for longer than is ever shown.
+        /// The text ends a line, clears a terminal, and is longer than the log ever shows.
         private static let payload = "\u{1b}[2J\n2026 critical FORGED " + String(repeating: "secret", count: 40)
 
-        /// Raw, or in capitals.
+        /// Expects that `text` has no part of the payload, as it was sent or in capitals.
         private func expectNoPayload(in text: String, isTrace: Bool) {
             #expect(!text.contains("\u{1b}") && !text.contains("\n2026 critical"))
             for word in ["secretsecret", "SECRETSECRET", "FORGED"] {
-                // At trace, the first 64 bytes, encoded: control characters by their numbers.
+                // At trace, the log has the first 64 bytes, encoded: control characters by their numbers.
                 #expect(text.ranges(of: word).count <= (isTrace ? 6 : 0), "\(text)")
             }
             #expect(!text.contains(String(repeating: "secret", count: 11)))
@@ -26,7 +26,7 @@ extension EndToEnd {
         ) throws {
             try withServer(model, ["--log-level", level]) { server in
                 try #expect(server.answer(to: SecurityTests.payload) == SecurityTests.payload.uppercased())
-                // What ends badly is told too.
+                // The server logs connections that end badly too.
                 let socket = try RawSocket(port: server.port)
                 _ = socket.sendUntilFull()
                 socket.reset()
@@ -43,7 +43,7 @@ extension EndToEnd {
             }
         }
 
-        /// The admin interface's socket and other clients' connections among them, they would have one more.
+        /// A child that kept the admin interface's socket or another client's connection would have one more.
         @Test(arguments: ServerModel.testable(.process, .processPool, .greenProcesses))
         func `a child has no socket of its parent's but those that it accepts on`(model: ServerModel) throws {
             try withServer(model, ["--admin", "127.0.0.1:0"]) { server in
@@ -59,7 +59,7 @@ extension EndToEnd {
                 for child in try server.program.status().children {
                     try #expect(server.socketsShared(with: child).count == listeners)
                 }
-                // One that takes the place of another too.
+                // The same holds for a worker's replacement.
                 guard model.isSupervised else { return }
                 let before = try server.program.status().children
                 kill(before[0], SIGKILL)
@@ -75,7 +75,7 @@ extension EndToEnd {
 }
 
 extension Server {
-    /// Those of a child that the process has too, which was started first.
+    /// The sockets of `child` that the first process has too.
     fileprivate func socketsShared(with child: pid_t) throws -> Set<String> {
         let own = try Set(program.status().descriptorTargets)
         return own.intersection(ProcessStatus(child)?.descriptorTargets ?? []).filter { $0.hasPrefix("socket:") }

@@ -7,12 +7,12 @@ import Testing
 struct Server: Sendable {
     let program: Program
     let model: ServerModel
-    /// Where it listens, as it says itself.
+    /// Where the server listens, from its log.
     let address: SocketAddress
-    /// What it has while it has no client.
+    /// The server's resources while it has no client.
     let idle: ProcessTree
 
-    /// Starts it on a free port of 127.0.0.1, unless `arguments` say otherwise, and waits until it listens.
+    /// Starts a server on a free port of 127.0.0.1, unless `arguments` say otherwise, and waits until it listens.
     static func start(
         _ model: ServerModel = .green, _ arguments: [String] = [],
         adjust: (inout Program.Launch) -> Void = { _ in }
@@ -20,7 +20,7 @@ struct Server: Sendable {
         let program = try Program(launch(model, arguments, adjust: adjust))
         do {
             let line = try program.waitForLine(containing: "listening on")
-            // The last line before it waits.
+            // The last line before the server waits.
             try program.waitForLine(containing: "connection limit")
             let server = Server(
                 program: program, model: model, address: try address(in: line), idle: try program.tree())
@@ -31,7 +31,7 @@ struct Server: Sendable {
         }
     }
 
-    /// Itself, with all that it has, once each hub and each worker is there.
+    /// The server's processes with their resources, once each hub and each worker runs.
     func whenUp() throws -> Server {
         var idle = idle
         let isUp = try eventually(within: .seconds(5)) {
@@ -46,28 +46,28 @@ struct Server: Sendable {
         let workers = tree.children
         return tree.root.hubs == model.hubs && workers.count == model.workers
             && workers.allSatisfy { worker in
-                // Hubs of a worker run beside its main OS thread.  A worker without has the standard descriptors and the listener, and more
-                // before it lets go of its parent's.
+                // Hubs of a worker run beside its main OS thread.  A worker without hubs has the standard descriptors and the listener, and more
+                // until it has closed its parent's.
                 model.kind == .green
                     ? worker.hubs == model.hubsOfWorker && worker.threads == model.hubsOfWorker + 1
                     : worker.threads == 1 && worker.descriptors == 4
             }
     }
 
-    /// What starts it.
+    /// How to start the server.
     static func launch(
         _ model: ServerModel = .green, _ arguments: [String] = [],
         adjust: (inout Program.Launch) -> Void = { _ in }
     ) throws -> Program.Launch {
         let place = arguments.contains("--port") || arguments.contains("--unix-socket") ? [] : ["--port", "0"]
-        // Standard error is a pipe, where the log would else be JSON.
+        // Standard error is a pipe, for which the default is JSON.
         let format = arguments.contains("--log-format") ? [] : ["--log-format", "text"]
         var launch = try Program.built("echo-server", place + format + model.arguments + arguments)
         adjust(&launch)
         return launch
     }
 
-    /// From the line that begins its log, as text or JSON.
+    /// Reads the address from the first line of the log, text or JSON.
     static func address(in line: String) throws -> SocketAddress {
         guard let match = line.firstMatch(of: /listening on ([^ "]+)/) else { throw Unexpected(line) }
         let text = String(match.1)
@@ -80,14 +80,14 @@ struct Server: Sendable {
 
     var port: UInt16 { get throws { try #require(address.port) } }
 
-    /// What it has written since it began to listen.
+    /// The log since the server began to listen.
     var log: [String] {
         program.standardError.lines.filter { !$0.contains("listening on") && !$0.contains("connection limit") }
     }
 
     // MARK: Leftovers
 
-    /// Waits until it has what so many clients need, though others may have gone a moment ago.
+    /// Waits until the server has only the descriptors, threads and children that `clients` need; others may have left a moment ago.
     func expectOnly(clients: Int, sourceLocation: SourceLocation = #_sourceLocation) throws {
         var tree = idle
         let isSo = try eventually(within: .seconds(5)) {
@@ -102,11 +102,11 @@ struct Server: Sendable {
 
     private func threads(_ clients: Int) -> ClosedRange<Int> {
         let count = idle.threads + (model.startsThreadsForClients || model.forksForClients ? clients : 0)
-        // ThreadSanitizer has one of its own, from when the program starts its first.
+        // ThreadSanitizer starts a thread of its own together with the program's first.
         return count...count + (Sanitizer.active == .thread ? 1 : 0)
     }
 
-    /// Sends TERM to one that has no client any more, and looks whether it leaves as it should.
+    /// Sends TERM to a server that has no clients any more, and expects an orderly end.
     fileprivate func expectCleanEnd(_ sourceLocation: SourceLocation) throws {
         if !program.hasEnded {
             try expectOnly(clients: 0, sourceLocation: sourceLocation)
@@ -126,7 +126,7 @@ struct Server: Sendable {
 /// Starts a server and runs `body` on a fresh hub beside it.
 ///
 /// Where `body` leaves the server running, it must then have the descriptors, threads and children that it had at first, and a TERM
-/// must end it with status 0.  Nothing of it is left, whatever happens.
+/// must end it with status 0.  In any case the server is ended.
 func withServer(
     _ model: ServerModel = .green, _ arguments: [String] = [],
     limit: Duration = .seconds(60),
@@ -140,13 +140,13 @@ func withServer(
         try onHub(limit, sourceLocation: sourceLocation) { try body(server) }
         try server.expectCleanEnd(sourceLocation)
     } catch let error where !(error is ProgramFailure) {
-        // What the server has to say explains most failures.
+        // The server's log explains most failures.
         throw server.program.failure("\(error)")
     }
 }
 
 extension Server {
-    /// For one that says nothing: waits until somebody at `address` answers.
+    /// For a server that logs nothing: waits until it answers at `address`.
     static func waitUntilItAnswers(at address: SocketAddress) throws {
         let answers = try eventuallyOnHub {
             guard let connection = try? Connection.connect(to: address) else { return false }
@@ -154,6 +154,6 @@ extension Server {
             try connection.expect("ANYBODY?", to: "anybody?")
             return true
         }
-        if !answers { throw Unexpected("nobody answers at \(address)") }
+        if !answers { throw Unexpected("no answer at \(address)") }
     }
 }

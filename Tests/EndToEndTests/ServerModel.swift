@@ -2,10 +2,10 @@ import GreenNet
 import TestSupport
 import Testing
 
-/// How the server gives each connection a context of its own.  What a client sees is tested over all of them.
+/// The way in which the server gives each connection a context of its own.  Tests of what a client sees run with every model.
 struct ServerModel: Hashable, Sendable, CustomTestStringConvertible {
     let kind: Kind
-    /// The options that choose it.
+    /// The options that select the model.
     let arguments: [String]
 
     enum Kind: String, Sendable {
@@ -27,13 +27,13 @@ struct ServerModel: Hashable, Sendable, CustomTestStringConvertible {
 
     static let all = testable(green, greenWorkers, greenProcesses, thread, threadPool, process, processPool)
 
-    /// Those with a context for each client, without end.
+    /// The models that make a context for each client, without a limit.
     static let unbounded = all.filter { !$0.isPool }
 
-    /// Those whose contexts are processes, forked beforehand and kept in number.
+    /// The models whose worker processes are forked beforehand and replaced when they die.
     static let supervised = testable(greenProcesses, processPool)
 
-    /// Under ThreadSanitizer a forked child hears of no signal; and it has only one OS thread, where there is nothing to find.
+    /// Under ThreadSanitizer a forked child gets no signals; and it has only one OS thread, so that there is no race to find.
     static func testable(_ models: ServerModel...) -> [ServerModel] {
         models.filter { Sanitizer.active != .thread || !$0.forks }
     }
@@ -44,34 +44,34 @@ struct ServerModel: Hashable, Sendable, CustomTestStringConvertible {
 
     private var forks: Bool { kind == .process || isSupervised }
     var isPool: Bool { has("--pool-size") }
-    /// Whether the process that was started serves nobody itself.
+    /// Whether the first process only supervises the workers that serve.
     var isSupervised: Bool { has("--processes") || kind == .process && isPool }
 
-    // MARK: What it has
+    // MARK: Resources
 
-    /// Children while it has no client.
+    /// The number of children while the server has no client.
     var workers: Int { has("--processes") ? 2 : isPool && kind == .process ? 4 : 0 }
 
-    /// Hubs of the process that was started.
+    /// The number of hubs in the first process.
     var hubs: Int { isSupervised ? 1 : hubsOfWorker }
-    /// Hubs of each process that serves with green threads.
+    /// The number of hubs in each process that serves with green threads.
     var hubsOfWorker: Int { has("--workers") ? 2 : 1 }
 
     var startsThreadsForClients: Bool { kind == .thread && !isPool }
     var forksForClients: Bool { kind == .process && !isPool }
 
-    /// Descriptors that each client takes in all its processes: a child that is there for the client has the standard ones too.
+    /// Descriptors that each client takes in all processes of the server: a child that serves one client has the standard descriptors too.
     var descriptorsPerClient: Int { forksForClients ? 4 : 1 }
 
-    // MARK: What it bears
+    // MARK: Capacity
 
-    /// Clients that every arrangement serves at once.
+    /// A number of clients that every model serves at once.
     static let fewClients = 3
 
-    /// Clients that it serves at once; others wait for their turn.
+    /// The number of clients that the model serves at once; others wait for their turn.
     var clientsAtOnce: Int { isPool ? 4 : .max }
 
-    /// How many clients at once are many for it.
+    /// A number of simultaneous clients that is large for the model.
     var manyClients: Int {
         switch kind {
         case .green: Sanitizer.scaled(self == .green ? 10_000 : 2000, address: 1000, thread: 1000)

@@ -4,10 +4,10 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-    /// What the hubs and processes of a service share: it costs what is open, and outlives each of them.
+    /// The state that the hubs and processes of a service share: its cost depends on open connections only, and it outlives each process.
     @Suite(.serialized, .enabled(if: Sanitizer.active == .none, "a sanitizer makes calls of its own"))
     struct SharedStateTests {
-        /// systemd's; the most without a changed kernel setting; what containers had for long; none.
+        /// systemd's limit; the highest by default in the kernel; the limit that containers had for long; no limit.
         private static let limits = ["524288", "1048576", "1073741816", "18446744073709551615"]
         private static let eight = ServerModel(.green, "--processes", "8")
 
@@ -39,7 +39,7 @@ extension EndToEnd {
         @Test(arguments: limits.suffix(2), [ServerModel.green, .process, .processPool])
         func `whatever the descriptor limit, it starts and serves`(limit: String, model: ServerModel) throws {
             let faults = try Faults()
-            // Without what closes descriptors at one go, and without a list of them.
+            // The server has neither close_range(2) nor a list of its descriptors.
             faults.failAll(.closeRange, with: ENOSYS)
             faults.failAll(.opendir, with: EACCES)
             try withPretendedLimit(limit, faults, model.arguments) { _, address in
@@ -51,7 +51,7 @@ extension EndToEnd {
             }
         }
 
-        /// For a limit beyond what this process may have itself.
+        /// Runs a server that sees a limit higher than this process may have.
         private func withPretendedLimit(
             _ limit: String, _ faults: Faults, _ arguments: [String],
             _ body: @escaping @Sendable (Program, SocketAddress) throws -> Void
@@ -77,7 +77,7 @@ extension EndToEnd {
 
         // MARK: Death with the lock
 
-        /// In each of the lock's uses by a connection: for a place, for the address, and both given back.
+        /// The worker dies in each of a connection's uses of the lock: to take a place, to count the address, and to give back both.
         @Test(arguments: ServerModel.supervised, 1...4)
         func `a worker that dies with the lock of the limits held leaves them as they should be`(
             model: ServerModel, number: Int
@@ -86,7 +86,7 @@ extension EndToEnd {
             try withServer(model, ["--max-connections-per-ip", "3"], adjust: faults.preload) { server in
                 let made = faults.made(.robustUnlock)
                 faults.fail(.robustUnlock, made + number...made + number, with: SIGKILL)
-                // It may lose its server at any moment.
+                // The client may lose its server at any moment.
                 _ = try? server.answer(to: "victim")
                 try server.program.waitOnHub(forLineContaining: "worker process died killed_by=9")
                 try expectExactLimit(3, server)
@@ -114,7 +114,7 @@ extension EndToEnd {
 
         private func expectExactLimit(_ limit: Int, _ server: Server) throws {
             var clients: [Connection] = []
-            // Those that have gone may not all have been given back yet.
+            // The server may not have given back all places of the clients that have left.
             let areServed = try eventuallyOnHub {
                 if let client = try server.connectIfServed() { clients.append(client) }
                 return clients.count == limit

@@ -2,19 +2,19 @@ import Glibc
 import GreenNet
 import TestSupport
 
-/// The wall clock of the programs that are started with it: a day ahead of the system's, and set anew at any time.
+/// The wall clock of the programs that are started with it: a day ahead of the system's, and set by tests at any time.
 ///
-/// It lies before them as a library, Tests/Shims/clock.c, and reads from a file that is mapped here too.
+/// The programs preload it as a library, Tests/Shims/clock.c, which reads from a file that is mapped here too.
 final class ShiftedClock: @unchecked Sendable {
-    // Unchecked: a word of memory that another process reads.
+    // Unchecked: the pointer is to a word of memory that another process reads.
     private let shift: UnsafeMutablePointer<Int64>
     private let file: String
     private let library: String
 
-    /// A sanitizer wants to be the first library itself.
+    /// A sanitizer must be the first library itself.
     static let isUsable = Sanitizer.active == .none && compiler != nil
 
-    /// Seconds by which it is ahead at first.
+    /// The seconds by which the clock is ahead at first.
     static let day = 86_400
 
     fileprivate init(in directory: String) throws {
@@ -36,10 +36,10 @@ final class ShiftedClock: @unchecked Sendable {
 
     deinit { munmap(shift, MemoryLayout<Int64>.size) }
 
-    /// Besides the day.
+    /// Sets the clock `hours` ahead, in addition to the day.
     func set(hoursAhead hours: Int) { shift.pointee = Int64(ShiftedClock.day + hours * 3600) }
 
-    /// What a program needs to have this clock.
+    /// Makes the program use this clock.
     func adjust(_ launch: inout Program.Launch) {
         launch.environment["LD_PRELOAD"] = library
         launch.environment["CLOCK_SHIFT"] = file
@@ -50,7 +50,7 @@ final class ShiftedClock: @unchecked Sendable {
         return "/\(folders.joined(separator: "/"))/Shims/clock.c"
     }()
 
-    /// The toolchain's, or the system's.
+    /// The toolchain's compiler, or the system's.
     private static let compiler = ["clang", "cc"].first { name in
         (try? Program.run(Program.Launch("/usr/bin/env", [name, "--version"])))?.exit == .status(0)
     }

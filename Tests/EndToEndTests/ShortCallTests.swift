@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-    /// Calls that do less than they were asked for, as the kernel may at any time: fewer bytes, nothing for now, or an interruption.
+    /// Calls that do less than they were asked to, as the kernel may at any time: they move fewer bytes, return EAGAIN or are interrupted.
     @Suite(.serialized, .enabled(if: Sanitizer.active == .none, "a sanitizer makes calls of its own"))
     struct ShortCallTests {
         @Test(arguments: ServerModel.all, [Faults.Call.recv, .send])
@@ -27,7 +27,7 @@ extension EndToEnd {
             }
         }
 
-        /// Those that a signal may interrupt.  Every other one of each is.
+        /// The calls that a signal may interrupt.  Every other call of each kind is interrupted.
         private static let interruptible: [Faults.Call] = [
             .accept4, .close, .connect, .epollWait, .open, .poll, .ppoll, .pselect, .read, .recv, .send, .waitpid,
             .pwritev2,

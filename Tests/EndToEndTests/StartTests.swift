@@ -4,11 +4,11 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-    /// What the programs are started with: their arguments, the signals, and a system that lacks something.
+    /// Unusual starts of the programs: odd arguments, signals that the parent has changed, and a system that lacks something.
     @Suite(.serialized) struct StartTests {
         // MARK: Without /proc
 
-        /// Becomes the program where an empty directory lies over /proc.
+        /// Starts the program with an empty directory mounted over /proc.
         private static func hideProc(_ launch: inout Program.Launch) {
             let script = #"mount -t tmpfs none /proc && exec "$0" "$@""#
             (launch.path, launch.arguments) = (
@@ -72,7 +72,7 @@ extension EndToEnd {
 
         // MARK: Bytes that are not text
 
-        /// Runs the program with what the shell makes of `script`, which becomes it by `exec "$0"`.
+        /// Runs the program by a shell with `script`, which executes it by `exec "$0"`.
         private static func run(
             _ name: String, _ script: String
         ) throws -> (exit: Program.Exit, output: String, error: String) {
@@ -201,7 +201,7 @@ extension EndToEnd {
 
         // MARK: Signals
 
-        /// How a parent may have left every signal that it can.
+        /// How a parent may have changed every signal that it can change.
         enum Inheritance: String, CaseIterable {
             case blocked = "--block-signal"
             case ignored = "--ignore-signal"
@@ -226,7 +226,7 @@ extension EndToEnd {
                 try server.program.waitOnHub(forLineContaining: " notice state ")
                 server.program.send(SIGHUP)
                 try server.program.waitOnHub(forLineContaining: "settings reloaded")
-                // Ended at the drain timeout: of processes, by the signals that their parent has for them.
+                // The client is disconnected at the drain timeout; a parent ends its child processes with signals for that.
                 let client = try server.connect()
                 defer { client.close() }
                 try client.expect("STILL HERE", to: "still here")
@@ -270,7 +270,7 @@ extension EndToEnd {
                 launch.input = accepted
                 inheritance?.adjust(&launch)
                 let started = Result { try Program(launch) }
-                // The client would else not see its end.
+                // Else the client would not see the end of the connection.
                 close(accepted)
                 let program = try started.get()
                 defer { program.end() }
@@ -313,6 +313,6 @@ extension EndToEnd {
 }
 
 extension Server {
-    /// Of one that has a descriptor for each.
+    /// The number of clients, for a server that has a descriptor for each.
     fileprivate var clients: Int { get throws { try program.status().descriptors - idle.root.descriptors } }
 }

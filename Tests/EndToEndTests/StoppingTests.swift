@@ -6,7 +6,7 @@ import Testing
 extension EndToEnd {
     /// TERM and INT: no new clients, time for the others, and an end.
     @Suite(.serialized) struct StoppingTests {
-        /// The time between a signal and the end, where there is nothing to wait for.
+        /// The time between a signal and the end if there is nothing to wait for.
         private static let promptly = slack * 2
 
         @Test(arguments: ServerModel.all, [SIGTERM, SIGINT])
@@ -27,7 +27,7 @@ extension EndToEnd {
                 for client in clients { try client.expect("BEFORE", to: "before") }
                 server.program.send(signal)
                 try server.program.waitOnHub(forLineContaining: "no longer accepting")
-                // Some other hub or process may hear of it a moment later.
+                // Another hub or process may receive the signal a moment later.
                 try #expect(eventuallyOnHub { try !server.isAccepting() })
                 try clients[0].expect("AFTER", to: "after")
                 try clients[1].exchange(1 << 20, of: .upper)
@@ -43,7 +43,7 @@ extension EndToEnd {
         @Test(arguments: ServerModel.all)
         func `clients that wait to be accepted when the signal comes are served too`(model: ServerModel) throws {
             try withServer(model) { server in
-                // As many as a sanitizer can fork for in a second.
+                // For this number a server with a sanitizer can fork in a second.
                 let count = Sanitizer.scaled(200, address: 10, thread: 10)
                 let processes = try server.program.processes()
                 for process in processes { kill(process, SIGSTOP) }
@@ -63,7 +63,7 @@ extension EndToEnd {
             }
         }
 
-        /// Before it is ready for the signal, it ends by it.
+        /// Until the server handles the signal, the signal's default action ends it.
         @Test(arguments: ServerModel.all)
         func `a signal at any moment of the start ends it, and nothing is left`(model: ServerModel) throws {
             for moment in 0..<25 {
@@ -111,7 +111,7 @@ extension EndToEnd {
                 #expect(time >= .milliseconds(300))
                 #expect(time < .milliseconds(300) + slack)
                 try #expect(server.program.waitForExit(within: StoppingTests.promptly) == .status(0))
-                // It was let go, and had not to be cut off.
+                // The client left by itself; the server did not disconnect it.
                 let counts = try #require(server.lastCounts)
                 counts.expectToAddUp(open: 0)
                 #expect(counts["ended_done"] == 1)
@@ -136,7 +136,7 @@ extension EndToEnd {
             }
         }
 
-        /// They come faster than a process is forked for each.
+        /// The clients connect faster than the server forks.
         @Test(arguments: ServerModel.all)
         func `new clients that keep coming do not keep the server from stopping`(model: ServerModel) throws {
             try withServer(model) { server in
@@ -193,7 +193,7 @@ extension EndToEnd {
             try withServer(model, ["--drain-timeout", "0.2"]) { server in
                 let client = try server.connect()
                 defer { client.close() }
-                // Held by the two systems: the server can neither receive nor send all of it yet.
+                // The kernel's buffers hold the bytes: the server can neither receive nor send all of them yet.
                 let count = try client.sendUntilFull(of: .upper)
                 server.program.send(SIGTERM)
                 try server.program.waitOnHub(forLineContaining: "no longer accepting")
@@ -216,22 +216,22 @@ extension EndToEnd {
                     client.close()
                     try? sender.value()
                 }
-                // Both systems hold what they can, and more comes.
+                // The kernel's buffers are full, and the client sends more.
                 try #expect(eventuallyOnHub(within: .seconds(15)) { try server.isStuckInSending() })
                 server.program.send(SIGTERM)
                 let start = Deadline.now
-                // A second is what answering may take after the drain timeout; then it is cut off.
+                // After the drain timeout the server answers for a second at most, and then disconnects the client.
                 let limit = Duration.milliseconds(200) + .seconds(1) + slack
                 try #expect(server.program.waitForExit(within: .seconds(5)) == .status(0))
                 #expect(Deadline.now - start < limit)
                 let last = try #require(server.lastCounts)
                 last.expectToAddUp(open: 0)
-                // An OS thread that blocks in a send may find room when it is to finish: then all is sent, if not taken.
+                // An OS thread that blocks in a send may find room when it has to finish: then all is sent, though not received.
                 #expect(last["ended_cancelled"] + last["ended_done"] == 1)
             }
         }
 
-        /// A process that does not move is the one that can't finish for sure.
+        /// A stopped process is sure not to finish.
         @Test(arguments: ServerModel.testable(.process) + ServerModel.supervised)
         func `a client that is disconnected after the drain timeout counts as cancelled, even by a kill`(
             model: ServerModel
@@ -256,7 +256,7 @@ extension EndToEnd {
             try withServer(model, ["--drain-timeout", "0"]) { server in
                 let client = try server.connect()
                 defer { client.close() }
-                // As much as the systems hold, so that most of the answer is on its way at the end.
+                // The client sends what the kernel's buffers hold, so that most of the answer is on its way at the end.
                 try client.send(1 << 20, of: .upper)
                 _ = try server.waitForCounts { $0["bytes_out"] == 1 << 20 }
                 server.program.send(SIGTERM)
@@ -333,7 +333,7 @@ extension EndToEnd {
 }
 
 extension Server {
-    /// Whether it has received what it can't send, and that has not changed for a while.
+    /// Whether the server holds received bytes that it can't send, and no counter has changed for a while.
     fileprivate func isStuckInSending() throws -> Bool {
         let before = try counts()
         try Greenlet.sleep(for: .milliseconds(100))
@@ -344,7 +344,7 @@ extension Server {
 }
 
 extension Connection {
-    /// A reset may follow what has come, for somebody who goes on sending.
+    /// If this side goes on sending, the received bytes may be followed by a reset.
     fileprivate func receiveToEndOrReset() throws -> Int {
         var received = 0
         while let bytes = try receiveUnlessReset() {
@@ -361,13 +361,13 @@ extension Connection {
     }
 }
 
-/// Clients that send and receive as fast as they can: some over one connection, the others over a new one for each answer.
+/// Clients that send and receive as fast as they can: some over one connection, the others over a new connection for each answer.
 private final class Load {
     private(set) var answers = 0
     private var isStopping = false
     private var talkers: [Greenlet<Void>] = []
     private var comers: [Greenlet<Void>] = []
-    /// What happened to those who had sent all they wanted to before the signal.
+    /// What happened to the clients that had sent everything before the signal.
     private var lost: [String] = []
 
     init(_ server: Server, talkers: Int, comers: Int) {
@@ -377,7 +377,7 @@ private final class Load {
 
     func signalWasSent() { isStopping = true }
 
-    /// They finish what they have begun, and must be let do so.
+    /// The clients finish what they have begun, and the server must let them.
     func waitForTalkers() throws { for talker in talkers { try talker.value() } }
 
     func expectNothingLost() throws {

@@ -1,7 +1,7 @@
 import Glibc
 import TestSupport
 
-/// The system calls of another process, counted.
+/// Counts the system calls of another process.
 enum Strace {
     static let isUsable: Bool = {
         let result = try? Program.run(Program.Launch("/usr/bin/strace", ["-c", "-o", "/dev/null", "/bin/true"]))
@@ -25,7 +25,7 @@ enum Strace {
         try strace.waitForExit()
     }
 
-    /// Lines of a number and a name, between rulers.
+    /// Reads lines of a number and a name, between rulers.
     private static func parse(_ table: String) -> [String: Int] {
         var calls: [String: Int] = [:]
         for line in table.split(separator: "\n") {

@@ -6,7 +6,7 @@ import Testing
 extension EndToEnd {
     /// Worker processes that are stopped and not continued.
     @Suite(.serialized) struct StuckWorkerTests {
-        /// The shortest there is.
+        /// The shortest timeout that the server takes.
         private static let timeout = Sanitizer.slowness
         private static let impatient = ["--worker-timeout", "\(timeout)"]
         private static let hubs = ServerModel.testable(.greenProcesses)
@@ -19,9 +19,9 @@ extension EndToEnd {
                 let clients = try (0..<ServerModel.fewClients).map { _ in try ServedClient(of: server) }
                 let victim = clients[0].worker
                 kill(victim, SIGSTOP)
-                // What it has accepted is lost with it.
+                // The connections that the worker has accepted are lost with it.
                 try #expect(eventuallyOnHub { ProcessStatus.isStopped(victim) })
-                // Half of them connect to its listener.
+                // Half of the clients connect to the victim's listener.
                 try inParallel(20) { number in try #expect(server.answer(to: "new \(number)") == "NEW \(number)") }
                 try server.expectReplaced([victim])
                 for client in clients where client.worker != victim {
@@ -40,7 +40,7 @@ extension EndToEnd {
             }
         }
 
-        /// All who want the lock wait for the one that was stopped with it.
+        /// All workers that need the lock wait for the worker that was stopped while it held it.
         @Test(
             .enabled(if: Sanitizer.active == .none, "a sanitizer makes calls of its own"),
             arguments: ServerModel.supervised)
@@ -61,7 +61,7 @@ extension EndToEnd {
                 #expect(left.count == model.workers - 1)
                 let counts = try server.waitForCounts { $0["open"] == 0 }
                 counts.expectToAddUp(open: 0)
-                // Lost are those that the worker had accepted; of each hub, one may not have been counted yet.
+                // Lost are the connections that the worker had accepted; each hub may have accepted one that it had not counted yet.
                 #expect(answers.count { !$0 } <= counts["ended_crashed"] + model.hubsOfWorker)
                 for number in 0..<20 { try #expect(server.answer(to: "later \(number)") == "LATER \(number)") }
             }
@@ -74,7 +74,7 @@ extension EndToEnd {
                 let workers = try Set(server.program.status().children)
                 let longEnough = Duration.seconds(1.5) * StuckWorkerTests.timeout
                 try server.whileStopped { try Greenlet.sleep(for: longEnough) }
-                // As long as it would take.
+                // For the time in which a replacement would happen.
                 let end = Deadline.after(longEnough)
                 while !end.hasPassed {
                     for client in clients { try client.connection.expect("STILL HERE", to: "still here") }

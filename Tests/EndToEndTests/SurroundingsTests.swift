@@ -4,9 +4,9 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-    /// What the server is to the system around it.
+    /// The server's threads, descriptors and processor time, as the system sees them.
     @Suite(.serialized) struct SurroundingsTests {
-        /// Fork is safe in such a process only, and green threads are for not having more.
+        /// Fork is safe only in a process with one OS thread, and green threads need no more.
         @Test(arguments: ServerModel.testable(.green, .greenProcesses, .process, .processPool))
         func `the first process has one OS thread, with and without clients`(model: ServerModel) throws {
             try withServer(model) { server in
@@ -43,7 +43,7 @@ extension EndToEnd {
                 let clients = try inParallel(5) { _ in try server.connect() }
                 try server.expectOnly(clients: 5)
                 for child in try server.program.status().children {
-                    // Just forked, it has not closed its parent's yet.
+                    // A child that was just forked has not closed its parent's descriptors yet.
                     let hasItsOwn = try eventually { try #require(ProcessStatus(child)).descriptors == 4 }
                     let targets = ProcessStatus(child)?.descriptorTargets ?? []
                     #expect(hasItsOwn, "\(targets)")

@@ -2,14 +2,14 @@ import Glibc
 import GreenNet
 import TestSupport
 
-/// First packets of connections that nobody means to have, from addresses all over a network.
+/// SYN packets without a client behind them, from addresses all over a network.
 final class SynFlood {
     private let descriptor: Int32
     private let port: UInt16
     private var random = SeededRandom(seed: 1)
     private(set) var sent = 0
 
-    /// At a port of 127.0.0.1.  Needs root.
+    /// Sends to a port of 127.0.0.1.  Needs root.
     init(port: UInt16) throws {
         descriptor = socket(AF_INET, Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue), Int32(IPPROTO_RAW))
         self.port = port
@@ -18,12 +18,12 @@ final class SynFlood {
 
     deinit { close(descriptor) }
 
-    /// Sends `rate` of them a second, for so long.
+    /// Sends `rate` packets a second for `length`.
     func run(for length: Duration, rate: Int) throws {
         let (start, end) = (Deadline.now, Deadline.after(length))
         while !end.hasPassed {
             let due = Int((.now - start).nanoseconds) * rate / 1_000_000_000
-            // A few at a time: the others on this OS thread have their turn.
+            // A few at a time, so that the hub's other green threads run in between.
             for _ in 0..<min(due - sent, rate / 100) { send() }
             try Greenlet.sleep(for: .milliseconds(1))
         }
@@ -46,7 +46,7 @@ final class SynFlood {
         }
     }
 
-    /// A header of IPv4, whose own checksum and length the kernel fills in, and one of TCP with nothing but SYN.
+    /// A header of IPv4, whose checksum and length the kernel fills in, and a header of TCP with nothing but SYN.
     private static func packet(
         from source: UInt32, _ sourcePort: UInt16, to target: UInt32, _ port: UInt16, _ sequence: UInt64
     ) -> [UInt8] {

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-    /// What a message costs, counted by strace.
+    /// The system calls for one message, counted by strace.
     @Suite(
         .serialized, .enabled(if: Strace.isUsable, "strace is not here, or may not look at other processes"),
         .enabled(if: Sanitizer.active == .none, "a sanitizer makes calls of its own"))
@@ -22,7 +22,7 @@ extension EndToEnd {
                 let client = try server.connect()
                 defer { client.close() }
                 try client.expect("HELLO", to: "hello")
-                // Where a process serves the client, it is that one.
+                // If a child process serves the client, count its calls.
                 let child = try server.program.status().children.first
                 let calls = try Strace.count(in: child ?? server.program.pid) {
                     for number in 0..<SystemCallTests.messages {

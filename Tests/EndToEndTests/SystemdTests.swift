@@ -33,7 +33,7 @@ extension EndToEnd {
                     #expect(listening.contains { $0.contains("listening on \(socket.address) ") })
                 }
                 try server.stop()
-                // Nobody is refused: the sockets listen, and the path is there.
+                // No client is refused: the sockets listen, and the path is there.
                 let waiting = try managed.sockets.map { try Connection.connect(to: $0.address) }
                 try Greenlet.yield()
                 for client in waiting { client.close() }
@@ -50,7 +50,7 @@ extension EndToEnd {
                 try server.waitUntilReady()
                 let admin = Admin(.unix(path: path))
                 for hub in 0..<model.hubs {
-                    // The first one has the admin interface's listener too.
+                    // The first process has the admin interface's listener too.
                     let wanted =
                         hub == 0
                         ? Housekeeping.stacks(listeners: 20 + 1, adminSeats: AdminSeats.count)
@@ -86,7 +86,7 @@ extension EndToEnd {
                 }
                 let server = try ActivatedServer(
                     ["--model", "process", "--pool-size", "1"], sockets: managed.descriptors, log: managed.log)
-                // The only one at the other socket, before 18 of those who came earlier have gone.
+                // The only client of the other socket is served before 18 of the earlier clients have left.
                 for number in [0, 19] {
                     let answer = "CLIENT \(number)"
                     try #expect(clients[number].receive(exactly: answer.utf8.count) == Array(answer.utf8))
@@ -163,7 +163,7 @@ extension EndToEnd {
 
         @Test func `a socket named admin is used instead of --admin, and the log says so`() throws {
             try ManagedSockets.with([SystemdTests.ipv4, SystemdTests.ipv4]) { managed in
-                // An address that can't be had doesn't matter then.
+                // Then it doesn't matter that the server can't listen on the address.
                 let server = try managed.start(.green, ["--admin", "192.0.2.1:9090"], names: ["echo", "admin"])
                 try server.waitUntilReady()
                 try #expect(Admin(managed.sockets[1].address).get("/readyz").status == 200)
@@ -172,7 +172,7 @@ extension EndToEnd {
             }
         }
 
-        /// As in a service that has no network of its own: the manager would start it again and again for the clients who wait.
+        /// As in a service without a network of its own: the manager would start it again and again for the waiting clients.
         @Test(arguments: ["192.0.2.1:9090", "nowhere.invalid:9090", "/nonexistent/socket"])
         func `sockets that are passed in are served even if --admin fails, and the log says so`(
             address: String
@@ -255,7 +255,7 @@ extension EndToEnd {
                     try client.shutdownSending()
                     return client
                 }
-                // What comes first, the signal or the clients, is for the kernel to say: it may still serve some of them.
+                // The kernel decides whether the signal or the clients come first: the server may still serve some of them.
                 for process in processes { kill(process, SIGTERM) }
                 for process in processes { kill(process, SIGCONT) }
                 try #expect(first.waitForExit() == .status(0))
@@ -279,7 +279,7 @@ extension EndToEnd {
                 server.send(SIGTERM)
                 let isDraining = try eventuallyOnHub { server.lines.contains { $0.contains("no longer accepting") } }
                 #expect(isDraining)
-                // Children hear of it a moment later; what they have taken by then, they serve.
+                // Children get the signal a moment later, and serve the clients that they have accepted by then.
                 let isClosed = try eventuallyOnHub {
                     let late = try Connection.connect(to: managed.sockets[0].address)
                     defer { late.close() }
@@ -353,7 +353,7 @@ extension EndToEnd {
                 let program = try Program(
                     Program.Launch(
                         SystemdTests.activator,
-                        // It hands nothing else on.
+                        // The tool passes on nothing else.
                         Sanitizer.programOptions.map { "--setenv=\($0)=\($1)" }
                             + ["--listen=\(path)", "--fdname=echo", echoServer.path]))
                 defer { program.end() }

@@ -2,10 +2,10 @@ import Glibc
 import GreenNet
 import TestSupport
 
-/// A terminal that the tests type at, and whose other side a program has.
+/// A terminal at which the tests type, and whose other side is a program's standard input and output.
 final class Terminal {
     private let keyboard: Int32
-    /// For the program.
+    /// The program's side.
     let descriptor: Int32
     private(set) var screen: [UInt8] = []
 
@@ -26,21 +26,21 @@ final class Terminal {
         _ = Glibc.close(descriptor)
     }
 
-    /// Control characters do what they do at a terminal: 4 is Ctrl-D.
+    /// Types `text`; control characters work as at any terminal: 4 is Ctrl-D.
     func type(_ text: String) throws {
         guard write(keyboard, text, text.utf8.count) == text.utf8.count else {
             throw Unexpected("typing: \(SystemError(errno))")
         }
     }
 
-    /// Takes in what has appeared.
+    /// Reads the characters that have appeared.
     func collect() {
         var buffer = [UInt8](repeating: 0, count: 4096)
         let count = read(keyboard, &buffer, buffer.count)
         if count > 0 { screen += buffer[..<count] }
     }
 
-    /// Waits until all that has appeared is `text`; what is typed appears too.  A new line begins with a carriage return here.
+    /// Waits until the screen is exactly `text`, typed characters included.  A new line begins with a carriage return here.
     func waitForScreen(_ text: String) throws {
         let isThere = eventually {
             collect()

@@ -3,9 +3,9 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-    /// Clients that do what no client should, and what the others notice of it: nothing.
+    /// Clients that do what no client should, of which the other clients must notice nothing.
     @Suite(.serialized) struct UnkindClientTests {
-        /// As long as an answer to somebody else may take meanwhile.
+        /// The time that an answer to another client may take meanwhile.
         private static let latency = slack * 4
         private static let peakMemory = 20 << 20
 
@@ -14,7 +14,7 @@ extension EndToEnd {
             model: ServerModel
         ) throws {
             try withServer(model) { server in
-                // Of each kind: a pool, too, serves all of them at once.
+                // The number of clients of each kind: a pool, too, serves all of them at once.
                 let count = model.isPool ? 1 : 20
                 let silent = try inParallel(count) { _ in try server.connect() }
                 let deaf = try inParallel(count) { _ in
@@ -66,7 +66,7 @@ extension EndToEnd {
                 }
                 try other.expect("AFTER", to: "after")
                 try server.expectOnly(clients: 1)
-                // A line each, below the level that is shown by default.
+                // The server logs a line for each, below the default level.
                 try server.program.waitOnHub(forLineContaining: "connection ended", count: 10)
                 #expect(!server.program.standardError.lines.contains { $0.contains(" warning ") })
             }

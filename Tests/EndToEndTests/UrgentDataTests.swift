@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-    /// Bytes that a client sends with MSG_OOB: they are part of the stream, as RFC 6093 has it.
+    /// Bytes that a client sends with MSG_OOB: they are part of the stream, as RFC 6093 recommends.
     @Suite(.serialized) struct UrgentDataTests {
         @Test(arguments: ServerModel.all)
         func `a byte that was sent as urgent data comes back at its place`(model: ServerModel) throws {
@@ -21,7 +21,7 @@ extension EndToEnd {
         @Test(arguments: ServerModel.testable(.green, .thread, .process, .processPool))
         func `on a socket that was passed in, urgent data comes back at its place`(model: ServerModel) throws {
             try ManagedSockets.with { managed in
-                // As the manager has it: without the option.
+                // A service manager's sockets do not have the option.
                 try setUrgentInline(managed.sockets[0].descriptor, 0)
                 let server = try managed.start(model)
                 try server.waitUntilReady()
@@ -46,7 +46,7 @@ extension EndToEnd {
             try #expect(program.waitForExit() == .status(0))
         }
 
-        /// What has come before the drain timeout is answered, and the kernel stops reading at the urgent byte.
+        /// Bytes that came before the drain timeout are answered, though the kernel ends a read at the urgent byte.
         @Test(arguments: ServerModel.testable(.green, .thread, .process))
         func `at the drain timeout, bytes behind urgent data are answered too`(model: ServerModel) throws {
             try withServer(model, ["--drain-timeout", "0.3"]) { server in
@@ -74,7 +74,7 @@ extension EndToEnd {
             try #require(setsockopt(descriptor, SOL_SOCKET, SO_OOBINLINE, &value, 4) == 0)
         }
 
-        /// Since Linux 5.15, where the kernel was built so.
+        /// True since Linux 5.15, if the kernel was built with CONFIG_AF_UNIX_OOB.
         private static let unixSocketsHaveUrgentData: Bool = {
             var ends: [Int32] = [-1, -1]
             guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0 else { return false }

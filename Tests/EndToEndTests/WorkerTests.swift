@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-    /// The processes and OS threads that serve: who serves whom, and what happens where one dies or can't be had.
+    /// The processes and OS threads that serve: which of them serves a client, and what happens when one dies or can't be started.
     @Suite(.serialized) struct WorkerTests {
         @Test(arguments: ServerModel.testable(.threadPool, .processPool))
         func `a pool of four serves four of six clients, and the other two when a place is free`(
@@ -44,7 +44,7 @@ extension EndToEnd {
 
         // MARK: Death
 
-        /// A crash that is not reported: that takes longer than anything that is waited for here.
+        /// A crash without a report: writing a report takes longer than any wait here.
         private static let quietly: @Sendable (inout Program.Launch) -> Void = {
             $0.environment["SWIFT_BACKTRACE"] = "enable=no"
         }
@@ -61,7 +61,7 @@ extension EndToEnd {
                 let victim = clients[0].worker
                 kill(victim, signal)
                 for client in clients where client.worker == victim { #expect(client.hasLostItsServer) }
-                // Whoever comes now waits at the most.
+                // Clients that connect now may have to wait, and are served.
                 try inParallel(20) { number in try #expect(server.answer(to: "new \(number)") == "NEW \(number)") }
                 for client in clients where client.worker != victim {
                     try client.connection.expect("STILL HERE", to: "still here")
@@ -105,7 +105,7 @@ extension EndToEnd {
             }
         }
 
-        /// Of one worker, whose replacement waits twice as long each time.
+        /// The most deaths of one worker within `time`: its replacement waits twice as long each time.
         private func mostDeaths(within time: Duration) -> Int {
             var (backOff, moment, deaths) = (BackOff(), Duration.zero, 0)
             while moment <= time {
@@ -134,10 +134,10 @@ extension EndToEnd {
 }
 
 extension EndToEnd {
-    /// Where the system refuses what a client would need.
+    /// The system refuses what a client needs.
     @Suite(.serialized, .enabled(if: Sanitizer.active == .none, "a sanitizer makes calls of its own"))
     struct ScarcityTests {
-        /// What makes a context, and how it fails where the system has none left.
+        /// The call that makes a context, and its error where the system has none left.
         private static let refusals: [ServerModel: (call: Faults.Call, error: Int32)] = [
             .green: (.mmap, ENOMEM), .thread: (.threadCreate, EAGAIN), .process: (.fork, EAGAIN),
         ]
@@ -152,7 +152,7 @@ extension EndToEnd {
                 try client.expect("HELLO", to: "hello")
                 var served: [Connection] = []
                 try faults.failing([refusal.call], with: refusal.error) {
-                    // Green threads have stacks in store.
+                    // The server holds stacks for green threads in store.
                     while let one = try server.connectIfServed() { served.append(one) }
                     try client.expect("STILL HERE", to: "still here")
                 }
@@ -173,7 +173,7 @@ extension EndToEnd {
             let faults = try Faults()
             try withServer(model, adjust: faults.preload) { server in
                 try faults.failing([.accept4], with: EINVAL) {
-                    // It may end while this connects.
+                    // The server may end while the client connects.
                     (try? server.connect())?.close()
                     try #expect(server.program.waitForExitOnHub() == .status(71))
                 }
@@ -181,7 +181,7 @@ extension EndToEnd {
             }
         }
 
-        /// What accept(2) hands over of the new connection's network is nothing of the listener's.
+        /// accept(2) passes on errors of the new connection's network, which are not the listener's.
         @Test(
             arguments: ServerModel.testable(.green, .thread, .process, .processPool),
             [ECONNABORTED, EPROTO, ENETDOWN, EHOSTUNREACH, EPERM])
@@ -226,7 +226,7 @@ extension EndToEnd {
             }
         }
 
-        /// A limit of the kernel's, or its memory.
+        /// The kernel refuses at a limit of its own, or for lack of memory.
         @Test(arguments: ServerModel.testable(.green, .greenWorkers, .greenProcesses))
         func `connections that the kernel cannot watch are served slowly and at little cost`(model: ServerModel) throws
         {
@@ -282,12 +282,12 @@ extension EndToEnd {
     }
 }
 
-/// A client that knows which of the server's children serves it.
+/// A client, and the child of the server that serves it.
 struct ServedClient {
     let connection: Connection
     let worker: pid_t
 
-    /// The one that has a descriptor more than before.  Nobody else may come or go meanwhile.
+    /// The child that has one descriptor more than before serves this client.  No other client may connect or leave meanwhile.
     init(of server: Server) throws {
         let before = try server.descriptorsOfChildren()
         connection = try server.connect()
@@ -307,7 +307,7 @@ extension Server {
         return Dictionary(uniqueKeysWithValues: children.map { ($0, ProcessStatus($0)?.descriptors ?? 0) })
     }
 
-    /// Nil for one that is turned away.
+    /// Nil if the server closes the connection at once.
     func connectIfServed() throws -> Connection? {
         let connection = try connect()
         try connection.sendAll(Array("a".utf8))

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-    /// `echo-client workload`.  It forks, of which ThreadSanitizer makes too much.
+    /// `echo-client workload`.  It forks, which ThreadSanitizer handles badly.
     @Suite(.serialized, .enabled(if: Sanitizer.active == .none)) struct WorkloadTests {
         private static func run(_ arguments: String...) throws -> (exit: Program.Exit, output: String, error: String) {
             try Program.run(

@@ -3,9 +3,9 @@ import GreenNet
 import TestSupport
 import Testing
 
-/// The programs that a newcomer reads first, run as a newcomer would.
+/// The programs that a newcomer reads first, run as a newcomer runs them.
 @Suite(.serialized) struct ExamplesTests {
-    /// Runs one that ends by itself, and returns what it has printed.
+    /// Runs a program that ends by itself, and returns the lines that it has printed.
     private func lines(of name: String) throws -> [String] {
         let result = try Program.run(Program.built(name), within: .seconds(30))
         #expect(result.exit == .status(0))
@@ -13,7 +13,7 @@ import Testing
         return result.output.split(separator: "\n").map(String.init)
     }
 
-    /// Runs a server while `body` uses the port that its first line tells; then ends it with TERM.
+    /// Runs a server while `body` uses the port from its first line; then ends it with TERM.
     private func whileServing(
         _ name: String, _ arguments: [String], _ body: @escaping (UInt16) throws -> Void
     ) throws {
@@ -27,7 +27,7 @@ import Testing
         #expect(server.standardError.textToEnd() == "")
     }
 
-    // MARK: Those that end by themselves
+    // MARK: Programs that end by themselves
 
     @Test func `ping and pong strike in turn, and the last stroke ends the game`() throws {
         try #expect(
@@ -93,7 +93,7 @@ import Testing
                 try ann.say("hello")
                 try ben.expect("Ann: hello")
                 try ben.say("hello yourself")
-                // Not what she has said herself.
+                // Ann does not get her own lines.
                 try ann.expect("Ben: hello yourself")
                 ben.connection.close()
                 try ann.expect("Ben is gone")
@@ -126,7 +126,7 @@ private func client(of port: UInt16) throws -> Connection {
     try Connection.connect(to: SocketAddress(ip: "127.0.0.1", port: port)!, until: .after(.seconds(10)))
 }
 
-/// One who chats.
+/// A guest of the chat.
 private struct Guest {
     let connection: Connection
 
@@ -139,7 +139,7 @@ private struct Guest {
 
     func say(_ line: String) throws { try connection.sendAll(Array("\(line)\n".utf8)) }
 
-    /// This comes next, and nothing before it.
+    /// Expects `line` next, and nothing before it.
     func expect(_ line: String) throws {
         let bytes = try connection.receive(exactly: line.utf8.count + 1, until: .after(.seconds(10)))
         #expect(String(decoding: bytes, as: UTF8.self) == "\(line)\n")

@@ -16,7 +16,7 @@ import Testing
         }
     }
 
-    /// Without a backtrace, which takes the runtime a second.
+    /// The program prints no backtrace, which takes the runtime a second.
     private func mistakeProgram(_ name: String) throws -> Program.Launch {
         var launch = try Program.built("Mistakes", [name])
         launch.environment["SWIFT_BACKTRACE"] = "enable=no"

@@ -9,7 +9,7 @@ import GreenNet
         let arguments = CommandLine.arguments.dropFirst()
         if arguments == ["--list"] { return list() }
         guard let mistake = all.first(where: { [$0.name] == arguments }) else { exit(64) }
-        // What ends it otherwise than it should has another status than a trap.
+        // An end for another reason has another status than a trap.
         do { try mistake.make() } catch { print("threw \(error)") }
         exit(1)
     }
@@ -135,7 +135,7 @@ let ofSockets = [
 
 func loopback() throws -> Listener { try Listener(on: SocketAddress(ip: "127.0.0.1", port: 0)!) }
 
-/// The hub is not run: whoever does not receive leaves the other to wait.
+/// The hub is not run, so that a side that does not receive makes the other side wait.
 func connectedPair() throws -> (Connection, Connection) {
     let listener = try loopback()
     let connection = try Connection.connect(to: listener.address)
@@ -144,5 +144,5 @@ func connectedPair() throws -> (Connection, Connection) {
     return (connection, other)
 }
 
-/// One that is dropped is closed, and nobody would have to wait for it any more.
+/// A connection that is released is closed, and then no call would wait for it.
 nonisolated(unsafe) var kept: [Connection] = []  // touched on the main OS thread only

@@ -6,7 +6,7 @@ import Testing
 
 struct DescriptorLimitTests {
     @Test func `the soft limit can be set up to the hard one, and raised to it`() async throws {
-        // Of a process of its own: other tests go on meanwhile.
+        // In a process of its own, since other tests run meanwhile.
         await #expect(processExitsWith: .success) {
             let most = DescriptorLimit.most
             try DescriptorLimit.set(50)

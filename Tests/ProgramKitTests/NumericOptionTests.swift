@@ -70,7 +70,7 @@ struct NumericOptionTests {
     }
 }
 
-/// The man pages say what the table says.
+/// The man pages have the ranges of the table.
 struct ManPageTests {
     private static func page(_ name: String) throws -> String {
         let directory = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
@@ -89,7 +89,7 @@ struct ManPageTests {
         }
     }
 
-    /// What stands of each option in the page: from its name in a list to the next option.
+    /// The option's paragraph in the page: from its name in a list to the next option.
     private static func paragraph(of option: String, in page: String, after heading: String) throws -> Substring {
         let section = try #require(page.firstRange(of: heading)).upperBound
         let rest = page[section...]

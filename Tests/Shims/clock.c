@@ -1,5 +1,5 @@
-// Preloaded into a program: sets its wall clock by so many seconds as the file that CLOCK_SHIFT names says, a number of 64 bits, at any time.
-// The monotonic clock stays as it is, as it does where somebody sets the system's.
+// Preloaded into a program: shifts its wall clock by the seconds in the file that CLOCK_SHIFT names, a 64-bit number that may change at any time.
+// The monotonic clock stays as it is, as it does when the system's clock is set.
 
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 
 static const int64_t *shift;
 
-// The mapping is shared with those who set the clock, and with children; no descriptor stays.
+// The mapping is shared with the process that sets the clock, and with children; no descriptor stays open.
 __attribute__((constructor)) static void map_shift(void) {
     const char *path = getenv("CLOCK_SHIFT");
     int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;

@@ -2,11 +2,11 @@ import Glibc
 import GreenNet
 import Synchronization
 
-/// Makes the C library's calls of a program and its children fail, or move fewer bytes than they could.  May be changed while they run.
+/// Makes C library calls of a program and its children fail, or move fewer bytes than they could.  May be changed while the programs run.
 ///
 /// A library that is preloaded into the program (Tests/CFaultShim) maps the same memory, and counts the calls in it.
 package final class Faults: @unchecked Sendable {
-    // Unchecked: all that is behind the pointer is atomic, save the names, which are not written later.
+    // Unchecked: everything behind the pointer is atomic, save the names, which are not written later.
     private let records: UnsafeMutablePointer<Record>
     private let path: String
 
@@ -21,7 +21,7 @@ package final class Faults: @unchecked Sendable {
         case epollCreate1 = "epoll_create1"
         case epollControl = "epoll_ctl"
         case epollWait = "epoll_wait"
-        /// Of a lock that survives its holder, and of no other.  The process gets the error as a signal, with the lock held.
+        /// Counts unlocks of robust mutexes only.  The process gets `error` as a signal, while it holds the lock.
         case robustUnlock = "pthread_mutex_unlock"
         case threadCreate = "pthread_create"
         case timerCreate = "timerfd_create"
@@ -29,7 +29,7 @@ package final class Faults: @unchecked Sendable {
         fileprivate var index: Int { Call.allCases.firstIndex(of: self)! }
     }
 
-    /// As the library has it.
+    /// The library's layout of a record.
     private struct Record: ~Copyable {
         var name: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
         let made = Atomic<Int32>(0)
@@ -66,13 +66,13 @@ package final class Faults: @unchecked Sendable {
         unlink(path)
     }
 
-    /// Has the program load the library.
+    /// Makes the program load the library.
     package func preload(_ launch: inout Program.Launch) {
         launch.environment["LD_PRELOAD"] = "\(Program.productsDirectory)/libFaultShim.so"
         launch.environment["FAULT_SHIM"] = path
     }
 
-    /// From now on, of the calls so numbered, each `every`th fails with `error`.  They are counted from 1, over all processes.
+    /// From now on, each `every`th of the calls with these numbers fails with `error`.  Calls are counted from 1, over all processes.
     package func fail(_ call: Call, _ numbers: ClosedRange<Int>, every: Int = 1, with error: Int32) {
         let record = records + call.index
         record.pointee.first.store(0, ordering: .sequentiallyConsistent)
@@ -82,7 +82,7 @@ package final class Faults: @unchecked Sendable {
         record.pointee.first.store(Int32(numbers.lowerBound), ordering: .sequentiallyConsistent)
     }
 
-    /// From now on, all calls fail with `error`, until told otherwise.
+    /// From now on, all calls fail with `error`, until the next change.
     package func failAll(_ call: Call, with error: Int32) { fail(call, 1...Int(Int32.max), with: error) }
 
     /// The next `times` calls fail with `error`.
@@ -99,10 +99,10 @@ package final class Faults: @unchecked Sendable {
         return try body()
     }
 
-    /// From now on, a read or write moves no more than that.
+    /// The most bytes that a read or write moves from now on.
     package enum Length: Sendable {
         case atMost(Int)
-        /// Between one byte and all.
+        /// A random number, between one byte and all.
         case random
     }
 
@@ -111,10 +111,10 @@ package final class Faults: @unchecked Sendable {
         records[call.index].largest.store(largest, ordering: .sequentiallyConsistent)
     }
 
-    /// How often it was called.
+    /// The number of calls so far.
     package func made(_ call: Call) -> Int { Int(records[call.index].made.load(ordering: .sequentiallyConsistent)) }
 
-    /// Whether the library, loaded by a program, takes the place of this call.
+    /// Whether the library that a program has loaded replaces this call.
     package func isKnown(_ call: Call) -> Bool {
         records[call.index].known.load(ordering: .sequentiallyConsistent) != 0
     }

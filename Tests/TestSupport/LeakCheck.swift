@@ -3,20 +3,20 @@ import GreenNet
 import ProgramKit
 import Testing
 
-/// What the process holds that a test may have left there: descriptors, and OS threads that were started by those of a test.
+/// The resources of the process that a test may leave behind: descriptors, and OS threads that a test has started.
 struct LeakCheck {
-    /// What each refers to, such as `socket:[4711]`, by number.
+    /// By number, what each descriptor refers to, such as `socket:[4711]`.
     private let descriptors: [Int32: String]
-    /// By the kernel's number.
+    /// The names of OS threads by the kernel's id.
     private let threads: [Int32: String]
 
     static func now() -> LeakCheck { LeakCheck(descriptors: ProcFS.ownDescriptors, threads: markedThreads()) }
 
-    /// Records an issue for each thing that was not there before.  An OS thread takes a moment to disappear, hence the polls.
+    /// Records an issue for each new descriptor and OS thread.  An OS thread takes a moment to disappear, hence the polls.
     static func expectNoMore(than before: LeakCheck, _ sourceLocation: SourceLocation) {
         var left: [String] = []
         let isClean = eventually {
-            // They would be kept for some seconds.
+            // The pool would keep idle OS threads for some seconds.
             OffloadPool.endIdleThreads()
             left = now().sorted(without: before)
             return left.isEmpty
@@ -35,11 +35,11 @@ struct LeakCheck {
 
     // MARK: OS threads
 
-    // The test library and the Swift runtime start threads when they like.  Those that a test has started, however indirectly, are
-    // told apart by a signal mask, which an OS thread inherits from the one that makes it.
+    // The test library and the Swift runtime start threads at any time.  The threads that a test has started, however indirectly, are
+    // found by a signal mask, which an OS thread inherits from its creator.
     private static let mark = __libc_current_sigrtmax() - 7
 
-    /// Marks the calling OS thread, and so all that it starts.
+    /// Marks the calling OS thread, and so all OS threads that it starts.
     static func markOSThread() {
         var set = sigset_t()
         sigemptyset(&set)
@@ -62,8 +62,8 @@ struct LeakCheck {
 
 // MARK: - Polling
 
-/// Looks at `condition` until it is true, for as long as `limit`; returns whether it became so.  Blocks the OS thread between two
-/// looks, so it is not for a hub that shall go on running.
+/// Polls `condition` until it is true, for `limit` at most; returns whether it became true.  Blocks the OS thread between two
+/// polls, so it is not for a hub whose green threads must go on.
 package func eventually(within limit: Duration = .seconds(10), _ condition: () throws -> Bool) rethrows -> Bool {
     let deadline = Deadline.after(limit * Sanitizer.slowness)
     while true {

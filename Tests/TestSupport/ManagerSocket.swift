@@ -2,15 +2,15 @@ import Glibc
 import GreenNet
 import Testing
 
-/// The socket on which a service manager would listen, under a name of its own.
+/// The notification socket of a service manager, under a name of its own.
 package final class ManagerSocket: Sendable {
-    /// As $NOTIFY_SOCKET has it.
+    /// The value for $NOTIFY_SOCKET.
     package let name: String
     private let descriptor: Int32
 
     package init() throws {
         descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        // Without a name, the kernel finds one: an abstract one of five characters.
+        // A socket that is bound without a name gets one from the kernel: an abstract name of five characters.
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         var length = socklen_t(MemoryLayout<sockaddr_un>.size)
@@ -30,7 +30,7 @@ package final class ManagerSocket: Sendable {
 
     deinit { close(descriptor) }
 
-    /// The next datagram; nil where there is none.
+    /// The next datagram; nil if there is none.
     package func next() -> String? {
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 4096) { buffer in
             let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)

@@ -1,12 +1,12 @@
 import GreenNet
 import Testing
 
-/// Runs `body` on an OS thread of its own, which has a fresh hub; returns what it returns and throws what it throws.
+/// Runs `body` on an OS thread of its own, which has a fresh hub; returns or throws as `body` does.
 ///
-/// Afterwards it closes the hub and records an issue where something was left: green threads that live on, descriptors opened and
+/// Afterwards it closes the hub and records an issue for anything left behind: green threads that live on, descriptors opened and
 /// not closed, OS threads started and not ended.  A green thread that failed unobserved is an issue too.
 ///
-/// After `limit` it prints the green threads of the stuck hub, records an issue and throws `Stuck`, so that a hang is a failed test.
+/// After `limit` it records the green threads of the stuck hub as an issue and throws `Stuck`, so that a hang is a failed test.
 @discardableResult
 package func onHub<R: Sendable>(
     _ limit: Duration = .seconds(60),
@@ -26,8 +26,8 @@ package func onHub<R: Sendable>(
     }
 }
 
-/// As `onHub`, for what concerns the hub's beginning and end: it makes no hub and closes none, but what the OS thread leaves
-/// behind when it ends is looked for all the same.
+/// As `onHub`, for tests of the hub's beginning and end: it neither makes nor closes a hub, but records too what the OS thread
+/// leaves behind when it ends.
 @discardableResult
 package func onOSThread<R: Sendable>(
     _ limit: Duration = .seconds(60),
@@ -45,12 +45,12 @@ package func onOSThread<R: Sendable>(
     return try result.get()
 }
 
-/// The test ran into its time limit.  What was stuck has been recorded already.
+/// The test ran into its time limit.  The stuck green threads have been recorded already.
 package struct Stuck: Error {
     package init() {}
 }
 
-/// Green threads that are about to end (killed, say) may do so first.
+/// Green threads that are about to end, as after a kill, may do so first.
 func expectNoGreenThreads(_ sourceLocation: SourceLocation) {
     do throws(WaitError) {
         try Hub.current.run(until: .after(.seconds(2)))
@@ -59,12 +59,12 @@ func expectNoGreenThreads(_ sourceLocation: SourceLocation) {
     }
 }
 
-/// Weakly: a hub whose remote handle is held elsewhere never takes itself for stuck.
+/// Holds the remote handle weakly: a hub whose handle is held elsewhere never reports that it is blocked forever.
 private final class WatchedHub: @unchecked Sendable {
     // Written once, before any read; reading a weak reference is thread-safe.
     var remote: (@Sendable () -> RemoteHub?)?
 
-    /// From another OS thread.
+    /// Called on another OS thread.
     @Sendable
     func dump() -> String {
         let answer = Handoff<String>()

@@ -29,7 +29,7 @@ package func onEverySeed(
     }
 }
 
-/// On an OS thread that has no hub.
+/// Called on an OS thread that has no hub.
 private func withVirtualHub<R>(seed: UInt64?, _ sourceLocation: SourceLocation, _ body: () throws -> R) throws -> R {
     Hub.startVirtual(seed: seed)
     defer { Hub.current.close() }

@@ -11,11 +11,11 @@ package struct ProcessStatus: Sendable {
     /// In bytes, now and at the most.
     package let residentMemory: Int
     package let peakResidentMemory: Int
-    /// By all threads, in user and in system mode; to 10 ms.
+    /// The time of all threads in user and system mode, to 10 ms.
     package let processorTime: Duration
     package let children: [pid_t]
 
-    /// Nil where the process has ended, collected or not.
+    /// Nil if the process has ended, reaped or not.
     package init?(_ pid: pid_t) {
         guard let status = SmallFile.text(of: "/proc/\(pid)/status"),
             let stat = SmallFile.text(of: "/proc/\(pid)/stat"),
@@ -44,7 +44,7 @@ package struct ProcessStatus: Sendable {
 extension ProcessStatus {
     package static func children(of pid: pid_t) -> [pid_t] { ProcFS.children(of: pid) }
 
-    /// Nil where there is none, or no more.
+    /// Nil if there is no such file, or no longer.
     package static func contents(of path: String) -> String? { SmallFile.text(of: path) }
 
     package static func linkTarget(_ path: String) -> String? { ProcFS.linkTarget(path) }

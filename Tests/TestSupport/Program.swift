@@ -6,7 +6,7 @@ import Testing
 /// A program of this package (or of the system) that runs beside the tests, seen from outside: its output, its exit status, the signals
 /// that it gets, and what the kernel shows of it.
 ///
-/// The caller of `init` calls `end()`, on every way out.
+/// The caller of `init` must call `end()`, on every way out.
 package final class Program: Sendable {
     package let pid: pid_t
     package let standardOutput: ProgramOutput
@@ -14,22 +14,22 @@ package final class Program: Sendable {
     private let command: String
     private let exit = Mutex<Exit?>(nil)
 
-    /// How it ended.
+    /// How a program ended.
     package typealias Exit = ChildProcess.Exit
 
-    /// What is to be started, and with what around it.
+    /// The program to start, and its surroundings.
     package struct Launch: Sendable {
         package var path: String
         package var arguments: [String]
-        /// Besides that of the tests; nil takes a variable away.
+        /// Changes to the tests' own environment; nil removes a variable.
         package var environment: [String: String?] = [:]
-        /// What a shell does before it becomes the program, such as `ulimit -n 30`.
+        /// Commands for a shell before it executes the program, such as `ulimit -n 30`.
         package var setup: String?
-        /// What the shell does with the program's descriptors, such as `2>&-`.
+        /// Redirections of the program's descriptors by the shell, such as `2>&-`.
         package var redirections: String?
-        /// Taken as standard input; without it, there is none.
+        /// The program's standard input; nil for none.
         package var input: Int32?
-        /// Taken as standard input, output and error.
+        /// The program's standard input, output and error.
         package var terminal: Int32?
 
         package init(_ path: String, _ arguments: [String] = []) { (self.path, self.arguments) = (path, arguments) }
@@ -50,7 +50,7 @@ package final class Program: Sendable {
         return String(own[..<(own.lastIndex(of: "/") ?? own.startIndex)])
     }()
 
-    /// Starts it with no descriptors but the standard ones, and with signals as a login shell has them.
+    /// Starts the program with no descriptors but the standard ones, and with signals as a login shell leaves them.
     package init(_ launch: Launch) throws {
         do throws(SystemError) {
             var output = try GreenPipe()
@@ -71,7 +71,7 @@ package final class Program: Sendable {
         command = launch.words.joined(separator: " ")
     }
 
-    /// Runs it to its end.
+    /// Runs the program to its end.
     package static func run(
         _ launch: Launch, within limit: Duration = .seconds(20)
     ) throws -> (exit: Exit, output: String, error: String) {
@@ -87,11 +87,11 @@ package final class Program: Sendable {
 
     package var hasEnded: Bool { collectExit() != nil }
 
-    /// Throws, with all it has written on standard error, where it still runs after `limit`.
+    /// Throws if the program still runs after `limit`; the error has all text of its standard error.
     @discardableResult
     package func waitForExit(within limit: Duration = .seconds(20)) throws -> Exit {
         let hasEnded = eventually(within: limit) {
-            // It may have more to say than a pipe holds.
+            // The program may write more than a pipe holds.
             standardOutput.collect()
             standardError.collect()
             return self.hasEnded
@@ -100,7 +100,7 @@ package final class Program: Sendable {
         return collectExit()!
     }
 
-    /// Kills it if it runs, and closes what the tests hold of it.  May be called again.
+    /// Kills the program if it runs, and closes the tests' ends of its pipes.  May be called again.
     package func end() {
         send(SIGKILL)
         _ = eventually { collectExit() != nil }
@@ -116,14 +116,14 @@ package final class Program: Sendable {
         }
     }
 
-    /// For an error of a test: what was the matter, with which program, and what that had to say.
+    /// An error for a test: the reason, the program, and the program's output.
     package func failure(_ text: String) -> ProgramFailure {
         let exit = collectExit().map { ", it has ended with \($0)" } ?? ""
         return ProgramFailure(
             text: "\(command) (process \(pid)\(exit)): \(text); on standard error:\n\(standardError.text)")
     }
 
-    /// What the kernel tells of it now.  Throws where it has ended.
+    /// What the kernel shows of the program now.  Throws if the program has ended.
     package func status() throws -> ProcessStatus {
         guard !hasEnded, let status = ProcessStatus(pid) else { throw failure("has no status any more") }
         return status
@@ -141,7 +141,7 @@ package final class Program: Sendable {
     }
 }
 
-/// Says all that is needed to see what was wrong with a program.
+/// Describes what was wrong with a program.
 package struct ProgramFailure: Error, CustomStringConvertible {
     package let text: String
 
@@ -159,7 +159,7 @@ extension Program.Launch {
         return ["/bin/sh", "-c", script, path] + arguments
     }
 
-    /// That of the tests, without what would set up the programs by accident.
+    /// The tests' environment, without variables that would configure the programs by accident.
     fileprivate var fullEnvironment: [String] {
         var variables: [String: String] = [:]
         for entry in ownEnvironment {
@@ -177,7 +177,7 @@ extension Program.Launch {
 }
 
 extension Program {
-    /// Starts `words[0]`, of which the caller collects the end, with `descriptors` as 0, 1 and so on, and no others.
+    /// Starts `words[0]`, which the caller reaps, with `descriptors` as 0, 1 and so on, and no others.
     package static func spawn(
         _ words: [String], _ environment: [String], descriptors: [Int32]
     ) throws(SystemError) -> pid_t {

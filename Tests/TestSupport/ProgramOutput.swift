@@ -2,7 +2,7 @@ import Glibc
 import GreenNet
 import Synchronization
 
-/// What a program has written into a pipe so far.  The pipe is read at each look at it, so a program that writes more than a pipe holds waits until
+/// The bytes that a program has written into a pipe so far.  Each access reads the pipe, so a program that writes more than a pipe holds waits until
 /// then.
 package final class ProgramOutput: Sendable {
     private struct State {
@@ -13,13 +13,13 @@ package final class ProgramOutput: Sendable {
 
     private let state: Mutex<State>
 
-    /// Of a pipe's reading end, which it owns from now on.  The program's own end is another one to the kernel, and stays blocking.
+    /// Takes ownership of a pipe's reading end and makes it non-blocking; the program's end stays blocking.
     init(_ descriptor: Int32) {
         _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
         state = Mutex(State(descriptor: descriptor))
     }
 
-    /// Reads what is there.
+    /// Reads the bytes that are there.
     package func collect() { state.withLock { ProgramOutput.collect(&$0) } }
 
     /// All so far.
@@ -33,14 +33,14 @@ package final class ProgramOutput: Sendable {
     /// All so far, as text.
     package var text: String { String(decoding: bytes, as: UTF8.self) }
 
-    /// All so far, without a last line that has not ended.
+    /// All lines so far, without a last line that has not ended.
     package var lines: [String] {
         let bytes = bytes
         let end = bytes.lastIndex(of: UInt8(ascii: "\n")) ?? bytes.startIndex
         return String(decoding: bytes[..<end], as: UTF8.self).split(separator: "\n").map(String.init)
     }
 
-    /// Nil where there was none within `limit`.
+    /// Nil if no such line came within `limit`.
     package func waitForLine(containing text: String, within limit: Duration) -> String? {
         var found: String?
         _ = eventually(within: limit) {
@@ -50,7 +50,7 @@ package final class ProgramOutput: Sendable {
         return found
     }
 
-    /// All that was written by the program, which has ended, and by those who have inherited the pipe of it.
+    /// All bytes that the program, which has ended, and the processes that inherited the pipe from it have written.
     package func bytesToEnd(within limit: Duration = .seconds(10)) -> [UInt8] {
         _ = eventually(within: limit) {
             state.withLock { state in

@@ -1,4 +1,4 @@
 import GreenNet
 
-/// The same numbers in every run, so that what failed once fails again.
+/// The same numbers in every run, so that a failure repeats.
 package typealias SeededRandom = SplitMix

@@ -1,10 +1,10 @@
 import GreenNet
 
-/// How much later than asked something may happen on a busy machine.  Where a test is about time, this is the one allowance it makes;
+/// How much later than asked something may happen on a busy machine.  A test about time makes this one allowance;
 /// nothing may ever happen too early.
 package let slack: Duration = .seconds(2) * Sanitizer.slowness
 
-/// How long `body` took.
+/// The time that `body` took.
 package func elapsed(_ body: () throws -> Void) rethrows -> Duration {
     let start = Deadline.now
     try body()
@@ -18,10 +18,10 @@ package func burn(_ length: Duration) {
 }
 
 extension Sanitizer {
-    /// How many times as long things may take.
+    /// The factor by which everything may take longer.
     package static var slowness: Int { active == .none ? 1 : 4 }
 
-    /// For the programs that tests start.  A server ends with green threads parked, on whose stacks the leak checker does not look for
+    /// Options for the programs that tests start.  A server ends with green threads parked, on whose stacks the leak checker does not look for
     /// references.  And ThreadSanitizer would sleep for a second before each end.
     package static var programOptions: KeyValuePairs<String, String> {
         ["ASAN_OPTIONS": "detect_leaks=0", "TSAN_OPTIONS": "atexit_sleep_ms=0"]

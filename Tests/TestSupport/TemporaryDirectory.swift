@@ -19,10 +19,10 @@ package func withTemporaryPath<R>(_ name: String = "socket", _ body: (String) th
     try withTemporaryDirectory { try body("\($0)/\(name)") }
 }
 
-/// The names in a directory, sorted; none where there is no such directory.
+/// The names in a directory, sorted; empty if there is no such directory.
 package func entries(of path: String) -> [String] { SmallFile.entries(of: path) }
 
-/// Makes a file, or replaces what is in it.
+/// Creates a file, or replaces its contents.
 package func write(_ text: String, to path: String) throws {
     do throws(SystemError) {
         try SmallFile.write(text, to: path)

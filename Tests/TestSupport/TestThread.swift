@@ -1,10 +1,10 @@
 import Glibc
 import GreenNet
 
-/// An OS thread that runs `body` once.  Its maker takes its result, or leaves it alone.
+/// An OS thread that runs `body` once.  Its creator may take its result.
 ///
-/// It runs `body` as a task's only job, since a task inherits what the test library must know to say which test has failed: an
-/// expectation may stand in any green thread.
+/// It runs `body` as a task's only job, since a task inherits the current test from its creator: an
+/// expectation in any green thread counts for that test.
 package final class TestThread<R: Sendable>: Sendable {
     private let outcome = Handoff<Result<R, any Error>>()
     private let executor = OneJobExecutor()
@@ -13,14 +13,14 @@ package final class TestThread<R: Sendable>: Sendable {
         Task(executorPreference: executor) { [outcome] in outcome.give(Result { try body() }) }
     }
 
-    /// Waits for its end, that of thread-specific values included.  Nil where it is still running after `limit`.
+    /// Waits for the OS thread's end, including its thread-specific destructors.  Nil if it still runs after `limit`.
     package func result(within limit: Duration = .seconds(60)) -> Result<R, any Error>? {
         guard let result = outcome.take(within: limit) else { return nil }
         executor.thread!.join()
         return result
     }
 
-    /// Waits for its end, and returns or throws as `body` did.
+    /// Waits for the OS thread's end, and returns or throws as `body` did.
     @discardableResult
     package func value(within limit: Duration = .seconds(60)) throws -> R {
         guard let result = result(within: limit) else { throw Stuck() }
@@ -28,7 +28,7 @@ package final class TestThread<R: Sendable>: Sendable {
     }
 }
 
-/// Starts an OS thread for the one job that it is given.
+/// Starts an OS thread for its only job.
 private final class OneJobExecutor: TaskExecutor {
     // Set by the one call of `enqueue`, which making the task includes.
     nonisolated(unsafe) private(set) var thread: OSThread?
@@ -49,7 +49,7 @@ private final class OneJobExecutor: TaskExecutor {
     }
 }
 
-/// What uses memory after it was freed shall not get away with it.  For the whole process.
+/// Makes the C library overwrite freed memory in the whole process, so that a use after free shows.
 private func overwriteFreedMemory() {
     // Swift's view of glibc leaves malloc.h out.
     typealias Mallopt = @convention(c) (Int32, Int32) -> Int32
@@ -58,9 +58,9 @@ private func overwriteFreedMemory() {
     _ = unsafeBitCast(mallopt, to: Mallopt.self)(perturb, pattern)
 }
 
-/// One value that one OS thread gives and another takes.  Blocks the OS thread that takes, so it is not for waiting on a hub.
+/// One value that one OS thread gives and another takes.  Taking blocks the OS thread, so it is not for waiting on a hub.
 ///
-/// Made of POSIX's own parts, which ThreadSanitizer knows.
+/// Built from POSIX calls, which ThreadSanitizer supports.
 package final class Handoff<Value: Sendable>: @unchecked Sendable {
     // Guarded by `lock`.
     private var value: Value?
@@ -90,7 +90,7 @@ package final class Handoff<Value: Sendable>: @unchecked Sendable {
         pthread_mutex_unlock(lock)
     }
 
-    /// Waits for the value; nil where none has come after `limit`.
+    /// Waits for the value; nil if there is none after `limit`.
     package func take(within limit: Duration = .seconds(60)) -> Value? {
         let end = Deadline.after(limit).nanoseconds
         var moment = timespec(tv_sec: Int(end / 1_000_000_000), tv_nsec: Int(end % 1_000_000_000))

@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// Who runs keeps the CPU until it waits, whatever else wants it (fifo); or the usual way (other).
+/// The scheduling policy: with fifo, a process keeps the CPU until it waits; other is the system's default.
 enum Policy: String, ExpressibleByArgument, CaseIterable {
     case fifo, other
 }

@@ -56,7 +56,7 @@ public enum SocketAddress: Hashable, Sendable {
         }
     }
 
-    /// Whose address it is, without the port; nil for a unix address.
+    /// The bits of the address without the port; nil for a unix address.
     package var hostBits: (UInt64, UInt64)? {
         switch self {
         case .ipv4(let address, _): (0, UInt64(address.bytes))

@@ -1,7 +1,7 @@
 /// The right to serve one more connection.  Its end gives the place back to the admission; `keep` leaves it to a connection, until that has ended.
 struct Place: ~Copyable {
     private let admission: any Admission
-    /// Whose connection was counted.
+    /// The peer whose connection was counted; nil if none was.
     private var peer: SocketAddress?
     private var isKept = false
 
@@ -21,7 +21,7 @@ struct Place: ~Copyable {
         return true
     }
 
-    /// The connection has it now.
+    /// Leaves the place to the connection, until that has ended.
     consuming func keep() { isKept = true }
 
     /// Gives it back now.

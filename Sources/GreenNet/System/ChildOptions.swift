@@ -11,7 +11,7 @@ extension ChildProcess {
         public var output: Stream
         /// Where its standard error goes.
         public var errorOutput: Stream
-        /// Who else gets the signals that it gets.
+        /// The process group of the program.
         public var group: Group
         /// The signal that the kernel sends it when the OS thread that has started it ends, for whatever reason, SIGKILL included; nil for none.
         ///
@@ -51,7 +51,7 @@ extension ChildProcess {
         case descriptor(Int32)
     }
 
-    /// Who else gets the signals that a program gets.
+    /// The process group of a program, all of which gets the terminal's signals.
     public enum Group: Hashable, Sendable {
         /// This process's group: a Ctrl-C at the terminal is for both.
         case inherited

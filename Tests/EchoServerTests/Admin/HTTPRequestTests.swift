@@ -69,7 +69,7 @@ import Testing
         #expect(throws: HTTPFailure.badRequest) { try request(text) }
     }
 
-    /// To Swift, each of these is one character together with the byte before it.
+    /// Swift combines each of these with the byte before it into one character.
     @Test(arguments: ["\u{5bf}", "\u{301}", "\u{200d}", "\u{fe0f}"])
     func `what combines with a space or a line feed leaves it one`(mark: String) throws {
         #expect(throws: HTTPFailure.badRequest) { try request("GET /a \(mark)b HTTP/1.0\r\n") }
@@ -94,7 +94,7 @@ import Testing
 }
 
 @Suite struct HTTPHeadTests {
-    /// The head that `text` begins with, though it comes byte by byte; nil where there is more to come.
+    /// The head with which `text` begins, fed byte by byte; nil if the head is not complete.
     private func head(of text: String) throws(HTTPFailure) -> String? {
         var head = HTTPHead()
         for byte in text.utf8 {

@@ -4,7 +4,7 @@ import Testing
 @testable import EchoServer
 @testable import GreenNet
 
-/// With a thousand clients, the frames of a connection that waits to receive are in no cache: they are fetched while the one before it runs.
+/// With a thousand clients, the frames of a waiting connection are in no cache: they are fetched while the green thread before it runs.
 @Suite(.enabled(if: Sanitizer.active == .none, "a sanitizer's frames are several times as large"))
 struct ParkedReceiverTests {
     /// In debug builds the frames are larger, and only have to lie in the page that every green thread has in memory.
@@ -44,7 +44,7 @@ struct ParkedReceiverTests {
 
 private final class Receiver {
     var thread: GreenThread?
-    /// An address in the frame that has called the handler.
+    /// An address in the frame of the handler's caller.
     var callerFrame: UnsafeMutableRawPointer?
 }
 

@@ -3,7 +3,7 @@ import Testing
 @testable import EchoServer
 
 @Suite struct UppercaseTests {
-    /// Said differently than in the program: the alphabet, letter by letter.
+    /// Made differently than in the program: from the alphabet, letter by letter.
     private static let table: [UInt8] = {
         var table = (0...255).map { UInt8($0) }
         for (small, capital) in zip("abcdefghijklmnopqrstuvwxyz".utf8, "ABCDEFGHIJKLMNOPQRSTUVWXYZ".utf8) {

@@ -16,7 +16,7 @@ import Testing
         }
     }
 
-    /// A step without an end that came earlier would hold up the rest.
+    /// An earlier step without a time limit would hold up the rest.
     @Test func `only the last step takes as long as it takes`() {
         for sequence in all { #expect(sequence.steps.map { $0.time == nil } == [false, false, true]) }
     }

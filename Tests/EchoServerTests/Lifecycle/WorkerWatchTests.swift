@@ -3,9 +3,9 @@ import Testing
 
 @testable import EchoServer
 
-/// Without a clock: each look is told what time it is.
+/// The tests need no clock: each check gets the time as a parameter.
 @Suite struct WorkerWatchTests {
-    /// Two workers of two hubs, a lock, and looks in a row.
+    /// Two workers of two hubs, a lock, and successive checks.
     private final class Scene {
         let gauges: HubGauges
         private var watch: WorkerWatch
@@ -24,7 +24,7 @@ import Testing
             box.scene = self
         }
 
-        /// One look, for which all hubs but `silent` have been measured; after a pause of any length.
+        /// One check after a pause of any length, for which all hubs but `silent` have been measured.
         func look(silent: Set<Int> = [], after pause: Duration? = nil) -> [Int] {
             now = now + (pause ?? interval)
             for hub in 0..<4 where !silent.contains(hub) { gauges.begin(hub: hub) }
@@ -58,7 +58,7 @@ import Testing
         }
     }
 
-    /// The supervisor was stopped with them, or the machine was.
+    /// The supervisor was stopped together with its workers, or the machine was.
     @Test func `a pause of the supervisor counts as one look`() throws {
         let scene = try Scene()
         _ = scene.look()
@@ -77,7 +77,7 @@ import Testing
         #expect(scene.looks(5, silent: [0, 2]) == [[], [], [], [], [1]])
     }
 
-    /// Those who wait for the lock do not turn either.
+    /// Workers that wait for the lock do not turn either.
     @Test func `of all that do not turn, the one that keeps the lock is told`() throws {
         let scene = try Scene()
         _ = scene.look()

@@ -7,7 +7,7 @@ import Testing
 @testable import GreenNet
 
 @Suite struct LogJournalTests {
-    /// Stands for the journal: a socket that takes datagrams, and files with them.
+    /// A substitute for the journal: a socket that takes datagrams, and files with them.
     private final class Journal: Sendable {
         let path: String
         let socket: Int32
@@ -23,10 +23,10 @@ import Testing
 
         deinit { close(socket) }
 
-        /// The next datagram, and the file that came with it.  Nil where there is none.
+        /// The next datagram, and the file that came with it.  Nil if there is none.
         func next() -> (bytes: [UInt8], file: Int32?)? {
             var bytes = [UInt8](repeating: 0, count: 256 << 10)
-            // A cmsghdr of 16 bytes, and a descriptor.
+            // Room for a cmsghdr of 16 bytes and a descriptor.
             var control = [UInt64](repeating: 0, count: 3)
             let count = bytes.withUnsafeMutableBytes { bytes in
                 control.withUnsafeMutableBytes { control in
@@ -46,7 +46,7 @@ import Testing
         var fields: [String: String]? { next().flatMap { parse($0.bytes) } }
     }
 
-    /// By the rules of the protocol; nil where they are not kept.
+    /// Parses by the rules of the protocol; nil if `bytes` break them.
     private static func parse(_ bytes: [UInt8]) -> [String: String]? {
         var (fields, rest): ([String: String], ArraySlice<UInt8>) = ([:], bytes[...])
         while !rest.isEmpty {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import GreenNet
 
-/// Each way in which a write to standard error is kept from waiting: which one is needed depends on the kernel.
+/// Each way to keep a write to standard error from waiting: the kernel decides which of them is needed.
 @Suite struct LogOutputTests {
     private func write(_ count: Int, to output: LossyOutput) throws -> Int {
         try withoutWaiting {

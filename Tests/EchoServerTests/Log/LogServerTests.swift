@@ -6,7 +6,7 @@ import Testing
 @testable import EchoServer
 @testable import GreenNet
 
-/// What the server says, and in which words: programs look for some of them.
+/// The server's messages and their words: programs search for some of them.
 @Suite struct LogServerTests {
     private let pipe = LogPipe()
     private let peer = SocketAddress(ip: "127.0.0.1", port: 4242)!
@@ -15,7 +15,7 @@ import Testing
         ServerLog(level: level, LogSink(format, descriptor: pipe.writing))
     }
 
-    /// Without the time.
+    /// The lines of the log without the time.
     private func lines() -> [String] {
         pipe.takeLines().map { $0.split(separator: " ").dropFirst().joined(separator: " ") }
     }
@@ -48,7 +48,7 @@ import Testing
         #expect(lines.count == 3)
     }
 
-    /// Of two addresses it names the one that is reached from elsewhere, in one line.
+    /// If the server listens on two addresses, one line names the address that other machines reach.
     @Test func `open to other machines without limits, it warns and names those that are missing`() throws {
         let everywhere = SocketAddress(ip: "0.0.0.0", port: 4242)!
         let shared = try SharedState(Settings(), descriptorLimit: 164)

@@ -68,7 +68,7 @@ import Testing
                 running.subtract(1, ordering: .releasing)
             }
         }
-        // All of them would fill it many times.
+        // All the lines would fill the pipe many times.
         #expect(eventually(within: .seconds(10)) { sink.droppedLines > 0 })
         var text = ""
         while running.load(ordering: .acquiring) > 0 {
@@ -114,7 +114,7 @@ import Testing
         broken.write("lost")
         #expect(broken.droppedLines == 1)
         close(ends[1])
-        // As StandardDescriptors.reserve leaves a closed one.
+        // As StandardDescriptors.reserve leaves a closed descriptor.
         let null = open("/dev/null", O_RDONLY)
         defer { close(null) }
         for descriptor in [-1, null] {
@@ -168,15 +168,15 @@ import Testing
             while sink.droppedLines < 100 { sink.write("line " + String(repeating: "x", count: 700)) }
         }
         var text = ""
-        // The terminal passes on what it holds in portions.
+        // The terminal passes on its contents in portions.
         while let part = nextPart(of: terminal) { text += part }
         sink.write("found")
         while let part = nextPart(of: terminal) { text += part }
         let lines = text.split(separator: "\r\n").map(String.init)
         #expect(lines.last?.contains(" notice found dropped_lines=") == true)
-        // Those that were cut included.
+        // This holds for cut lines too.
         for line in lines { #expect(line.hasPrefix("2026-11-21T") && line.count { $0 == "T" } == 1) }
-        // A line that was cut may have told it already, and doesn't count.
+        // A cut line may have had the number already, and doesn't count.
         let told = lines.compactMap { $0.split(separator: "dropped_lines=").dropFirst().first.flatMap { Int($0) } }
         #expect(told.reduce(0, +) >= sink.droppedLines)
     }

@@ -12,7 +12,7 @@ final class LogPipe: Sendable {
     let writing: Int32
 
     init() {
-        // As the server does first of all.
+        // The server does this first of all.
         signal(SIGPIPE, SIG_IGN)
         var ends: [Int32] = [-1, -1]
         precondition(pipe(&ends) == 0)
@@ -22,12 +22,12 @@ final class LogPipe: Sendable {
 
     deinit { for end in [reading, writing] { close(end) } }
 
-    /// All that is in it now.
+    /// All bytes that are in the pipe now.
     func take() -> [UInt8] { readAll(reading) }
     func takeText() -> String { String(decoding: take(), as: UTF8.self) }
     func takeLines() -> [String] { takeText().split(separator: "\n").map(String.init) }
 
-    /// Until it takes no more.  Returns how many bytes that were.
+    /// Writes until the pipe is full.  Returns the number of bytes.
     @discardableResult
     func fill() -> Int {
         let flags = fcntl(writing, F_GETFL)
@@ -37,7 +37,7 @@ final class LogPipe: Sendable {
     }
 }
 
-/// From a descriptor that doesn't block.
+/// Reads all bytes from a non-blocking descriptor.
 func readAll(_ descriptor: Int32) -> [UInt8] {
     var bytes: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 64 << 10)
@@ -48,7 +48,7 @@ func readAll(_ descriptor: Int32) -> [UInt8] {
     }
 }
 
-/// A descriptor that doesn't block, down to the last byte.
+/// Fills a non-blocking descriptor to the last byte.
 @discardableResult
 func fillUp(_ descriptor: Int32) -> Int {
     let bytes = [UInt8](repeating: UInt8(ascii: "x"), count: 4096)
@@ -73,14 +73,14 @@ func entry(_ message: String, _ level: Logger.Level = .notice, _ fields: Logger.
     LogEntry(time: someTime, level: level, message: message, fields: fields)
 }
 
-/// Runs `body` on an OS thread of its own, and fails where it hasn't come to an end in time: a log that waits is a hang.
+/// Runs `body` on an OS thread of its own, and fails if it does not return in time: a log that waits is a hang.
 func withoutWaiting<R: Sendable>(
     sourceLocation: SourceLocation = #_sourceLocation, _ body: @escaping @Sendable () throws -> R
 ) throws -> R {
     try onOSThread(.seconds(5), sourceLocation: sourceLocation, body)
 }
 
-/// Gives `body` a path in a directory of its own, which is removed afterwards with what is there.
+/// Gives `body` a path in a directory of its own, which is removed afterwards with its contents.
 func withSocketPath<R>(_ body: (String) throws -> R) throws -> R {
     var template = Array("/tmp/echo-server-log-XXXXXX".utf8CString)
     try #require(mkdtemp(&template) != nil)
@@ -92,7 +92,7 @@ func withSocketPath<R>(_ body: (String) throws -> R) throws -> R {
     return try body("\(directory)/socket")
 }
 
-/// The slave is the end of a program that is run in it, the master the other.
+/// A terminal: the slave is for the program that runs in it, the master is the other end.
 final class Terminal: Sendable {
     let master: Int32
     let slave: Int32

@@ -41,7 +41,7 @@ import Testing
             [:], ["LISTEN_FDS": "2"], ["LISTEN_PID": "4711"], ["LISTEN_PID": "4711", "LISTEN_FDS": "0"],
             ["LISTEN_PID": "4711", "LISTEN_FDS": "0", "LISTEN_FDNAMES": ""],
             ["LISTEN_PID": "4712", "LISTEN_FDS": "2"],
-            // Nonsense that is another process' affair.
+            // Invalid values that are meant for another process.
             ["LISTEN_PID": "4712", "LISTEN_FDS": "x", "LISTEN_FDNAMES": "a"],
         ])
     func `nothing is passed where nothing is said, or to another process`(variables: [String: String]) throws {

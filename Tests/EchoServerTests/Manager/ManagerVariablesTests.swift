@@ -9,7 +9,7 @@ import Testing
         "LISTEN_FDNAMES",
     ]
 
-    /// For a child would take them for its own.
+    /// A child would take the variables for its own.
     @Test func `what is taken is no longer in the environment`() throws {
         for name in ManagerVariablesTests.names { setenv(name, "value of \(name)", 1) }
         let variables = try ManagerVariables.take()

@@ -9,7 +9,7 @@ import Testing
             ([.ready], "READY=1\n"), ([.stopping], "STOPPING=1\n"), ([.watchdog], "WATCHDOG=1\n"),
             ([.extendTimeout(by: .milliseconds(1500))], "EXTEND_TIMEOUT_USEC=1500000\n"),
             ([.ready, .status("3 connections")], "READY=1\nSTATUS=3 connections\n"),
-            // In one datagram, or the manager would not know to which reload the time belongs.
+            // Both lines are in one datagram, or the manager could not assign the time to a reload.
             (
                 [.reloading(since: Deadline(nanoseconds: 12_345_678_901))],
                 "RELOADING=1\nMONOTONIC_USEC=12345678\n"

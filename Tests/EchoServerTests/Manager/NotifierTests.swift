@@ -6,12 +6,12 @@ import Testing
 @testable import EchoServer
 
 @Suite struct NotifierTests {
-    /// What the notifier says of the service.
+    /// The status that the notifier reports.
     private final class Status {
         var text = "fine"
     }
 
-    /// A hub with a notifier, and a manager that hears it.
+    /// Runs `body` on a hub with a notifier, and with a manager that receives its notifications.
     private func withNotifier(
         _ variables: [String: String] = [:],
         _ body: @escaping @Sendable (Notifier, Status, ManagerSocket) throws -> Void
@@ -21,7 +21,7 @@ import Testing
             let all = variables.merging(["NOTIFY_SOCKET": manager.name]) { $1 }
             let notifier = try #require(Notifier(ManagerVariables(all), pid: 4711) { status.text })
             try body(notifier, status, manager)
-            // Its green threads would go on for ever.
+            // The notifier's green threads would go on for ever.
             Hub.current.close()
         }
     }
@@ -151,7 +151,7 @@ import Testing
             notifier.stopping(within: .seconds(10))
             #expect(manager.next() == "STOPPING=1\n")
             try #expect(manager.wait() == "EXTEND_TIMEOUT_USEC=15000000\n")
-            // It is not ready any more: no status has come with it, for the last was told a moment ago.
+            // It is not ready any more; the status follows later, since the last status was sent a moment ago.
             try #expect(manager.wait() == "STATUS=stopping, fine\n")
         }
     }
@@ -164,7 +164,7 @@ import Testing
             let start = Deadline.now
             _ = manager.next()
             for _ in 0...4 { try #expect(manager.wait() == "WATCHDOG=1\n") }
-            // The first at once, four more at intervals.
+            // The first notification comes at once, four more at intervals.
             #expect(.now - start >= .milliseconds(195))
             #expect(.now - start < .milliseconds(200) + slack)
         }

@@ -242,7 +242,7 @@ import Testing
 
         private static let adminRule = "an address such as 127.0.0.1:9090 or [::1]:9090, or the path of a unix socket"
 
-        /// In letters of two bytes, since bytes are what counts.
+        /// A path of two-byte letters, since the limit is in bytes.
         private static let longPath = "/" + String(repeating: "ä", count: 53) + "b"
     }
 

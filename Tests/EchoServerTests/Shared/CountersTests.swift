@@ -4,7 +4,7 @@ import Testing
 
 @testable import EchoServer
 
-/// What is counted on one OS thread while another one looks.
+/// One OS thread counts while another reads.
 @Suite struct CountersTests {
     @Test(arguments: [true, false])
     func `another OS thread sees no end of a connection before its beginning`(isOwn: Bool) throws {

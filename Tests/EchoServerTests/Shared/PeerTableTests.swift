@@ -4,7 +4,7 @@ import Testing
 @testable import EchoServer
 
 @Suite struct PeerTableTests {
-    /// What the table should say: connections by address and row.
+    /// The expected contents of the table: connections by address and row.
     private struct Model {
         var counts: [UInt64: [Int: Int]] = [:]
 
@@ -25,7 +25,7 @@ import Testing
         }
     }
 
-    /// IPv6 and IPv4.
+    /// An IPv4 address or an IPv6 address.
     private func address(_ number: UInt64) -> (UInt64, UInt64) {
         number % 2 == 0 ? (0, number) : (0x2001_0db8_0000_0000 | number, number &* 0x9e37_79b9_7f4a_7c15)
     }
@@ -48,7 +48,7 @@ import Testing
             let action = Int.random(in: 0..<100, using: &random)
             switch action {
             case 0:
-                // It dies, and what it held is taken away address by address.
+                // The row's process dies, and its connections are taken away address by address.
                 let held = model.counts.values.count { $0[row] != nil }
                 for _ in 0..<held {
                     #expect(table.removeSome(of: row))
@@ -65,7 +65,7 @@ import Testing
             default: continue
             }
             if action > 0, step % 3 == 0 {
-                // Killed before the commit.
+                // The process is killed before the commit.
                 table.undo()
             } else {
                 table.commit()
@@ -80,7 +80,7 @@ import Testing
 
     @Test func `where it is full, a further address is refused, and others go on`() throws {
         let table = try PeerTable(connections: 2, rows: 2)
-        // An address takes a node for itself and one for each of its rows.
+        // An address takes a node for itself and a node for each of its rows.
         #expect(table.add(address(1), row: 0))
         table.commit()
         #expect(table.add(address(2), row: 0))

@@ -47,7 +47,7 @@ import Testing
         #expect(rows[1].admit(peer(1)))
     }
 
-    /// The others wait for one piece at most.
+    /// Other processes wait for one piece at most.
     @Test func `what a dead row held is given back in pieces`() throws {
         let (count, shared) = (
             5 * SharedAdmission.batch, try SharedAdmission(places: 10_000, most: 10_000, perPeer: 1, rows: 2)
@@ -59,7 +59,7 @@ import Testing
         for number in 0..<count { #expect(rows[1].admit(peer(number))) }
     }
 
-    /// Addresses without connections are not visited, and their pages not touched.
+    /// Addresses without connections are not visited, and their pages are not touched.
     @Test(arguments: [1 << 20, 10_000_000])
     func `a death costs what the row held, however many there could be`(most: Int) throws {
         let before = try #require(ProcessStatus(getpid())).residentMemory

@@ -10,7 +10,7 @@ final class Soak {
     private let plan: Plan
     private let start = Deadline.now
     private let tally = SoakTally()
-    /// Of those that were there before the first client, this one is never killed: what it might leak must not go with it.
+    /// A child from before the first client, which is never killed: a leak in it must not vanish with it.
     private let spared: pid_t?
     private var kills = 0
     private var samples: [SoakSample] = []
@@ -19,14 +19,14 @@ final class Soak {
         let length: Duration
         let seed: UInt64
 
-        /// As the environment says: SOAK_MINUTES for each model, and SOAK_SEED.  Some seconds unless told otherwise.
+        /// The environment sets it: SOAK_MINUTES for each model, and SOAK_SEED.  By default a soak takes some seconds.
         static let asked: Plan = {
             let minutes = getenv("SOAK_MINUTES").flatMap { Double(String(cString: $0)) }
             let seed = getenv("SOAK_SEED").flatMap { UInt64(String(cString: $0)) }
             return Plan(length: minutes.map { .seconds($0 * 60) } ?? .patient(4), seed: seed ?? 1)
         }()
 
-        /// The one that SOAK_MODEL names by its options, `--model thread` say; all, where it names none.
+        /// The model that SOAK_MODEL names by its options, such as `--model thread`; without the variable, all models.
         static let models: [ServerModel] = {
             guard let wanted = getenv("SOAK_MODEL").map({ String(cString: $0) }), !wanted.isEmpty else {
                 return ServerModel.all
@@ -69,7 +69,7 @@ final class Soak {
         try SoakSample(server, admin, seconds: Double((.now - start).nanoseconds) / 1e9)
     }
 
-    /// Of several looks, each at newly measured gauges, the one with the fewest green threads: who answers a look may be among them.
+    /// Of several samples of fresh gauges, the one with the fewest green threads: a green thread that answers the request may be counted.
     private func sampleWhenQuiet() throws -> SoakSample {
         let isQuiet = try eventuallyOnHub(within: .seconds(10)) { try sample().open == 0 }
         if !isQuiet { throw Unexpected("connections are open, and no client is there") }
@@ -90,7 +90,7 @@ final class Soak {
                 do {
                     try kind.visit(server, &random, tally)
                 } catch let error where error is SoakLoss || error is NetError {
-                    // Whose process was killed has lost its connection, and nothing else may happen to anybody.
+                    // A client whose server process was killed has lost its connection; no other error may happen.
                     guard kills > 0 else { throw Unexpected("a \(kind) client: \(error)") }
                     tally.lost += 1
                     try Greenlet.sleep(for: .milliseconds(10))

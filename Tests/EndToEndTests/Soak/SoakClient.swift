@@ -1,22 +1,22 @@
 import GreenNet
 import TestSupport
 
-/// What a client of the soak does, again and again.
+/// What a client of the soak repeats.
 enum SoakClient: String, CaseIterable {
-    /// Asks every now and then, and reads the answers.
+    /// Sends a request every now and then, and reads the answers.
     case steady
-    /// Comes and goes.
+    /// Connects and leaves.
     case churning
-    /// Sends much, ends its side, and reads all that comes back.
+    /// Sends many bytes, ends its side, and reads all that comes back.
     case halfClosing
-    /// Ends with a reset, whatever is under way.
+    /// Ends with a reset at any moment.
     case resetting
-    /// Says nothing for a while, perhaps for longer than it may.
+    /// Is silent for a while, perhaps for longer than the idle timeout.
     case silent
-    /// Sends and does not read, for a while, perhaps for longer than it may.
+    /// Sends without reading for a while, perhaps for longer than the write timeout.
     case flooding
 
-    /// How many of them there are.  In a pool each has its turn all the same.
+    /// The number of clients of this kind.  In a pool each of them has its turn too.
     func count(for model: ServerModel) -> Int {
         if model.isPool { return 1 }
         return switch self {
@@ -27,7 +27,7 @@ enum SoakClient: String, CaseIterable {
         }
     }
 
-    /// One connection from its beginning to its end, and a pause.  Throws `SoakLoss` or `NetError` where the server has not seen it through.
+    /// One connection from its beginning to its end, and a pause.  Throws `SoakLoss` or `NetError` if the server ends the connection early.
     func visit(_ server: Server, _ random: inout SeededRandom, _ tally: SoakTally) throws {
         tally.attempts += 1
         switch self {
@@ -83,7 +83,7 @@ enum SoakClient: String, CaseIterable {
         socket.reset()
     }
 
-    /// Leaves after some time, if it was not sent away before.
+    /// Leaves after some time, unless the server has disconnected it before.
     private static func stay(
         _ server: Server, _ random: inout SeededRandom, _ tally: SoakTally, _ body: (Connection) throws -> Void
     ) throws {
@@ -102,7 +102,7 @@ enum SoakClient: String, CaseIterable {
         }
     }
 
-    /// For an answer, the time in the queue of a pool included.
+    /// The time for an answer, including the time in the queue of a pool.
     private static let patience = Duration.patient(60)
 
     private static func pause(_ milliseconds: ClosedRange<Int>, _ random: inout SeededRandom) throws {
@@ -113,13 +113,13 @@ enum SoakClient: String, CaseIterable {
 /// A connection that ended before all was answered.
 struct SoakLoss: Error {}
 
-/// What the clients of a soak have seen, all of them together.
+/// What all clients of a soak have seen together.
 final class SoakTally {
-    /// Whoever comes to an end now does not come again.
+    /// If set, a client that ends does not connect again.
     var isOver = false
     var attempts = 0
     var connected = 0
     var answers = 0
-    /// Connections that ended before all was answered, as of those whose process was killed.
+    /// Connections that ended before all was answered, as when their process was killed.
     var lost = 0
 }

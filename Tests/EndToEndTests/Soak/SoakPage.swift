@@ -1,13 +1,13 @@
 import Glibc
 import TestSupport
 
-/// Draws what was seen in a soak: a file of its own for each model, with all that it needs inside.
+/// Draws the samples of a soak: a self-contained file for each model.
 struct SoakPage {
     private let record: SoakRecord
 
     init(_ record: SoakRecord) { self.record = record }
 
-    /// Into the directory that SOAK_OUTPUT names, if it names one.
+    /// Writes into the directory that SOAK_OUTPUT names; without the variable, writes nothing.
     func writeWhereAsked() throws {
         guard let directory = getenv("SOAK_OUTPUT").map({ String(cString: $0) }) else { return }
         let name = record.model.testDescription.filter { $0 != "-" }.map { $0 == " " ? "-" : String($0) }.joined()

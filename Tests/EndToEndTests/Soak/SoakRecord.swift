@@ -3,7 +3,7 @@ import GreenNet
 import TestSupport
 import Testing
 
-/// What was seen of a server in a soak.
+/// The samples of a server in a soak.
 struct SoakRecord {
     let model: ServerModel
     let seed: UInt64
@@ -13,19 +13,19 @@ struct SoakRecord {
     let tally: SoakTally
     let kills: Int
 
-    /// By how much the memory of a process may rise after the warm-up, in bytes: what the allocator does not give back at once.
+    /// The bytes by which the memory of a process may rise after the warm-up: the allocator does not give all back at once.
     static let mostGrowth = 1.0 * 1024 * 1024
 
-    /// Caches are full by then, and the allocator has what it needs.
+    /// After this time caches are full, and the allocator has the memory that it needs.
     private static let warmUp = 20.0
 
-    /// After the warm-up, and after a quarter of the time at least; none where the soak was too short to tell.
+    /// The samples after the warm-up and after a quarter of the time at least; empty if the soak was too short.
     private var warm: [SoakSample] {
         let end = max(SoakRecord.warmUp, after.seconds / 4)
         return after.seconds < end * 2 ? [] : samples.filter { $0.seconds > end }
     }
 
-    /// Where the memory of each process goes that was there all the time.
+    /// The trend of memory for each process that ran all the time.
     private var trends: [pid_t: Trend] {
         let lasting = before.memory.keys.filter { pid in warm.allSatisfy { $0.memory[pid] != nil } }
         let trends = lasting.map { pid in (pid, Trend(warm.map { ($0.seconds, Double($0.memory[pid]!)) })) }
@@ -39,7 +39,7 @@ struct SoakRecord {
         #expect(after.descriptors == before.descriptors, "\(text)")
         #expect(after.children == before.children, "\(text)")
         #expect(after.greenThreads == before.greenThreads, "\(text)")
-        // A stack for each of those who were there at once: and some clients had come again before the one before them was let go.
+        // A stack for each simultaneous client; some clients connected again before the server had released their last connection.
         let clients = SoakClient.allCases.reduce(0) { $0 + $1.count(for: model) }
         #expect(after.stacks <= before.stacks + 4 * clients, "\(text)")
     }
@@ -49,7 +49,7 @@ struct SoakRecord {
         #expect(after.open == 0, "\(text)")
         #expect(after.accepted == after.endedInAll, "\(text)")
         #expect(after.accepted <= tally.attempts, "\(text)")
-        // What a process had accepted when it was killed, and not counted yet, nobody knows of.
+        // A killed process may have accepted connections that it had not counted yet.
         if kills == 0 { #expect(after.accepted == tally.connected, "\(text)") }
         for end in ["done", "peer_gone"] { #expect(after.ended[end]! > 0, "\(text)") }
     }

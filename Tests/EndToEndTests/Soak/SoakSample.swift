@@ -1,12 +1,12 @@
 import Glibc
 import TestSupport
 
-/// What a server has at one moment of a soak.
+/// The resources of a server at one moment of a soak.
 struct SoakSample {
     let seconds: Double
-    /// Bytes that are resident, by process; what processes share counts in each.
+    /// Resident bytes by process; shared memory counts in each process.
     let memory: [pid_t: Int]
-    /// Bytes of all processes together, what is shared counted once.
+    /// Bytes of all processes together; shared memory counts once.
     let proportional: Int
     let descriptors: Int
     let threads: Int
@@ -15,12 +15,12 @@ struct SoakSample {
     let cachedStacks: Int
     let open: Int
     let accepted: Int
-    /// By how connections have ended.
+    /// The number of ended connections, by the way in which they ended.
     let ended: [String: Int]
 
     init(_ server: Server, _ admin: Admin, seconds: Double) throws {
         self.seconds = seconds
-        // More may be there to say than a pipe holds.
+        // The output may be more than a pipe holds.
         server.program.standardError.collect()
         let processes = try server.program.processes()
         let states = processes.compactMap { pid in ProcessStatus(pid).map { (pid, $0) } }
@@ -40,7 +40,7 @@ struct SoakSample {
             uniqueKeysWithValues: endings.map { (String($0.key.split(separator: "\"")[1]), Int($0.value)) })
     }
 
-    /// Nil where the process has ended.
+    /// Nil if the process has ended.
     private static func proportionalMemory(of pid: pid_t) -> Int? {
         let lines = ProcessStatus.contents(of: "/proc/\(pid)/smaps_rollup")?.split(separator: "\n") ?? []
         let words = lines.first { $0.hasPrefix("Pss:") }?.split(separator: " ") ?? []

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-    /// All kinds of clients at once, while children are killed.  `make soak SOAK_MINUTES=10` has that go on for so long with each model.
+    /// All kinds of clients at once, while children are killed.  `make soak SOAK_MINUTES=10` runs this for ten minutes with each model.
     @Suite(.serialized) struct SoakTests {
         private static let options = [
             "--admin", "127.0.0.1:0", "--idle-timeout", "\(Duration.patient(4).components.seconds)", "--write-timeout",

@@ -1,12 +1,12 @@
-/// Where a row of measurements goes, whatever they do on the way: by the median of the slopes between each two of them (Theil and Sen).
-/// Even where a quarter of them are far off, that hardly moves.
+/// The trend of a row of measurements: the median of the slopes between each two of them (Theil and Sen).
+/// Outliers, up to a quarter of the measurements, hardly change it.
 struct Trend {
     /// Per second.
     let slope: Double
     /// From the first measurement to the last.
     let seconds: Double
 
-    /// Nil for fewer than two, which have none.
+    /// Nil for fewer than two measurements, which have no slope.
     init?(_ points: [(seconds: Double, value: Double)]) {
         var slopes: [Double] = []
         for (index, late) in points.enumerated() {
@@ -20,6 +20,6 @@ struct Trend {
         seconds = points.last!.seconds - points[0].seconds
     }
 
-    /// By how much it has risen in all.
+    /// The rise over the whole time.
     var growth: Double { slope * seconds }
 }

@@ -83,7 +83,7 @@ struct DeadlineTests {
         #expect(duration.nanoseconds == nanoseconds)
     }
 
-    /// As generic code that takes any instant writes it.
+    /// Generic code over any instant.
     private func later<Instant: InstantProtocol>(_ start: Instant, _ step: Instant.Duration) -> Instant {
         start.advanced(by: step)
     }

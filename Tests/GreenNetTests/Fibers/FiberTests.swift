@@ -89,7 +89,7 @@ struct FiberTests {
             }
             try #expect(other.switchTo(5) == 6)
             #expect(child.isDead && !other.isDead)
-            // And where it was given another parent, there.
+            // A fiber with a new parent continues there.
             let third = Fiber<Int>(parent: other) { $0 * 10 }
             let fourth = Fiber<Int> { number in try third.switchTo(number) }
             third.parent = fourth
@@ -107,7 +107,7 @@ struct FiberTests {
             let parent = Fiber<Int> { number in try main.switchTo(number) + 100 }
             let grandchild = Fiber<Int>(parent: parent) { _ in 0 }
             try #expect(parent.switchTo(1) == 1)
-            // It dies, and its parent goes on.
+            // The grandchild dies, and its parent goes on.
             try #expect(grandchild.switchTo(2) == 100)
             #expect(parent.isDead)
         }
@@ -356,7 +356,7 @@ struct FiberTests {
                 return try main.switchTo(number) + 1
             }
             try #expect(fiber.switchTo(1) == 1)
-            // With it goes what its parent is among fibers for such values.
+            // The child's release also releases its stand-in parent among fibers for such values.
             #expect(child?.isStarted == false)
             child = nil
             try Greenlet.yield()

@@ -8,7 +8,7 @@ struct GeneratorTests {
         Generator { for number in 0..<end { try $0.yield(number) } }
     }
 
-    /// What is left of it.
+    /// The remaining values.
     private func all<Output, Input>(_ generator: Generator<Output, Input>) throws -> [Output] {
         var outputs: [Output] = []
         while let output = try generator.next() { outputs.append(output) }
@@ -116,7 +116,7 @@ struct GeneratorTests {
         }
     }
 
-    // MARK: Its end before its end
+    // MARK: Ended early
 
     @Test func `a generator that is closed or released unwinds`() throws {
         try onHub {
@@ -232,7 +232,7 @@ struct GeneratorTests {
         }
     }
 
-    // MARK: Several who ask
+    // MARK: Several callers
 
     @Test func `while the body waits, a second caller throws busy, and the first gets its value`() throws {
         try onHub {
@@ -374,7 +374,7 @@ struct GeneratorTests {
         }
     }
 
-    // MARK: One in another
+    // MARK: Nested generators
 
     @Test func `yield(from:) gives the values of another generator and passes on what is sent and thrown`() throws {
         try onHub {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import GreenNet
 
-/// Connections off the hub, whose waiting is the kernel's.
+/// Connections without a hub, whose waits block the OS thread.
 struct BlockingConnectionTests {
     @Test func `a blocking connection receives and sends without a hub`() throws {
         try onOSThread {
@@ -67,7 +67,7 @@ struct BlockingConnectionTests {
         }
     }
 
-    /// The process may have been stopped between the two.
+    /// The process may have been stopped between arrival and deadline.
     @Test func `bytes that came are received, and bytes with room are sent, even after the deadline`() throws {
         try onOSThread {
             let (connection, peer) = try blockingPair()

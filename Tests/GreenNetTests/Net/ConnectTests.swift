@@ -45,7 +45,7 @@ struct ConnectTests {
                     let served = try listener.accept()
                     for (sender, receiver) in [(client, served), (served, client)] {
                         try sender.sendAll(pattern(10))
-                        // Unix sockets have it since Linux 5.15.
+                        // Unix sockets have urgent data since Linux 5.15.
                         let flags = Int32(MSG_OOB | MSG_NOSIGNAL)
                         guard Glibc.send(sender.descriptor, pattern(3), 3, flags) == 3 else { continue }
                         try sender.sendAll(pattern(10))
@@ -58,7 +58,7 @@ struct ConnectTests {
 
     // MARK: Refused
 
-    /// Bound but not listening: nobody else can get that port meanwhile.
+    /// A socket is bound to the port without listening, so that no other process gets the port meanwhile.
     @Test func `connect to a port without a listener is refused and leaves nothing open`() throws {
         try onHub {
             let closed = Peer(socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
@@ -146,7 +146,7 @@ struct ConnectTests {
 
     // MARK: No room
 
-    /// A call that blocks waits there; one that does not is told to try again, and by nobody when.
+    /// A blocking call would wait there; a non-blocking call gets EAGAIN, and no event says when to try again.
     @Test func `connect waits while the queue of a unix socket is full`() throws {
         try withFullUnixSocket { listener in
             let client = spawn { try Connection.connect(to: listener.address) }
@@ -182,7 +182,7 @@ struct ConnectTests {
     private func withFullUnixSocket(_ body: @escaping @Sendable (Listener) throws -> Void) throws {
         try withTemporaryDirectory { directory in
             try onHub {
-                // The kernel queues one more than it is told.
+                // The kernel queues one connection more than the backlog.
                 let listener = try Listener(on: .unix(path: "\(directory)/socket"), backlog: 0)
                 let queued = try Connection.connect(to: listener.address)
                 try body(listener)
@@ -222,7 +222,7 @@ struct ConnectTests {
             closed.close()
             let port = try #require(closed.address.port)
             let before = openDescriptors()
-            // TCP leads to no group.
+            // TCP cannot connect to a multicast group.
             let error = #expect(throws: NetError.self) {
                 try Connection.connect(toHost: "224.0.0.1+127.0.0.2+127.0.0.3.gated", port: port)
             }
@@ -303,14 +303,14 @@ extension ConnectTests {
                 let begin = Deadline.now
                 let client = try connect(addresses, port)
                 #expect(client.peer == listener.address)
-                // The two silent ones; 127.0.0.8 refuses.
+                // The two silent addresses take this time; 127.0.0.8 refuses at once.
                 let time = Deadline.now - begin
                 #expect(time >= .milliseconds(500) && time < .milliseconds(501))
             }
         }
     }
 
-    /// The kernel sends its first packet again after a second.
+    /// The kernel repeats an attempt's first packet after a second.
     @Test func `an earlier attempt continues beside later ones, and wins if it is answered first`() throws {
         try onHub {
             try withSilent(2) { silent, port in
@@ -320,7 +320,7 @@ extension ConnectTests {
                 try silent[0].makeRoom()
                 let connection = try client.value(until: .after(.seconds(20)))
                 #expect(connection.peer == silent[0].listener.address)
-                // The listener's and the other attempt's have gone.
+                // The descriptors of the listener and of the other attempt are closed.
                 #expect(openDescriptors() == before + 1)
             }
         }
@@ -409,7 +409,7 @@ extension ConnectTests {
         }
     }
 
-    /// At 127.0.0.1, 127.0.0.2 and so on, all with one port.
+    /// Makes silent listeners on 127.0.0.1, 127.0.0.2 and so on, all with one port.
     private func withSilent(_ count: UInt8, _ body: ([SilentListener], UInt16) throws -> Void) throws {
         let first = try SilentListener()
         let port = first.listener.address.port!
@@ -419,7 +419,7 @@ extension ConnectTests {
     }
 }
 
-/// Its queue is full, so that the kernel does not answer those who connect.
+/// A listener whose queue is full, so that the kernel does not answer clients.
 private final class SilentListener {
     let listener: Listener
     private var queued: [Peer] = []
@@ -429,7 +429,7 @@ private final class SilentListener {
         queued = [try Peer(connectedTo: listener.address)]
     }
 
-    /// For one more.
+    /// Makes room for one more connection.
     func makeRoom() throws { _ = try listener.accept() }
 
     func close() {

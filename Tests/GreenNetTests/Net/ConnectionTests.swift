@@ -381,13 +381,13 @@ struct ConnectionSendingTests {
         }
     }
 
-    /// How many bytes wait to be received.
+    /// The number of bytes that wait to be received.
     private func recvCount(_ descriptor: Int32) -> Int {
         var buffer = [UInt8](repeating: 0, count: 1 << 20)
         return recvfrom(descriptor, &buffer, buffer.count, Int32(MSG_PEEK | MSG_DONTWAIT), nil, nil)
     }
 
-    /// So many reads fill the buffer that each green thread comes to give way, over and over.
+    /// The buffer is small: each green thread fills it by many reads, and gives way over and over.
     @Test func `two green threads that answer from the shared buffer without waiting do not disturb each other`() throws
     {
         try onHub {
@@ -677,7 +677,7 @@ struct ConnectionEndingTests {
         }
     }
 
-    /// Two connected sockets, the first under the given number.
+    /// Two connected sockets, of which the first has the descriptor `number`.
     private func aPair(at number: Int32) throws -> (Peer, Peer) {
         var sockets: [Int32] = [-1, -1]
         try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &sockets) == 0)
@@ -887,7 +887,7 @@ struct FairnessTests {
     }
 }
 
-/// Writes as fast as the other side takes it, until it is gone.
+/// Writes as fast as the other side reads, until that has gone.
 private func pour(into descriptor: Int32) {
     let bytes = [UInt8](repeating: 7, count: 64 << 10)
     var room = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)

@@ -9,16 +9,16 @@ import Testing
 // Each does what the real one does, unless a test wants it to fail.  The tests themselves use read, sendto and poll, which nothing
 // here touches.
 //
-// Beside the library that end-to-end tests preload (Tests/CFaultShim), which reaches the programs that they start and not this process.  Linked in here, that
+// The library that end-to-end tests preload (Tests/CFaultShim) reaches the programs that they start, and not this process.  Linked in here, that
 // library would take a sanitizer's own read, mmap and pthread_create away, and count the calls of the test library.
 
-/// One of these calls: how often it was made, and whether it shall fail.
+/// One of these calls: the number of calls so far, and whether the next must fail.
 final class LibraryCall: Sendable {
     static let receive = LibraryCall()
     static let send = LibraryCall()
     static let accept = LibraryCall()
     static let lookUp = LibraryCall()
-    /// SIGPIPE, where a test counts it.
+    /// The number of SIGPIPEs, in tests that count them.
     static let brokenPipes = Atomic(0)
 
     private let made = Atomic(0)
@@ -93,7 +93,7 @@ func acceptInterposed(
     return acceptCall(descriptor, address, length, flags)
 }
 
-/// A name such as `127.0.0.2+127.0.0.1.gated` waits for the gate and then has the addresses that it consists of.
+/// The look-up of a name such as `127.0.0.2+127.0.0.1.gated` waits for the gate and then returns the addresses in the name.
 @_cdecl("getaddrinfo")
 func lookUpInterposed(
     _ host: UnsafePointer<CChar>?, _ service: UnsafePointer<CChar>?, _ hints: UnsafePointer<addrinfo>?,
@@ -116,11 +116,11 @@ func lookUpInterposed(
     return 0
 }
 
-/// Where look-ups of names in `.gated` wait, each on its OS thread, until a test lets them go on.
+/// The gate at which look-ups of names in `.gated` wait, each on its OS thread, until a test opens it.
 final class LookupGate: @unchecked Sendable {
     static let shared = LookupGate()
 
-    // All guarded by `lock`.
+    // `lock` guards all of these.
     private var isOpen = true
     private var waiting = 0
     private var most = 0
@@ -146,9 +146,9 @@ final class LookupGate: @unchecked Sendable {
 
     func open() { set(open: true) }
 
-    /// How many wait before it now.
+    /// The number of look-ups that wait now.
     var queue: Int { locked { waiting } }
-    /// How many have waited at once.
+    /// The most look-ups that have waited at once.
     var longestQueue: Int { locked { most } }
 
     private func set(open: Bool) {
@@ -159,7 +159,7 @@ final class LookupGate: @unchecked Sendable {
         }
     }
 
-    /// False where it stayed closed for ever.
+    /// Waits at the gate; false if it stays closed for ever.
     fileprivate func pass() -> Bool {
         locked {
             waiting += 1

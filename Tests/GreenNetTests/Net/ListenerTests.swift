@@ -43,7 +43,7 @@ struct ListenerTests {
         }
     }
 
-    /// With connections of before still known to the kernel.
+    /// The kernel still has the old listener's connections.
     @Test func `an address is free again at once when its listener has closed`() throws {
         try onHub {
             let listener = try Listener(on: loopback)
@@ -127,7 +127,7 @@ struct ListenerTests {
         }
     }
 
-    /// A moment later it will: another one that is started then must not take its path.
+    /// The server will listen a moment later: another server that starts meanwhile must not take its path.
     @Test func `a path that is bound and not listened on yet is in use`() throws {
         try withTemporaryPath { path in
             let address = SocketAddress.unix(path: path)
@@ -187,7 +187,7 @@ struct ListenerTests {
                 let listener = try Listener(on: address)
                 let error = failure { () throws(NetError) in try Listener(on: address) }
                 #expect(error == NetError(.bind, result: -Int(EADDRINUSE), address))
-                // The question whether somebody lives there has left nobody in the queue.
+                // The probe whether the address is in use has left no connection in the queue.
                 #expect(try talk(through: listener) == pattern(10))
             }
         }
@@ -267,7 +267,7 @@ struct ListenerTests {
         }
     }
 
-    /// Through a connection to `listener`.
+    /// Sends bytes through a connection to `listener`, and returns the bytes received.
     private func talk(through listener: Listener) throws -> [UInt8] {
         let client = try Peer(connectedTo: listener.address)
         let connection = try listener.accept()

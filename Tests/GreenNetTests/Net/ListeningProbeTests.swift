@@ -13,7 +13,7 @@ struct ListeningProbeTests {
                 for wanted in [loopback, .unix(path: path), .unix(path: "@greennet-probe-\(getpid())")] {
                     let listener = try Listener(on: wanted)
                     try #expect(ListeningProbe(listener.address) == .inUse)
-                    // Nobody stands in its queue before this one.
+                    // The probe has left no connection in the queue before this one.
                     let client = try Peer(connectedTo: listener.address)
                     #expect(client.write(pattern(10)) == 10)
                     let connection = try listener.accept()

@@ -11,7 +11,7 @@ let loopback = SocketAddress.loopback(port: 0)
 
 /// The other side of a connection under test: a plain socket, which no hub knows and which never blocks.
 final class Peer: @unchecked Sendable {
-    // Changed only by the one who closes; a flood on another OS thread has ended by then.
+    // Changed only by `close`; a flood on another OS thread has ended by then.
     private(set) var descriptor: Int32
 
     init(_ descriptor: Int32) {
@@ -19,7 +19,7 @@ final class Peer: @unchecked Sendable {
         _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
     }
 
-    /// Connected as soon as it is in the listener's queue.  `receiveBuffer`, in bytes, makes it a reader that takes little at a time.
+    /// Connected as soon as it is in the listener's queue.  A small `receiveBuffer`, in bytes, makes a reader that takes little at a time.
     convenience init(connectedTo address: SocketAddress, receiveBuffer: Int32? = nil) throws {
         let descriptor = socket(address.family, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         if let receiveBuffer { setOption(descriptor, SO_RCVBUF, to: receiveBuffer) }
@@ -39,7 +39,7 @@ final class Peer: @unchecked Sendable {
         return SocketAddress(storage)
     }
 
-    /// How many bytes the kernel has taken.
+    /// Returns the number of bytes that the kernel has taken.
     @discardableResult
     func write(_ bytes: [UInt8]) -> Int { sendto(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL), nil, 0) }
 
@@ -53,7 +53,7 @@ final class Peer: @unchecked Sendable {
 
     enum Arrival: Equatable {
         case bytes([UInt8])
-        /// It may come yet.
+        /// Nothing has come so far.
         case nothing
         case end
         case failed(SystemError)
@@ -127,7 +127,7 @@ func connectedPair(receiveBuffer: Int32? = nil) throws -> (Connection, Peer) {
     return (try listener.accept(), peer)
 }
 
-/// The same with a peer that takes hardly anything before it reads, and a kernel that holds little for it.
+/// The same with small kernel buffers on both sides, so that a send soon waits for the peer to read.
 func narrowPair() throws -> (Connection, Peer) {
     let (connection, peer) = try connectedPair(receiveBuffer: 4096)
     setOption(connection.descriptor, SO_SNDBUF, to: 4096)
@@ -144,11 +144,11 @@ func connectedConnections() throws -> (Connection, Connection) {
 extension Connection {
     var descriptor: Int32 { socket.descriptor }
 
-    /// Sends until the kernel takes no more; returns how many bytes those were.
+    /// Sends until the kernel takes no more; returns the number of bytes.
     func fill() -> Int {
         var taken = 0
         let bytes = [UInt8](repeating: 0, count: 4096)
-        // It may still be moving some of it to the other side, and hear of that only 40 ms later.
+        // The kernel may still be moving bytes to the other side, whose acknowledgement may take 40 ms.
         var quiet = Deadline.after(.milliseconds(60))
         while !quiet.hasPassed {
             let count = sendto(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT), nil, 0)
@@ -176,7 +176,7 @@ func option(_ descriptor: Int32, level: Int32, _ name: Int32) -> Int32 {
 
 // MARK: - Waiting
 
-/// Looks at `condition` until it holds, and lets the other green threads run between two looks.
+/// Polls `condition` until it is true, and lets the other green threads run between two polls.
 func waitUntil(
     within limit: Duration = .seconds(10), sourceLocation: SourceLocation = #_sourceLocation,
     _ condition: () throws -> Bool
@@ -189,18 +189,18 @@ func waitUntil(
 }
 
 extension AnyGreenlet {
-    /// Lets it run until it waits for something.
+    /// Lets the green thread run until it waits.
     func waitUntilParked(sourceLocation: SourceLocation = #_sourceLocation) throws {
         try waitUntil(sourceLocation: sourceLocation) { state == .waiting }
     }
 }
 
-/// Keeps the OS thread for itself until `deadline` has passed: the hub sees all that came by then in one pass.
+/// Keeps the OS thread busy until `deadline` has passed: the hub then sees all events up to there in one pass.
 func block(until deadline: Deadline) {
     while !deadline.hasPassed {}
 }
 
-/// How `body` failed; nil where it didn't.
+/// The error that `body` threw; nil if it returned.
 func failure<Value>(of body: () throws(NetError) -> Value) -> NetError? {
     do throws(NetError) {
         _ = try body()
@@ -210,7 +210,7 @@ func failure<Value>(of body: () throws(NetError) -> Value) -> NetError? {
     }
 }
 
-// MARK: - What it costs
+// MARK: - Costs
 
 /// The time for which the processor has worked for this OS thread.
 func processorTime() -> Duration {
@@ -257,7 +257,7 @@ func pattern(_ count: Int, seed: Int = 0) -> [UInt8] {
     }
 }
 
-/// For many bytes, of which nobody wants to read all where they differ.
+/// For many bytes: if they differ, the issue names the first difference only.
 func expectSame(_ bytes: [UInt8], _ wanted: [UInt8], sourceLocation: SourceLocation = #_sourceLocation) {
     guard bytes != wanted else { return }
     let place = zip(bytes, wanted).enumerated().first { $0.element.0 != $0.element.1 }?.offset

@@ -4,7 +4,7 @@ import Testing
 
 @testable import GreenNet
 
-// The OS threads that look names up must be gone after each of these; `onHub` sees to that.
+// The OS threads that look up names must be gone after each test; `onHub` checks that.
 struct ResolverTests {
     // MARK: Answers
 
@@ -59,7 +59,7 @@ struct ResolverTests {
         }
     }
 
-    /// So malformed that nobody needs to be asked.
+    /// The name is malformed, so that the look-up asks no server.
     @Test func `an unknown name is an error that says so`() throws {
         try onHub {
             let error = #expect(throws: ResolveError.self) {
@@ -209,7 +209,7 @@ struct ResolverTests {
     @Test func `look-ups that were given up hold no place: the next one starts at once`() throws {
         try onHub {
             try LookupGate.closed { gate in
-                // By a deadline, by a time limit, and by a kill.
+                // Look-ups are given up by a deadline, by a time limit, and by a kill.
                 let late = (1...4).map { number in
                     spawn { try Resolver.resolve("127.0.0.\(number).gated", port: 1, until: .after(.milliseconds(20))) }
                 }
@@ -245,7 +245,7 @@ struct ResolverTests {
                     error?.description
                         == "cannot look up 127.0.0.1.gated: Temporary failure in name resolution: 32 look-ups that were given up still hang"
                 )
-                // Those need no OS thread.
+                // Numeric addresses need no OS thread.
                 #expect(try Resolver.resolve("::1", port: 1).count == 1)
                 gate.open()
                 try waitUntil { (try? Resolver.resolve("127.0.0.2.gated", port: 1)) != nil }

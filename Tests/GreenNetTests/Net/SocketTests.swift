@@ -5,7 +5,7 @@ import Testing
 @testable import GreenNet
 
 struct ReadinessTests {
-    // MARK: Knowing what a read would find
+    // MARK: Readiness without a read
 
     @Test func `a short read is not followed by another before more comes`() throws {
         try onHub {
@@ -179,10 +179,10 @@ struct ReadinessTests {
 
     // MARK: A hub that was held up
 
-    /// More than the kernel tells a loop of at once, at first.
+    /// More connections than the kernel reports to a loop at once, at first.
     private static let crowd = 200
 
-    /// As a process is that was stopped, or had no processor for a while.
+    /// Blocks the hub, as if the process was stopped or had no processor for a while.
     private func holdUp(beyond length: Duration) { block(until: .after(length * 2)) }
 
     @Test func `bytes that came in time are received even if the hub looks after the deadline`() throws {
@@ -216,7 +216,7 @@ struct ReadinessTests {
         }
     }
 
-    // MARK: Who waits
+    // MARK: The dump
 
     @Test func `the hub's dump shows which green thread waits for which descriptor`() throws {
         try onHub {

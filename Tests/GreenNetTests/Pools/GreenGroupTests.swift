@@ -66,11 +66,11 @@ struct GreenGroupTests {
                         expectCancelled { try Greenlet.sleep(until: .never) }
                         expectCancelled { try Greenlet.yield() }
                     }
-                    // One that comes now is killed before it begins.
+                    // A member that is spawned now is killed before it begins.
                     group.spawn { Issue.record("it began") }
                 }
             }
-            // And none after the group.
+            // No member runs after the group.
             try Greenlet.yield()
         }
     }
@@ -122,7 +122,7 @@ struct GreenGroupTests {
                 try withGreenGroup { group in
                     group.spawn {
                         defer { unwound += 1 }
-                        // To unwind takes its time, and the group waits for that.
+                        // Unwinding takes a while, and the group waits for it.
                         defer { try? shielded { try Greenlet.sleep(for: .milliseconds(2)) } }
                         try Greenlet.sleep(until: .never)
                     }
@@ -201,7 +201,7 @@ struct GreenGroupTests {
     }
 }
 
-/// A function, for the macro can't stand in itself.
+/// A function, since the macro can't be nested.
 private func expectCancelled(_ body: () throws -> Void) {
     #expect(throws: WaitError.cancelled) { try body() }
 }

@@ -94,7 +94,7 @@ struct GreenPoolTests {
                 #expect(pool.count > 0)
             }
             try #expect(pool.join(until: .after(.seconds(10))))
-            // Killed while it waits for one of them, too.
+            // The limit also ends a wait for one result.
             let ends = pool.iterate(0..<10) { _ in try never.wait() }
             #expect(throws: TimedOut.self) { try withTimeout(.milliseconds(2)) { _ = try ends.next() } }
             try #expect(pool.join(until: .after(.seconds(10))))

@@ -71,7 +71,7 @@ struct DumpTests {
         try onHub {
             let greenlets = (0..<5).map { number in spawn(name: "\(number)") { try Greenlet.sleep(until: .never) } }
             try Greenlet.yield()
-            // The first, the last, one between.
+            // End the first, the last, and one between.
             for index in [0, 4, 2] {
                 greenlets[index].kill()
                 try greenlets[index].join()
@@ -123,7 +123,7 @@ private let file = "GreenNetTests/DumpTests.swift"
 @inline(never)
 private func waitDeepInside(_ event: GreenEvent) throws {
     try event.wait()
-    // Not a tail call, which would leave no frame.
+    // This keeps the wait from being a tail call, which would leave no frame.
     try Greenlet.yield()
 }
 

@@ -5,9 +5,9 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// What the article of that name says of each thing that must not be held over a wait.
+/// The statements of the article of that name, about each thing that must not be held over a wait.
 struct HeldOverAWaitTests {
-    // MARK: What hangs, and is named
+    // MARK: Hangs, which are reported
 
     @Test(.enabled(if: Sanitizer.active != .thread, "its runtime's frames are between the others"))
     func `a static whose initialiser waits hangs the hub, and the watch says so`() async throws {
@@ -141,7 +141,7 @@ struct HeldOverAWaitTests {
         }
     }
 
-    // MARK: What stops the program
+    // MARK: Things that stop the program
 
     @Test func `a Mutex stops the program`() async throws {
         let result = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
@@ -175,7 +175,7 @@ struct HeldOverAWaitTests {
         #expect(passed.standardError.contains("Simultaneous accesses"))
     }
 
-    // MARK: What lets others in
+    // MARK: Things that let others in
 
     @Test func `an NSRecursiveLock lets the others in`() throws {
         try onHub {
@@ -250,13 +250,13 @@ struct HeldOverAWaitTests {
 
     // MARK: Async code
 
-    /// In a process of its own, for that hub stays.
+    /// Runs in a process of its own, since that hub stays.
     @Test func `a wait in an actor blocks an OS thread of Swift's, and all calls of that actor wait`() async throws {
         await #expect(processExitsWith: .exitCode(1)) {
             let account = Account()
             let deposit = Task { try await account.slowDeposit() }
             while !account.hasBegun.load(ordering: .acquiring) { await Task.yield() }
-            // Had it given way, this would be 0.
+            // If the actor had let this call in during the wait, the number would be 0.
             let number = await account.number
             _ = try await deposit.value
             _exit(Int32(number))
@@ -264,7 +264,7 @@ struct HeldOverAWaitTests {
     }
 }
 
-// MARK: - What is held
+// MARK: - The things that are held
 
 private enum Slow {
     static let value: Int = waitInInitializer()
@@ -279,7 +279,7 @@ private func waitInInitializer() -> Int {
 }
 
 private struct Counter {
-    nonisolated(unsafe) static var shared = Counter()  // of one OS thread
+    nonisolated(unsafe) static var shared = Counter()  // used on one OS thread only
     var number = 0
 
     mutating func addAfterAWait() throws {
@@ -318,7 +318,7 @@ private actor Account {
 }
 
 private final class POSIXMutex: @unchecked Sendable {
-    // What is in it is guarded by itself.
+    // Unchecked: the mutex guards itself.
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
 
     init(kind: Int32 = Int32(PTHREAD_MUTEX_NORMAL)) {
@@ -346,9 +346,9 @@ private final class POSIXMutex: @unchecked Sendable {
 
 // MARK: - In a process of its own
 
-/// Runs a hub with what `body` spawns, and ends the process with 7 and the first report of a watch on standard error; with 0 where all goes well.
+/// Runs a hub with the green threads that `body` spawns.  Ends the process with 7 and the watch's first report on standard error; else with 0.
 private func reportAndExit(_ body: @escaping @Sendable () -> Void) throws {
-    // Nothing that hangs outlives this.
+    // The alarm ends a process that hangs.
     alarm(30)
     try TestThread {
         try Hub.current.watch(longerThan: .milliseconds(20)) { report in

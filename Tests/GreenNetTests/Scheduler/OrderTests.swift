@@ -4,7 +4,7 @@ import Testing
 
 @testable import GreenNet
 
-/// First come, first served: also where it is the kernel or the clock that comes.
+/// First come, first served, for events of the kernel and the clock too.
 struct OrderTests {
     // MARK: Deadlines
 
@@ -50,7 +50,7 @@ struct OrderTests {
             let (event, queue, semaphore) = (GreenEvent(), GreenQueue<Int>(), GreenSemaphore(0))
             var (begun, ended): ([Int], [Int]) = ([], [])
             for number in 0..<100 {
-                // Left over when the wait begins that counts: it is due earlier, or later.
+                // This timer is left over when the measured wait begins: it is due earlier or later.
                 let before = moment + .milliseconds(Int.random(in: -50...50, using: &random))
                 let pause = Int.random(in: 0...30, using: &random)
                 spawn {
@@ -112,7 +112,7 @@ struct OrderTests {
 
     // MARK: Descriptors
 
-    /// More than the loop asks the kernel for at a time, too.
+    /// Includes counts above the number of events for which the loop asks the kernel at a time.
     @Test(arguments: [8, 64, 65, 300])
     func `connections that become readable one after the other are received from in that order`(count: Int) throws {
         try onHub {
@@ -127,7 +127,7 @@ struct OrderTests {
                     }
                 }
                 try waitUntilWatched(readers)
-                // The hub looks at its loop only when all have come.
+                // The hub polls its loop only when all bytes have come.
                 let coming = (0..<count).shuffled(using: &random)
                 for number in coming { pairs[number].peer.write([1]) }
                 try joinAll(readers)
@@ -220,7 +220,7 @@ struct OrderTests {
             }
             try waitUntilWatched(readers)
             for pair in pairs { pair.peer.write([1]) }
-            // One that gives way finds the loop looked at while it is ready itself.
+            // When this green thread gives way, the hub polls the loop while it is ready itself.
             let busy = spawn {
                 while order.isEmpty { try Greenlet.yield() }
                 order.append("busy")
@@ -233,7 +233,7 @@ struct OrderTests {
 }
 
 extension OrderTests {
-    // MARK: What else is given
+    // MARK: Other things that are handed over
 
     @Test func `a signal goes to the one that has waited longest, and one that comes along does not snatch it`() throws
     {
@@ -243,7 +243,7 @@ extension OrderTests {
             try waitUntil { waiters.allSatisfy { $0.state == .waiting } }
             for number in 0..<3 {
                 var isSent = false
-                // Ready when the loop is looked at, it runs before the one that is woken there.
+                // The newcomer is ready when the hub polls the loop, and runs before the green thread that is woken there.
                 let newcomer = spawn {
                     while !isSent { try Greenlet.yield() }
                     try Greenlet.yield()
@@ -300,7 +300,7 @@ extension OrderTests {
     }
 }
 
-/// Two ends of a Unix socket: what one writes the other finds at once.
+/// Two ends of a unix socket: the bytes that one end writes are at the other at once.
 private func unixPair() throws -> (connection: Connection, peer: Peer) {
     var ends: [Int32] = [-1, -1]
     let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
@@ -309,7 +309,7 @@ private func unixPair() throws -> (connection: Connection, peer: Peer) {
 }
 
 extension Peer {
-    /// All that has come by now.
+    /// All bytes that have come so far.
     fileprivate func readAll() throws -> [UInt8] {
         var all: [UInt8] = []
         while case .bytes(let some) = read() { all += some }
@@ -317,8 +317,10 @@ extension Peer {
     }
 }
 
-/// Until all of them wait, and the kernel has been told of what they wait for: the loop does that when it is looked at next, and what has become ready
-/// before comes in the order in which it is told.  A deadline that has come shows that the loop was looked at.
+/// Waits until all `greenlets` wait and the kernel watches their descriptors.
+///
+/// The loop registers descriptors at its next poll; those that are ready by then are reported in the order of registration.  A deadline that has
+/// passed shows that the loop was polled.
 private func waitUntilWatched<Value>(_ greenlets: [Greenlet<Value>]) throws {
     try waitUntil { greenlets.allSatisfy { $0.state == .waiting } }
     try Greenlet.sleep(for: .milliseconds(1))

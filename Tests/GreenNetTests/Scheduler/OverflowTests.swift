@@ -74,7 +74,7 @@ struct OverflowTests {
     }
 }
 
-/// In a child: no core file, and no backtrace of Swift's own, which takes long.
+/// Called in a child: it must leave no core file, and no backtrace of Swift's own, which takes long.
 private func dieQuietly() {
     var none = rlimit()
     setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
@@ -86,7 +86,7 @@ private func dieQuietly() {
 @discardableResult
 private func descend(to address: UInt) -> Int {
     withUnsafeTemporaryAllocation(byteCount: 200, alignment: 16) { memory in
-        // A call that the optimizer knows nothing of; without it there would be no recursion left.
+        // A call that the optimizer cannot see through; without it, it would remove the recursion.
         let result = Glibc.read(-1, memory.baseAddress, 0)
         return UInt(bitPattern: memory.baseAddress) <= address ? result : descend(to: address) &+ result
     }

@@ -119,7 +119,7 @@ struct StackPoolTests {
         defer { pool.unmapAll() }
         _ = try takeAndGive(StackPool.warmLimit, from: &pool)
         #expect(!pool.needsTrimming)
-        // More than one trim takes.
+        // Leave more stacks than one trim takes.
         _ = try takeAndGive(StackPool.warmLimit + 100, from: &pool)
         pool.trim()
         #expect(pool.needsTrimming)

@@ -3,7 +3,7 @@ import Testing
 
 @testable import GreenNet
 
-/// The two intrusive lists, with records of no hub.
+/// The two intrusive lists, with records that belong to no hub.
 struct WaitQueueTests {
     @Test func `a wait queue keeps the order in which they came`() throws {
         try withRecords(4) { threads, queue in
@@ -26,7 +26,7 @@ struct WaitQueueTests {
                 #expect(forwards(queue) == left)
                 #expect(backwards(queue) == left.reversed())
             }
-            // And come back.
+            // A thread may come back.
             queue.append(threads[0])
             #expect(forwards(queue) == [threads[0]])
         }

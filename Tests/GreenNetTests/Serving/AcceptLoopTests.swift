@@ -5,7 +5,7 @@ import Testing
 @testable import GreenNet
 
 struct AcceptFailureTests {
-    /// accept(2): what is wrong with the new connection, or with the network that it came from.
+    /// Errors of accept(2) that concern the new connection, or the network from which it came.
     @Test(arguments: [
         ECONNABORTED, EPROTO, EPERM, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT,
         ENOSR,
@@ -231,7 +231,7 @@ struct AcceptLoopTests {
     }
 }
 
-/// An accept loop on a green thread of its own, with what it did.
+/// An accept loop on a green thread of its own, and a record of its actions.
 private final class RunningLoop {
     let listener: Listener
     let greenlet: Greenlet<Void>

@@ -129,7 +129,7 @@ struct StreamServerTests {
             try server.run()
             #expect(server.openConnections == 0)
             try client.value()
-            // Not started again.
+            // `run` does not start the server again.
             try server.run()
         }
     }
@@ -442,7 +442,7 @@ struct StreamServerTests {
             #expect(openDescriptors() == descriptors)
             #expect(Hub.current.scheduler.fields.pointee.alive == 1)
             #expect(Hub.current.scheduler.fields.pointee.stacks.cached <= stacks + StackPool.warmLimit)
-            // A sanitizer keeps books of its own.
+            // A sanitizer uses memory of its own.
             if Sanitizer.active == .none { #expect(usedMemory() - memory < 1 << 20) }
             try server.drain(until: .never)
         }
@@ -708,7 +708,7 @@ struct StreamServerStopTests {
             let (early, late) = (try server.connect(), try server.connect())
             early.write(Array("on".utf8))
             try Greenlet.sleep(for: .milliseconds(20))
-            // It has come, and nobody was told yet.
+            // The bytes have come, and no green thread was woken yet.
             late.write(Array("tw".utf8))
             let drain = spawn { try server.drain(until: .after(.seconds(30))) }
             for _ in 0..<10 { try Greenlet.sleep(for: .milliseconds(1)) }
@@ -824,7 +824,7 @@ struct StreamServerStopTests {
 
 private struct Refused: Error {}
 
-/// A line, an answer, and so on, until the client has gone or the server is drained: as HTTP keeps connections.
+/// Receives a line, answers it, and so on, until the client has gone or the server is drained, as HTTP keeps connections.
 private func serveRequests(on connection: Connection, _ answer: (String) throws -> String) throws {
     while var request = try connection.withIdle({ try connection.receive(upTo: 100) }) {
         while request.last != UInt8(ascii: "\n") {
@@ -840,7 +840,7 @@ private func echo(_ connection: Connection) throws {
     while let bytes = try connection.receiveView() { try connection.sendAll(bytes) }
 }
 
-/// A server on loopback that has been started, with what it told.
+/// A started server on loopback, and its reports.
 private final class Server {
     let server: StreamServer
     private let log = Log()
@@ -879,7 +879,7 @@ private final class Server {
     func drain(until deadline: Deadline) throws { try server.drain(until: deadline) }
     func stop() throws { try server.stop() }
 
-    /// A client that is being served already.
+    /// Connects a client, and waits until the server serves it.
     func connect() throws -> Peer {
         let before = openConnections
         let client = try Peer(connectedTo: address)
@@ -887,7 +887,7 @@ private final class Server {
         return client
     }
 
-    /// With all clients gone, nothing must be left that `drain` would have to wait for.
+    /// When all clients have gone, `drain` must have nothing left to wait for.
     func stopsByItself() throws {
         try waitUntil { openConnections == 0 }
         try drain(until: .never)

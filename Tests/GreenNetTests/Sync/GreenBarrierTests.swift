@@ -36,7 +36,7 @@ struct GreenBarrierTests {
             let killed = spawn { try barrier.wait() }
             try Greenlet.yield()
             killed.kill()
-            // Killed, and not yet run: it must not count any more.
+            // A green thread that was killed and has not run yet must not count any more.
             try #expect(!barrier.wait(until: .after(.milliseconds(2))))
             #expect(throws: GreenletExit()) { try killed.value() }
             let limited = spawn { try withTimeout(.milliseconds(1)) { try barrier.wait() } }

@@ -97,7 +97,7 @@ struct GreenConditionTests {
             first.kill()
             condition.signal()
             try #expect(second.value())
-            // Killed after it: the signal counts.
+            // If the kill follows the signal, the signal counts.
             let third = waits()
             try Greenlet.yield()
             condition.signal()

@@ -45,7 +45,7 @@ struct GreenEventTests {
             event.set()
             event.clear()
             for waiter in waiters { try #expect(waiter.value()) }
-            // Whoever comes later has to wait again.
+            // A later call has to wait again.
             try #expect(!event.wait(until: .after(.milliseconds(2))))
         }
     }

@@ -107,7 +107,7 @@ struct GreenLockTests {
                 LockCycle(greenThreads: ring).description
                     == "deadlock: green thread 4 (three) waits for a lock of green thread 2 (one), "
                     + "which waits for a lock of green thread 3 (two), which waits for a lock of the first")
-            // The error let go of the third lock, and the others could go on.
+            // The error released the third lock, and the others could go on.
             try one.value()
             try two.value()
         }

@@ -72,7 +72,7 @@ struct GreenQueueTests {
         }
     }
 
-    /// Whether nobody holds what `body` was given once it has returned.
+    /// Whether the item that `body` was given is released once `body` has returned.
     private func isLetGo(_ body: (FailureObject) throws -> Void) rethrows -> Bool {
         weak var item: FailureObject?
         try {
@@ -160,7 +160,7 @@ struct GreenQueueTests {
             #expect(queue.balance == -3)
             for number in 0..<3 { try queue.put(number) }
             #expect(queue.isEmpty)
-            // Handed over: one that just comes along finds nothing.
+            // The items are handed over: a newcomer finds none.
             #expect(queue.tryTake() == nil)
             for (number, taker) in takers.enumerated() { try #expect(taker.value() == number) }
         }
@@ -217,18 +217,18 @@ struct GreenQueueTests {
             let queue = GreenQueue<Int>(limit: 1)
             let taker = spawn { try queue.take() }
             try Greenlet.yield()
-            // Put, then killed: it has the item.
+            // If the put comes before the kill, the killed green thread has the item.
             try queue.put(1)
             taker.kill()
             try #expect(taker.value() == 1)
-            // Killed, then put: it stays.
+            // If the kill comes before the put, the item stays in the queue.
             let other = spawn { try queue.take() }
             try Greenlet.yield()
             other.kill()
             try queue.put(2)
             try other.join()
             #expect(queue.count == 1)
-            // Taken in, then killed: it was put, once.
+            // If the item is taken in before the kill, it was put once.
             let putter = spawn { try queue.put(3) }
             try Greenlet.yield()
             try #expect(queue.take() == 2)
@@ -436,14 +436,14 @@ struct GreenQueueTests {
     }
 }
 
-/// Until it is shut down.
+/// Takes all items until the queue is shut down.
 func rest<Item>(of queue: GreenQueue<Item>) throws -> [Item] {
     var items: [Item] = []
     while let item = try queue.next() { items.append(item) }
     return items
 }
 
-/// For a job that runs on the OS thread where it was made.
+/// A value for a job that runs on the OS thread where it was made.
 private struct Confined<Value>: @unchecked Sendable {
     let value: Value
     init(_ value: Value) { self.value = value }

@@ -29,7 +29,7 @@ struct GreenResultTests {
                 let second = #expect(throws: FailureObject.self) { try result.value() }
                 #expect(first === given && second === given)
             }
-            // To wait is not to ask for it.
+            // A wait does not throw the error.
             try #expect(result.wait())
         }
     }

@@ -90,12 +90,12 @@ struct GreenSemaphoreTests {
             let first = spawn { try semaphore.withPermit { try Greenlet.yield() } }
             let second = spawn { try semaphore.acquire() }
             try Greenlet.yield()
-            // Handed over, then killed: it has the permit, and gives it back as it unwinds.
+            // If the hand-over comes before the kill, the killed green thread has the permit, and gives it back as it unwinds.
             semaphore.release()
             first.kill()
             try second.value()
             #expect(first.state == .killed)
-            // Killed, then given: it goes to the next.
+            // If the kill comes before the release, the permit goes to the next green thread.
             let third = spawn { try semaphore.acquire() }
             let fourth = spawn { try semaphore.acquire() }
             try Greenlet.yield()

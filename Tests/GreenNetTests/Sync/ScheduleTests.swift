@@ -3,23 +3,23 @@ import Testing
 
 @testable import GreenNet
 
-/// What must hold in whatever order green threads run, and whoever is killed or late in between: nothing is lost and nothing is there twice.
+/// Properties in any order of green threads, with any of them killed or late in between: nothing is lost and nothing comes twice.
 struct ScheduleTests {
-    /// Draws what happens in a run, from the seed that draws the order too.
+    /// Draws the events of a run, from the seed that draws the order too.
     private struct Dice {
         var random: SeededRandom
         init(_ seed: UInt64) { random = SeededRandom(seed: seed) }
         mutating func below(_ count: Int) -> Int { Int.random(in: 0..<count, using: &random) }
     }
 
-    /// Kills some of `victims`, at moments of its own.
+    /// Kills some of `victims`, at random moments.
     private func spawnKiller(of victims: [AnyGreenlet], _ dice: inout Dice) {
         for victim in victims where dice.below(4) == 0 {
             spawn(after: .milliseconds(dice.below(8))) { victim.kill() }
         }
     }
 
-    /// A deadline that may or may not pass before what is waited for comes.
+    /// A deadline that may pass before the awaited event.
     private func someDeadline(_ dice: inout Dice) -> Deadline {
         dice.below(3) == 0 ? .after(.milliseconds(dice.below(6))) : .never
     }
@@ -104,7 +104,7 @@ struct ScheduleTests {
         }
     }
 
-    /// Nil where a deadline has passed, or the queue or the channel is shut down.
+    /// Nil if a deadline has passed, or the queue or the channel is shut down.
     private func unlessOver<Value>(_ call: () throws -> Value) throws -> Value? {
         do { return try call() } catch  where error.isClosed || error.isTimeout { return nil }
     }

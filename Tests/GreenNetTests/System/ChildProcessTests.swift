@@ -5,7 +5,7 @@ import Testing
 
 @testable import GreenNet
 
-// That no descriptor is left after any of these, `onHub` sees to.
+// `onHub` checks that no descriptor is left after any test.
 struct ChildProcessTests {
     private func shell(_ script: String, _ body: (ChildProcess) throws -> Void) throws {
         try withChild("sh", ["-c", script], body)
@@ -115,7 +115,7 @@ struct ChildProcessTests {
                 try Greenlet.yield()
                 child.send(SIGINT)
                 for waiter in waiters { try #expect(waiter.value() == .signal(SIGINT)) }
-                // Its number may be somebody else's by now.
+                // Another process may have its id by now.
                 child.send(SIGKILL)
             }
         }
@@ -177,7 +177,7 @@ struct ChildProcessTests {
     @Test func `descriptors change places, and no others are open`() throws {
         try onHub {
             var pipe = try GreenPipe()
-            // As 0, 1 and so on: two among them take each other's number.
+            // They become 0, 1 and so on: two of them exchange their numbers.
             let script = #"links=$(readlink /proc/$$/fd/*); echo "$links" >&4"#
             var start = ProgramStart(["/bin/sh", "-c", script], environment: [])
             let null = open("/dev/null", O_RDWR | O_CLOEXEC)
@@ -246,7 +246,7 @@ struct ChildProcessTests {
                 child in
                 let ids = "\(child.pid) \(child.pid)\n"
                 try #expect(text(child.output, ids.count) == ids)
-                // No such device: rather than being stopped.
+                // The child gets an error, instead of being stopped.
                 try #expect(child.wait() != .status(0))
             }
         }
@@ -275,10 +275,10 @@ struct ChildProcessTests {
         }
     }
 
-    /// Not one that only waits for somebody to collect it.
+    /// Whether the process runs; a zombie does not.
     private func isRunning(_ pid: pid_t) -> Bool { ProcessStatus(pid) != nil }
 
-    /// How many processes have `mark` as their last argument.
+    /// The number of processes whose last argument is `mark`.
     private func running(with mark: String) -> Int {
         ProcessStatus.numbers(in: "/proc").count { pid in
             ProcessStatus.contents(of: "/proc/\(pid)/cmdline") == "sleep\0\(mark)\0"

@@ -5,7 +5,7 @@ import Testing
 @testable import GreenNet
 
 struct InheritedSocketTests {
-    /// A descriptor as whoever starts the program would leave it open.
+    /// Gives `body` a descriptor as the program that starts this one would leave it open.
     private func withSocket(
         _ family: Int32 = AF_INET, _ kind: __socket_type = SOCK_STREAM, _ body: (Int32) throws -> Void
     ) throws {
@@ -90,7 +90,7 @@ struct InheritedSocketTests {
                 defer { made.close() }
                 let first = StreamServer(Listener(try InheritedSocket.listener(made.duplicate().descriptor))) { _ in }
                 first.start()
-                // Nothing has run yet: nobody is accepted.
+                // No green thread has run yet, and so no client is accepted.
                 let client = try Peer(connectedTo: made.address)
                 client.write(pattern(10))
                 first.stopAccepting()
@@ -122,7 +122,7 @@ struct InheritedSocketTests {
         }
     }
 
-    /// As the processes of a pool do.
+    /// The processes of a pool accept in this way.
     @Test func `without a hub, several listeners are accepted from in turn`() throws {
         try onOSThread {
             let sockets = try (0..<3).map { _ in try ListeningSocket(on: loopback, backlog: 100) }
@@ -136,13 +136,13 @@ struct InheritedSocketTests {
                 sockets.map { Listener(offHub: $0, shouldStop: { model.left == 0 }) }, model: model,
                 admission: LocalAdmission(places: 1))
             try server.acceptHere()
-            // One of each in every round, though the first listener has had ten waiting.
+            // Each round has a client of each listener, though ten clients waited at the first listener.
             for round in 0..<10 { #expect(Set(model.taken[round * 3..<round * 3 + 3]) == [0, 1, 2]) }
             for client in clients { #expect(client.read() == .end) }
         }
     }
 
-    /// Reads a byte, and is done.
+    /// Reads a byte, and ends.
     private final class Taking: ConnectionModel {
         var left: Int
         var taken: [UInt8] = []

@@ -16,7 +16,7 @@ struct SignalWatcherTests {
         }
     }
 
-    /// With nothing else for the hub to wait for.
+    /// The hub has nothing else to wait for.
     @Test func `a signal that arrives at another OS thread wakes the hub`() throws {
         try onHub {
             let watcher = SignalWatcher(SIGUSR1)

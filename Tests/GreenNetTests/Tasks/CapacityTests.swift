@@ -57,7 +57,7 @@ struct CapacityTests {
     @Test func `a hundred thousand green threads one after the other leave no memory behind`() throws {
         try onHub(.seconds(60)) {
             let count = Sanitizer.scaled(50_000, address: 5000, thread: 5000)
-            // Two each time, of which one has a name, and a timer that is still to fire when it ends.
+            // Each round has two green threads: one has a name, and a timer that has not fired when it ends.
             func spawnAndJoin(_ count: Int) throws {
                 for number in 0..<count {
                     try spawn(name: "\(number)") { try spawn {}.join(until: .after(.seconds(600))) }.join()
@@ -115,14 +115,14 @@ private func runOutOfStacks(atMost limit: Int) throws {
     try failed.join()
     failed.kill()
 
-    // It is a failure like others if it is not observed.
+    // If it is not observed, it is reported as other failures are.
     _ = spawnParked()
     #expect(reports == 1)
-    // A result that another OS thread asks for is that error.
+    // A result for another OS thread throws the same error.
     #expect(throws: SpawnError.self) { try Hub.current.remote.result { 1 }.value() }
     #expect(reports == 1)
 
-    // The others are as they were, and their stacks can be used again.
+    // The other green threads still wait, and their stacks can be used again.
     try Greenlet.yield()
     #expect(Set(parked.map(\.state)) == [.waiting])
     for greenlet in parked.suffix(10) { greenlet.kill() }

@@ -1,7 +1,7 @@
 import Testing
 
 extension ExitTest.Result {
-    /// What the child wrote there, where the test asked for it.
+    /// The child's standard error, if the test asked for it.
     var standardError: String { String(decoding: standardErrorContent, as: UTF8.self) }
 }
 

@@ -1,4 +1,4 @@
-/// What test bodies throw.
+/// An error for test bodies to throw.
 struct Failure: Error, Equatable, CustomStringConvertible {
     let number: Int
 
@@ -7,5 +7,5 @@ struct Failure: Error, Equatable, CustomStringConvertible {
     var description: String { "Failure(\(number))" }
 }
 
-/// One that is itself and no other.
+/// An error with an identity.
 final class FailureObject: Error {}

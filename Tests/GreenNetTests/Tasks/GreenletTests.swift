@@ -239,7 +239,7 @@ struct GreenletTests {
                 Greenlet.current.kill()
                 throw Failure(3)
             }
-            // An error of that kind alone kills nobody.
+            // A thrown error of that kind is a failure, and no kill.
             try expectEnd(.failed) { throw WaitError.cancelled }
         }
     }
@@ -253,7 +253,7 @@ struct GreenletTests {
         }
     }
 
-    // MARK: Who it is
+    // MARK: Identity
 
     @Test func `current is the green thread that runs`() throws {
         try onHub {
@@ -286,7 +286,7 @@ struct GreenletTests {
         }
     }
 
-    // MARK: What is kept
+    // MARK: Memory
 
     @Test func `the body and what it has captured are released at its end`() throws {
         try onHub {
@@ -394,7 +394,7 @@ struct GreenletTests {
         }
     }
 
-    /// Runs `body` and all that it spawns, and expects these to be the unobserved failures.
+    /// Runs `body` and all green threads that it spawns, and expects the reports of unobserved failures to be `expected`.
     private func expectReports(
         _ expected: [String], sourceLocation: SourceLocation = #_sourceLocation,
         _ body: @escaping @Sendable () throws -> Void

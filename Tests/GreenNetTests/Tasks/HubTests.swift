@@ -205,7 +205,7 @@ struct HubTests {
                 Hub.current.close()
                 #expect(Context.running == nil)
             }
-            // Of a hub that has done nothing, too.
+            // A hub that has done nothing can be closed too.
             Hub.current.close()
         }
     }
@@ -231,7 +231,7 @@ struct HubTests {
         let objects: [AnyObject]
     }
 
-    /// Somebody has waited for each, so that the hub's loop knows them all.
+    /// A green thread has waited for each, so that the hub's loop has a watcher for each.
     @Test func `sockets and signals outlive their hub, and another OS thread may release them`() throws {
         try onOSThread {
             var held: Held? = try TestThread {
@@ -245,12 +245,12 @@ struct HubTests {
                 Hub.current.close()
                 return Held(objects: [listener, client, server, signals])
             }.value()
-            // Takes the memory that the other one had.
+            // The new hub takes the memory that the other had.
             spawn {}
             try Hub.current.run()
             #expect(held?.objects.count == 4)
             held = nil
-            // The signal is free for the next, and so are the numbers of the descriptors.
+            // The signal is free for another watcher, and so are the numbers of the descriptors.
             let signals = SignalWatcher(SIGUSR2)
             let (client, server) = try connectedConnections()
             try client.sendAll(Array("still here".utf8))
@@ -266,7 +266,7 @@ struct HubTests {
         try onHub {
             let stacks = 1000 * StackPool.stackSize
             let before = try addressSpaceBytes()
-            // A few more than that, since the hub has some already.
+            // A few green threads more, since the hub has some stacks already.
             for _ in 0..<1100 { spawn { try Greenlet.sleep(for: .milliseconds(1)) } }
             try Hub.current.run()
             let during = try addressSpaceBytes()
@@ -278,7 +278,7 @@ struct HubTests {
 
     @Test func `the hub ends with its OS thread, and its green threads unwind`() throws {
         let trace = Trace()
-        // Looks for descriptors that are left, too.
+        // `onOSThread` finds descriptors that are left, too.
         try onOSThread {
             spawn {
                 defer { trace.append("unwound") }
@@ -405,7 +405,7 @@ struct HubTests {
     {
         await #expect(processExitsWith: .success) {
             let limit = DescriptorLimit.current
-            // One for the epoll set, none for what wakes the loop.
+            // There is room for the epoll set at most, and none for the descriptor that wakes the loop.
             for room in [0, 1] {
                 try DescriptorLimit.set(lowestFreeDescriptor() + room)
                 try TestThread { #expect(throws: HubFailure.self) { try Hub.prepare(stacks: 1) } }.value()

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 struct KillTests {
-    // MARK: When it is felt
+    // MARK: When a kill takes effect
 
     @Test func `a green thread killed before it began never runs`() throws {
         try onHub {
@@ -111,7 +111,7 @@ struct KillTests {
                 trace.append("never")
             }
             spawn {
-                // Before `joiner` among those that join, so that it runs first once both are ready.
+                // This joins before `joiner`, so that it runs first once both are ready.
                 try target.join()
                 joiner.kill()
             }
@@ -120,7 +120,7 @@ struct KillTests {
         }
     }
 
-    // MARK: It sticks
+    // MARK: A kill stays
 
     @Test func `every later wait throws too, until the body has ended`() throws {
         try onHub {

@@ -10,7 +10,7 @@ struct SleepTests {
         try onHub {
             var order: [Int] = []
             var random = SeededRandom(seed: 1)
-            // From one moment, lest the time that spawning takes disturb the order.
+            // All deadlines count from one moment, so that the time of spawning does not disturb the order.
             let start = Deadline.after(.milliseconds(20) * Sanitizer.slowness)
             for number in (1...100).shuffled(using: &random) {
                 spawn {
@@ -59,7 +59,7 @@ struct SleepTests {
 
     @Test func `a left-over timer doesn't end a later wait too early`() throws {
         try onHub {
-            // It is due 20 ms from now at the latest, in the middle of the sleep.
+            // The left-over timer is due 20 ms from now at the latest, in the middle of the sleep.
             let soon = spawn {}
             try #expect(soon.join(until: .after(.milliseconds(20))))
             let length = try elapsed { try Greenlet.sleep(for: .milliseconds(40)) }
@@ -117,7 +117,7 @@ struct SleepTests {
 
     @Test func `timers end with their green threads`() throws {
         try onHub {
-            // Timers that outlive them would fire into memory that has other owners by then.
+            // Timers that outlive their green threads would fire into memory that has other owners by then.
             for round in 0..<20 {
                 for _ in 0..<200 {
                     spawn { try spawn {}.join(until: .after(.milliseconds(5))) }

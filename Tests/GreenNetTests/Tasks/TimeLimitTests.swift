@@ -18,7 +18,7 @@ struct TimeLimitTests {
     @Test func `an error of the body comes out as it is`() throws {
         try onHub {
             #expect(throws: Failure(1)) { try withTimeout(.seconds(60)) { throw Failure(1) } }
-            // Nor is the deadline of a call inside taken for the limit.
+            // The deadline of a call inside is not taken for the limit either.
             let target = spawn { try Greenlet.sleep(for: .milliseconds(20)) }
             #expect(throws: WaitError.deadlinePassed) {
                 try withTimeout(.seconds(60)) { try target.value(until: .after(.milliseconds(1))) }
@@ -225,7 +225,7 @@ struct TimeLimitTests {
                 try withTimeout(.milliseconds(5)) { try sleeper.join() }
             }
             try #expect(sleeper.value() >= .milliseconds(30))
-            // What is spawned inside doesn't inherit it.
+            // A green thread that is spawned inside doesn't inherit the limit.
             let inside = try withTimeout(.milliseconds(5)) {
                 spawn { try elapsed { try Greenlet.sleep(for: .milliseconds(30)) } }
             }

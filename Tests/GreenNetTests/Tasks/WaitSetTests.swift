@@ -25,7 +25,7 @@ struct WaitSetTests {
             let all: [any Waitable] = [never, event, semaphore, result]
             try #expect(waitAny(all) === semaphore)
             try Greenlet.yield()
-            // Those that are ready already: the first in the list.  Nothing was taken.
+            // Of objects that are ready already, the first in the list is returned.  Nothing was taken.
             try #expect(waitAny([never, result, semaphore]) === result)
             #expect(semaphore.available == 1)
             #expect(all.allSatisfy { $0.waitSource.object.observerCount == 0 })
@@ -86,7 +86,7 @@ struct WaitSetTests {
 
     // MARK: Kinds of objects
 
-    /// A class of a program, which passes on what it contains.
+    /// A class of a program, which can be waited for as its event can.
     private final class Download: Waitable {
         let done = GreenEvent()
         var waitSource: WaitSource { done.waitSource }

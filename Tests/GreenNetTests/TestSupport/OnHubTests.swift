@@ -3,7 +3,7 @@ import GreenNet
 import TestSupport
 import Testing
 
-/// That what the other tests rely on can fail.
+/// Shows that the helpers on which the other tests rely can fail.
 struct OnHubTests {
     @Test func `it returns what the body returns and throws what it throws`() throws {
         try #expect(onHub { try spawn { 1 }.value() } == 1)

@@ -15,7 +15,7 @@ struct BlockedHubTests {
                     spinUntil { reports.all(of: "culprit").count >= round }
                 }
                 try culprit.value()
-                // It goes on, and blocks again: another time.
+                // The culprit goes on and blocks again, which is another report.
                 try Greenlet.sleep(for: .milliseconds(1))
             }
             Hub.current.stopWatching()
@@ -23,7 +23,7 @@ struct BlockedHubTests {
             let first = try #require(reports.all(of: "culprit").first)
             #expect(first.greenThread == "green thread 2 (culprit 1)")
             #expect(first.duration >= .milliseconds(20))
-            // ThreadSanitizer's own functions, in which it may be at the moment, keep no frame pointers.
+            // The culprit may be in ThreadSanitizer's own functions, which keep no frame pointers.
             #expect(
                 Sanitizer.active == .thread || first.backtrace.contains { $0.contains("spinUntil") }, "\(first)")
             #expect(first.description.hasPrefix("green thread 2 (culprit 1) has not given way for "))
@@ -35,13 +35,13 @@ struct BlockedHubTests {
             let reports = Reports()
             try Hub.current.watch(longerThan: .milliseconds(10)) { reports.append($0) }
             try Greenlet.yield()
-            // Not a wait of a green thread: the whole OS thread sleeps.
+            // This is no wait of a green thread: the whole OS thread sleeps.
             while reports.all.isEmpty { poll(nil, 0, 100) }
             #expect(reports.all.first?.greenThread == "green thread 1 (main)")
         }
     }
 
-    /// As in a server that was started as root and serves as somebody else: the kernel doesn't show it its own memory.
+    /// As in a server that was started as root and serves as another user: the kernel doesn't let it read its own /proc files.
     @Test func `in a process that has given up its rights, computing and blocking are reported too`()
         throws
     {
@@ -80,7 +80,7 @@ struct BlockedHubTests {
                 }
                 try culprit.value()
                 Hub.current.stopWatching()
-                // On a busy machine, what happens between two calls may take its time too.
+                // On a busy machine, the code between two calls may take long too.
                 let told = reports.all.filter { $0.backtrace.contains { $0.contains("makeCall") } }
                 #expect(told.count == calls.count, "\(reports.all)")
                 for (report, (name, _)) in zip(told, calls) {
@@ -161,7 +161,7 @@ struct BlockedHubTests {
     }
 }
 
-/// What OS threads that watch have told.
+/// The reports of watching OS threads.
 final class Reports: Sendable {
     private let state = Mutex<[BlockedHub]>([])
     var all: [BlockedHub] { state.withLock { $0 } }
@@ -174,7 +174,7 @@ private func spinUntil(_ isDone: () -> Bool) { while !isDone() {} }
 
 // MARK: - Calls that block
 
-/// Each with the name by which the C library's function appears in a backtrace.  None is made again by itself where a signal ends it, save the first two.
+/// Each call has the name of the C library's function in a backtrace.  Only the first two calls are repeated by themselves after a signal.
 private func blockingCalls(_ length: Duration, _ path: String) -> [(name: String, call: () -> Bool)] {
     let milliseconds = Int32(length / .milliseconds(1))
     var time = timespec(tv_sec: Int(milliseconds / 1000), tv_nsec: Int(milliseconds % 1000) * 1_000_000)
@@ -240,7 +240,7 @@ private func blockingCalls(_ length: Duration, _ path: String) -> [(name: String
         (
             "select",
             {
-                // Changed by the call.
+                // The call changes its timeout.
                 var left = interval
                 return select(0, nil, nil, nil, &left) == 0
             }
@@ -264,7 +264,7 @@ private func blockingCalls(_ length: Duration, _ path: String) -> [(name: String
                 return sigtimedwait(&signals, nil, &time) == -1 && errno == EAGAIN
             }
         ),
-        // Without a name: the C library keeps the place to itself.
+        // The C library does not export the function's name.
         (
             "libc",
             {
@@ -281,11 +281,11 @@ private func blockingCalls(_ length: Duration, _ path: String) -> [(name: String
 @inline(never)
 private func makeCall(_ call: () -> Bool) -> Bool {
     let result = call()
-    // Not the last thing it does: its frame stays.
+    // The call is not the function's last action, so that its frame stays.
     return result && !Task.isCancelled
 }
 
-/// Those of an OS thread to files, and of the process to look at itself.
+/// The rights of an OS thread to files, and of the process to inspect itself.
 private struct Rights {
     // Swift's view of glibc leaves them out.
     private typealias SetUser = @convention(c) (uid_t) -> Int32

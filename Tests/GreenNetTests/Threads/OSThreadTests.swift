@@ -4,9 +4,9 @@ import Testing
 
 @testable import GreenNet
 
-// That none is left after any of these, `onOSThread` sees to.
+// `onOSThread` checks that no OS thread is left after any test.
 struct OSThreadTests {
-    /// What `look` sees on an OS thread that was started so.
+    /// The value of `look` on an OS thread that is started with these parameters.
     private func seen<Value: Sendable>(
         named name: StaticString? = nil, stackSize: Int? = nil, blocksSignals: Bool = false,
         _ look: @escaping @Sendable () -> Value
@@ -47,7 +47,7 @@ struct OSThreadTests {
     @Test func `signals of the process are for other OS threads, but not those of its own faults`() throws {
         try onOSThread {
             let signals = [SIGTERM, SIGINT, SIGSEGV, SIGABRT]
-            // Whoever has started the tests may have blocked some.
+            // The parent of the test process may have blocked some signals.
             SystemCalls.unblock(signals)
             try #expect(seen { signals.map(isBlocked) } == [false, false, false, false])
             try #expect(seen(blocksSignals: true) { signals.map(isBlocked) } == [true, true, false, false])
@@ -64,7 +64,7 @@ private func isBlocked(_ signal: Int32) -> Bool {
     return sigismember(&mask, signal) == 1
 }
 
-/// In bytes: of the mapping that holds a local variable.
+/// The size in bytes of the mapping that holds a local variable.
 @Sendable private func ownStackSize() -> Int {
     var local = 0
     let place = withUnsafeMutablePointer(to: &local) { UInt(bitPattern: $0) }

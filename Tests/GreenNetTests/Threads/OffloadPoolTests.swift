@@ -5,7 +5,7 @@ import Testing
 
 @testable import GreenNet
 
-// The pool's OS threads must be gone after each of these; `onHub` ends the idle ones and looks.
+// The pool's OS threads must be gone after each test; `onHub` ends idle OS threads and checks.
 struct OffloadPoolTests {
     @Test func `a call that blocks runs on another OS thread, and the hub goes on meanwhile`() throws {
         try onHub {
@@ -56,7 +56,7 @@ struct OffloadPoolTests {
             let pool = OffloadPool(limit: 1)
             let gate = Gate()
             let hasBegun = Atomic(false)
-            // It goes on, since nothing can interrupt it, and the others wait for its OS thread.
+            // The call goes on, since nothing can interrupt it, and the other calls wait for its OS thread.
             let first = spawn { try pool.run { gate.pass() } }
             try eventuallyOnHub { gate.waiting == 1 }
             first.kill()
@@ -118,7 +118,7 @@ struct OffloadPoolTests {
         }
     }
 
-    // MARK: OS threads that wait for a next call
+    // MARK: Idle OS threads
 
     @Test func `calls one after the other run on one OS thread, which ends when it was idle for a while`() throws {
         try onHub {
@@ -130,7 +130,7 @@ struct OffloadPoolTests {
             let pool = OffloadPool(limit: 4, threads: threads)
             let numbers = try (0..<200).map { number in try pool.run { number } }
             #expect(numbers == Array(0..<200))
-            // One that has just answered may not be idle yet when the next call comes.
+            // An OS thread that has just answered may not be idle yet when the next call comes.
             #expect(started.load(ordering: .relaxed) <= pool.limit)
             #expect(eventually { threads.count == 0 })
             try #expect(pool.run { 7 } == 7)
@@ -143,7 +143,7 @@ struct OffloadPoolTests {
             let threads = ThreadCache()
             let (one, other) = (OffloadPool(limit: 1, threads: threads), OffloadPool(limit: 1, threads: threads))
             let thread = try one.run { pthread_self() }
-            // It may not be idle yet when its answer is there.
+            // The OS thread may not be idle yet when its answer is there.
             try eventuallyOnHub { try other.run { pthread_self() } == thread }
             #expect(threads.count <= 2)
             try eventuallyOnHub {
@@ -169,7 +169,7 @@ struct OffloadPoolTests {
                     }
                 }
                 for (number, call) in calls.enumerated() { try #expect(call.value() == number) }
-                // Those of the last round may be about to end.
+                // OS threads of the last round may be about to end.
                 #expect(most.load(ordering: .relaxed) <= 6)
             }
             #expect(eventually { threads.count == 0 })
@@ -211,7 +211,7 @@ struct OffloadPoolTests {
             }
             try eventuallyOnHub { gate.waiting == 3 }
             #expect(gate.waiting == 3)
-            // All three hang: two don't count, one does.
+            // All three calls hang: two don't count, the third does.
             let next = spawn { try pool.run { 4 } }
             try Greenlet.sleep(for: .milliseconds(20))
             #expect(next.state == .waiting)
@@ -278,7 +278,7 @@ struct OffloadPoolTests {
         }
     }
 
-    // MARK: Where no OS thread can be had
+    // MARK: Without further OS threads
 
     @Test func `if two hubs can't start an OS thread at the same time, each throws`() throws {
         let asking = Gate()
@@ -335,7 +335,7 @@ struct OffloadPoolTests {
             let pid = try Fork.child(.init()) { ThreadCache.shared.count == 0 ? 0 : 1 }
             var status: Int32 = -1
             precondition(waitpid(pid, &status, 0) == pid && status == 0)
-            // It goes on as before.
+            // The pool goes on as before.
             let answer = try Hub.current.offload { 3 }
             precondition(answer == 3)
         }
@@ -354,7 +354,7 @@ struct OffloadPoolTests {
 
 private final class Token: Sendable {}
 
-/// Holds OS threads up until it is opened.
+/// OS threads wait at the gate until it is opened.
 private final class Gate: Sendable {
     private struct State {
         var isOpen = false

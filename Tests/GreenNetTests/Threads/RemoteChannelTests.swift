@@ -111,7 +111,7 @@ struct RemoteChannelTests {
             let killed = spawn { try channel.take() }
             try Greenlet.yield()
             killed.kill()
-            // Killed and not yet run: what is put now is its, for its wait has not ended.
+            // The green thread was killed and has not run yet: its wait has not ended, so it gets an item that is put now.
             let wasPut = try channel.tryPut(3)
             try killed.join()
             #expect(wasPut == (killed.state == .finished))

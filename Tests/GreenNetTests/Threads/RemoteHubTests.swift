@@ -125,7 +125,7 @@ struct RemoteHubTests {
             Hub.current.close()
             #expect(!remote.wake())
             #expect(!remote.spawn { Issue.record("runs, though the hub has closed") })
-            // Nor does it reach the next hub of the same OS thread.
+            // The handle does not reach the next hub of the same OS thread either.
             spawn {}
             #expect(!remote.wake())
             try Hub.current.run()
@@ -169,7 +169,7 @@ struct RemoteHubTests {
                             try Greenlet.sleep(for: .seconds(60))
                         }) {
                             let number = taken.add(1, ordering: .relaxed).newValue
-                            // No faster than it can begin them.
+                            // Spawn no faster than the hub begins the bodies.
                             while begun.load(ordering: .relaxed) < number - 50, remote.wake() {
                                 burn(.microseconds(100))
                             }
@@ -191,7 +191,7 @@ struct RemoteHubTests {
             final class Talkative: Sendable {
                 let remote: RemoteHub
                 init(_ remote: RemoteHub) { self.remote = remote }
-                // Whatever a job holds may have something to say when it goes.
+                // An object that a job holds may use the hub when it is released.
                 deinit { remote.wake() }
             }
             weak let held = spawnHolding(Talkative(remote), on: remote)

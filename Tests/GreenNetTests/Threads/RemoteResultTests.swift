@@ -94,7 +94,7 @@ struct RemoteResultTests {
             #expect(throws: Failure(1)) { try failing.value() }
             isOver.set(())
             try other.value()
-            // Closed by now.
+            // The other hub is closed by now.
             #expect(throws: WaitError.closed) { try remote.result { 1 }.value() }
         }
     }
