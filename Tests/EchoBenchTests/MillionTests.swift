@@ -21,7 +21,7 @@ struct MillionTests {
         #expect(throws: BenchFailure.self) { try number("p90", in: json) }
     }
 
-    @Test func `sockets in use, and their pages, are told by the kernel`() {
+    @Test func `the kernel reports the sockets in use and their pages`() {
         let text = "sockets: used 9\nTCP: inuse 4 orphan 0 tw 0 alloc 7 mem 1\nUDP: inuse 2 mem 0\n"
         #expect(HeldState.socketText(text) == "4 in use, 1 pages of buffers")
     }

@@ -9,7 +9,7 @@ struct PeerTests {
     }
 
     @Test(arguments: ["", "x", "64x", "x16", "0", "64x0", "-1", "1x2x3", "bulky"])
-    func `what is no load is refused`(name: String) { #expect(PeerLoad(name) == nil) }
+    func `an invalid load is refused`(name: String) { #expect(PeerLoad(name) == nil) }
 
     @Test func `for bulk, servers whose user chooses get the larger buffer`() throws {
         let roster = PeerRoster(server: "echo-server", also: []) { _ in true }

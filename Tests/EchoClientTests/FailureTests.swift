@@ -28,7 +28,7 @@ struct FailureTests {
         ),
         (.output(SystemError(ENOSPC)), "cannot write to standard output: no space left on device (ENOSPC)"),
     ])
-    func `a failure is told in one line`(failure: Failure, text: String) {
+    func `a failure is reported in one line`(failure: Failure, text: String) {
         #expect("\(failure)" == text)
     }
 }

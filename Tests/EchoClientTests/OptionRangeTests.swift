@@ -66,7 +66,7 @@ struct OptionRangeTests {
     ]
 
     @Test(arguments: ["", ",", "127.0.0.1,", ",::1", "localhost", "127.0.0.1:80"])
-    func `each address to connect from has to be one`(text: String) throws {
+    func `each address to connect from must be valid`(text: String) throws {
         #expect(throws: (any Error).self) { try EchoClient.parseAsRoot(["load", "--source", text]) }
         #expect(throws: Never.self) { try EchoClient.parseAsRoot(["load", "--source", "127.0.0.2,::1"]) }
     }
@@ -95,7 +95,7 @@ struct OptionRangeTests {
     }
 
     @Test(arguments: ["0", "65536", "http", "1.5"])
-    func `a port that is none is refused in words`(port: String) {
+    func `an invalid port is refused in words`(port: String) {
         for command in [[], ["ping"], ["load"]] {
             let complaint = OptionRangeTests.complaint(command + ["::1", port])
             #expect(complaint == "<port> must be a whole number from 1 to 65535, not \(port)")
@@ -120,7 +120,7 @@ struct OptionRangeTests {
             ),
             (["--processes", "16", "--threads", "256"], nil),
         ] as [([String], String?)])
-    func `what options make together has a limit too`(options: [String], complaint: String?) {
+    func `the product of options has a limit too`(options: [String], complaint: String?) {
         #expect(OptionRangeTests.complaint(["load"] + options) == complaint)
     }
 

@@ -41,11 +41,11 @@ struct TargetTests {
         ["--unix-socket", ""], ["host", "--unix-socket", "path"],
         ["--unix-socket", String(repeating: "x", count: SocketAddress.longestUnixPath + 1)],
     ])
-    func `what can't be meant is refused with status 64`(arguments: [String]) {
+    func `an invalid target is refused with status 64`(arguments: [String]) {
         #expect(exitCode { _ = try Target.parse(arguments) } == .validationFailure)
     }
 
-    @Test func `places read as addresses do`() {
+    @Test func `endpoints are printed as addresses are`() {
         #expect("\(Endpoint.host("::1", port: 7))" == "[::1]:7")
         #expect("\(Endpoint.host("echo.example", port: 7))" == "echo.example:7")
         #expect("\(Endpoint.unix(path: "/run/echo.sock"))" == "/run/echo.sock")

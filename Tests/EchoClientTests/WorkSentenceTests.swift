@@ -44,7 +44,7 @@ struct WorkSentenceTests {
         #expect(blocked.contains("each blocked the one OS thread"))
     }
 
-    @Test func `processor time beyond that of one thread is told`() {
+    @Test func `processor time beyond that of one thread is reported`() {
         let text = sentence(.processes, WorkSentenceTests.times(0.1, 0.08, overlap: 9), than: waiting)
         #expect(text.contains("for 60 ms more processor time in all"))
     }

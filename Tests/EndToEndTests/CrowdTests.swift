@@ -131,7 +131,7 @@ extension EndToEnd {
                 let crowd = try Crowd(server, 100)
                 defer { crowd.leave() }
                 try crowd.expectAllAnswered()
-                // Of several processes, one may get more clients than it has descriptors for, and says so.
+                // If there are several processes, one may get more clients than it has descriptors for, and logs that.
                 if model != .greenProcesses { #expect(server.log.isEmpty) }
             }
         }

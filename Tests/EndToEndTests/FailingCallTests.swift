@@ -85,7 +85,7 @@ private struct Trial: Sendable {
     static let mostCalls = 200
     private static let refusals: Set<Program.Exit> = [.status(69), .status(71), .status(77), .status(78)]
 
-    /// One line of the log may be lost: the one that says where it listens, or the last.
+    /// Whether a line of the log may be lost: the line with the server's address, or the last.
     private var costsLines: Bool { fault.call == .pwritev2 }
 
     /// Returns whether the server made `number` such calls.

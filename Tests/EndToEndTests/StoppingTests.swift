@@ -43,7 +43,7 @@ extension EndToEnd {
         @Test(arguments: ServerModel.all)
         func `clients that wait to be accepted when the signal comes are served too`(model: ServerModel) throws {
             try withServer(model) { server in
-                // For this number a server with a sanitizer can fork in a second.
+                // A server with a sanitizer can fork this number of children in a second.
                 let count = Sanitizer.scaled(200, address: 10, thread: 10)
                 let processes = try server.program.processes()
                 for process in processes { kill(process, SIGSTOP) }

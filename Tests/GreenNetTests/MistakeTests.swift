@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 @Suite struct MistakeTests {
-    @Test func `every mistake in a program stops it, with words that say which`() throws {
+    @Test func `every mistake in a program stops it, with a message that names it`() throws {
         let list = try Program.run(Program.built("Mistakes", ["--list"]))
         let mistakes = list.output.split(separator: "\n").map {
             $0.split(separator: "\t", maxSplits: 1).map(String.init)

@@ -21,7 +21,7 @@ import GreenNet
 
 struct Mistake: Sendable {
     let name: String
-    /// What must stand in what the program says at its end.
+    /// A text that the program's last message must contain.
     let message: String
     let make: @Sendable () throws -> Void
 

@@ -19,11 +19,11 @@ struct NumberTextTests {
         (0.0, "0 ns"), (830, "830 ns"), (41_230, "41.2 us"), (2_000_000, "2.00 ms"), (123_456_789, "123 ms"),
         (1.5e9, "1.50 s"),
     ])
-    func `a length of time has the unit that suits it`(nanoseconds: Double, text: String) {
+    func `a duration has the unit that suits it`(nanoseconds: Double, text: String) {
         #expect(shortTime(nanoseconds) == text)
     }
 
-    @Test func `JSON is what JSON has to be`() {
+    @Test func `JSON is valid, with escapes, and infinity is null`() {
         let value = JSON.object([
             ("a\"b", .array([.integer(1), .number(2.5), .null, .bool(true)])), ("c", .string("x\n\\<é")),
             ("d", .number(.infinity)),

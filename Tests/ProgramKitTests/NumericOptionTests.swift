@@ -17,7 +17,7 @@ struct NumericOptionTests {
     @Test(arguments: [
         "0", "101", "-1", "", " ", "1 ", "1.5", "1e1", "0x10", "nan", "inf", "99999999999999999999", "1,2", "\u{661}",
     ])
-    func `whatever else is refused, with option, range and value`(text: String) {
+    func `any other value is refused, with option, range and value`(text: String) {
         let shown = text.isEmpty || text.contains(" ") || text == "\u{661}" ? text.debugDescription : text
         #expect(throws: OptionComplaint("--size must be a whole number from 1 to 100 bytes, not \(shown)")) {
             try NumericOptionTests.whole.checked(text)
@@ -32,7 +32,7 @@ struct NumericOptionTests {
     @Test(arguments: [
         "1e300", "0.0099", "10000000.1", "0", "-1", "", "nan", "inf", "infinity", "0x1p3", "1e400", "1e-400",
     ])
-    func `a rate that is none is refused in words`(text: String) {
+    func `an invalid rate is refused in words`(text: String) {
         let shown = text.isEmpty ? "\"\"" : text
         #expect(
             throws: OptionComplaint("--rate must be from 0.01 to 10000000 messages a second, not \(shown)")
@@ -48,11 +48,11 @@ struct NumericOptionTests {
     }
 
     @Test(arguments: ["0.000999", "60.000001", "-0.5", "1e-30", "-1e-30", "1e300", "nan", "inf", "5 s", "five", ""])
-    func `a time that is none, or too short to be one, is refused`(text: String) {
+    func `an invalid time or a time out of range is refused`(text: String) {
         #expect(throws: OptionComplaint.self) { try NumericOptionTests.time.checked(text) }
     }
 
-    @Test func `what would do something to a terminal, or has no end, is shown harmlessly`() {
+    @Test func `control characters are escaped and long values cut in messages`() {
         let complaint = #expect(throws: OptionComplaint.self) {
             try NumericOptionTests.whole.checked("\u{1B}[2J" + String(repeating: "9", count: 100_000))
         }
@@ -60,7 +60,7 @@ struct NumericOptionTests {
         #expect(complaint?.description.utf8.allSatisfy { $0 >= 0x20 } == true)
     }
 
-    @Test func `of a list, the first bad number is named`() throws {
+    @Test func `the first bad number of a list is named`() throws {
         #expect(try NumericOptionTests.whole.values(of: "1,10,100") == [1, 10, 100])
         for (text, bad) in [("1,x,0", "x"), ("1,101", "101"), (",1", "\"\""), ("", "\"\""), ("1,", "\"\"")] {
             #expect(throws: OptionComplaint("each of --size must be a whole number from 1 to 100 bytes, not \(bad)")) {

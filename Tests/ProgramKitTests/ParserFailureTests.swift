@@ -3,7 +3,7 @@ import Testing
 @testable import ProgramKit
 
 @Suite struct ParserFailureTests {
-    @Test func `what a complaint quotes of an argument speaks to no terminal and ends no line`() {
+    @Test func `an argument in a message is shown without control characters and line ends`() {
         let arguments = ["--port=7\n\u{1b}[31m", "plain", "\u{7}"]
         let complaint = "Error: The value '7\n\u{1b}[31m' is invalid\nUsage: x \u{7}\n"
         #expect(

@@ -6,7 +6,7 @@ import Testing
 @testable import ProgramKit
 
 struct ProcFSTests {
-    @Test func `a field is what stands after its name, and a number is without its unit`() {
+    @Test func `a field is the text after its name, and a number has no unit`() {
         let status = "Name:\ta name\nVmRSS:\t    1234 kB\nThreads:\t7\n"
         #expect(ProcFS.field("Name", of: status) == "a name")
         #expect(ProcFS.number("VmRSS", of: status) == 1234)

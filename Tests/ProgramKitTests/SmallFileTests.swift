@@ -28,7 +28,7 @@ struct SmallFileTests {
         }
     }
 
-    @Test func `a full disk is told at the end of the write`() {
+    @Test func `a full disk is an error at the end of the write`() {
         #expect(throws: SystemError(ENOSPC)) { try SmallFile.write("x", to: "/dev/full") }
     }
 

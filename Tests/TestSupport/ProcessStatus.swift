@@ -8,7 +8,7 @@ package struct ProcessStatus: Sendable {
     package let descriptors: Int
     /// What each open descriptor refers to, such as `socket:[4711]`.
     package let descriptorTargets: [String]
-    /// In bytes, now and at the most.
+    /// Resident memory in bytes, now and at its peak.
     package let residentMemory: Int
     package let peakResidentMemory: Int
     /// The time of all threads in user and system mode, to 10 ms.

@@ -8,7 +8,7 @@ struct LoadPlanTests {
         try LoadOptions.parse(arguments).plan(for: target)
     }
 
-    @Test func `a process is told all that the options say`() throws {
+    @Test func `a process of a load gets everything that the options set`() throws {
         let options = [
             ["--duration", "2.5", "--size", "7", "--depth", "3", "--ramp", "0.5", "--transform", "echo"],
             ["--messages", "10", "--mode", "bulk", "--threads", "2", "--source", "127.0.0.2,::1", "--timeout", "9"],
@@ -24,7 +24,7 @@ struct LoadPlanTests {
         }
     }
 
-    @Test func `words that make no plan are refused`() throws {
+    @Test func `an incomplete or unknown plan is refused`() throws {
         let words = try plan().words
         #expect(LoadPlan(words: []) == nil)
         #expect(LoadPlan(words: words + ["size=many"]) == nil)

@@ -17,7 +17,7 @@ struct LoadResultTests {
         return result
     }
 
-    @Test func `a process tells all of its result in lines`() {
+    @Test func `a process of a load writes its whole result in lines`() {
         let result = LoadResultTests.result(7)
         var copy = LoadResult()
         for line in result.lines { copy.read(line) }

@@ -54,7 +54,7 @@ struct LoadTextTests {
             difference(bytes, 0).guess == "3 bytes too many" || difference(bytes, 0).guess?.contains("another") == true)
     }
 
-    @Test func `an answer without its transform is told from a damaged one`() {
+    @Test func `an answer without its transform is distinguished from a damaged one`() {
         let unchanged = Array(upper.piece(at: 9, 200))
         #expect(difference(unchanged, 9).guess == "it was not transformed")
         #expect(difference(answer(9, 200), 9, LoadText(.echo)).guess == "it was transformed to upper case")

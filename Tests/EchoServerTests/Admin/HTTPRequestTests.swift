@@ -14,7 +14,7 @@ import Testing
         "GET /metrics HTTP/1.1\r\nHost: [fe80::1%25eth0]:9\r\n",
         "GET /m%65tric%73 HTTP/1.0\r\n", "GET /metrics?%zz HTTP/1.0\r\n", "GET /metrics HTTP/1.9\r\nHost: a_b\r\n",
     ])
-    func `what is asked for is a path`(text: String) throws {
+    func `a request names a path`(text: String) throws {
         let request = try request(text)
         #expect(request.path == "/metrics")
         #expect(!request.wantsHeadOnly)
@@ -25,7 +25,7 @@ import Testing
         ("/%20%00%c3", "/%20%00%c3"),
         ("/%7e%7E", "/~~"), ("//metrics", "//metrics"),
     ])
-    func `a path is read as it is meant`(target: String, path: String) throws {
+    func `the path of a request is normalized`(target: String, path: String) throws {
         #expect(try request("GET \(target) HTTP/1.0\r\n").path == path)
     }
 
@@ -44,7 +44,7 @@ import Testing
         }
     }
 
-    @Test func `HEAD wants no body`() throws { #expect(try request("HEAD / HTTP/1.0\r\n").wantsHeadOnly) }
+    @Test func `HEAD asks for no body`() throws { #expect(try request("HEAD / HTTP/1.0\r\n").wantsHeadOnly) }
 
     @Test(arguments: [
         "", "GET\r\n", "GET /\r\n", "GET / HTTP/1.1\r\n", "GET  / HTTP/1.0\r\n", "GET / HTTP/1.0 \r\n",
@@ -65,20 +65,20 @@ import Testing
         "GET / HTTP/1.0\r\nA b: x\r\n", "GET / HTTP/1.0\r\n folded: x\r\n", "GET / HTTP/1.1\r\nHost: x\r\nHOST: y\r\n",
         "GET /\rx HTTP/1.0\r\n", "GET /\tx HTTP/1.0\r\n",
     ])
-    func `what is no request is refused`(text: String) {
+    func `an invalid request is refused`(text: String) {
         #expect(throws: HTTPFailure.badRequest) { try request(text) }
     }
 
     /// Swift combines each of these with the byte before it into one character.
     @Test(arguments: ["\u{5bf}", "\u{301}", "\u{200d}", "\u{fe0f}"])
-    func `what combines with a space or a line feed leaves it one`(mark: String) throws {
+    func `a combining character leaves the space or line feed before it as it is`(mark: String) throws {
         #expect(throws: HTTPFailure.badRequest) { try request("GET /a \(mark)b HTTP/1.0\r\n") }
         #expect(throws: HTTPFailure.badRequest) { try request("GET / HTTP/1.0\r\n\(mark)A: x\r\n") }
         #expect(throws: HTTPFailure.badRequest) { try request("GET / HTTP/1.0\r\nA:\(mark)x\rb\r\n") }
         #expect(try request("GET /\(mark)?\(mark) HTTP/1.0\r\nA:\(mark)\r\n").path == "/\(mark)")
     }
 
-    @Test func `bytes that are no text are refused`() {
+    @Test func `bytes that are not text are refused`() {
         #expect(throws: HTTPFailure.badRequest) { try HTTPRequest(head: Array("GET /".utf8) + [0xff]) }
     }
 

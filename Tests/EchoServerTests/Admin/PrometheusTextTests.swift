@@ -20,7 +20,7 @@ import Testing
                 """)
     }
 
-    @Test func `what a label holds is escaped`() {
+    @Test func `the value of a label is escaped`() {
         var text = PrometheusText()
         text.add(.gauge, "a", "x", [(["l": "\"\\\n"], "1")])
         #expect(text.text.hasSuffix("a{l=\"\\\"\\\\\\n\"} 1\n"))

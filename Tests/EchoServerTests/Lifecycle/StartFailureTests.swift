@@ -19,7 +19,7 @@ import Testing
     ]
 
     @Test(arguments: statuses)
-    func `what the system refused decides the exit status`(code: Int32, status: Int32) {
+    func `the errno of a refusal decides the exit status`(code: Int32, status: Int32) {
         #expect(failure(code).status.rawValue == status)
     }
 

@@ -36,14 +36,16 @@ import Testing
         func began(_ slot: Int) { watch.began(slot) }
     }
 
-    @Test func `a worker of which one hub does not turn for the timeout is told, and again after another`() throws {
+    @Test func `a worker with a hub that does not turn for the timeout is reported, and again after another timeout`()
+        throws
+    {
         let scene = try Scene()
         #expect(scene.looks(10) == Array(repeating: [], count: 10))
         #expect(scene.looks(9, silent: [3]) == [[], [], [], [1], [], [], [], [1], []])
         #expect(scene.looks(3) == [[], [], []])
     }
 
-    @Test func `two that are stuck are told both`() throws {
+    @Test func `two stuck workers are both reported`() throws {
         let scene = try Scene()
         _ = scene.look()
         #expect(scene.looks(4, silent: [0, 1, 2, 3]) == [[], [], [], [0, 1]])
@@ -78,7 +80,7 @@ import Testing
     }
 
     /// Workers that wait for the lock do not turn either.
-    @Test func `of all that do not turn, the one that keeps the lock is told`() throws {
+    @Test func `of all workers that do not turn, the holder of the lock is reported`() throws {
         let scene = try Scene()
         _ = scene.look()
         scene.holder = .init(thread: 101, acquisition: 5)
@@ -87,7 +89,7 @@ import Testing
         #expect(scene.looks(5) == Array(repeating: [], count: 5))
     }
 
-    @Test func `where it can't be found whose the lock is, all that do not turn are told`() throws {
+    @Test func `if the holder of the lock is unknown, all workers that do not turn are reported`() throws {
         let scene = try Scene()
         _ = scene.look()
         scene.holder = .init(thread: 999, acquisition: 5)
@@ -102,7 +104,7 @@ import Testing
         }
     }
 
-    @Test func `workers without hubs are told by the lock alone`() throws {
+    @Test func `workers without hubs are reported for the lock alone`() throws {
         var watch = WorkerWatch(timeout: .seconds(1)) { SharedLock.Holder(thread: 100, acquisition: 1) }
         var now = watch.nextLook
         var told: [Int] = []

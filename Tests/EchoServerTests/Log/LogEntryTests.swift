@@ -33,7 +33,7 @@ import Testing
             ])
     }
 
-    @Test func `an errno is named, and any other error is told in its own words`() {
+    @Test func `an errno is named, and any other error is logged in its own words`() {
         struct Odd: Error, CustomStringConvertible { let description = "odd\nthing" }
         #expect(fields(of: SystemError(EAGAIN)) == ["errno": "EAGAIN", "error": "resource temporarily unavailable"])
         #expect(fields(of: Odd()) == ["error": "odd\nthing"])
@@ -51,7 +51,7 @@ import Testing
     }
 
     @Test
-    func `what is said of an event counts more than what its error says, and the logger's own fields are told too`() {
+    func `fields of an event override those of its error, and the logger's own fields are logged too`() {
         let error = NetError(.accept, result: -Int(EMFILE), peer)
         let lines = log(.info) { $0.error("cannot accept any more", error: error, metadata: ["address": "here"]) }
         #expect(

@@ -41,7 +41,7 @@ import Testing
     }
 
     @Test(arguments: [LogFormat.text, .json, .journal])
-    func `what was asked for counts, whatever is there`(format: LogFormat) throws {
+    func `a format that was asked for is used for any descriptor`(format: LogFormat) throws {
         let pipe = LogPipe()
         let (device, inode) = stream(of: pipe.writing)
         #expect(format.resolved(for: pipe.writing, journalStream: "\(device):\(inode)") == format)

@@ -77,7 +77,7 @@ import Testing
 
     // MARK: Messages
 
-    @Test func `a message is a field a line, and the text tells the fields too`() {
+    @Test func `a message has a line for each field, and its text has the fields too`() {
         let message = JournalMessage.bytes(entry("accepting again", .warning, ["bytes_in": .number(5), "peer": "p q"]))
         let expected = """
             MESSAGE=accepting again bytes_in=5 peer="p q"
@@ -144,7 +144,7 @@ import Testing
         }
     }
 
-    @Test func `what is too long for a datagram comes as a sealed file`() throws {
+    @Test func `an entry that is too long for a datagram comes as a sealed file`() throws {
         try withJournal { journal, sink, standardError in
             let message = String(repeating: "0123456789abcdef", count: 20_000)
             sink.write(message)
@@ -162,7 +162,7 @@ import Testing
         }
     }
 
-    @Test func `a journal that is slow never blocks: entries are dropped, and the next says how many`() throws {
+    @Test func `a slow journal never blocks: entries are dropped, and the next entry has their number`() throws {
         try withJournal { journal, sink, standardError in
             try withoutWaiting { while sink.droppedLines < 5 { sink.write("entry") } }
             var taken = 0

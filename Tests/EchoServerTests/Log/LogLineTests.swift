@@ -86,7 +86,7 @@ import Testing
         #expect(String(decoding: line, as: UTF8.self) == expected + "\n")
     }
 
-    @Test func `whatever a text holds, JSON gives it back`() throws {
+    @Test func `any text comes back from JSON as it was`() throws {
         let everything = (0..<0x250).compactMap { Unicode.Scalar($0) }.map(String.init).joined()
         let text = everything + #""\/"# + "\u{2028}\u{202e}\u{feff}🐟\u{10ffff}"
         #expect(try json(entry(text))["msg"] as? String == text)
@@ -123,7 +123,7 @@ import Testing
     // MARK: Length
 
     @Test(arguments: ["x", "\"", "\n", "é", "🐟"])
-    func `what is too long is cut between characters, and stays one line of its format`(piece: String) throws {
+    func `a text that is too long is cut between characters, and stays one line of its format`(piece: String) throws {
         let long = String(repeating: piece, count: 5000)
         for entry in [entry(long), entry("m", .info, ["key": .string(long)]), entry(long, .info, ["a": .string(long)])]
         {
@@ -138,7 +138,7 @@ import Testing
         }
     }
 
-    @Test func `what just fits is not cut`() {
+    @Test func `a text that just fits is not cut`() {
         let line = text(entry("m"))
         #expect(text(entry("m"), longest: line.utf8.count) == line)
         let long = String(repeating: "x", count: 4096 - line.utf8.count + 1)

@@ -35,7 +35,7 @@ import Testing
     }
 
     @Test(arguments: [LossyOutput.Way.file, .socket, .now, .openedAgain, .ifReady])
-    func `what is closed, or was opened for reading, takes nothing`(way: LossyOutput.Way) throws {
+    func `a descriptor that is closed or was opened for reading takes nothing`(way: LossyOutput.Way) throws {
         let null = open("/dev/null", O_RDONLY)
         defer { close(null) }
         for descriptor in [-1, null] where way != .openedAgain || descriptor < 0 {

@@ -49,7 +49,7 @@ import Testing
     }
 
     /// If the server listens on two addresses, one line names the address that other machines reach.
-    @Test func `open to other machines without limits, it warns and names those that are missing`() throws {
+    @Test func `a server open to other machines without limits warns and names the missing limits`() throws {
         let everywhere = SocketAddress(ip: "0.0.0.0", port: 4242)!
         let shared = try SharedState(Settings(), descriptorLimit: 164)
         func warnings(_ change: (inout Settings) -> Void) -> [String] {

@@ -11,7 +11,7 @@ import Testing
     // MARK: A full pipe
 
     @Test(arguments: [LogFormat.text, .json])
-    func `a full pipe never blocks: lines are dropped, and the next one that gets through says how many`(
+    func `a full pipe never blocks: lines are dropped, and the next line that is written has their number`(
         format: LogFormat
     ) throws {
         let pipe = LogPipe()
@@ -147,7 +147,7 @@ import Testing
     }
 
     @Test(arguments: [SOCK_STREAM, SOCK_DGRAM])
-    func `a socket that is full never blocks, and what was lost is told`(kind: __socket_type) throws {
+    func `a full socket never blocks, and the number of lost lines is logged`(kind: __socket_type) throws {
         signal(SIGPIPE, SIG_IGN)
         var ends: [Int32] = [-1, -1]
         #expect(socketpair(AF_UNIX, Int32(kind.rawValue), 0, &ends) == 0)

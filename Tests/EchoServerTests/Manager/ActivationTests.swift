@@ -44,18 +44,19 @@ import Testing
             // Invalid values that are meant for another process.
             ["LISTEN_PID": "4712", "LISTEN_FDS": "x", "LISTEN_FDNAMES": "a"],
         ])
-    func `nothing is passed where nothing is said, or to another process`(variables: [String: String]) throws {
+    func `without variables, or with those of another process, no socket is passed`(variables: [String: String]) throws
+    {
         #expect(try passed(variables).isEmpty)
     }
 
     @Test(arguments: ["", "x", "1.5", "-1", "0", "4711 ", "99999999999999999999"])
-    func `a process id that is none is refused`(text: String) throws {
+    func `an invalid process id is refused`(text: String) throws {
         let message = try complaint(about: ["LISTEN_PID": text, "LISTEN_FDS": "1"])
         #expect(message == "LISTEN_PID: '\(text)' is not a process id")
     }
 
     @Test(arguments: ["", "x", "-1", "1e3", "1048577", "2147483644", "99999999999999999999"])
-    func `a number of descriptors that is none is refused`(text: String) throws {
+    func `an invalid number of descriptors is refused`(text: String) throws {
         let message = try complaint(about: ["LISTEN_PID": "4711", "LISTEN_FDS": text])
         #expect(message == "LISTEN_FDS: '\(text)' is not a number of descriptors")
     }
@@ -79,7 +80,7 @@ import Testing
     }
 
     @Test
-    func `a socket named admin is the admin interface's, all others are served, and a name of no meaning is told`()
+    func `a socket named admin is the admin interface's, all others are served, and an unusual name is logged`()
         throws
     {
         let address = try #require(SocketAddress(ip: "127.0.0.1", port: 0))
@@ -94,7 +95,7 @@ import Testing
         #expect(sorted.unusual.map(\.address) == [5, 6].map { sockets[$0].address })
     }
 
-    @Test func `the complaint about another descriptor says which, and what is wrong`() throws {
+    @Test func `the error about another descriptor has its number, its name and the reason`() throws {
         let descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
         defer { close(descriptor) }
         let failure = #expect(throws: StartFailure.self) {

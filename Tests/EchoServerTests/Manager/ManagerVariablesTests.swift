@@ -10,7 +10,7 @@ import Testing
     ]
 
     /// A child would take the variables for its own.
-    @Test func `what is taken is no longer in the environment`() throws {
+    @Test func `variables that were taken are no longer in the environment`() throws {
         for name in ManagerVariablesTests.names { setenv(name, "value of \(name)", 1) }
         let variables = try ManagerVariables.take()
         for name in ManagerVariablesTests.names {
@@ -19,14 +19,14 @@ import Testing
         }
     }
 
-    @Test func `one that is not UTF-8 is refused, with its name`() {
+    @Test func `a variable that is not UTF-8 is refused, with its name`() {
         setenv("NOTIFY_SOCKET", [0x2f, 0xff, 0].map { CChar(bitPattern: $0) }, 1)
         defer { unsetenv("NOTIFY_SOCKET") }
         let failure = #expect(throws: StartFailure.self) { try ManagerVariables.take() }
         #expect(failure?.message == #"NOTIFY_SOCKET: '/\xff' is not UTF-8"#)
     }
 
-    @Test func `what is not there is not there`() throws {
+    @Test func `a missing variable has no value`() throws {
         for name in ManagerVariablesTests.names { try #expect(ManagerVariables.take()[name] == nil) }
     }
 

@@ -16,7 +16,7 @@ import Testing
             ),
             ([], ""),
         ] as [([EchoServer.Notification], String)])
-    func `each is a line, as sd_notify has it`(notifications: [EchoServer.Notification], text: String) {
+    func `each notification is a line, as in sd_notify`(notifications: [EchoServer.Notification], text: String) {
         #expect(EchoServer.Notification.datagram(notifications) == text)
     }
 }

@@ -35,7 +35,7 @@ import Testing
         #expect(Notifier(ManagerVariables(variables)) { "" } == nil)
     }
 
-    @Test func `a manager that is not there is no trouble`() throws {
+    @Test func `a missing manager is no error`() throws {
         try onHub {
             let variables = ManagerVariables(["NOTIFY_SOCKET": "/nonexistent/notify", "WATCHDOG_USEC": "2000"])
             let notifier = try #require(Notifier(variables) { "fine" })
@@ -49,7 +49,7 @@ import Testing
 
     // MARK: States
 
-    @Test func `ready tells the status with it`() throws {
+    @Test func `ready is sent with the status`() throws {
         try withNotifier { notifier, _, manager in
             notifier.ready()
             #expect(manager.next() == "READY=1\nSTATUS=fine\n")
@@ -57,7 +57,7 @@ import Testing
         }
     }
 
-    @Test func `the status is told when it has changed, once a second at most`() throws {
+    @Test func `a changed status is sent, once a second at most`() throws {
         try withNotifier { notifier, status, manager in
             notifier.ready()
             _ = manager.next()
@@ -76,7 +76,7 @@ import Testing
         }
     }
 
-    @Test func `a status that the manager did not take is told again`() throws {
+    @Test func `a status that the manager did not take is sent again`() throws {
         try withNotifier { notifier, status, manager in
             let sender = try #require(ManagerChannel(to: manager.name))
             notifier.ready()
@@ -126,7 +126,7 @@ import Testing
         }
     }
 
-    @Test func `a reload is told before and after`() throws {
+    @Test func `a reload is notified before and after`() throws {
         try withNotifier { notifier, _, manager in
             notifier.ready()
             _ = manager.next()
@@ -144,7 +144,7 @@ import Testing
         }
     }
 
-    @Test func `at the end it asks for patience, as long as the end may take`() throws {
+    @Test func `at the end the notifier asks for as much time as the end may take`() throws {
         try withNotifier { notifier, _, manager in
             notifier.ready()
             _ = manager.next()

@@ -6,9 +6,9 @@ import Testing
 @Suite struct StatusPaceTests {
     private let start = Deadline.now
 
-    @Test func `the first status is told at once`() { #expect(StatusPace().isDue("one", at: start)) }
+    @Test func `the first status is sent at once`() { #expect(StatusPace().isDue("one", at: start)) }
 
-    @Test func `the same status is not told again, however late`() {
+    @Test func `the same status is not sent again, however late`() {
         var pace = StatusPace()
         pace.sent("one", at: start)
         #expect(!pace.isDue("one", at: start + .seconds(1000)))
@@ -22,7 +22,7 @@ import Testing
         #expect(pace.isDue("two", at: start + .seconds(1)))
     }
 
-    @Test func `a status that was not told counts as nothing`() {
+    @Test func `a status that was not sent changes nothing`() {
         var pace = StatusPace()
         pace.sent("one", at: start)
         #expect(pace.isDue("two", at: start + .seconds(1)))

@@ -30,7 +30,7 @@ import Testing
         #expect(watchdog.allTurn())
     }
 
-    @Test func `another hub that is stuck is noticed, and that it turns again`() throws {
+    @Test func `another hub that is stuck is noticed, and so is the end of that`() throws {
         try onHub {
             let hub = try otherHub()
             let watchdog = Watchdog([hub])

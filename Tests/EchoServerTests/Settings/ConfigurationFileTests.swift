@@ -27,7 +27,9 @@ import Testing
         #expect(try self.value(of: "host", in: text) == value)
     }
 
-    @Test func `what is not in it is nowhere`() throws { #expect(try value(of: "port", in: "host = ::1") == nil) }
+    @Test func `a setting that is not in the file has no value`() throws {
+        #expect(try value(of: "port", in: "host = ::1") == nil)
+    }
 
     @Test(arguments: [
         ("port 7", "f:1: 'port 7' is not of the form KEY = VALUE"),
@@ -65,7 +67,7 @@ import Testing
         #expect(failure?.message == "cannot read \(path): illegal seek (ESPIPE)")
     }
 
-    @Test func `one that may be missing says nothing where it is, and is read where it is not`() throws {
+    @Test func `an optional file is no error if it is missing, and is read if it exists`() throws {
         try withTemporaryDirectory { directory in
             let path = "\(directory)/settings"
             let options = try Options.parse(["--config=-\(path)"])

@@ -16,7 +16,7 @@ import Testing
         }
     }
 
-    @Test func `what a running server can take over is taken over, and what it can't is named`() throws {
+    @Test func `settings that a running server can change are changed, and the others are named`() throws {
         try withFile("transform = echo\nport = 7") { live, write in
             try write("transform = upper\nport = 8\nidle-timeout = 5\nmax-connections = 9")
             let result = try live.reload()
@@ -38,7 +38,7 @@ import Testing
     }
 
     @Test(arguments: ["transform = loud", "transfrom = upper", "transform = upper\nport = http", "pool-size = 2"])
-    func `where anything is wrong, nothing changes`(text: String) throws {
+    func `with any error in the file, nothing changes`(text: String) throws {
         try withFile("transform = echo\ndrain-timeout = 3") { live, write in
             try write(text)
             #expect(throws: StartFailure.self) { try live.reload() }
@@ -47,7 +47,7 @@ import Testing
         }
     }
 
-    @Test func `an option goes on winning`() throws {
+    @Test func `an option still overrides the file`() throws {
         try withFile("transform = echo", ["--transform", "upper"]) { live, write in
             try write("transform = echo\nwrite-timeout = 1")
             #expect(try live.reload().changed == ["write-timeout"])
@@ -55,7 +55,7 @@ import Testing
         }
     }
 
-    @Test func `the listing has each setting with where it comes from`() throws {
+    @Test func `the listing has each setting with its origin`() throws {
         try withTemporaryDirectory { directory in
             let path = "\(directory)/settings"
             try write("\nmodel = thread\n", to: path)

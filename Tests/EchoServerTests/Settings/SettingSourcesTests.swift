@@ -15,16 +15,16 @@ import Testing
         #expect(try sources().pick("drain-timeout")?.text == "7")
     }
 
-    @Test func `an option wins over the environment, and that over the file`() throws {
+    @Test func `an option overrides the environment, and the environment the file`() throws {
         let sources = try sources(["port": "1"], file: "port = 3\ndrain-timeout = 3\nbacklog = 3")
         #expect(sources.pick("port")?.text == "1")
         #expect(sources.pick("drain-timeout")?.text == "7")
         #expect(sources.pick("backlog")?.text == "3")
     }
 
-    @Test func `what is given nowhere is nowhere`() throws { #expect(try sources().pick("model") == nil) }
+    @Test func `a setting that is given nowhere has no value`() throws { #expect(try sources().pick("model") == nil) }
 
-    @Test func `a complaint names where the value came from, and has the exit status for that`() throws {
+    @Test func `an error names the origin of the value, and has the exit status for that`() throws {
         let sources = try sources(["host": "x"], file: "\nmodel = x\nECHO_SERVER_BACKLOG=x")
         let expected: [(String, ProgramKit.ExitStatus, String)] = [
             ("host", .usage, "--host: is bad"), ("port", .configuration, "ECHO_SERVER_PORT: is bad"),

@@ -35,7 +35,7 @@ import Testing
         #expect(!settings.freebind)
     }
 
-    @Test func `what the environment allows, an option can forbid`() throws {
+    @Test func `an option can forbid what the environment allows`() throws {
         let environment = ["ECHO_SERVER_FREEBIND": "yes"]
         #expect(try settings(environment: environment).freebind)
         #expect(try !settings(["--no-freebind"], environment: environment).freebind)
@@ -107,7 +107,7 @@ import Testing
         #expect(settings.processes == 2)
     }
 
-    @Test func `whether an address was named is known`() throws {
+    @Test func `settings keep whether an address was named`() throws {
         try #expect(!settings(["--model", "thread"]).namesAddress)
         try #expect(settings(["--port", "8080"]).namesAddress)
         try #expect(settings(environment: ["ECHO_SERVER_HOST": "::1"]).namesAddress)
@@ -131,18 +131,18 @@ import Testing
             "--overflow: 'reject' with a pool of 4 processes needs max-connections below 4"
         ),
     ])
-    func `what does not go together ends with status 64`(arguments: [String], message: String) {
+    func `options that exclude each other end with status 64`(arguments: [String], message: String) {
         let failure = #expect(throws: StartFailure.self) { try settings(arguments) }
         #expect(failure?.status == .usage)
         #expect(failure?.message == message)
     }
 
-    @Test func `a pool of processes turns others away where one is left to do so`() throws {
+    @Test func `a pool can reject connections if it has a process left for that`() throws {
         let options = ["--model", "process", "--pool-size", "4", "--max-connections", "3", "--overflow", "reject"]
         try #expect(settings(options).overflow == .reject)
     }
 
-    @Test func `what does not go together and is in the environment ends with status 78`() {
+    @Test func `variables that exclude an option end with status 78`() {
         let failure = #expect(throws: StartFailure.self) {
             try settings(["--model", "thread"], environment: ["ECHO_SERVER_WORKERS": "2"])
         }
@@ -151,13 +151,13 @@ import Testing
     }
 
     @Test(arguments: ["idle-timeout", "write-timeout"])
-    func `no seconds stand for no timeout`(name: String) throws {
+    func `0 seconds mean no timeout`(name: String) throws {
         let settings = try settings(["--\(name)", "0"])
         #expect(settings.idleTimeout == nil)
         #expect(settings.writeTimeout == nil)
     }
 
-    @Test func `no seconds stand for workers that are left alone`() throws {
+    @Test func `0 seconds mean that workers are left alone`() throws {
         #expect(try settings(["--worker-timeout", "0"]).workerTimeout == nil)
     }
 
@@ -247,7 +247,7 @@ import Testing
     }
 
     @Test(arguments: ["", "true", "1", "Yes"])
-    func `what may be or not is yes or no`(value: String) {
+    func `a switch is yes or no`(value: String) {
         let failure = #expect(throws: StartFailure.self) {
             try settings(environment: ["ECHO_SERVER_FREEBIND": value])
         }

@@ -35,7 +35,7 @@ import Testing
     }
 
     @Test(arguments: [(20, 3, 12), (200, 8, 100), (1000, 1, 400)])
-    func `it counts whatever comes and goes and dies, and takes back what was not committed`(
+    func `the table counts connections that come, go and die, and takes back uncommitted changes`(
         connections: Int, rows: Int, addresses: UInt64
     ) throws {
         let table = try PeerTable(connections: connections, rows: rows)
@@ -78,7 +78,7 @@ import Testing
         expect(table, Model(), addresses)
     }
 
-    @Test func `where it is full, a further address is refused, and others go on`() throws {
+    @Test func `a full table refuses a further address, and others go on`() throws {
         let table = try PeerTable(connections: 2, rows: 2)
         // An address takes a node for itself and a node for each of its rows.
         #expect(table.add(address(1), row: 0))
@@ -101,7 +101,7 @@ import Testing
         #expect(table.count(of: address(3)) == 1)
     }
 
-    @Test func `what is not there is not taken away`() throws {
+    @Test func `a missing connection is not taken away`() throws {
         let table = try PeerTable(connections: 2, rows: 2)
         table.remove(address(1), row: 0)
         #expect(table.add(address(1), row: 0))

@@ -48,7 +48,7 @@ import Testing
     }
 
     /// Other processes wait for one piece at most.
-    @Test func `what a dead row held is given back in pieces`() throws {
+    @Test func `the connections of a dead row are given back in pieces`() throws {
         let (count, shared) = (
             5 * SharedAdmission.batch, try SharedAdmission(places: 10_000, most: 10_000, perPeer: 1, rows: 2)
         )
@@ -61,7 +61,7 @@ import Testing
 
     /// Addresses without connections are not visited, and their pages are not touched.
     @Test(arguments: [1 << 20, 10_000_000])
-    func `a death costs what the row held, however many there could be`(most: Int) throws {
+    func `the cost of a death depends on the row's connections, not on their limit`(most: Int) throws {
         let before = try #require(ProcessStatus(getpid())).residentMemory
         let shared = try SharedAdmission(places: most, most: most, perPeer: 10, rows: 8)
         let rows = rows(shared, 8)
@@ -75,7 +75,7 @@ import Testing
 
     // MARK: The lock
 
-    @Test func `who holds the lock can be seen without it, and who must not wait for it need not`() throws {
+    @Test func `the holder of the lock can be read without it, and a caller that must not wait gets nil`() throws {
         let lock = try SharedLock {}
         let (isHeld, release) = (Handoff<Void>(), Handoff<Void>())
         #expect(lock.holder == nil)

@@ -3,7 +3,7 @@ import Testing
 @testable import EchoServer
 
 @Suite struct SharedCellsTests {
-    @Test func `what was not committed is taken back, each cell to what it had at first`() throws {
+    @Test func `uncommitted changes are taken back, each cell to its first value`() throws {
         let cells = try SharedCells(count: 8)
         for cell in 0..<8 { cells.set(cell, to: cell * 100) }
         cells.commit()

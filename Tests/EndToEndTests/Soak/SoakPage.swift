@@ -37,7 +37,7 @@ struct SoakPage {
             """
     }
 
-    /// From 0 to the highest value, over the whole time.
+    /// The axis is from 0 to the highest value, over the whole time.
     private func plot(_ title: String, _ lines: [(name: String, value: (SoakSample) -> Double)]) -> String {
         let samples = [record.before] + record.samples + [record.after]
         let top = lines.flatMap { line in samples.map(line.value) }.max()!

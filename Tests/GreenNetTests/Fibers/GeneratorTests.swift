@@ -88,7 +88,7 @@ struct GeneratorTests {
         }
     }
 
-    @Test func `a loop over a generator or a queue can't lose an error: neither is a sequence`() throws {
+    @Test func `neither a generator nor a queue is a sequence, so that a loop can't lose an error`() throws {
         try onHub {
             let failing = Generator<Int, Void> { me in
                 try me.yield(1)
@@ -260,7 +260,7 @@ struct GeneratorTests {
 
     @Test
     func
-        `while the body waits for another generator's value, whoever else asks is told busy, and the first gets its value`()
+        `while the body waits for another generator's value, a second caller throws busy too, and the first gets its value`()
         throws
     {
         try onHub {

@@ -9,7 +9,7 @@ let loopback = SocketAddress.loopback(port: 0)
 
 // MARK: - Both sides
 
-/// The other side of a connection under test: a plain socket, which no hub knows and which never blocks.
+/// The other side of a connection under test: a plain non-blocking socket, which belongs to no hub.
 final class Peer: @unchecked Sendable {
     // Changed only by `close`; a flood on another OS thread has ended by then.
     private(set) var descriptor: Int32
@@ -101,7 +101,7 @@ final class Peer: @unchecked Sendable {
 
     func finish() { _ = shutdown(descriptor, Int32(SHUT_WR)) }
 
-    /// Closes it so that the other side gets a reset, whatever is under way.
+    /// Closes the socket so that the other side gets a reset.
     func reset() {
         var option = linger(l_onoff: 1, l_linger: 0)
         _ = setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))

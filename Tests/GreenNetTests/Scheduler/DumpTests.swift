@@ -4,8 +4,7 @@ import Testing
 @testable import GreenNet
 
 struct DumpTests {
-    @Test func `a hub describes each of its green threads, under the one that has spawned it, the oldest first`() throws
-    {
+    @Test func `a hub describes each of its green threads, under its spawner, the oldest first`() throws {
         try onHub {
             let line = #line
             let sleeper = spawn(name: "sleeper") { try Greenlet.sleep(for: .seconds(60)) }
@@ -101,7 +100,7 @@ struct DumpTests {
         }
     }
 
-    @Test func `debugDescription adds where each suspended one is, innermost first`() throws {
+    @Test func `debugDescription adds the backtrace of each suspended green thread, innermost first`() throws {
         try onHub {
             let event = GreenEvent()
             spawn(name: "waits") { try waitDeepInside(event) }

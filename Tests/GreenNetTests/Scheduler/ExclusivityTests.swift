@@ -18,7 +18,7 @@ struct ExclusivityTests {
         #expect(result.standardError.contains("Simultaneous accesses"))
     }
 
-    @Test func `reading it meanwhile stops the program too`() async throws {
+    @Test func `reading the property meanwhile stops the program too`() async throws {
         let result = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             try TestThread {
                 let account = Account()

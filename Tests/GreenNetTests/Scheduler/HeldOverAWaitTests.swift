@@ -122,7 +122,7 @@ struct HeldOverAWaitTests {
         }
     }
 
-    @Test func `a lock that another OS thread has for a while is no such thing`() throws {
+    @Test func `a lock that another OS thread holds for a while is not reported`() throws {
         try onHub {
             let (mutex, reports) = (POSIXMutex(), Reports())
             try Hub.current.watch(longerThan: .milliseconds(10)) { reports.append($0) }
@@ -218,7 +218,7 @@ struct HeldOverAWaitTests {
         }
     }
 
-    @Test func `errno is the OS thread's, and changes while one waits`() throws {
+    @Test func `errno is the OS thread's, and changes during a wait`() throws {
         try onHub {
             errno = EDOM
             spawn { errno = ERANGE }

@@ -93,7 +93,7 @@ struct OrderTests {
         }
     }
 
-    @Test func `with a virtual clock it is the same`() throws {
+    @Test func `with a virtual clock, too, waits until one moment end in the order in which they began`() throws {
         try onVirtualHub {
             let moment = Deadline.after(.seconds(3600))
             var (begun, ended): ([Int], [Int]) = ([], [])
@@ -183,7 +183,7 @@ struct OrderTests {
         }
     }
 
-    @Test func `where data and a deadline have come by the time the hub looks, the data comes first`() throws {
+    @Test func `if both data and a deadline have come when the hub polls, the data comes first`() throws {
         try onHub {
             let pairs = try (0..<8).map { _ in try unixPair() }
             let moment = Deadline.after(.milliseconds(10) * Sanitizer.slowness)
@@ -235,8 +235,7 @@ struct OrderTests {
 extension OrderTests {
     // MARK: Other things that are handed over
 
-    @Test func `a signal goes to the one that has waited longest, and one that comes along does not snatch it`() throws
-    {
+    @Test func `a signal goes to the green thread that has waited longest, and not to a newcomer`() throws {
         try onHub {
             let watcher = SignalWatcher(SIGUSR1)
             let waiters = (0..<3).map { _ in spawn { try watcher.wait() } }

@@ -25,7 +25,7 @@ struct OverflowTests {
         #expect(backtrace.count { $0.contains("[0x") } >= 10)
     }
 
-    @Test func `one without a name is called by its id`() async throws {
+    @Test func `a green thread without a name is called by its id`() async throws {
         let result = try await #require(processExitsWith: .signal(SIGSEGV), observing: [\.standardErrorContent]) {
             dieQuietly()
             try TestThread {

@@ -30,7 +30,7 @@ struct StackPoolTests {
         for (slot, next) in zip(slots, slots.dropFirst()) { #expect(next - slot >= StackPool.stackSize) }
     }
 
-    @Test func `tops lie at different distances from the stride, lest they share cache sets`() throws {
+    @Test func `tops lie at different distances from the stride, so that they share no cache sets`() throws {
         var pool = StackPool()
         defer { pool.unmapAll() }
         let colours = try Set((0..<64).map { _ in UInt(bitPattern: try pool.take().record) % 4096 })
@@ -99,7 +99,7 @@ struct StackPoolTests {
         try #expect(bounds(of: again) == before)
     }
 
-    @Test func `what is given stays warm up to a limit, beyond it the pages go back`() throws {
+    @Test func `unused stacks stay warm up to a limit, and beyond it their pages go back`() throws {
         var pool = StackPool()
         defer { pool.unmapAll() }
         let count = StackPool.warmLimit + 100
@@ -190,7 +190,7 @@ struct StackPoolTests {
         }
     }
 
-    /// Whether the kernel can read there.  It says EFAULT where the program would get SIGSEGV.
+    /// Whether the kernel can read there.  The call returns EFAULT where the program would get SIGSEGV.
     private func isTouchable(_ address: UnsafeMutableRawPointer) -> Bool {
         var ends: [Int32] = [0, 0]
         pipe(&ends)

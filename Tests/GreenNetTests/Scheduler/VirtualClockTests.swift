@@ -82,7 +82,7 @@ struct VirtualClockTests {
         }
     }
 
-    @Test func `what nothing can end is reported as on any hub`() throws {
+    @Test func `a wait that nothing can end is reported as on any hub`() throws {
         try onVirtualHub {
             let error = #expect(throws: WaitError.self) { try GreenEvent().wait() }
             guard case .blockedForever = error else {

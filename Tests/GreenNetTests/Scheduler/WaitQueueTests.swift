@@ -5,7 +5,7 @@ import Testing
 
 /// The two intrusive lists, with records that belong to no hub.
 struct WaitQueueTests {
-    @Test func `a wait queue keeps the order in which they came`() throws {
+    @Test func `a wait queue keeps the order of arrival`() throws {
         try withRecords(4) { threads, queue in
             for thread in threads { queue.append(thread) }
             #expect(forwards(queue) == threads)
@@ -15,7 +15,7 @@ struct WaitQueueTests {
     }
 
     @Test(arguments: permutations(of: [0, 1, 2, 3]))
-    func `each can leave a wait queue at any time`(order: [Int]) throws {
+    func `each green thread can leave a wait queue at any time`(order: [Int]) throws {
         try withRecords(4) { threads, queue in
             for thread in threads { queue.append(thread) }
             var left = threads
@@ -32,7 +32,7 @@ struct WaitQueueTests {
         }
     }
 
-    @Test func `a ready queue gives back in the order in which it was given`() throws {
+    @Test func `a ready queue keeps the order of arrival`() throws {
         try withRecords(3) { threads, _ in
             var ready = ReadyQueue()
             #expect(ready.isEmpty)

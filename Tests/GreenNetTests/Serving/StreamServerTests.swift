@@ -459,7 +459,7 @@ struct StreamServerTests {
         try waitUntil(within: .seconds(10)) { server.openConnections == 0 && listener.queueIsEmpty }
     }
 
-    /// In bytes, of physical memory.
+    /// Physical memory of the process in bytes.
     private func usedMemory() -> Int {
         var text = [UInt8](repeating: 0, count: 200)
         let file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)

@@ -52,7 +52,7 @@ struct InheritedSocketTests {
     func `a listener does not block, is closed on exec, and sends at once`(family: Int32) throws {
         try withSocket(family) { descriptor in
             if family == AF_UNIX {
-                // Without a name, the kernel finds one.
+                // A socket that is bound without a name gets one from the kernel.
                 var nowhere = sockaddr()
                 nowhere.sa_family = sa_family_t(AF_UNIX)
                 bind(descriptor, &nowhere, socklen_t(MemoryLayout<sa_family_t>.size))

@@ -145,7 +145,7 @@ struct SignalWatcherTests {
         return action.__sigaction_handler.sa_handler == nil
     }
 
-    /// A server that is told to stop, as its users write it.
+    /// A server that stops on a signal, as users write it.
     @Test func `a signal stops a server`() throws {
         try onHub {
             let watcher = SignalWatcher(SIGUSR1)

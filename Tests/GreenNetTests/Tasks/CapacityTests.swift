@@ -99,7 +99,7 @@ struct CapacityTests {
     }
 }
 
-/// In a child.
+/// Runs in a child.
 private func runOutOfStacks(atMost limit: Int) throws {
     var reports = 0
     Hub.current.onUnobservedFailure = { _ in reports += 1 }

@@ -1,10 +1,10 @@
 import Glibc
 import Testing
 
-/// All that is mapped, in bytes.
+/// The mapped memory of the process in bytes.
 func addressSpaceBytes() throws -> Int { try memoryBytes(at: 0) }
 
-/// What the kernel has backed, in bytes.
+/// The resident memory of the process in bytes.
 func residentBytes() throws -> Int { try memoryBytes(at: 1) }
 
 private func memoryBytes(at position: Int) throws -> Int {

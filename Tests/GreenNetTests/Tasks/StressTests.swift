@@ -3,7 +3,7 @@ import Testing
 
 @testable import GreenNet
 
-/// Everything at once, at random, with what must hold whatever happens.
+/// Random operations at once, and the properties that must hold after any of them.
 struct StressTests {
     @Test(arguments: 1...3)
     func `random sleeps, limits, kills and joins keep their contracts`(seed: UInt64) throws {

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// What happened in which order, from several OS threads or after the end of one.
+/// A record of events in their order, from several OS threads or after the end of one.
 final class Trace: Sendable {
     private let state = Mutex<[String]>([])
 
