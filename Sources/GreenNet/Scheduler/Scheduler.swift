@@ -323,6 +323,11 @@ extension GreenThread {
     func takeTurn() throws(WaitError) {
         opsSinceWait += 1
         guard opsSinceWait >= Scheduler.opsPerTurn || isCancelled else { return }
+        try endTurn()
+    }
+
+    @inline(never)  // Once for many operations, whose callers stay small.
+    private func endTurn() throws(WaitError) {
         giveWay(after: Int(Scheduler.opsPerTurn))
         try throwIfInterrupted()
     }

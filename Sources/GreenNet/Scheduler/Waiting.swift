@@ -99,7 +99,11 @@ extension GreenThread {
     }
 
     /// What the end of a wait means to the green thread that waited; nil where what it waited for has come.
-    func error(after wake: Wake) -> WaitError? {
+    @inline(__always)
+    func error(after wake: Wake) -> WaitError? { wake == .event ? nil : failure(after: wake) }
+
+    @inline(never)  // Rare: else each wait would make the frame that it takes.
+    private func failure(after wake: Wake) -> WaitError? {
         switch wake {
         case .event: nil
         case .deadline: expiry ?? .deadlinePassed
@@ -110,12 +114,15 @@ extension GreenThread {
     }
 
     /// What a wait throws where the time of an enclosing limit is over.
-    var expiry: WaitError? {
-        let now = Deadline.now
-        return scopeDeadline <= now ? scope?.expiry(at: now) : nil
+    private var expiry: WaitError? {
+        @inline(never) get {  // as `failure(after:)`
+            let now = Deadline.now
+            return scopeDeadline <= now ? scope?.expiry(at: now) : nil
+        }
     }
 
     /// For calls that did not have to wait: a killed green thread, or one whose time is over, must not run on for ever.
+    @inline(__always)
     func throwIfInterrupted() throws(WaitError) {
         if isCancelled { throw .cancelled }
         if scopeDeadline != .never, let expiry { throw expiry }
