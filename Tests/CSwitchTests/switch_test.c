@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <execinfo.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -737,7 +738,7 @@ static void errnos_have_names(void) {
 
 static green_look_target sleeper;
 static green_look look;
-static _Atomic int is_prepared;
+static sem_t prepared;
 static int slept;
 
 static __attribute__((noinline)) void leave_frames(int depth) {
@@ -808,7 +809,7 @@ static void sleep_here(void) { slept = nanosleep(&(struct timespec){.tv_nsec = 3
 static void *sleep_for_a_look(void *argument) {
     green_set_running(argument);
     green_look_prepare(&sleeper);
-    is_prepared = 1;
+    sem_post(&prepared);
     stop = sleep_here;
     stop_deeper();
     return NULL;
@@ -818,9 +819,9 @@ static void sleepers_are_not_disturbed(void) {
     static char name[] = "sleeper";
     green_thread own = {.id = 9, .name = name};
     pthread_t thread;
-    is_prepared = 0;
+    CHECK(sem_init(&prepared, 0, 0), ==, 0);
     CHECK(pthread_create(&thread, NULL, sleep_for_a_look, &own), ==, 0);
-    while (!is_prepared) usleep(1000);
+    while (sem_wait(&prepared)) continue;
     green_activity activity = {0};
     int known, tries = 0;
     do usleep(1000);

@@ -1,3 +1,4 @@
+import ProgramKit
 import Testing
 
 @testable import EchoBench
@@ -40,7 +41,7 @@ struct SamplesTests {
             let samples = try Samples(path, columns: ["rate", "time"])
             try samples.add("thread, pool", round: 1, group: "64", note: "sendto 1.00", [2, 0.5])
             #expect(
-                TextFile.contents(of: path) == """
+                SmallFile.text(of: path) == """
                     group,round,server,rate,time,note
                     64,1,"thread, pool",2.0,0.5,"sendto 1.00"
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import ProgramKit
 
 /// `EchoBench figures`: the comparison by `echo-client compare`, written into Documentation/measurements.md.
 struct FiguresCommand: ParsableCommand {
@@ -17,7 +18,7 @@ struct FiguresCommand: ParsableCommand {
 
     func run() throws {
         try Tool.check([FiguresCommand.client], builtBy: "bench")
-        guard let old = TextFile.contents(of: FiguresCommand.document) else {
+        guard let old = SmallFile.text(of: FiguresCommand.document) else {
             throw BenchFailure("no \(FiguresCommand.document)")
         }
         // Before the figures are made, which takes minutes.

@@ -1,5 +1,6 @@
 import Glibc
 import GreenNet
+import ProgramKit
 
 /// A control group for the server alone.  It also counts the CPU time of processes that have ended.
 final class ControlGroup {
@@ -17,7 +18,7 @@ final class ControlGroup {
     deinit { rmdir(path) }
 
     private static var mount: String? {
-        (TextFile.contents(of: "/proc/mounts") ?? "").lines.map { String($0).words }
+        (SmallFile.text(of: "/proc/mounts") ?? "").lines.map { String($0).words }
             .first { $0.count > 2 && $0[2] == "cgroup2" }?[1]
     }
 
@@ -26,7 +27,7 @@ final class ControlGroup {
 
     /// Of all that has ever run in it, in nanoseconds.
     var cpuTime: Int? {
-        let line = (TextFile.contents(of: "\(path)/cpu.stat") ?? "").lines.first { $0.hasPrefix("usage_usec ") }
+        let line = (SmallFile.text(of: "\(path)/cpu.stat") ?? "").lines.first { $0.hasPrefix("usage_usec ") }
         return line.flatMap { String($0).words.last }.flatMap { Int($0) }.map { $0 * 1000 }
     }
 }

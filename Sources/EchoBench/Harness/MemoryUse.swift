@@ -1,3 +1,5 @@
+import ProgramKit
+
 /// What a tree of processes holds: sums over all of them, memory in KiB.
 struct MemoryUse {
     /// Resident pages, those that several processes share divided among them.
@@ -9,8 +11,8 @@ struct MemoryUse {
     let processes: Int
 
     init(of tree: ProcessTree) {
-        let rollups = tree.processes.map { TextFile.contents(of: "/proc/\($0)/smaps_rollup") ?? "" }
-        let statuses = tree.processes.map { TextFile.contents(of: "/proc/\($0)/status") ?? "" }
+        let rollups = tree.processes.map { SmallFile.text(of: "/proc/\($0)/smaps_rollup") ?? "" }
+        let statuses = tree.processes.map { SmallFile.text(of: "/proc/\($0)/status") ?? "" }
         pss = MemoryUse.sum("Pss", rollups)
         rss = MemoryUse.sum("Rss", rollups)
         pageTables = MemoryUse.sum("VmPTE", statuses)

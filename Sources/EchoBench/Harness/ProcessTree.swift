@@ -1,4 +1,5 @@
 import Glibc
+import ProgramKit
 
 /// A process and all that descend from it, as the kernel has them now.
 struct ProcessTree {
@@ -7,16 +8,10 @@ struct ProcessTree {
     init(_ root: pid_t) {
         var (found, next) = ([root], 0)
         while next < found.count {
-            found += ProcessTree.children(of: found[next])
+            found += ProcFS.children(of: found[next])
             next += 1
         }
         processes = found
-    }
-
-    private static func children(of pid: pid_t) -> [pid_t] {
-        entries(of: "/proc/\(pid)/task").flatMap { thread in
-            (TextFile.contents(of: "/proc/\(pid)/task/\(thread)/children") ?? "").words.compactMap { pid_t($0) }
-        }
     }
 
     /// In nanoseconds: of the OS threads that live, and of children that were waited for; in clock ticks where the kernel has nothing better.
@@ -29,8 +24,8 @@ struct ProcessTree {
 
     /// From schedstat, which not every kernel has.
     private static func exactTime(of pid: pid_t) -> Int {
-        entries(of: "/proc/\(pid)/task").reduce(0) { sum, thread in
-            let text = TextFile.contents(of: "/proc/\(pid)/task/\(thread)/schedstat") ?? ""
+        SmallFile.entries(of: "/proc/\(pid)/task").reduce(0) { sum, thread in
+            let text = SmallFile.text(of: "/proc/\(pid)/task/\(thread)/schedstat") ?? ""
             return sum + (text.words.first.flatMap { Int($0) } ?? 0)
         }
     }
@@ -48,7 +43,7 @@ private struct ProcessTimes {
 
     init?(_ pid: pid_t) {
         // The name in parentheses may hold blanks.
-        guard let text = TextFile.contents(of: "/proc/\(pid)/stat"), let end = text.lastIndex(of: ")") else {
+        guard let text = SmallFile.text(of: "/proc/\(pid)/stat"), let end = text.lastIndex(of: ")") else {
             return nil
         }
         let fields = String(text[text.index(after: end)...]).words.map { Int($0) ?? 0 }

@@ -1,10 +1,12 @@
+import ProgramKit
+
 /// The width in bits of the vectors that a program's uppercase uses on this processor.
 enum VectorWidth {
     /// Nil where objdump is missing or finds none.
     static func ofUppercase(in program: String) -> Int? {
         guard Tool.isInstalled("objdump"),
             let code = try? Tool.run(["objdump", "-d", "--no-show-raw-insn", program]),
-            let flags = (TextFile.contents(of: "/proc/cpuinfo") ?? "").lines
+            let flags = (SmallFile.text(of: "/proc/cpuinfo") ?? "").lines
                 .first(where: { $0.hasPrefix("flags") || $0.hasPrefix("Features") })
         else { return nil }
         return widest(in: code, flags: String(flags))

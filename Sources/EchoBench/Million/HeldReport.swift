@@ -1,3 +1,5 @@
+import ProgramKit
+
 /// What was seen when all connections were open.
 struct HeldState {
     let opened: Int
@@ -8,7 +10,7 @@ struct HeldState {
     /// What the kernel's grew by, in KiB.
     let slabs: Int
     let memoryLeft = SystemMemory.available
-    let sockets = HeldState.socketText(TextFile.contents(of: "/proc/self/net/sockstat") ?? "")
+    let sockets = HeldState.socketText(SmallFile.text(of: "/proc/self/net/sockstat") ?? "")
 
     /// From /proc/net/sockstat: `TCP: inuse 4 orphan 0 tw 0 alloc 7 mem 1`.
     static func socketText(_ text: String) -> String {

@@ -64,7 +64,7 @@ struct MillionLimits {
     }
 
     mutating func lookAtProcesses() {
-        guard let limit = MillionLimits.processLimit(in: TextFile.contents(of: "/proc/self/limits") ?? "") else {
+        guard let limit = MillionLimits.processLimit(in: SmallFile.text(of: "/proc/self/limits") ?? "") else {
             return
         }
         scale(\.connections, "connections", to: (limit - 200) * places / 4, "only \(limit) processes are permitted")
@@ -119,10 +119,10 @@ struct MillionLimits {
 enum SystemMemory {
     /// What can still be given to a process, in MiB.  MemAvailable takes a part of the slabs for reclaimable, which here are sockets.
     static var available: Int {
-        let text = TextFile.contents(of: "/proc/meminfo") ?? ""
+        let text = SmallFile.text(of: "/proc/meminfo") ?? ""
         return ["MemFree", "Active(file)", "Inactive(file)"].reduce(0) { $0 + (field($1, of: text) ?? 0) } / 1024
     }
 
     /// The kernel's own structures, of which sockets are made, in KiB.
-    static var slabs: Int { field("Slab", of: TextFile.contents(of: "/proc/meminfo") ?? "") ?? 0 }
+    static var slabs: Int { field("Slab", of: SmallFile.text(of: "/proc/meminfo") ?? "") ?? 0 }
 }

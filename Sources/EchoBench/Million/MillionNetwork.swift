@@ -33,7 +33,7 @@ enum MillionNetwork {
         sigprocmask(SIG_SETMASK, &none, nil)
         let pointers = words.map { strdup($0) } + [nil]
         execvp(pointers[0]!, pointers)
-        throw BenchFailure("cannot start \(words[0]): \(errnoName(errno))")
+        throw BenchFailure("cannot start \(words[0]): \(SystemError(errno))")
     }
 
     private static func setUp() throws {

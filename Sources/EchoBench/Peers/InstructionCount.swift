@@ -1,5 +1,6 @@
 import Glibc
 import GreenNet
+import ProgramKit
 
 /// Instructions a message: counted by the processor, in the kernel too, or else by valgrind.
 struct InstructionCount {
@@ -31,7 +32,7 @@ struct InstructionCount {
             let messages = try harness.withServer(peer.start(for: nil)) { server in
                 try WatchedRun(harness: harness, server: server, seconds: seconds).messages(watchedBy: perf)
             }
-            let text = TextFile.contents(of: file) ?? ""
+            let text = SmallFile.text(of: file) ?? ""
             func each(_ event: String) -> Double { (InstructionCount.counts(in: text, event) ?? 0) / messages }
             return InstructionCount(user: each("instructions:u"), kernel: each("instructions:k"))
         }
@@ -68,9 +69,9 @@ struct InstructionCount {
         let messages = try harness.withServer(start, under: valgrind + ["--log-file=\(folder)/valgrind.%p"]) { server in
             try harness.load(server).run(["--connections", "64", "--seconds", "\(seconds)"]).messages
         }
-        let logs = entries(of: folder).filter { $0.hasPrefix("valgrind.") }.map { "\(folder)/\($0)" }
+        let logs = SmallFile.entries(of: folder).filter { $0.hasPrefix("valgrind.") }.map { "\(folder)/\($0)" }
         defer { for log in logs { unlink(log) } }
-        return (messages, try logs.reduce(0) { try $0 + instructions(in: TextFile.contents(of: $1) ?? "") })
+        return (messages, try logs.reduce(0) { try $0 + instructions(in: SmallFile.text(of: $1) ?? "") })
     }
 
     /// Without debug information.

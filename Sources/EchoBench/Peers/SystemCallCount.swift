@@ -1,3 +1,5 @@
+import ProgramKit
+
 /// System calls a message, counted by strace.
 struct SystemCallCount: Equatable {
     let all: Double
@@ -11,7 +13,7 @@ struct SystemCallCount: Equatable {
             let messages = try harness.withServer(peer.start(for: nil)) { server in
                 try WatchedRun(harness: harness, server: server, seconds: 0.5).messages(watchedBy: strace)
             }
-            return SystemCallCount(parsing: TextFile.contents(of: file) ?? "", messages: messages)
+            return SystemCallCount(parsing: SmallFile.text(of: file) ?? "", messages: messages)
         }
     }
 

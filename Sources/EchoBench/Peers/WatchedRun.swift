@@ -1,5 +1,6 @@
 import Glibc
 import GreenNet
+import ProgramKit
 
 /// 64 connections for some time, while a tool watches the server and nothing else.
 struct WatchedRun {
@@ -40,8 +41,8 @@ struct WatchedRun {
     }
 
     private func isTraced(_ pid: pid_t) -> Bool {
-        entries(of: "/proc/\(pid)/task").allSatisfy { thread in
-            TextFile.contents(of: "/proc/\(pid)/task/\(thread)/status").map { field("TracerPid", of: $0) != 0 } ?? true
+        SmallFile.entries(of: "/proc/\(pid)/task").allSatisfy { thread in
+            SmallFile.text(of: "/proc/\(pid)/task/\(thread)/status").map { field("TracerPid", of: $0) != 0 } ?? true
         }
     }
 }

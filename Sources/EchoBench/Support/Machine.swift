@@ -1,4 +1,5 @@
 import Glibc
+import ProgramKit
 
 /// What a benchmark runs on.
 enum Machine {
@@ -14,14 +15,14 @@ enum Machine {
 
     /// As in `AMD EPYC, Linux 6.18`.
     static var description: String {
-        let model = (TextFile.contents(of: "/proc/cpuinfo") ?? "").lines.first { $0.hasPrefix("model name") }
+        let model = (SmallFile.text(of: "/proc/cpuinfo") ?? "").lines.first { $0.hasPrefix("model name") }
         let name = model?.split(separator: ":").last.map { String($0.drop { $0 == " " }) } ?? "unknown processor"
         return "\(name), Linux \(kernelRelease)"
     }
 
     /// A setting below /proc/sys.
     static func setting(_ name: String) -> String? {
-        TextFile.contents(of: "/proc/sys/\(name)").map { $0.words.joined(separator: " ") }
+        SmallFile.text(of: "/proc/sys/\(name)").map { $0.words.joined(separator: " ") }
     }
 
     static func number(_ setting: String) -> Int? { self.setting(setting).flatMap { Int($0) } }

@@ -10,7 +10,7 @@ final class TextFile {
     init(creating path: String) throws {
         self.path = path
         if let slash = path.lastIndex(of: "/") { TextFile.makeFolder(String(path[..<slash])) }
-        guard let file = fopen(path, "we") else { throw BenchFailure("cannot write \(path): \(errnoName(errno))") }
+        guard let file = fopen(path, "we") else { throw BenchFailure("cannot write \(path): \(SystemError(errno))") }
         self.file = file
         setvbuf(file, nil, _IOLBF, 0)
     }
@@ -18,7 +18,7 @@ final class TextFile {
     deinit { fclose(file) }
 
     func write(_ text: String) throws {
-        if fputs(text, file) < 0 { throw BenchFailure("cannot write \(path): \(errnoName(errno))") }
+        if fputs(text, file) < 0 { throw BenchFailure("cannot write \(path): \(SystemError(errno))") }
     }
 
     private static func makeFolder(_ path: String) {
@@ -26,20 +26,4 @@ final class TextFile {
         if let slash = path.lastIndex(of: "/") { makeFolder(String(path[..<slash])) }
         mkdir(path, 0o777)
     }
-
-    /// Nil where there is no such file, or it can't be read.
-    static func contents(of path: String) -> String? {
-        guard let file = fopen(path, "re") else { return nil }
-        defer { fclose(file) }
-        var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 16 << 10)
-        while true {
-            let count = fread(&buffer, 1, buffer.count, file)
-            if count == 0 { return String(decoding: bytes, as: UTF8.self) }
-            bytes += buffer[..<count]
-        }
-    }
 }
-
-/// What `number` means, in the system's words.
-func errnoName(_ number: Int32) -> String { String(cString: strerror(number)) }
