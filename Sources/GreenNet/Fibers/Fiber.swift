@@ -50,11 +50,13 @@ public final class Fiber<Value> {
     /// If this fiber is dead, its parent takes its place, or its parent's parent.  Throws the error that is thrown into the caller, or that of a child that
     /// has ended; `FiberError` where no switch is possible; `SpawnError` where there is no stack for this fiber; and `WaitError` when the caller is killed or
     /// an enclosing time limit is over.  The type is `any Error`, for bodies can throw any type.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public func switchTo(_ value: Value) throws -> Value { try core.take(.success(value)) }
 
     /// As `switchTo`, but the pending `switchTo` of this fiber throws `error`.  A fiber that has not begun never will, and `error` goes to its parent; if
     /// the parent is busy, this call throws `FiberError.busy` and nothing changes.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public func throwInto(_ error: any Error = GreenletExit()) throws -> Value {
         try core.take(.failure(error))

@@ -35,9 +35,11 @@ public class Generator<Output, Input> {
     ///
     /// Throws what the body throws, which ends it; `WaitError` when the caller is killed or an enclosing time limit is over, which ends the generator too;
     /// and `FiberError.busy` while another green thread waits for the next value.  The type is `any Error`, for the body can throw any type.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public final func next() throws -> Output? { try resume(.success(.input(nil))).output }
 
     /// Makes the pending `yield` return `input`, and returns the next value; otherwise as `next()`.  Not before the first `next()`.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public final func send(_ input: Input) throws -> Output? {
         require(fiber.isStarted, "send before the first next(): no yield is there to return it")
@@ -45,6 +47,7 @@ public class Generator<Output, Input> {
     }
 
     /// Makes the pending `yield` throw `error`, and returns the next value if the body goes on; otherwise as `next()`.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public final func throwInto(_ error: any Error) throws -> Output? { try resume(.failure(error)).output }
 
@@ -53,6 +56,7 @@ public class Generator<Output, Input> {
     ///
     /// Throws what the body throws, unless that is one of these two; and `FiberError.ignoredClose` if the body has called `yield` a hundred times since:
     /// such a body is killed, and left to itself.  Throws `FiberError.busy` and `WaitError` as `next()` does.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public final func close() throws {
         guard !isDone else { return }
         if isBusy { throw FiberError.busy }

@@ -8,6 +8,7 @@ public struct Yielder<Output, Input> {
     ///
     /// Throws what is thrown into the generator; and `WaitError.cancelled`, at each call, once the generator was released or closed, or the green thread
     /// that asked was killed: the call gives way then, and `output` is dropped.  The type is `any Error`, for `throwInto(_:)` takes any type.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public func yield(_ output: Output) throws -> Input? {
         let running = FiberCore<GeneratorMessage<Output, Input>>.current
@@ -39,6 +40,7 @@ public struct Yielder<Output, Input> {
     }
 
     /// Yields all values of `other`, and passes on to it the values and errors that are sent and thrown meanwhile.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func yield(from other: Generator<Output, Input>) throws {
         var output = try other.next()
         while let value = output {
@@ -53,12 +55,14 @@ public struct Yielder<Output, Input> {
     }
 
     /// As the other `yield(from:)`; returns what the body of `other` has returned.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func yield<Returned>(from other: ReturningGenerator<Output, Input, Returned>) throws -> Returned {
         try yield(from: other as Generator<Output, Input>)
         return other.returned!
     }
 
     /// Yields all of `values`; values that are sent meanwhile are dropped.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func yield(from values: some Sequence<Output>) throws {
         for value in values { try yield(value) }
     }

@@ -10,6 +10,7 @@ extension Connection {
     /// Where the queue of a unix socket is full, it waits for room, as a call that blocks does.
     ///
     /// Throws when `deadline` has passed, when killed, and where the kernel or the other side refuses; nothing stays open then.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public static func connect(
         to address: SocketAddress, from source: SocketAddress? = nil, until deadline: Deadline = .never
     ) throws(NetError) -> Connection {
@@ -34,6 +35,7 @@ extension Connection {
     /// Throws `ResolveError` where the name has no address, and `NetError` where no address takes the connection: it is about the attempt whose reason
     /// says most, and `NetError.attempts` has all of them.  `deadline` is that of the look-up and all attempts together; when it has passed, and when
     /// killed, it throws `WaitError` during the look-up and `NetError` after that, and nothing stays open.  Callable from any green thread.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public static func connect(
         toHost host: String, port: UInt16, until deadline: Deadline = .never
     ) throws -> Connection {

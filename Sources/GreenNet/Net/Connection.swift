@@ -84,6 +84,7 @@ public final class Connection {
     ///     }
     ///
     /// Throws what `body` throws.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func withIdle<Value, Failure: Error>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
         let wasIdle = isIdle
         isIdle = true

@@ -11,12 +11,14 @@ extension Connection {
     /// say, does not: see <doc:Fairness>.
     ///
     /// Throws when `deadline` has passed, when the green thread was killed or its time limit is over, and where the kernel reports an error.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func receive(until deadline: Deadline = .never) throws(NetError) -> [UInt8]? {
         try receiveView(until: deadline).map { [UInt8]($0) }
     }
 
     /// Waits until something has come and returns up to `limit` bytes of it.  Nil at the end of the stream.
     /// Throws as `receive(until:)` does.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func receive(upTo limit: Int, until deadline: Deadline = .never) throws(NetError) -> [UInt8]? {
         require(limit > 0, "receive(upTo: \(limit)): the limit is 1 byte or more")
         let count = try receive(until: deadline) { sharedBuffer(upTo: limit) }
@@ -27,6 +29,7 @@ extension Connection {
     /// with the number of bytes that came.  Where it throws, what was received by then is lost.
     ///
     /// Memory is taken as bytes come, so that `count` may be a number that the other side has sent.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func receive(exactly count: Int, until deadline: Deadline = .never) throws(NetError) -> [UInt8] {
         require(count >= 0, "receive(exactly: \(count)): the count is 0 bytes or more")
         let bytes = try receiveAll(upTo: count, until: deadline)
@@ -36,6 +39,7 @@ extension Connection {
 
     /// Waits for the end of the stream, or until `limit` bytes have come, and returns all that came.  Throws as `receive(until:)` does; what was
     /// received by then is lost.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func receiveAll(upTo limit: Int = .max, until deadline: Deadline = .never) throws(NetError) -> [UInt8] {
         require(limit >= 0, "receiveAll(upTo: \(limit)): the limit is 0 bytes or more")
         var bytes: [UInt8] = []
@@ -46,6 +50,7 @@ extension Connection {
     /// Waits until something has come, reads as much of it into `buffer` as is there and fits, and returns how many bytes.  Nil at the end of the
     /// stream.  `buffer` has room for 1 byte or more.
     /// Throws as `receive(until:)` does.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func receive(
         into buffer: UnsafeMutableRawBufferPointer, until deadline: Deadline = .never
     ) throws(NetError) -> Int? {
@@ -66,6 +71,7 @@ extension Connection {
     /// them, and may wait: as long as it runs, other connections receive into another buffer.
     ///
     /// Throws as `receive(until:)` does, and what `body` throws.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func withReceivedBytes<Value>(
         until deadline: Deadline = .never, _ body: (inout MutableRawSpan) throws -> Value
     ) throws -> Value? {
@@ -84,6 +90,7 @@ extension Connection {
     /// no longer valid with 0xdd, when it was sent or the next bytes are received.
     ///
     /// Throws as `receive(until:)` does.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func receiveView(until deadline: Deadline = .never) throws(NetError) -> UnsafeMutableRawBufferPointer? {
         let count = try receive(until: deadline) { sharedBuffer() }
         if count == 0 { return nil }

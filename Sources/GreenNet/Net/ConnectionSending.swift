@@ -3,6 +3,7 @@ import Glibc
 extension Connection {
     /// Sends all of `bytes`, waiting as often as the other side is slow.
     /// Throws as `receive(until:)` does; how much was sent by then is unknown.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func sendAll(_ bytes: UnsafeRawBufferPointer, until deadline: Deadline = .never) throws(NetError) {
         if let error = socket.prepareToSend(until: deadline) { throw NetError(.send, .wait(error), peer) }
         let sent = try sendNow(bytes)
@@ -14,6 +15,7 @@ extension Connection {
 
     /// Sends all of `bytes`, as long as the other side takes some of it within each `stall`.
     /// Throws as `receive(until:)` does, with `deadlinePassed` where it took none for that long.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func sendAll(_ bytes: UnsafeRawBufferPointer, stall: Duration) throws(NetError) {
         let deadline = Deadline.after(stall)
         if let error = socket.prepareToSend(until: deadline) { throw NetError(.send, .wait(error), peer) }
@@ -26,6 +28,7 @@ extension Connection {
     }
 
     /// Waits until the kernel takes some of `bytes`, and returns how many it took.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func send(_ bytes: UnsafeRawBufferPointer, until deadline: Deadline = .never) throws(NetError) -> Int {
         try takeTurn(.send)
         if let error = socket.prepareToSend(until: deadline) { throw NetError(.send, .wait(error), peer) }
@@ -71,12 +74,14 @@ extension Connection {
 
 extension Connection {
     /// Sends all of a text as UTF-8.  Throws as `sendAll` of raw bytes does.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @inlinable
     public func sendAll(_ text: some StringProtocol, until deadline: Deadline = .never) throws(NetError) {
         try sendAll(text.utf8, until: deadline)
     }
 
     /// Sends all of `bytes`.  Throws as `sendAll` of raw bytes does.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @inlinable
     public func sendAll(_ bytes: some Collection<UInt8>, until deadline: Deadline = .never) throws(NetError) {
         let sent = bytes.withContiguousStorageIfAvailable { bytes in
@@ -86,6 +91,7 @@ extension Connection {
     }
 
     /// Sends all of `bytes`.  Throws as `sendAll` of raw bytes does.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func sendAll(_ bytes: [UInt8], until deadline: Deadline = .never) throws(NetError) {
         try bytes.withUnsafeBufferPointer { (bytes) throws(NetError) in
             try sendAll(UnsafeRawBufferPointer(bytes), until: deadline)
@@ -93,11 +99,13 @@ extension Connection {
     }
 
     /// Sends all of `bytes`, such as those of an array's `span`.  Throws as `sendAll` of raw bytes does.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func sendAll(_ bytes: RawSpan, until deadline: Deadline = .never) throws(NetError) {
         try bytes.withUnsafeBytes { (bytes) throws(NetError) in try sendAll(bytes, until: deadline) }
     }
 
     /// Sends all of what `receiveView(until:)` returned.  Throws as `sendAll` of raw bytes does.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func sendAll(_ bytes: UnsafeMutableRawBufferPointer, until deadline: Deadline = .never) throws(NetError) {
         try sendAll(UnsafeRawBufferPointer(bytes), until: deadline)
     }

@@ -6,6 +6,7 @@ extension Connection {
     ///
     /// On a hub, the client is first sent the end of the stream.  A blocking connection must have been shut down for receiving by then: no call on it waits
     /// any more, and the kernel is asked every millisecond whether the client has acknowledged all bytes.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func linger(within length: Duration, dropping limit: Int = .max) {
         let deadline = Deadline.after(length)
         switch socket.mode {

@@ -53,6 +53,7 @@ public final class Listener {
 
     /// Waits for the next connection.  Throws when `deadline` has passed, when killed, and where the kernel says so: what to do about
     /// the latter is sorted by `AcceptFailure`.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func accept(until deadline: Deadline = .never) throws(NetError) -> Connection {
         do throws(WaitError) { try socket.takeTurn() } catch { throw NetError(.accept, .wait(error), address) }
         while true {

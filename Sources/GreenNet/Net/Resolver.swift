@@ -36,6 +36,7 @@ public enum Resolver {
     ///
     /// Throws `ResolveError` where there is none, and `WaitError` when `deadline` has passed or the green thread was killed; the answer is
     /// dropped then.  On a hub with a virtual clock, it blocks, and takes no time.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public static func resolve(
         _ host: String, port: UInt16, until deadline: Deadline = .never
     ) throws -> [SocketAddress] {

@@ -5,6 +5,7 @@
 /// reported to `Hub.onUnobservedFailure`.
 ///
 /// Throws what `body` or a member throws, and `WaitError`: the type is `any Error`, for members can throw any type.
+@available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
 @discardableResult
 public func withGreenGroup<Value>(_ body: (GreenGroup) throws -> Value) throws -> Value {
     let thread = Hub.currentThread
@@ -71,6 +72,7 @@ public final class GreenGroup {
     /// Waits until all members have ended, at most until `deadline`.  Returns whether they have.  To be called in the body of `withGreenGroup`.
     ///
     /// Throws when the caller is killed, when an enclosing time limit is over, and `WaitError.cancelled` when a member has failed.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public func join(until deadline: Deadline = .never) throws(WaitError) -> Bool {
         // A member may have been spawned since the event.

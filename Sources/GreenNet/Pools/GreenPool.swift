@@ -26,6 +26,7 @@ public final class GreenPool {
     ///
     /// Throws `WaitError.deadlinePassed` where there was no place by `deadline`, and when the caller is killed or an enclosing time limit is over; no green
     /// thread was spawned then.  Callable from any green thread.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public func spawn<Value>(
         name: String? = nil, until deadline: Deadline = .never, fileID: StaticString = #fileID, line: UInt = #line,
@@ -52,6 +53,7 @@ public final class GreenPool {
     /// Waits until no member is left, at most until `deadline`.  Returns whether that is so.  Callable from any green thread that is no member.
     ///
     /// Throws when the caller is killed or an enclosing time limit is over.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public func join(until deadline: Deadline = .never) throws(WaitError) -> Bool { try empty.wait(until: deadline) }
 
@@ -59,6 +61,7 @@ public final class GreenPool {
     /// is no member.
     ///
     /// Throws when the caller is killed or an enclosing time limit is over; the members stay killed.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public func kill(
         throwing error: any Error = GreenletExit(), until deadline: Deadline = .never
@@ -73,6 +76,7 @@ public final class GreenPool {
     /// The first error kills the other calls, and is thrown when they have unwound; the same happens when the caller is killed or an enclosing time limit
     /// is over.  The type is `any Error`, for `transform` can throw any type.  A member of the pool that calls `map` runs one item after the other itself,
     /// for it might wait for its own place.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func map<Item, Output>(
         _ items: some Sequence<Item>, _ transform: @escaping (Item) throws -> Output
     ) throws -> [Output] {
@@ -82,6 +86,7 @@ public final class GreenPool {
     }
 
     /// As `map`, with the values in the order in which the calls have returned.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func mapUnordered<Item, Output>(
         _ items: some Sequence<Item>, _ transform: @escaping (Item) throws -> Output
     ) throws -> [Output] {
@@ -117,6 +122,7 @@ public final class GreenPool {
     }
 
     /// Calls `body` with each item, in green threads of the pool, and returns when all calls have returned.  Throws as `map` does.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func forEach<Item>(_ items: some Sequence<Item>, _ body: @escaping (Item) throws -> Void) throws {
         if members[ObjectIdentifier(Greenlet.current)] != nil {
             for item in items { try body(item) }

@@ -114,6 +114,7 @@ public final class StreamServer {
     ///
     /// Throws what the kernel reported where all listeners have failed, after the last connection has ended.  Throws with a `waitError` when the calling
     /// green thread is killed or an enclosing time limit is over; the server goes on then.  Callable from any green thread.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func run() throws(NetError) {
         if acceptors.isEmpty, !hasStoppedAccepting { start() }
         let thread = Hub.currentThread
@@ -154,6 +155,7 @@ public final class StreamServer {
 
     /// Accepts no connection from when it returns until the next `start()`; clients that connect meanwhile wait in the kernel's queue.  Open connections go on.
     /// Throws when killed or when an enclosing time limit is over.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func pauseAccepting() throws(WaitError) {
         // A listener is free for another loop once its own has ended.
         let ending = acceptors
@@ -277,6 +279,7 @@ public final class StreamServer {
     /// In other models than green threads, step 2 does not reach a connection, and step 4 shuts its socket down for receiving.
     ///
     /// Throws when killed or when an enclosing time limit is over; the connections go on then, and stay drained.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func drain(until deadline: Deadline) throws(WaitError) {
         isDraining = true
         stopAccepting()
@@ -289,6 +292,7 @@ public final class StreamServer {
     }
 
     /// Stops accepting and cancels every connection; returns when all have unwound.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func stop() throws(WaitError) {
         stopAccepting()
         dropPending()

@@ -26,6 +26,7 @@ public final class GreenBarrier {
     /// Waits until `parties` green threads have arrived, or until `deadline`.  Returns whether they have.  Callable from any green thread.
     ///
     /// Throws when the caller is killed or an enclosing time limit is over, unless the barrier had opened before.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public func wait(until deadline: Deadline = .never) throws(WaitError) -> Bool {
         if inside + 1 >= parties, count + 1 == parties {

@@ -22,9 +22,11 @@ public final class GreenBoundedSemaphore: Waitable {
     public func tryAcquire() -> Bool { semaphore.tryAcquire() }
 
     /// Takes a permit, and waits until one is available.  Throws as `GreenSemaphore.acquire()` does.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func acquire() throws(WaitError) { try semaphore.acquire() }
 
     /// Takes a permit, and waits until `deadline` for one.  Returns whether it has taken one.  Throws as `GreenSemaphore.acquire(until:)` does.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func acquire(until deadline: Deadline) throws(WaitError) -> Bool { try semaphore.acquire(until: deadline) }
 
     /// Gives a permit back: to the green thread that has waited longest, if one waits.  Never waits.
@@ -40,6 +42,7 @@ extension GreenBoundedSemaphore {
     /// Runs `body` with a permit, which it releases however `body` ends.  Callable from any green thread.
     ///
     /// Throws `WaitError` as `acquire()` does; `body` does not run then.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public func withPermit<Value>(_ body: () throws(WaitError) -> Value) throws(WaitError) -> Value {
         try acquire()
@@ -48,6 +51,7 @@ extension GreenBoundedSemaphore {
     }
 
     /// As the other `withPermit`, for a `body` that throws errors of its own.  They come out as they are.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public func withPermit<Value>(_ body: () throws -> Value) throws -> Value {
         try acquire()

@@ -21,6 +21,7 @@ public final class GreenChannel<Item>: Waitable {
     /// Throws `WaitError.closed` where the channel is shut down.  Where no green thread waits to take, throws `.deadlinePassed` where none took `item` by
     /// `deadline`, and when the caller is killed or an enclosing time limit is over; `item` was not taken then.  Where a green thread waits to take, it gets
     /// `item`, also from a killed caller.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func put(_ item: Item, until deadline: Deadline = .never) throws(WaitError) {
         guard try tryPut(item) else { return try queue.put(item, until: deadline) }
         Hub.currentThread.giveWay()
@@ -35,15 +36,18 @@ public final class GreenChannel<Item>: Waitable {
     ///
     /// Throws `WaitError.closed` where the channel is shut down, `.deadlinePassed` where no item came by `deadline`, and when the caller is killed or
     /// an enclosing time limit is over; nothing was taken then.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func take(until deadline: Deadline = .never) throws(WaitError) -> Item { try queue.take(until: deadline) }
 
     /// As `take`, but returns nil where the channel is shut down: `while let item = try channel.next()`.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func next(until deadline: Deadline = .never) throws(WaitError) -> Item? { try queue.next(until: deadline) }
 
     /// Takes the item of the green thread that has waited longest to put; nil where there is none.  Never waits.
     public func tryTake() -> Item? { queue.tryTake() }
 
     /// Returns the item of the green thread that has waited longest to put, without taking it; waits for one until `deadline`.  Throws as `take` does.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func peek(until deadline: Deadline = .never) throws(WaitError) -> Item { try queue.peek(until: deadline) }
 
     /// As `peek`, but returns nil where no green thread waits to put.  Never waits.

@@ -18,6 +18,7 @@ public final class GreenCondition {
     /// To be called with the lock.  Throws when the caller is killed or an enclosing time limit is over.  The caller holds the lock then too, for the wait
     /// for the lock is not interrupted; only after `WaitError.blockedForever` another green thread may hold it for good.  A signal that came before the
     /// kill or the deadline counts; a signal that comes after goes to the next green thread.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public func wait(until deadline: Deadline = .never) throws(WaitError) -> Bool {
         let thread = Hub.currentThread
@@ -31,6 +32,7 @@ public final class GreenCondition {
     /// Waits until `isTrue` returns true, and calls it with the lock: at the beginning, after each signal, and at `deadline`.  Returns its last value.
     ///
     /// To be called with the lock.  Throws as `wait(until:)` does.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public func wait(
         until deadline: Deadline = .never, for isTrue: () throws(WaitError) -> Bool
@@ -42,6 +44,7 @@ public final class GreenCondition {
     }
 
     /// As the other `wait(until:for:)`, for an `isTrue` that throws errors of its own.  They come out as they are.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public func wait(until deadline: Deadline = .never, for isTrue: () throws -> Bool) throws -> Bool {
         while try !isTrue() {

@@ -32,6 +32,7 @@ public final class GreenEvent: Waitable {
     /// Waits until the event is set, or until `deadline`.  Returns whether it was set.  Callable from any green thread.
     ///
     /// Throws when the caller is killed or an enclosing time limit is over.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public func wait(until deadline: Deadline = .never) throws(WaitError) -> Bool {
         if isSet { return true }

@@ -31,12 +31,14 @@ public final class GreenLock {
     ///
     /// Throws when the caller is killed, when an enclosing time limit is over, and `WaitError.deadlock` where the wait could never end; the lock was not
     /// acquired then.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func acquire() throws(WaitError) {
         // Only a deadline of its own makes it return false.
         _ = try acquire(until: .never)
     }
 
     /// Acquires the lock, and waits until `deadline` while another green thread holds it.  Returns whether it was acquired.  Throws as `acquire()` does.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func acquire(until deadline: Deadline) throws(WaitError) -> Bool {
         if tryAcquire() { return true }
         let thread = Hub.currentThread
@@ -98,6 +100,7 @@ extension GreenLock {
     ///
     /// Throws `WaitError` as `acquire()` does; `body` does not run then.  In a function that `throws(WaitError)`, write the type of the body:
     /// `try lock.withLock { () throws(WaitError) in try queue.take() }`.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public func withLock<Value>(_ body: () throws(WaitError) -> Value) throws(WaitError) -> Value {
         try acquire()
@@ -107,6 +110,7 @@ extension GreenLock {
     }
 
     /// As the other `withLock`, for a `body` that throws errors of its own.  They come out as they are.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public func withLock<Value>(_ body: () throws -> Value) throws -> Value {
         try acquire()
@@ -120,6 +124,7 @@ extension GreenLock {
 /// The locks are always acquired in the same order, so that two green threads that want some of the same locks don't wait for each other.
 /// Throws `WaitError` as `GreenLock.acquire()` does; then `body` does not run, and no lock is held.  In a function that `throws(WaitError)`, write the type
 /// of the body, as for `GreenLock.withLock`.
+@available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
 @discardableResult
 public func withLocks<Value>(
     _ locks: GreenLock..., body: () throws(WaitError) -> Value
@@ -130,6 +135,7 @@ public func withLocks<Value>(
 }
 
 /// As the other `withLocks`, for a `body` that throws errors of its own.  They come out as they are.
+@available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
 @discardableResult
 public func withLocks<Value>(_ locks: GreenLock..., body: () throws -> Value) throws -> Value {
     let held = try acquireAll(locks)

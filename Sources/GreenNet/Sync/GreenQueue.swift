@@ -76,6 +76,7 @@ public final class GreenQueue<Item>: Waitable {
     ///
     /// Throws `WaitError.closed` where the queue is shut down, `.deadlinePassed` where there was no room by `deadline`, and when the caller is killed or an
     /// enclosing time limit is over; `item` was not put then.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func put(_ item: Item, until deadline: Deadline = .never) throws(WaitError) {
         if try putNow(item) { return }
         show(item)
@@ -120,6 +121,7 @@ public final class GreenQueue<Item>: Waitable {
     ///
     /// Throws `WaitError.closed` where the queue is shut down and empty, `.deadlinePassed` where no item came by `deadline`, and when the caller is killed or
     /// an enclosing time limit is over; nothing was taken then.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func take(until deadline: Deadline = .never) throws(WaitError) -> Item {
         if canTake { return takeNow() }
         if isShutDown { throw .closed }
@@ -129,6 +131,7 @@ public final class GreenQueue<Item>: Waitable {
     /// As `take`, but returns nil where the queue is shut down and empty: `while let item = try queue.next()`.
     ///
     /// There is no `for` loop over a queue, for that can't throw: a kill would end it as the last item does.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func next(until deadline: Deadline = .never) throws(WaitError) -> Item? {
         do throws(WaitError) {
             return try take(until: deadline)
@@ -160,6 +163,7 @@ public final class GreenQueue<Item>: Waitable {
     }
 
     /// Returns the next item without taking it; while the queue is empty, waits for one until `deadline`.  Throws as `take` does.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func peek(until deadline: Deadline = .never) throws(WaitError) -> Item {
         if let item = tryPeek() { return item }
         if isShutDown { throw .closed }
@@ -222,6 +226,7 @@ public final class GreenQueue<Item>: Waitable {
     /// Waits until `taskDone()` was called for every item, at most until `deadline`.  Returns whether it was.  Callable from any green thread.
     ///
     /// Throws when the caller is killed or an enclosing time limit is over.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public func joinTasks(until deadline: Deadline = .never) throws(WaitError) -> Bool {
         if unfinished == 0 { return true }

@@ -43,6 +43,7 @@ public final class GreenResult<Value>: Waitable {
     /// Waits until the result is set, or until `deadline`.  Returns whether it is set, and does not throw the error that was set.
     ///
     /// Throws when the caller is killed or an enclosing time limit is over.  Callable from any green thread.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public func wait(until deadline: Deadline = .never) throws(WaitError) -> Bool {
         if isSet { return true }
@@ -58,6 +59,7 @@ public final class GreenResult<Value>: Waitable {
     ///
     /// Throws `WaitError.deadlinePassed` where the result is not set by `deadline`, and `WaitError` when the caller is killed or an enclosing time
     /// limit is over.  The type is `any Error`, for the error that was set can be of any type.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func value(until deadline: Deadline = .never) throws -> Value {
         guard try wait(until: deadline) else { throw WaitError.deadlinePassed }
         return try result!.get()

@@ -33,6 +33,7 @@ public final class GreenSemaphore: Waitable {
     /// Takes a permit, and waits until one is available.  Callable from any green thread.
     ///
     /// Throws when the caller is killed or an enclosing time limit is over; no permit was taken then.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func acquire() throws(WaitError) {
         // Only a deadline of its own makes it return false.
         _ = try acquire(until: .never)
@@ -41,6 +42,7 @@ public final class GreenSemaphore: Waitable {
     /// Takes a permit, and waits until `deadline` for one.  Returns whether it has taken one.  Callable from any green thread.
     ///
     /// Throws when the caller is killed or an enclosing time limit is over; no permit was taken then.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func acquire(until deadline: Deadline) throws(WaitError) -> Bool {
         if tryAcquire() { return true }
         let thread = Hub.currentThread
@@ -72,6 +74,7 @@ extension GreenSemaphore {
     /// Runs `body` with a permit, which it releases however `body` ends.  Callable from any green thread.
     ///
     /// Throws `WaitError` as `acquire()` does; `body` does not run then.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public func withPermit<Value>(_ body: () throws(WaitError) -> Value) throws(WaitError) -> Value {
         try acquire()
@@ -80,6 +83,7 @@ extension GreenSemaphore {
     }
 
     /// As the other `withPermit`, for a `body` that throws errors of its own.  They come out as they are.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public func withPermit<Value>(_ body: () throws -> Value) throws -> Value {
         try acquire()

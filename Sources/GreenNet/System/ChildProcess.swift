@@ -15,6 +15,7 @@ import Glibc
 ///   background.
 /// - A Ctrl-C at this program's terminal does not reach it.  A program that dies of a signal leaves it running: a `SignalWatcher` lets the calls end first, or
 ///   `signalAtStartersEnd` ends it.
+@available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
 @discardableResult
 public func withChild<Value>(
     _ program: String, _ arguments: [String] = [], options: ChildProcess.Options = .init(),
@@ -109,6 +110,7 @@ public final class ChildProcess {
 
     /// Waits until it has ended and says how; at once, where it has.  Throws `WaitError.deadlinePassed` where it runs on at `deadline`, and when killed or when
     /// an enclosing time limit is over.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func wait(until deadline: Deadline = .never) throws(WaitError) -> Exit {
         if let exit { return exit }
         do throws(NetError) {
@@ -153,6 +155,7 @@ extension ChildProcess {
     /// In a group of its own, what the program has started ends with it; `withChild` says how, and what
     /// that means at a terminal.  What such a process has written until then is returned.  In this process's group, or where one has left the group, the call
     /// waits until the last that inherited the outputs has closed them.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public static func run(
         _ program: String, _ arguments: [String] = [], environment: Environment = .inherited, input bytes: [UInt8] = [],
         group: Group = .ownSession

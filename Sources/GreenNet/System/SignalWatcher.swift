@@ -64,6 +64,7 @@ public final class SignalWatcher {
 
     /// Waits for the next of the signals and returns its number.  First come, first served: a signal goes to the green thread that has waited
     /// longest.  Of signals that came while none waited, several of one kind count once, and the lowest number is returned first.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func wait(until deadline: Deadline = .never) throws(WaitError) -> Int32 {
         let thread = Hub.currentThread
         if state.pointee.pending == 0 {

@@ -115,6 +115,7 @@ public class AnyGreenlet: Waitable {
     /// Waits until it has ended, or until `deadline`.  Returns whether it has ended, and never throws what its body threw.
     ///
     /// Throws when the caller is killed or an enclosing time limit is over.  Callable from any other green thread of the same OS thread.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public final func join(until deadline: Deadline = .never) throws(WaitError) -> Bool {
         let caller = Hub.currentThread
@@ -210,6 +211,7 @@ public final class Greenlet<Value>: AnyGreenlet {
     ///
     /// Throws `WaitError.deadlinePassed` where it has not ended by `deadline`, and `WaitError` when the caller is killed or an enclosing time limit is
     /// over; the green thread runs on then.  The type is `any Error`, for a body can throw any type, and so can a kill.  Callable from any other green thread of the same OS thread.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func value(until deadline: Deadline = .never) throws -> Value {
         guard try join(until: deadline) else { throw WaitError.deadlinePassed }
         isObserved = true
@@ -250,6 +252,7 @@ extension Greenlet where Value == Never {
     ///
     /// For loops that run for long without a call that waits: nothing interrupts a green thread; see <doc:Fairness>.  Costs some ten nanoseconds if no
     /// other green thread is ready.  Throws when the caller is killed or an enclosing time limit is over.  Callable from any green thread.
+    @available(*, noasync, message: "use Task.yield; or write `remote.run { }`, or on a hub `parking { }`")
     public static func yield() throws(WaitError) {
         let thread = Hub.currentThread
         thread.giveWay()
@@ -259,12 +262,14 @@ extension Greenlet where Value == Never {
     /// Waits for `duration`, never shorter and a little longer.  A duration of zero or less is a `yield()`.
     ///
     /// Throws when the caller is killed or an enclosing time limit is over.  Callable from any green thread.
+    @available(*, noasync, message: "use Task.sleep; or write `remote.run { }`, or on a hub `parking { }`")
     public static func sleep(for duration: Duration) throws(WaitError) {
         guard duration > .zero else { return try yield() }
         try sleep(until: .after(duration))
     }
 
     /// Waits until `deadline`.  Throws when the caller is killed or an enclosing time limit is over.  Callable from any green thread.
+    @available(*, noasync, message: "use Task.sleep; or write `remote.run { }`, or on a hub `parking { }`")
     public static func sleep(until deadline: Deadline) throws(WaitError) {
         let thread = Hub.currentThread
         let error = thread.error(after: thread.wait(for: .sleep, until: deadline))

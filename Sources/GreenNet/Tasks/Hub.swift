@@ -93,6 +93,7 @@ public final class Hub {
     ///
     /// Throws `WaitError.blockedForever`, with the list of all waits, where none of the remaining green threads can ever be woken; `.deadlinePassed` where
     /// some are left at `deadline`; and when the caller is killed or an enclosing time limit is over.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func run(until deadline: Deadline = .never) throws(WaitError) {
         let thread = Hub.currentThread
         require(thread.scheduler == scheduler, "Hub.run() on another OS thread than the hub's")
@@ -134,6 +135,7 @@ public final class Hub {
     ///
     /// Connections and listeners that the program still holds stay open, and can only be closed or released.
     /// To be called from the main green thread, outside of any `withTimeout` and `shielded`.  An OS thread that ends closes its hub.
+    @available(*, noasync, message: "it closes the hub of the OS thread, which async code does not choose")
     public func close() {
         require(Context.running == scheduler.main, "Hub.close() is for the OS thread's main green thread")
         let main = scheduler.main

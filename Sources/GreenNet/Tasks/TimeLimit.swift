@@ -24,6 +24,7 @@ extension TimedOut: WaitOutcome {
 /// returns its value.  When the green thread is killed, the waits inside `body` throw as they do outside.
 ///
 /// Throws `TimedOut`, or what `body` throws.  The type is `any Error`, for it is one or the other: `error.isTimeout` tells them apart.
+@available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
 public func withTimeout<Value>(_ duration: Duration, _ body: () throws -> Value) throws -> Value {
     let thread = Hub.currentThread
     let limit = TimeLimit(number: thread.scheduler.nextID(), duration: duration)
@@ -40,6 +41,7 @@ public func withTimeout<Value>(_ duration: Duration, _ body: () throws -> Value)
 ///
 /// A kill or the end of a limit takes effect at the first wait after this call.  A deadline given to a call inside, and a
 /// `withTimeout` inside, count as usual.  Throws what `body` throws.
+@available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
 public func shielded<Value, Failure: Error>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
     let thread = Hub.currentThread
     let scope = thread.scope

@@ -3,6 +3,7 @@
 ///
 /// Takes nothing: the caller then acquires the permit, or takes the item, and may find it gone.  Throws when the caller is killed or an enclosing time
 /// limit is over.  Callable from any green thread.
+@available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
 public func waitAny<Object: Waitable>(
     _ objects: [Object], until deadline: Deadline = .never
 ) throws(WaitError) -> Object? {
@@ -15,6 +16,7 @@ public func waitAny<Object: Waitable>(
 ///
 /// `body` may wait; meanwhile further objects become ready.  Throws `WaitError` when the caller is killed or an enclosing time limit is over; no
 /// further call is made then.  Callable from any green thread.
+@available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
 @discardableResult
 public func iterateReady<Object: Waitable>(
     _ objects: [Object], until deadline: Deadline = .never, _ body: (Object) throws(WaitError) -> Void
@@ -26,6 +28,7 @@ public func iterateReady<Object: Waitable>(
 }
 
 /// As the other `iterateReady`, for a `body` that throws errors of its own.  They come out as they are, and no further call is made then.
+@available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
 @discardableResult
 public func iterateReady<Object: Waitable>(
     _ objects: [Object], until deadline: Deadline = .never, _ body: (Object) throws -> Void
@@ -41,6 +44,7 @@ public func iterateReady<Object: Waitable>(
 ///
 /// Throws `WaitError` when the caller is killed or an enclosing time limit is over, and never what the objects ended with.  Callable from any green
 /// thread.
+@available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
 @discardableResult
 public func joinAll<Object: Waitable>(
     _ objects: [Object], count: Int = .max, until deadline: Deadline = .never
@@ -51,6 +55,7 @@ public func joinAll<Object: Waitable>(
 /// As the other `joinAll`; but with `throwing`, the first object that ends with an error ends the call, which throws that error.
 ///
 /// The error of a plain kill, `GreenletExit`, does not count.  Throws `WaitError` too, as the other `joinAll` does.
+@available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
 @discardableResult
 public func joinAll<Object: Waitable>(
     _ objects: [Object], count: Int = .max, until deadline: Deadline = .never, throwing: Bool
@@ -63,6 +68,7 @@ public func joinAll<Object: Waitable>(
 // Less favoured than the calls above, so that a list of one kind gives objects of that kind.
 
 /// As the other `waitAny`, for a list of objects of several kinds: `waitAny([event, queue])`.
+@available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
 @_disfavoredOverload
 public func waitAny(
     _ objects: [any Waitable], until deadline: Deadline = .never
@@ -73,6 +79,7 @@ public func waitAny(
 }
 
 /// As the other `iterateReady`, for a list of objects of several kinds.
+@available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
 @_disfavoredOverload
 @discardableResult
 public func iterateReady(
@@ -85,6 +92,7 @@ public func iterateReady(
 }
 
 /// As the other `joinAll`, for a list of objects of several kinds.
+@available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
 @_disfavoredOverload
 @discardableResult
 public func joinAll(
@@ -94,6 +102,7 @@ public func joinAll(
 }
 
 /// As the other `joinAll` with `throwing`, for a list of objects of several kinds.
+@available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
 @_disfavoredOverload
 @discardableResult
 public func joinAll(
@@ -108,6 +117,7 @@ public func joinAll(
 ///
 /// A green thread that has not begun never will.  Throws when the caller itself is killed or an enclosing time limit is over; the green threads stay
 /// killed then.  Callable from any green thread of the same OS thread.
+@available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
 @discardableResult
 public func killAll(
     _ greenlets: [AnyGreenlet], throwing error: any Error = GreenletExit(), until deadline: Deadline = .never

@@ -56,6 +56,7 @@ public final class OffloadPool: Sendable {
     /// is over.  The call is given up then: if `body` has not begun it never will, else it runs on and its result is dropped.
     /// Throws `SystemError` where no OS thread can be started.  The type is `any Error`, for `body` can throw any type.
     /// A call made by a body of this pool runs at once on the same OS thread, for it might wait for its own.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func run<Value: Sendable>(
         until deadline: Deadline = .never, _ body: @escaping @Sendable () throws -> Value
     ) throws -> Value {
@@ -211,6 +212,7 @@ public final class OffloadPool: Sendable {
 extension Hub {
     /// Calls `body`, which may block, on another OS thread, waits, and returns its value or throws its error: as `OffloadPool.run`, on a pool of ten OS
     /// threads that all hubs share.  Callable from any green thread of this hub.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func offload<Value: Sendable>(
         until deadline: Deadline = .never, _ body: @escaping @Sendable () throws -> Value
     ) throws -> Value {

@@ -127,9 +127,11 @@ struct FiberTests {
 
     @Test func `a fiber that would descend from itself stops the program`() async throws {
         let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
-            let parent = Fiber<Int> { $0 }
-            let child = Fiber<Int>(parent: parent) { $0 }
-            parent.parent = child
+            try TestThread {
+                let parent = Fiber<Int> { $0 }
+                let child = Fiber<Int>(parent: parent) { $0 }
+                parent.parent = child
+            }.value()
         }
         if let result { expectProgrammingError("a fiber can't descend from itself", in: result) }
     }

@@ -67,8 +67,10 @@ struct GeneratorTests {
 
     @Test func `send before the first next stops the program`() async throws {
         let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
-            let generator = Generator<Int, Int> { try $0.yield(1) }
-            try generator.send(1)
+            try TestThread {
+                let generator = Generator<Int, Int> { try $0.yield(1) }
+                try generator.send(1)
+            }.value()
         }
         if let result { expectProgrammingError("send before the first next()", in: result) }
     }

@@ -75,9 +75,11 @@ struct GreenLockTests {
 
     @Test func `only the green thread that holds a lock can release it`() async throws {
         let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
-            let lock = GreenLock()
-            try lock.acquire()
-            try spawn { lock.release() }.value()
+            try TestThread {
+                let lock = GreenLock()
+                try lock.acquire()
+                try spawn { lock.release() }.value()
+            }.value()
         }
         if let result {
             expectProgrammingError("a lock is released by a green thread that does not hold it", in: result)

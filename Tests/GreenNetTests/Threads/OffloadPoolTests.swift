@@ -331,22 +331,26 @@ struct OffloadPoolTests {
 
     @Test func `a fork ends the OS threads that are idle`() async {
         await #expect(processExitsWith: .success) {
-            for _ in 0..<3 { try Hub.current.offload {} }
-            let pid = try Fork.child(.init()) { ThreadCache.shared.count == 0 ? 0 : 1 }
-            var status: Int32 = -1
-            precondition(waitpid(pid, &status, 0) == pid && status == 0)
-            // The pool goes on as before.
-            let answer = try Hub.current.offload { 3 }
-            precondition(answer == 3)
+            try TestThread {
+                for _ in 0..<3 { try Hub.current.offload {} }
+                let pid = try Fork.child(.init()) { ThreadCache.shared.count == 0 ? 0 : 1 }
+                var status: Int32 = -1
+                precondition(waitpid(pid, &status, 0) == pid && status == 0)
+                // The pool goes on as before.
+                let answer = try Hub.current.offload { 3 }
+                precondition(answer == 3)
+            }.value()
         }
     }
 
     @Test func `a fork while a call runs stops the program`() async throws {
         let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
-            let gate = Gate()
-            spawn { try Hub.current.offload { gate.pass() } }
-            while gate.waiting == 0 { try Greenlet.sleep(for: .milliseconds(1)) }
-            _ = try Fork.child(.init()) { 0 }
+            try TestThread {
+                let gate = Gate()
+                spawn { try Hub.current.offload { gate.pass() } }
+                while gate.waiting == 0 { try Greenlet.sleep(for: .milliseconds(1)) }
+                _ = try Fork.child(.init()) { 0 }
+            }.value()
         }
         if let result { expectProgrammingError("fork while 1 OS threads run calls of an OffloadPool", in: result) }
     }
