@@ -252,7 +252,7 @@ int green_look_take(const green_look_target *target, green_look *look) {
 static int look_at_suspended(int memory, const green_look_target *target, const green_thread *record, green_look *look) {
     enum { READY, RUNNING, PARKED };  // as GreenState
     uintptr_t saved[SAVED_WORDS];
-    if (!record->started || (record->state != READY && record->state != PARKED)) return 0;
+    if (!(record->flags & GREEN_STARTED) || (record->state != READY && record->state != PARKED)) return 0;
     if (peek(memory, (uintptr_t)record->stack_pointer, saved, sizeof saved) != sizeof saved) return 0;
     name_after(memory, record, look);
     green_registers now = {saved[SAVED_PC], (uintptr_t)record->stack_pointer + sizeof saved, saved[SAVED_FP]};

@@ -15,16 +15,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "SwiftRuntime.h"
+
 /// Parked green threads in the order in which they came, linked through `next` and `previous`.
 typedef struct green_wait_queue {
     struct green_thread *first;
     struct green_thread *last;
 } green_wait_queue;
 
+/// What Swift's concurrency runtime keeps for each OS thread, side by side in its thread-local block: here each green thread has its own.
+/// Nothing sets them but the runtime, and the switch.
+typedef struct green_words {
+    void *task;      // the task that runs
+    void *executor;  // the executor that it runs on, as the innermost frame of the runtime that runs a job has it
+    void *locals;    // the task-locals that are bound outside of any task
+} green_words;
+
 /// The record of a green thread.  It is laid out in C because the assembly, the overflow handler and Swift share it, and
 /// because Swift promises no layout.  Owned by the scheduler named in it; touched only on that scheduler's OS thread.
 ///
-/// Three cache lines, in the order of how often they are touched.  Of a green thread that has long been parked no line is in a cache: what a
+/// Four cache lines, in the order of how often they are touched.  Of a green thread that has long been parked no line is in a cache: what a
 /// wake-up, the ready queue and a switch need lies in the first line, so that a message fetches one line of the record, and that one ahead of time.
 typedef struct green_thread {
     // Line 0: all that a wake-up and a switch touch.
@@ -40,7 +50,7 @@ typedef struct green_thread {
     uint8_t shields;             // depth of `shielded`, in which neither a kill nor an enclosing time limit is felt
     uint16_t ops_since_wait;     // operations done since the last wait (fairness)
     uint8_t wait_kind;           // WaitKind of the wait under way or of the last one
-    uint8_t started;             // the body has begun
+    uint8_t flags;               // GREEN_STARTED, GREEN_HOLDS_WORDS
     uint64_t wait_detail;        // an id, a number or an address: WaitKind says what for each kind.  Prefetched as an address, whatever it is
 
     // Line 1: spawning, waiting in a queue or with a deadline, joining.
@@ -61,7 +71,16 @@ typedef struct green_thread {
     void *stack_high;   // one past the highest usable address
     void *sanitizer;    // AddressSanitizer's fake stack or ThreadSanitizer's fiber
     struct green_thread *(*entry)(void *);  // the sanitizers' builds only
+
+    // Line 3: only where GREEN_HOLDS_WORDS is set, while it is suspended.
+    struct green_words words;
+    void *accesses;  // the exclusivity records of the task that it runs; null where it runs none
 } green_thread;
+
+enum {
+    GREEN_STARTED = 1,      // the body has begun
+    GREEN_HOLDS_WORDS = 2,  // `words` are to be put in place when it goes on
+};
 
 // The green thread that runs on this OS thread; null until a hub was made here.  Swift has no thread-local variables of
 // constant initial value.  Initial-exec: one load, and a green thread never leaves its OS thread, so that a cached
@@ -76,6 +95,46 @@ extern _Thread_local int64_t green_virtual_time_ __attribute__((tls_model("initi
 
 static inline int64_t green_virtual_time(void) { return green_virtual_time_; }
 static inline void green_set_virtual_time(int64_t nanoseconds) { green_virtual_time_ = nanoseconds; }
+
+// Where the runtime has these words for this OS thread; a block of zeros until they were found, so that a switch need not ask.
+extern _Thread_local green_words *green_words_ __attribute__((tls_model("initial-exec")));
+
+/// Whether the green thread that runs has any of them set: then a switch away has to take them along.
+static inline int green_words_held(void) {
+    const green_words *words = green_words_;
+    return ((uintptr_t)words->task | (uintptr_t)words->executor | (uintptr_t)words->locals) != 0;
+}
+
+/// Whether it runs as a task.
+static inline int green_runs_task(void) {
+    const green_words *words = green_words_;
+    return ((uintptr_t)words->task | (uintptr_t)words->executor) != 0;
+}
+
+static inline green_words *green_words_here(void) { return green_words_; }
+
+/// From now on the words of this OS thread are taken to be `words`, and its set of exclusivity records to begin at `accesses`.
+/// Null: not known.
+void green_words_adopt(green_words *words, void **accesses);
+
+/// Takes the words of `thread`, which runs and is about to be left, out of the runtime's hands.
+void green_words_leave(green_thread *thread);
+/// Puts them back once it goes on.
+void green_words_return(green_thread *thread);
+
+/// What runs as a task has exclusivity records of its own: the runtime moves those of a task out of the OS thread's set and back again,
+/// and takes all of the set for the task's that was not there at its beginning.  Returns whether `green_accesses_end` is to be called.
+int green_accesses_begin(void);
+void green_accesses_end(void);
+
+/// The thread-local memory of one loaded object, of the OS thread that calls.
+typedef struct green_tls_block {
+    void *low;
+    size_t size;
+} green_tls_block;
+
+/// Stores those of all loaded objects, at most `room`, and returns how many.
+int green_tls_blocks(green_tls_block *blocks, int room);
 
 /// Suspends `from`, which is running, and resumes `to`.  Returns when another switch resumes `from`.
 /// Kept: x86-64 rbx rbp r12-r15, MXCSR, x87 control word; AArch64 x19-x30, d8-d15, FPCR.

@@ -13,8 +13,13 @@ package enum Context {
     @inline(__always)
     static func switchStack(from: GreenThread, to: GreenThread) {
         green_set_running(to.record)
+        if _slowPath(green_words_held() != 0) { green_words_leave(from.record) }
         green_switch(from.record, to.record)
+        if _slowPath(from.holdsWords) { green_words_return(from.record) }
     }
+
+    /// Of the green thread that runs: where it begins, no switch of its own has put them in place.
+    static func restoreWords(of thread: GreenThread) { green_words_return(thread.record) }
 
     /// Has the processor fetch the record of `thread` into its cache, while something else is done.
     @inline(__always)

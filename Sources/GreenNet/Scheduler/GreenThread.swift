@@ -63,8 +63,18 @@ struct GreenThread: Equatable {
     }
 
     /// The body has begun.
-    var isStarted: Bool { record.pointee.started != 0 }
-    func setStarted() { record.pointee.started = 1 }
+    var isStarted: Bool { record.pointee.flags & UInt8(GREEN_STARTED) != 0 }
+    func setStarted() { record.pointee.flags |= UInt8(GREEN_STARTED) }
+
+    /// It was left with words of Swift's concurrency runtime, which are put in place when it goes on.
+    @inline(__always)
+    var holdsWords: Bool { record.pointee.flags & UInt8(GREEN_HOLDS_WORDS) != 0 }
+
+    /// It begins with the task-locals of `storage`, which it owns.
+    func begin(withTaskLocals storage: UnsafeMutableRawPointer) {
+        record.pointee.words.locals = storage
+        record.pointee.flags |= UInt8(GREEN_HOLDS_WORDS)
+    }
 
     /// Operations done since the last wait, for fairness.
     var opsSinceWait: UInt16 {

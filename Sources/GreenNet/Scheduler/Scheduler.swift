@@ -100,6 +100,8 @@ struct Scheduler: Equatable {
         var onSpawn: ((GreenThread) -> Void)?
         /// Describes all green threads, for the error that a deadlock ends with.
         let describe: (Scheduler) -> String
+        /// How task-locals are found, for green threads that inherit them; or why tasks are not kept apart.
+        let taskLocals: Result<TaskLocalLayout, TaskWordsSearch.Failure>
         /// The hub, retained until it closes.
         let owner: UnsafeMutableRawPointer
     }

@@ -18,7 +18,7 @@ package final class GreenModel: ConnectionModel {
         let connection = Connection(descriptor: socket.releaseDescriptor(), peer: peer)
         if server.isDraining { connection.beginDraining() }
         do {
-            try Hub.currentThread.scheduler.start(ServedConnection(connection, for: server))
+            try Hub.currentThread.scheduler.start(ServedConnection(connection, for: server), inheriting: true)
         } catch {
             connection.close()
             throw error

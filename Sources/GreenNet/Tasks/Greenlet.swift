@@ -88,9 +88,9 @@ public class AnyGreenlet: Waitable {
 
     /// Makes it ready, or failed where there is no stack for it.
     @usableFromInline
-    final func begin() {
+    final func begin(inheriting: Bool) {
         do throws(SpawnError) {
-            try Hub.currentThread.scheduler.start(self)
+            try Hub.currentThread.scheduler.start(self, inheriting: inheriting)
         } catch {
             fail(error)
         }

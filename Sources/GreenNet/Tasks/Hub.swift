@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// Schedules the green threads of one OS thread over one event loop.
 ///
@@ -71,16 +72,28 @@ public final class Hub {
         }
         let scheduler = Scheduler(UnsafeMutablePointer<Scheduler.Fields>.allocate(capacity: 1))
         let hub = Hub(scheduler, alternateStack: Context.watchForOverflow())
+        let taskLocals = findTaskWords()
         scheduler.fields.initialize(
             to: Scheduler.Fields(
                 loop: loop, alarm: .make(context: scheduler.address, callback: alarmRang), main: makeMainThread(),
                 loopThread: loopThread, stacks: stacks, jobs: JobQueue(of: scheduler, on: loop),
-                describe: { $0.dump() }, owner: Unmanaged.passRetained(hub).toOpaque()))
+                describe: { $0.dump() }, taskLocals: taskLocals, owner: Unmanaged.passRetained(hub).toOpaque()))
         scheduler.enrol(MainGreenlet(), as: scheduler.main)
         scheduler.begin()
         endWithOSThread(scheduler)
         return hub
     }
+
+    private static func findTaskWords() -> Result<TaskLocalLayout, TaskWordsSearch.Failure> {
+        let outcome = Result { () throws(TaskWordsSearch.Failure) in try TaskWordsSearch().run() }
+        if case .failure(let failure) = outcome, !hasReportedTasks.exchange(true, ordering: .relaxed) {
+            writeToStandardError(
+                "GreenNet: the green threads of an OS thread share their task-locals: \(failure.reason)\n")
+        }
+        return outcome
+    }
+
+    private static let hasReportedTasks = Atomic(false)
 
     private static func makeMainThread() -> GreenThread {
         GreenThread(at: .allocate(byteCount: GreenThread.recordSize, alignment: 64))
@@ -103,6 +116,25 @@ public final class Hub {
                 throw error
             }
         }
+    }
+
+    /// What the hub can do with the Swift runtime of this program.  To be read on the hub's OS thread; never waits.
+    public var capabilities: Capabilities {
+        guard case .failure(let failure) = scheduler.fields.pointee.taskLocals else {
+            return Capabilities(reasonAgainstTasks: nil)
+        }
+        return Capabilities(reasonAgainstTasks: failure.reason)
+    }
+
+    /// What a hub can do with the Swift runtime of the program.
+    public struct Capabilities: Hashable, Sendable {
+        /// Whether each green thread has its own task-locals, current task and executor.
+        ///
+        /// The runtime keeps these for each OS thread, in words that it does not show.  The hub finds them by what they do, when it is made.  Where it can't, the
+        /// green threads of the OS thread share them, a line on standard error says so once, and what needs them, such as `awaiting`, throws.
+        public var keepsTasksApart: Bool { reasonAgainstTasks == nil }
+        /// Why not, in words; nil where `keepsTasksApart`.
+        public let reasonAgainstTasks: String?
     }
 
     /// Counts of one moment.

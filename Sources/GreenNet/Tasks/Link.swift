@@ -8,8 +8,10 @@ public final class Link {
     fileprivate init(_ greenlet: AnyGreenlet, _ body: @escaping () throws -> Void) {
         self.greenlet = greenlet
         let title = "link of \(greenlet.title)"
+        let locals = Hub.currentThread.scheduler.captureTaskLocals()
         // The green threads begin in the order of the links.
-        let follow = { _ = spawn(name: title) { if !self.isCut { try body() } } }
+        let begin = { _ = spawn(name: title) { if !self.isCut { try body() } } }
+        let follow = { if let locals { locals.bound(begin) } else { begin() } }
         if greenlet.hasEnded { follow() } else { observer = greenlet.observe(follow) }
     }
 
@@ -27,7 +29,7 @@ extension Link: Sendable {}
 extension Greenlet {
     /// Calls `body` with this green thread once it has ended; soon, if it has ended already.  Never waits.
     ///
-    /// `body` is called once, on a green thread of its own, so that it may wait.  Several links begin in the order in which they were made.  An error of
+    /// `body` is called once, on a green thread of its own, so that it may wait; the task-locals that are bound where `link` is called are bound in it.  Several links begin in the order in which they were made.  An error of
     /// `body` is reported as that of any green thread.  To be called on the OS thread of the green thread.
     @discardableResult
     public func link(_ body: @escaping (Greenlet<Value>) throws -> Void) -> Link {

@@ -3,14 +3,17 @@
 /// Where the kernel has no memory for a stack, the green thread ends at once, with `SpawnError`.
 /// `name` shows in dumps and errors.  Callable from any green thread, and from a callback of the hub; the new green thread belongs to the same OS thread.
 /// On an OS thread without a hub, it makes one; the caller is its main green thread then.
+///
+/// The new green thread begins with the task-locals that are bound where `spawn` is called, as `Task { }` does; with `inheriting: false`, with none.
+/// Binding one costs it some 100 ns.
 @discardableResult
 @inlinable  // the caller knows which type of `Greenlet` it is; here it would have to be looked up
 public func spawn<Value>(
-    name: String? = nil, fileID: StaticString = #fileID, line: UInt = #line,
+    name: String? = nil, inheriting: Bool = true, fileID: StaticString = #fileID, line: UInt = #line,
     _ body: consuming @escaping () throws -> Value
 ) -> Greenlet<Value> {
     let greenlet = Greenlet(name: name, fileID: fileID, line: line, body)
-    greenlet.begin()
+    greenlet.begin(inheriting: inheriting)
     return greenlet
 }
 
@@ -38,8 +41,9 @@ public struct SpawnError: Error, Hashable, Sendable, CustomStringConvertible {
 
 extension Scheduler {
     /// Gives `greenlet` a stack and its place at the end of the ready queue.
-    func start(_ greenlet: AnyGreenlet) throws(SpawnError) {
+    func start(_ greenlet: AnyGreenlet, inheriting: Bool) throws(SpawnError) {
         let thread = try admit(greenlet)
+        if _slowPath(TaskWords.areHeld), inheriting { inheritTaskLocals(thread) }
         thread.state = .ready
         fields.pointee.ready.append(thread)
         if fields.pointee.killsNewcomers { greenlet.kill() }
@@ -49,6 +53,7 @@ extension Scheduler {
     /// Gives `greenlet` a stack, and parks it until a fiber hands over to it.
     func startParked(_ greenlet: AnyGreenlet) throws(SpawnError) {
         let thread = try admit(greenlet)
+        if _slowPath(TaskWords.areHeld) { inheritTaskLocals(thread) }
         thread.state = .parked
         thread.waitKind = .fiber
         thread.waitingSince = fields.pointee.passBegan
@@ -62,6 +67,18 @@ extension Scheduler {
         Context.prepare(thread, entry: greenThreadMain)
         alive += 1
         return thread
+    }
+
+    @inline(never)  // Rare: else each spawn would make the frame that it takes.
+    private func inheritTaskLocals(_ thread: GreenThread) {
+        guard case .success(let layout) = fields.pointee.taskLocals else { return }
+        if let copy = TaskLocals.copy(layout) { thread.begin(withTaskLocals: copy) }
+    }
+
+    /// Those that are bound now; nil where none is.
+    func captureTaskLocals() -> CapturedTaskLocals? {
+        guard TaskWords.areHeld, case .success(let layout) = fields.pointee.taskLocals else { return nil }
+        return CapturedTaskLocals(layout)
     }
 
     func enrol(_ greenlet: AnyGreenlet, as thread: GreenThread) {
@@ -101,7 +118,9 @@ private let greenThreadMain: Context.Entry = { argument in
 private func runBody(of thread: GreenThread) {
     let greenlet = Unmanaged<AnyGreenlet>.fromOpaque(thread.body).takeRetainedValue()
     thread.setStarted()
+    if _slowPath(thread.holdsWords) { Context.restoreWords(of: thread) }
     greenlet.run()
+    if _slowPath(TaskWords.areHeld) { TaskLocals.unbindAll() }
     if !greenlet.locals.isEmpty { greenlet.forgetLocals() }
     greenlet.thread = nil
     greenlet.announce()

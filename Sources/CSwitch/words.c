@@ -1,0 +1,71 @@
+// The words of Swift's concurrency runtime, and the exclusivity records, at a switch.
+
+#define _GNU_SOURCE
+#include "CSwitch.h"
+
+#include <link.h>
+
+static green_words none;        // never written: what is zero is not restored
+static void *no_accesses;
+
+_Thread_local green_words *green_words_ __attribute__((tls_model("initial-exec"))) = &none;
+// The first of the exclusivity records of this OS thread, a list.
+static _Thread_local void **accesses __attribute__((tls_model("initial-exec"))) = &no_accesses;
+// Those of the green threads that run no task, while a task's are in place.
+static _Thread_local void *common_accesses __attribute__((tls_model("initial-exec")));
+
+void green_words_adopt(green_words *words, void **first_access) {
+    green_words_ = words ? words : &none;
+    accesses = first_access ? first_access : &no_accesses;
+    common_accesses = NULL;
+}
+
+void green_words_leave(green_thread *thread) {
+    thread->accesses = NULL;
+    if (green_runs_task()) {
+        thread->accesses = *accesses;
+        *accesses = common_accesses;
+    }
+    thread->words = *green_words_;
+    thread->flags |= GREEN_HOLDS_WORDS;
+    *green_words_ = (green_words){0};
+}
+
+void green_words_return(green_thread *thread) {
+    thread->flags &= (uint8_t)~GREEN_HOLDS_WORDS;
+    *green_words_ = thread->words;
+    if (green_runs_task()) {
+        common_accesses = *accesses;
+        *accesses = thread->accesses;
+    }
+}
+
+int green_accesses_begin(void) {
+    if (green_runs_task()) return 0;
+    common_accesses = *accesses;
+    *accesses = NULL;
+    return 1;
+}
+
+void green_accesses_end(void) { *accesses = common_accesses; }
+
+typedef struct block_list {
+    green_tls_block *blocks;
+    int room, count;
+} block_list;
+
+static int add_block(struct dl_phdr_info *info, size_t size, void *context) {
+    (void)size;
+    block_list *list = context;
+    for (int i = 0; i < info->dlpi_phnum && info->dlpi_tls_data; i++) {
+        if (info->dlpi_phdr[i].p_type != PT_TLS || list->count == list->room) continue;
+        list->blocks[list->count++] = (green_tls_block){info->dlpi_tls_data, info->dlpi_phdr[i].p_memsz};
+    }
+    return 0;
+}
+
+int green_tls_blocks(green_tls_block *blocks, int room) {
+    block_list list = {blocks, room, 0};
+    dl_iterate_phdr(add_block, &list);
+    return list.count;
+}

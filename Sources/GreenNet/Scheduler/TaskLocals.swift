@@ -1,0 +1,133 @@
+internal import CSwitch
+
+/// What was found out about the runtime's list of task-locals.  An item is three words (the next item, the key, the type), and the value behind them.
+struct TaskLocalLayout: Sendable {
+    /// The place within a task of the item that was bound last, in bytes.
+    let headInTask: Int
+}
+
+/// One item of the list.
+struct TaskLocalItem {
+    let address: UnsafeRawPointer
+
+    init(_ address: UnsafeRawPointer) { self.address = address }
+
+    /// Bound before it: in the same task, or in a task around it.
+    var next: TaskLocalItem? {
+        let bits = address.load(as: UInt.self) & ~3
+        return UnsafeRawPointer(bitPattern: bits).map(TaskLocalItem.init)
+    }
+
+    /// The `TaskLocal`.
+    var key: UnsafeRawPointer? { address.load(fromByteOffset: 8, as: UnsafeRawPointer?.self) }
+
+    /// Nil for an item that only leads on to another task's.
+    var type: Any.Type? { address.load(fromByteOffset: 16, as: Any.Type?.self) }
+
+    func value<Value>(as: Value.Type) -> UnsafePointer<Value> {
+        let alignment = UInt(MemoryLayout<Value>.alignment)
+        let place = (UInt(bitPattern: address) + 24 + alignment - 1) & ~(alignment - 1)
+        return UnsafePointer(bitPattern: place)!
+    }
+}
+
+extension TaskLocalItem {
+    /// Binds the same value, as a new item.
+    fileprivate func bindCopy() {
+        guard let type, let key else { return }
+        func bind<Value>(_: Value.Type) {
+            withUnsafeTemporaryAllocation(of: Value.self, capacity: 1) { copy in
+                copy.initializeElement(at: 0, to: value(as: Value.self).pointee)
+                swift_task_localValuePush(key, copy.baseAddress, unsafeBitCast(type, to: UnsafeRawPointer.self))
+            }
+        }
+        _openExistential(type, do: bind)
+    }
+}
+
+/// The task-locals that a green thread begins with: a copy of those that are bound where it is spawned, as an unstructured task has.
+enum TaskLocals {
+    /// For a green thread that owns it from then on; nil where none is bound.  Made on the OS thread of both.
+    static func copy(_ layout: TaskLocalLayout) -> UnsafeMutableRawPointer? {
+        let here = TaskWords.here
+        guard let first = first(here, layout) else { return nil }
+        // They stay as they are while the copies of the values are made, which may run code of the program's own.
+        let items = visible(from: TaskLocalItem(first))
+        return here.cleared {
+            for item in items.reversed() { item.bindCopy() }
+            return here.locals
+        }
+    }
+
+    private static func first(_ here: TaskWords.Here, _ layout: TaskLocalLayout) -> UnsafeRawPointer? {
+        if let task = here.task { return task.load(fromByteOffset: layout.headInTask, as: UnsafeRawPointer?.self) }
+        return here.locals?.load(as: UnsafeRawPointer?.self)
+    }
+
+    /// Without those that a later one of the same key hides, and without those that lead on to another task's.
+    private static func visible(from first: TaskLocalItem) -> [TaskLocalItem] {
+        var items: [TaskLocalItem] = []
+        for item in sequence(first: first, next: \.next) where item.type != nil {
+            if !items.contains(where: { $0.key == item.key }) { items.append(item) }
+        }
+        return items
+    }
+
+    /// Forgets all that are bound, at the end of the green thread that has them.
+    static func unbindAll() { while TaskWords.here.locals != nil { swift_task_localValuePop() } }
+}
+
+/// Task-locals as they were at one place of the program, for code that runs later on a green thread of its own.  To be used on one OS thread.
+final class CapturedTaskLocals {
+    private let storage: UnsafeMutableRawPointer
+
+    /// Nil where none is bound.
+    init?(_ layout: TaskLocalLayout) {
+        guard let copy = TaskLocals.copy(layout) else { return nil }
+        storage = copy
+    }
+
+    deinit {
+        bound {
+            TaskLocals.unbindAll()
+        }
+    }
+
+    /// Runs `body`, which spawns, with them bound.
+    func bound(_ body: () -> Void) {
+        let here = TaskWords.here
+        here.cleared {
+            here.locals = storage
+            body()
+        }
+    }
+}
+
+/// A task-local of the search's own.
+enum Probe {
+    private static let local = TaskLocal<Int>(wrappedValue: 0)
+    private static let wide = TaskLocal<SIMD2<UInt64>>(wrappedValue: .zero)
+
+    /// Runs `body` with it bound, and gives its item, taken from the address of its value.
+    static func bind<Result>(_ body: (TaskLocalItem) -> Result) -> Result {
+        local.withValue(1) { body(TaskLocalItem(value(of: local)! - 24)) }
+    }
+
+    /// Whether items are laid out as `TaskLocalItem` has them.
+    static func hasExpectedItems() -> Bool {
+        bind { item in
+            item.key == key(of: local) && item.type == Int.self && item.value(as: Int.self).pointee == 1
+        }
+            && wide.withValue([2, 3]) {
+                let item = TaskLocalItem(value(of: wide)! - 32)
+                return item.key == key(of: wide) && item.type == SIMD2<UInt64>.self
+                    && UnsafeRawPointer(item.value(as: SIMD2<UInt64>.self)) == value(of: wide)
+            }
+    }
+
+    private static func key(of local: AnyObject) -> UnsafeRawPointer {
+        UnsafeRawPointer(Unmanaged.passUnretained(local).toOpaque())
+    }
+
+    private static func value(of local: AnyObject) -> UnsafeRawPointer? { swift_task_localValueGet(key(of: local)) }
+}
