@@ -15,6 +15,7 @@ let package = Package(
     name: "GreenNet",
     products: [
         .library(name: "GreenNet", targets: ["GreenNet"]),
+        .library(name: "GreenPatch", targets: ["GreenPatch"]),
         .executable(name: "echo-server", targets: ["EchoServer"]),
         .executable(name: "echo-client", targets: ["EchoClient"]),
     ],
@@ -34,6 +35,8 @@ let package = Package(
         .target(name: "CLinux"),
         .target(
             name: "GreenNet", dependencies: ["CSwitch", "CDiagnostics", "CLinux", "CLibev"], swiftSettings: strict),
+        .target(name: "CGreenPatch", dependencies: ["CSwitch"]),
+        .target(name: "GreenPatch", dependencies: ["CGreenPatch", "GreenNet"], swiftSettings: strict),
         .target(name: "CUppercase"),
         .target(name: "CArguments"),
         .target(
@@ -89,6 +92,15 @@ package.targets.append(
 // Makes each programming error that stops a program.  The tests run it as they are built, `Scripts/check-mistakes.sh` as installed programs are built.
 package.targets.append(
     .executableTarget(name: "Mistakes", dependencies: ["GreenNet"], path: "Tests/Mistakes", swiftSettings: strict))
+
+// A program that GreenPatch is linked into, with its tests.  The test program itself must not have it: the tests of GreenNet define some of the same calls.
+package.targets += [
+    .target(name: "CPatchProbes", path: "Tests/CPatchProbes"),
+    .executableTarget(
+        name: "PatchedProgram", dependencies: ["CPatchProbes", "GreenPatch", "GreenNet"], path: "Tests/PatchedProgram",
+        swiftSettings: strict),
+    .testTarget(name: "GreenPatchTests", dependencies: ["TestSupport"], swiftSettings: strict),
+]
 
 // `make bench` and `make bench-*` run it: it measures the programs.
 package.targets += [
