@@ -5,6 +5,8 @@ extension RemoteHub {
     /// Cancelling the task kills the green thread: its current wait and every later one throw.  The call returns once `body` has ended, as ever, and throws what
     /// `body` throws then: `CancellationError` where that is the error of its wait.  Of a task that was cancelled before, `body` does not begin.
     ///
+    /// The green thread begins with a copy of the task-locals of the task, where `Hub.capabilities` says that tasks are kept apart.
+    ///
     /// Throws `WaitError.closed` where the hub has closed or is closing, and where it closes before `body` has ended, unless `body` ends with a value or with an
     /// error of its own; and `SpawnError` where the hub has no stack for the green thread.  The type is `any Error`, for a body can throw any type.
     public nonisolated(nonsending) func run<Value: Sendable>(
@@ -46,6 +48,8 @@ private final class GreenletOfTask<Value: Sendable>: AnyGreenlet {
     private var body: (() throws -> Value)?
     /// Set before the green thread begins.
     var continuation: UnsafeContinuation<Value, any Error>?
+    /// The task, which is suspended until it is resumed.
+    private let task = TaskWords.currentTask
     /// The task was cancelled, maybe before the green thread was spawned.
     private var isCancelled = false
 
@@ -61,12 +65,11 @@ private final class GreenletOfTask<Value: Sendable>: AnyGreenlet {
 
     /// In the loop.
     func start() {
-        begin()
-        if let failure {
-            end(with: .failure(failure))
-        } else if isCancelled {
-            kill(throwing: CancellationError())
-        }
+        begin(inheriting: false)
+        if let failure { return end(with: .failure(failure)) }
+        let thread = thread!
+        if let task { thread.scheduler.inheritTaskLocals(thread, of: task) }
+        if isCancelled { kill(throwing: CancellationError()) }
     }
 
     /// In the loop.

@@ -75,6 +75,12 @@ extension Scheduler {
         if let copy = TaskLocals.copy(layout) { thread.begin(withTaskLocals: copy) }
     }
 
+    /// `thread` has not begun; `task` is suspended, on whatever OS thread.
+    func inheritTaskLocals(_ thread: GreenThread, of task: UnsafeRawPointer) {
+        guard case .success(let layout) = fields.pointee.taskLocals else { return }
+        if let copy = TaskLocals.copy(of: task, layout) { thread.begin(withTaskLocals: copy) }
+    }
+
     /// Those that are bound now; nil where none is.
     func captureTaskLocals() -> CapturedTaskLocals? {
         guard TaskWords.areHeld, case .success(let layout) = fields.pointee.taskLocals else { return nil }

@@ -51,6 +51,34 @@ struct RemoteRunTests {
         }
     }
 
+    @Test func `the green thread has the task-locals of the task, and keeps its own to itself`() throws {
+        try onHub {
+            let remote = Hub.current.remote
+            @Sendable func read() -> String { "\(Request.id) \(Request.name)" }
+            try TaskThreads.with { tasks in
+                let task = tasks.start {
+                    var seen = [try await remote.run { read() }]
+                    try await Request.$id.withValue(1) {
+                        try await Request.$name.withValue("a") {
+                            seen.append(try await remote.run { read() })
+                            async let child = Request.$id.withValue(2) {
+                                try await remote.run {
+                                    try Greenlet.yield()
+                                    return Request.$name.withValue("own") { read() }
+                                }
+                            }
+                            seen.append(try await child)
+                        }
+                        seen.append(try await remote.run { read() })
+                    }
+                    return seen
+                }
+                try #expect(task.value() == ["0 none", "1 a", "2 own", "1 none"])
+                #expect(read() == "0 none")
+            }
+        }
+    }
+
     // MARK: Cancelling
 
     @Test func `cancelling a task kills its green thread, and waits until it has unwound`() throws {
@@ -284,6 +312,11 @@ struct RemoteRunTests {
         #expect(begun.count.load(ordering: .relaxed) == ended.count.load(ordering: .relaxed), "seed \(seed)")
         try hub.value()
     }
+}
+
+private enum Request {
+    @TaskLocal static var id = 0
+    @TaskLocal static var name = "none"
 }
 
 private final class Tally: Sendable {
