@@ -179,6 +179,11 @@ bench-million: setup ## park a million green threads, then hold a million connec
 	$(build_release) --product EchoBench
 	$(bench) million --count $(MILLION) $(MILLION_OPTIONS)
 
+.PHONY: bench-stacks
+bench-stacks: setup ## measure how much of a green thread's stack common calls take
+	swift build -c release --product StackDepth  # with lazy binding, as most programs have it
+	.build/release/StackDepth
+
 # The options of `EchoBench cores` for `make bench-cores`.
 CORES ?=
 

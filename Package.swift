@@ -84,6 +84,10 @@ package.targets += examples.map { name in
 package.targets.append(
     .executableTarget(
         name: "ParkedThreads", dependencies: ["GreenNet"], path: "Benchmarks/ParkedThreads", swiftSettings: strict))
+// `make bench-stacks` runs it: how much of a stack common calls take.  It uses Foundation, as programs around the library may.
+package.targets.append(
+    .executableTarget(
+        name: "StackDepth", dependencies: ["GreenNet"], path: "Benchmarks/StackDepth", swiftSettings: strict))
 package.targets.append(
     .testTarget(
         name: "ExamplesTests", dependencies: ["GreenNet", "TestSupport"] + examples.map { .byName(name: $0) },

@@ -208,6 +208,17 @@ struct GreenThread: Equatable {
         nonmutating set { record.pointee.stack_high = newValue }
     }
 
+    /// How large its stack is; not for an OS thread's own.
+    var stackClass: StackClass { StackClass(recordAt: record.pointee.stack_high - record.pointee.slot) }
+
+    /// How many bytes lie between the stack pointer and the lowest address that may be used; of the running green thread.  0 where the bounds of
+    /// an OS thread's stack can't be had.
+    var stackLeft: Int {
+        if stackLow == nil, let stack = Context.osStack() { (stackLow, stackHigh) = stack }
+        guard let stackLow else { return 0 }
+        return max(0, Context.stackPointer - stackLow)
+    }
+
     /// Where its innermost frame begins, while it is suspended.
     var stackPointer: UnsafeMutableRawPointer! { record.pointee.stack_pointer }
 }

@@ -14,6 +14,6 @@ struct GreenThreadTests {
         #expect(GreenThread.recordSize == 3 * 64)
         var pool = StackPool()
         defer { pool.unmapAll() }
-        for _ in 0..<20 { #expect(try UInt(bitPattern: pool.take().record) % 64 == 0) }
+        for _ in 0..<20 { #expect(try UInt(bitPattern: pool.take(.standard).record) % 64 == 0) }
     }
 }

@@ -137,7 +137,7 @@ private func runOutOfStacks(atMost limit: Int, _ tasks: TaskThreads) throws {
     Hub.current.close()
 }
 
-private func limitAddressSpace(toMore bytes: Int) throws {
+func limitAddressSpace(toMore bytes: Int) throws {
     var limit = rlimit()
     limit.rlim_cur = try rlim_t(addressSpaceBytes() + bytes)
     limit.rlim_max = limit.rlim_cur
