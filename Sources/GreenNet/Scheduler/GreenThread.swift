@@ -21,7 +21,8 @@ struct GreenThread: Equatable {
     @inline(__always)
     init(_ argument: UnsafeMutableRawPointer) { record = argument.assumingMemoryBound(to: green_thread.self) }
 
-    static let recordSize = MemoryLayout<green_thread>.size
+    /// In whole cache lines: the one below another would begin within a line else.
+    static let recordSize = (MemoryLayout<green_thread>.size + 63) / 64 * 64
 
     /// A new record at `memory`.
     init(at memory: UnsafeMutableRawPointer) {
