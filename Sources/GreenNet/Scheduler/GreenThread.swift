@@ -21,8 +21,7 @@ struct GreenThread: Equatable {
     @inline(__always)
     init(_ argument: UnsafeMutableRawPointer) { record = argument.assumingMemoryBound(to: green_thread.self) }
 
-    /// In whole cache lines: the one below another would begin within a line else.
-    static let recordSize = (MemoryLayout<green_thread>.size + 63) / 64 * 64
+    static let recordSize = MemoryLayout<green_thread>.size
 
     /// A new record at `memory`.
     init(at memory: UnsafeMutableRawPointer) {
@@ -87,6 +86,8 @@ struct GreenThread: Equatable {
 
     /// Every wait throws from now on.
     func setKilled() { record.pointee.cancelled = 1 }
+
+    var isKilled: Bool { record.pointee.cancelled != 0 }
 
     /// How many `shielded` it is inside.
     var shields: UInt8 {
@@ -207,17 +208,6 @@ struct GreenThread: Equatable {
     var stackHigh: UnsafeMutableRawPointer! {
         get { record.pointee.stack_high }
         nonmutating set { record.pointee.stack_high = newValue }
-    }
-
-    /// How large its stack is; not for an OS thread's own.
-    var stackClass: StackClass { StackClass(recordAt: record.pointee.stack_high - record.pointee.slot) }
-
-    /// How many bytes lie between the stack pointer and the lowest address that may be used; of the running green thread.  0 where the bounds of
-    /// an OS thread's stack can't be had.
-    var stackLeft: Int {
-        if stackLow == nil, let stack = Context.osStack() { (stackLow, stackHigh) = stack }
-        guard let stackLow else { return 0 }
-        return max(0, Context.stackPointer - stackLow)
     }
 
     /// Where its innermost frame begins, while it is suspended.

@@ -91,6 +91,10 @@ struct Scheduler: Equatable {
         var watch: Watch?
         /// Nil unless time is virtual.
         var virtualTime: VirtualTime?
+        /// The green thread that runs the jobs of Swift's tasks now, one after the other; nil: none does.
+        var taskRunner: GreenThread?
+        /// Nil until a task's executor was asked for.
+        var tasks: TaskSupport?
 
         // What the layers above keep here, and hooks for them.
 
@@ -216,6 +220,7 @@ struct Scheduler: Equatable {
     /// A handle that another OS thread may hold can be used at any time.
     private var canBeWoken: Bool {
         fields.pointee.outsideWaits > 0 || !isKnownUniquelyReferenced(&fields.pointee.jobs)
+            || fields.pointee.tasks.map { $0.canBeWoken() } ?? false
     }
 
     /// The main green thread is parked, or its stack would run and not this one.
@@ -255,10 +260,15 @@ struct Scheduler: Equatable {
         thread.joiners.wakeAll()
         remove(thread)
         thread.state = .ended
-        alive -= 1
-        if alive <= 1 { idleQueue.wakeAll() }
+        discount()
         fields.pointee.stacks.give(thread)
         return takeSuccessor()
+    }
+
+    /// One of those that `alive` counts has ended, or has nothing to do.
+    func discount() {
+        alive -= 1
+        if alive <= 1 { idleQueue.wakeAll() }
     }
 
     private func takeSuccessor() -> GreenThread {

@@ -28,13 +28,15 @@ enum WaitKind: UInt8 {
     /// The detail is the address of the memory that the item is put into, or lies in.
     case item, room
     case tasks, fiber, remote
+    /// A runner of tasks' jobs that has none.
+    case job
 
     /// Whether the world outside the hub can end such a wait, so that a hub in which all others wait is not stuck.
     var comesFromOutside: Bool {
         switch self {
         case .readable, .writable, .signal, .lookup, .connections, .remote: true
         case .nothing, .sleep, .end, .idle, .event, .several, .result, .permit, .lock, .condition, .barrier: false
-        case .item, .room, .tasks, .fiber: false
+        case .item, .room, .tasks, .fiber, .job: false
         }
     }
 }
@@ -79,6 +81,7 @@ extension GreenThread {
     private func park(for kind: WaitKind, _ detail: UInt64, until deadline: Deadline) -> WaitBounds {
         let scheduler = scheduler
         require(self != scheduler.loopThread, "a call that waits, in a callback of the hub")
+        scheduler.taskParks(self)
         let limit = min(deadline, scopeDeadline)
         let bounds = WaitBounds(hasLimit: limit != .never, comesFromOutside: kind.comesFromOutside)
         if bounds.hasLimit { limitWait(to: limit) }

@@ -2,15 +2,12 @@
 package final class GreenModel: ConnectionModel {
     fileprivate let handler: (Connection) throws -> Void
     fileprivate let onFailure: (Connection, any Error) -> Void
-    private let stackSize: Int?
 
-    /// `stackSize` is that of each connection's green thread, as for `spawn`.  `onFailure` is called with what a handler threw, unless the server itself has ended that connection.
+    /// `onFailure` is called with what a handler threw, unless the server itself has ended that connection.
     package init(
-        stackSize: Int? = nil, handler: @escaping (Connection) throws -> Void,
-        onFailure: @escaping (Connection, any Error) -> Void
+        handler: @escaping (Connection) throws -> Void, onFailure: @escaping (Connection, any Error) -> Void
     ) {
-        if let stackSize { StackClass.check(stackSize) }
-        (self.stackSize, self.handler, self.onFailure) = (stackSize, handler, onFailure)
+        (self.handler, self.onFailure) = (handler, onFailure)
     }
 
     package var socketsBlock: Bool { false }
@@ -21,8 +18,7 @@ package final class GreenModel: ConnectionModel {
         let connection = Connection(descriptor: socket.releaseDescriptor(), peer: peer)
         if server.isDraining { connection.beginDraining() }
         do {
-            try Hub.currentThread.scheduler.start(
-                ServedConnection(connection, for: server), on: StackClass(stackSize), inheriting: true)
+            try Hub.currentThread.scheduler.start(ServedConnection(connection, for: server), inheriting: true)
         } catch {
             connection.close()
             throw error

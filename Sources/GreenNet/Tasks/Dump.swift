@@ -12,6 +12,7 @@ extension Hub: CustomStringConvertible, CustomDebugStringConvertible {
 extension Scheduler {
     func dump(withBacktraces: Bool = false) -> String {
         var children: [UInt64: [GreenThread]] = [:]
+        let threads = threads.filter { !$0.isIdleRunner }
         let living = Set(threads.map(\.id))
         for thread in threads.reversed() {
             let spawner = thread.greenlet.spawnerID
@@ -30,6 +31,9 @@ extension Scheduler {
 }
 
 extension GreenThread {
+    /// Kept for the next job of a task: nothing that the program has started.
+    fileprivate var isIdleRunner: Bool { state == .parked && waitKind == .job }
+
     fileprivate var line: String {
         let site = greenlet.spawnSite.map { ", spawned at \($0)" } ?? ""
         return "\(title): \(activity)\(site)"
@@ -77,6 +81,7 @@ extension GreenThread {
         case .tasks: "the tasks of a queue to be done"
         case .fiber: "a fiber to switch to it"
         case .remote: "another OS thread"
+        case .job: "a job of a task"
         }
     }
 }

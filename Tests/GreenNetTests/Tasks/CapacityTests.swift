@@ -80,10 +80,8 @@ struct CapacityTests {
         try await #require(processExitsWith: .success) {
             try TestThread {
                 _ = Hub.current
-                try TaskThreads.with(1) { tasks in
-                    try limitAddressSpace(toMore: 256 << 20)
-                    try runOutOfStacks(atMost: 2000, tasks)
-                }
+                try limitAddressSpace(toMore: 256 << 20)
+                try runOutOfStacks(atMost: 2000)
             }.value()
         }
     }
@@ -95,14 +93,14 @@ struct CapacityTests {
         try await #require(processExitsWith: .success) {
             try TestThread {
                 Hub.current.scheduler.fields.pointee.stacks.guardKind = .mprotect
-                try TaskThreads.with(1) { tasks in try runOutOfStacks(atMost: 70_000, tasks) }
+                try runOutOfStacks(atMost: 70_000)
             }.value()
         }
     }
 }
 
 /// Runs in a child.
-private func runOutOfStacks(atMost limit: Int, _ tasks: TaskThreads) throws {
+private func runOutOfStacks(atMost limit: Int) throws {
     var reports = 0
     Hub.current.onUnobservedFailure = { _ in reports += 1 }
     func spawnParked() -> Greenlet<Void> { spawn { try Greenlet.sleep(until: .never) } }
@@ -122,8 +120,6 @@ private func runOutOfStacks(atMost limit: Int, _ tasks: TaskThreads) throws {
     #expect(reports == 1)
     // A result for another OS thread throws the same error.
     #expect(throws: SpawnError.self) { try Hub.current.remote.result { 1 }.value() }
-    let remote = Hub.current.remote
-    #expect(throws: SpawnError.self) { try tasks.start { try await remote.run { 1 } }.value() }
     #expect(reports == 1)
 
     // The other green threads still wait, and their stacks can be used again.
@@ -137,7 +133,7 @@ private func runOutOfStacks(atMost limit: Int, _ tasks: TaskThreads) throws {
     Hub.current.close()
 }
 
-func limitAddressSpace(toMore bytes: Int) throws {
+private func limitAddressSpace(toMore bytes: Int) throws {
     var limit = rlimit()
     limit.rlim_cur = try rlim_t(addressSpaceBytes() + bytes)
     limit.rlim_max = limit.rlim_cur
