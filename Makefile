@@ -31,7 +31,17 @@ for level in -O0 -O2; do \
 done
 endef
 
-.PHONY: help setup run build test test-switch test-debug test-release test-asan test-tsan test-aarch64 \
+patch_sources := $(wildcard Tests/CGreenPatchTests/*.c Tests/CPatchProbes/*.c Sources/CGreenPatch/*.c Sources/CSwitch/*.c Sources/CSwitch/*.S)
+patch_flags := -g -Wall -Wextra -Werror -ISources/CSwitch/include -ISources/CGreenPatch/include -ITests/CPatchProbes/include
+
+# $(call run_patch_test,compiler and its options,emulator or nothing,name,options of the test)
+define run_patch_test
+@mkdir -p .build
+$(1) $(patch_flags) -o .build/patch-test-$(3) $(patch_sources) -lpthread
+timeout 120 $(2) .build/patch-test-$(3) $(4)
+endef
+
+.PHONY: help setup run build test test-switch test-patch test-debug test-release test-asan test-tsan test-aarch64 \
     format format-check check-units check clean
 
 help: ## list the targets
@@ -51,10 +61,17 @@ run: setup ## build for release and run echo-server with the options in ARGS
 build: setup ## build everything for release
 	$(build_release)
 
-test: test-switch test-debug test-release ## run all tests, in debug and in release
+test: test-switch test-patch test-debug test-release ## run all tests, in debug and in release
 
 test-switch: setup ## test the switch in C, for this processor
 	$(call run_switch_test,$(CC),)
+
+# A static executable finds no call of the C library's; a kernel before 6.4 has no attempt of a read that does not wait.
+test-patch: setup ## test the patched calls in C, for this processor
+	$(call run_patch_test,$(CC) -O0,,debug)
+	$(call run_patch_test,$(CC) -O2,,release)
+	timeout 120 .build/patch-test-release --without-nowait
+	$(call run_patch_test,$(CC) -O2 -static,,static)
 
 test-debug: setup ## run the Swift tests in debug
 	Scripts/swift-test.sh
@@ -71,9 +88,10 @@ test-asan: setup ## run the Swift tests under AddressSanitizer
 test-tsan: setup ## run the Swift tests under ThreadSanitizer
 	Scripts/swift-test.sh --sanitize=thread --scratch-path .build/tsan
 
-test-aarch64: ## test the switch in C for AArch64, under an emulator
+test-aarch64: ## test the switch and the patched calls in C for AArch64, under an emulator
 	@Scripts/setup.sh gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 	$(call run_switch_test,aarch64-linux-gnu-gcc -static,qemu-aarch64)
+	$(call run_patch_test,aarch64-linux-gnu-gcc -O2 -static,qemu-aarch64,aarch64)
 
 format: ## format the Swift sources
 	swift format -i -r -p $(swift_sources)
@@ -160,6 +178,11 @@ bench-million: setup ## park a million green threads, then hold a million connec
 	$(build_release) --product ParkedThreads
 	$(build_release) --product EchoBench
 	$(bench) million --count $(MILLION) $(MILLION_OPTIONS)
+
+.PHONY: bench-stacks
+bench-stacks: setup ## measure how much of a green thread's stack common calls take
+	swift build -c release --product StackDepth  # with lazy binding, as most programs have it
+	.build/release/StackDepth
 
 # The options of `EchoBench cores` for `make bench-cores`.
 CORES ?=

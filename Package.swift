@@ -15,6 +15,7 @@ let package = Package(
     name: "GreenNet",
     products: [
         .library(name: "GreenNet", targets: ["GreenNet"]),
+        .library(name: "GreenPatch", targets: ["GreenPatch"]),
         .executable(name: "echo-server", targets: ["EchoServer"]),
         .executable(name: "echo-client", targets: ["EchoClient"]),
     ],
@@ -34,6 +35,8 @@ let package = Package(
         .target(name: "CLinux"),
         .target(
             name: "GreenNet", dependencies: ["CSwitch", "CDiagnostics", "CLinux", "CLibev"], swiftSettings: strict),
+        .target(name: "CGreenPatch", dependencies: ["CSwitch"]),
+        .target(name: "GreenPatch", dependencies: ["CGreenPatch", "GreenNet"], swiftSettings: strict),
         .target(name: "CUppercase"),
         .target(name: "CArguments"),
         .target(
@@ -81,6 +84,10 @@ package.targets += examples.map { name in
 package.targets.append(
     .executableTarget(
         name: "ParkedThreads", dependencies: ["GreenNet"], path: "Benchmarks/ParkedThreads", swiftSettings: strict))
+// `make bench-stacks` runs it: how much of a stack common calls take.  It uses Foundation, as programs around the library may.
+package.targets.append(
+    .executableTarget(
+        name: "StackDepth", dependencies: ["GreenNet"], path: "Benchmarks/StackDepth", swiftSettings: strict))
 package.targets.append(
     .testTarget(
         name: "ExamplesTests", dependencies: ["GreenNet", "TestSupport"] + examples.map { .byName(name: $0) },
@@ -90,6 +97,14 @@ package.targets.append(
 package.targets.append(
     .executableTarget(name: "Mistakes", dependencies: ["GreenNet"], path: "Tests/Mistakes", swiftSettings: strict))
 
+// A program that GreenPatch is linked into, with its tests.  The test program itself must not have it: the tests of GreenNet define some of the same calls.
+package.targets += [
+    .target(name: "CPatchProbes", path: "Tests/CPatchProbes"),
+    .executableTarget(
+        name: "PatchedProgram", dependencies: ["CPatchProbes", "GreenPatch", "GreenNet"], path: "Tests/PatchedProgram",
+        swiftSettings: strict),
+    .testTarget(name: "GreenPatchTests", dependencies: ["TestSupport"], swiftSettings: strict),
+]
 // Programs of which each needs a process of its own, since what they do to Swift's executors and OS threads holds for a whole process: `AsyncPrograms NAME`
 // runs one.  The tests start them.
 package.targets.append(

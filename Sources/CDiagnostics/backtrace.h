@@ -2,15 +2,8 @@
 
 #include "CDiagnostics.h"
 
-typedef struct green_bounds {
-    uintptr_t low, high;
-} green_bounds;
-
 /// Stores return addresses from `count` on, up to `limit`; returns how many there are then.  For signal handlers too.
 int green_walk(uintptr_t fp, green_bounds stack, void **frames, int count, int limit);
-
-/// That of the OS thread that calls.
-green_bounds green_own_stack(void);
 
 /// A green thread's own; the record of an OS thread's stack has no slot.
 green_bounds green_stack_of(const green_thread *thread, green_bounds os_thread);

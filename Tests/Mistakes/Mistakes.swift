@@ -30,7 +30,7 @@ struct Mistake: Sendable {
     }
 }
 
-let all = ofNumbers + ofLocks + ofGreenThreads + ofSockets
+let all = ofNumbers + ofStackSizes + ofLocks + ofGreenThreads + ofSockets
 
 let ofNumbers = [
     Mistake("barrier", "a barrier for 0: it takes 1 green thread or more") { _ = GreenBarrier(0) },
@@ -49,6 +49,29 @@ let ofNumbers = [
     Mistake("signal-low", "0 is no signal: they have the numbers 1 to 64") { _ = SignalWatcher(0) },
     Mistake("signal-high", "65 is no signal: they have the numbers 1 to 64") { _ = SignalWatcher(65) },
     Mistake("signal-kill", "SIGKILL and SIGSTOP can't be caught") { _ = SignalWatcher(SIGKILL) },
+]
+
+let ofStackSizes = [
+    Mistake("stack-low", "a stack of 65535 bytes: it takes 65536 (64 KiB) to 1073741824 (1 GiB)") {
+        spawn(stackSize: 65_535) {}
+    },
+    Mistake("stack-high", "a stack of 1073741825 bytes: it takes 65536 (64 KiB) to 1073741824 (1 GiB)") {
+        spawn(stackSize: (1 << 30) + 1) {}
+    },
+    Mistake("stack-after", "a stack of 0 bytes") { spawn(after: .seconds(1), stackSize: 0) {} },
+    Mistake("stack-negative", "a stack of -9223372036854775808 bytes") { spawn(stackSize: .min) {} },
+    Mistake("stack-group", "a stack of 9223372036854775807 bytes") {
+        try withGreenGroup { _ = $0.spawn(stackSize: .max) {} }
+    },
+    Mistake("stack-default-low", "a stack of 65535 bytes") { Hub.defaultStackSize = 65_535 },
+    Mistake("stack-default-high", "a stack of 1073741825 bytes") { Hub.defaultStackSize = (1 << 30) + 1 },
+    Mistake("stack-pool", "a stack of 65535 bytes") { _ = GreenPool(limit: 1, stackSize: 65_535) },
+    Mistake("stack-member", "a stack of 65535 bytes") { try GreenPool(limit: 1).spawn(stackSize: 65_535) {} },
+    Mistake("stack-server", "a stack of 65535 bytes") {
+        _ = StreamServer(try loopback(), stackSize: 65_535) { _ in }
+    },
+    Mistake("stack-fiber", "a stack of 65535 bytes") { _ = Fiber<Int>(stackSize: 65_535) { $0 } },
+    Mistake("stack-generator", "a stack of 65535 bytes") { _ = Generator<Int, Void>(stackSize: 65_535) { _ in } },
 ]
 
 let ofLocks = [

@@ -15,6 +15,14 @@
 void *green_overflow_watch(void);
 void green_overflow_unwatch(void *alternate_stack);
 
+typedef struct green_bounds {
+    uintptr_t low, high;
+} green_bounds;
+
+/// The stack of the OS thread that calls, as pthread_getattr_np has it: without the guard, and for the first OS thread as large as the limit (`ulimit -s`)
+/// lets it grow.  Both 0 where that is not known, for want of /proc.  Reads /proc/self/maps on the first OS thread.
+green_bounds green_own_stack(void);
+
 /// Stores the return addresses of a suspended green thread, innermost first; returns how many.  Called on its hub's OS thread.
 int green_backtrace(const green_thread *thread, void **frames, int limit);
 

@@ -136,6 +136,18 @@ typedef struct green_tls_block {
 /// Stores those of all loaded objects, at most `room`, and returns how many.
 int green_tls_blocks(green_tls_block *blocks, int room);
 
+/// The stack pointer of the function that calls: Swift cannot read it, and the address of a variable is no substitute, for the optimizer moves
+/// variables and AddressSanitizer keeps them elsewhere.
+static inline void *green_stack_pointer(void) {
+    void *pointer;
+#if defined(__x86_64__)
+    __asm__ volatile("movq %%rsp, %0" : "=r"(pointer));
+#else
+    __asm__ volatile("mov %0, sp" : "=r"(pointer));
+#endif
+    return pointer;
+}
+
 /// Suspends `from`, which is running, and resumes `to`.  Returns when another switch resumes `from`.
 /// Kept: x86-64 rbx rbp r12-r15, MXCSR, x87 control word; AArch64 x19-x30, d8-d15, FPCR.
 void green_switch(green_thread *from, green_thread *to);

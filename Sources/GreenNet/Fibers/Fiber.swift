@@ -12,8 +12,11 @@ public final class Fiber<Value> {
     /// A fiber that will run `body` with the value of the first switch to it.  `body` must not hold the fiber itself.
     ///
     /// When `body` ends, the parent's `switchTo` returns its value or throws its error.  The parent is the fiber that makes this one, by default.
-    public convenience init(name: String? = nil, parent: Fiber? = nil, _ body: @escaping (Value) throws -> Value) {
-        self.init(FiberCore(name: name, parent: parent ?? .current, body))
+    /// `stackSize` is in bytes, as for `spawn`; the stack is made at the first switch.
+    public convenience init(
+        name: String? = nil, parent: Fiber? = nil, stackSize: Int? = nil, _ body: @escaping (Value) throws -> Value
+    ) {
+        self.init(FiberCore(name: name, parent: parent ?? .current, stackSize: stackSize, body))
     }
 
     init(_ core: FiberCore<Value>) {

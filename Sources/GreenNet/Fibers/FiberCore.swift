@@ -3,6 +3,7 @@ final class FiberCore<Value> {
     weak var handle: Fiber<Value>?
     var parent: Fiber<Value>?
     private let name: String?
+    private let stackSize: Int?
     private var body: ((Value) throws -> Value)?
     /// The message of the next switch to it.
     private var inbox: Result<Value, any Error>?
@@ -17,12 +18,13 @@ final class FiberCore<Value> {
     /// It is in the `yield` of a generator, where only a request for a value resumes it; inside `shielded`, too.
     var isAtYield = false
 
-    init(name: String?, parent: Fiber<Value>?, _ body: @escaping (Value) throws -> Value) {
-        (self.name, self.parent, self.body) = (name, parent, body)
+    init(name: String?, parent: Fiber<Value>?, stackSize: Int?, _ body: @escaping (Value) throws -> Value) {
+        if let stackSize { StackClass.check(stackSize) }
+        (self.name, self.parent, self.stackSize, self.body) = (name, parent, stackSize, body)
     }
 
     private init(of greenlet: AnyGreenlet) {
-        (name, isStarted) = (greenlet.name, true)
+        (name, stackSize, isStarted) = (greenlet.name, nil, true)
         self.greenlet = greenlet
         greenlet.fiberCores.append(self)
     }
@@ -106,7 +108,7 @@ final class FiberCore<Value> {
 
     private func start() throws(SpawnError) {
         let greenlet = FiberGreenlet(name: name ?? "fiber") { [self] in run() }
-        try Hub.currentThread.scheduler.startFiber(greenlet)
+        try Hub.currentThread.scheduler.startFiber(greenlet, on: StackClass(stackSize))
         greenlet.fiberCores.append(self)
         self.greenlet = greenlet
         (ownsStack, isStarted, awaitsSwitch) = (true, true, true)
@@ -190,8 +192,8 @@ final class FiberGreenlet: AnyGreenlet {
 }
 
 extension Scheduler {
-    fileprivate func startFiber(_ greenlet: FiberGreenlet) throws(SpawnError) {
-        try startParked(greenlet)
+    fileprivate func startFiber(_ greenlet: FiberGreenlet, on size: StackClass) throws(SpawnError) {
+        try startParked(greenlet, on: size)
         alive -= 1
         if fields.pointee.killsNewcomers {
             greenlet.willClose()

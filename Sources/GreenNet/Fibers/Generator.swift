@@ -19,8 +19,9 @@ public class Generator<Output, Input> {
     private final let closing = GeneratorClosing()
 
     /// A generator that will run `body` at the first `next()`.  `body` must not hold the generator itself.
-    public init(_ body: @escaping (Body) throws -> Void) {
-        fiber = Fiber(name: "generator") { [closing] _ in
+    /// `stackSize` is in bytes, as for `spawn`.
+    public init(stackSize: Int? = nil, _ body: @escaping (Body) throws -> Void) {
+        fiber = Fiber(name: "generator", stackSize: stackSize) { [closing] _ in
             try body(Body(core: .current, closing: closing))
             return .end
         }

@@ -78,8 +78,8 @@ public final class ReturningGenerator<Output, Input, Returned>: Generator<Output
     /// The value that the body has returned; nil until then.
     public var returned: Returned? { try? result.result?.get() }
 
-    /// A generator that will run `body` at the first `next()`.
-    public init(_ body: @escaping (Body) throws -> Returned) {
-        super.init { [result] in result.set(try body($0)) }
+    /// A generator that will run `body` at the first `next()`.  `stackSize` is in bytes, as for `spawn`.
+    public init(stackSize: Int? = nil, _ body: @escaping (Body) throws -> Returned) {
+        super.init(stackSize: stackSize) { [result] in result.set(try body($0)) }
     }
 }

@@ -46,6 +46,9 @@ extension UnsafeMutablePointer<IOWatcher> {
         io.pointee.data = context
     }
 
+    /// In the callback, where no other is to come.
+    func forgetContext() { io.pointee.data = nil }
+
     var isActive: Bool { green_io_is_active(io) != 0 }
     /// The loop has its address, and would call it.  Else nothing of the loop is touched by it, which may be gone.
     var isKnownToLoop: Bool { isActive || green_io_is_pending(io) != 0 }

@@ -44,10 +44,11 @@ public final class GreenGroup {
     /// Callable from any green thread of the same OS thread while `withGreenGroup` runs.  Never waits.
     @discardableResult
     public func spawn<Value>(
-        name: String? = nil, fileID: StaticString = #fileID, line: UInt = #line, _ body: @escaping () throws -> Value
+        name: String? = nil, stackSize: Int? = nil, fileID: StaticString = #fileID, line: UInt = #line,
+        _ body: @escaping () throws -> Value
     ) -> Greenlet<Value> {
         require(!hasEnded, "a green thread is spawned into a group that has ended")
-        let greenlet = GreenNet.spawn(name: name, fileID: fileID, line: line, body)
+        let greenlet = GreenNet.spawn(name: name, stackSize: stackSize, fileID: fileID, line: line, body)
         adopt(greenlet)
         return greenlet
     }

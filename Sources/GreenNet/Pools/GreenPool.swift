@@ -4,14 +4,20 @@
 public final class GreenPool {
     /// How many members may run at a time.
     public let limit: Int
+    /// The size of its members' stacks, in bytes, as it was asked for; nil: `Hub.defaultStackSize`.
+    public let stackSize: Int?
     private let places: GreenSemaphore
     private var members: [ObjectIdentifier: AnyGreenlet] = [:]
     private let empty = GreenEvent()
 
     /// A pool of at most `limit` green threads.  With 0, every `spawn` waits for ever.
-    public init(limit: Int) {
+    ///
+    /// `stackSize` is that of all its members, those of `map` and the like too, as for `GreenNet.spawn`.
+    public init(limit: Int, stackSize: Int? = nil) {
         require(limit >= 0, "a pool of \(limit) green threads")
+        if let stackSize { StackClass.check(stackSize) }
         self.limit = limit
+        self.stackSize = stackSize
         places = GreenSemaphore(limit)
         empty.set()
     }
@@ -24,16 +30,19 @@ public final class GreenPool {
 
     /// Waits for a place until `deadline`, then runs `body` on a new green thread; otherwise as `GreenNet.spawn`.  First come, first served.
     ///
+    /// `stackSize` is that of this member; nil: the pool's.
     /// Throws `WaitError.deadlinePassed` where there was no place by `deadline`, and when the caller is killed or an enclosing time limit is over; no green
     /// thread was spawned then.  Callable from any green thread.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public func spawn<Value>(
-        name: String? = nil, until deadline: Deadline = .never, fileID: StaticString = #fileID, line: UInt = #line,
-        _ body: @escaping () throws -> Value
+        name: String? = nil, stackSize: Int? = nil, until deadline: Deadline = .never,
+        fileID: StaticString = #fileID, line: UInt = #line, _ body: @escaping () throws -> Value
     ) throws(WaitError) -> Greenlet<Value> {
+        if let stackSize { StackClass.check(stackSize) }
         guard try places.acquire(until: deadline) else { throw .deadlinePassed }
-        let greenlet = GreenNet.spawn(name: name, fileID: fileID, line: line, body)
+        let greenlet = GreenNet.spawn(
+            name: name, stackSize: stackSize ?? self.stackSize, fileID: fileID, line: line, body)
         adopt(greenlet)
         return greenlet
     }
@@ -75,7 +84,7 @@ public final class GreenPool {
     ///
     /// The first error kills the other calls, and is thrown when they have unwound; the same happens when the caller is killed or an enclosing time limit
     /// is over.  The type is `any Error`, for `transform` can throw any type.  A member of the pool that calls `map` runs one item after the other itself,
-    /// for it might wait for its own place.
+    /// on its own stack, for it might wait for its own place.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func map<Item, Output>(
         _ items: some Sequence<Item>, _ transform: @escaping (Item) throws -> Output
@@ -131,7 +140,7 @@ public final class GreenPool {
         try withGreenGroup { group in
             for item in items {
                 try places.acquire()
-                adopt(group.spawn { try body(item) })
+                adopt(group.spawn(stackSize: stackSize) { try body(item) })
             }
         }
     }

@@ -50,6 +50,17 @@ package enum Context {
     /// Gives back what a sanitizer holds for an ended green thread.
     static func forget(_ thread: GreenThread) { green_sanitizer_freed(thread.record) }
 
+    /// Of the function that calls, a little below its caller's.
+    @inline(__always)
+    static var stackPointer: UnsafeMutableRawPointer { green_stack_pointer() }
+
+    /// The lowest address of the calling OS thread's own stack, and one past the highest; nil where the system does not say.
+    static func osStack() -> (low: UnsafeMutableRawPointer, high: UnsafeMutableRawPointer)? {
+        let bounds = green_own_stack()
+        guard let low = UnsafeMutableRawPointer(bitPattern: bounds.low) else { return nil }
+        return (low, low + Int(bounds.high - bounds.low))
+    }
+
     static func watchForOverflow() -> UnsafeMutableRawPointer? { green_overflow_watch() }
     static func unwatchForOverflow(_ alternateStack: UnsafeMutableRawPointer?) {
         green_overflow_unwatch(alternateStack)

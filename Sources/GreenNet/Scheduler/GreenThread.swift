@@ -21,7 +21,8 @@ struct GreenThread: Equatable {
     @inline(__always)
     init(_ argument: UnsafeMutableRawPointer) { record = argument.assumingMemoryBound(to: green_thread.self) }
 
-    static let recordSize = MemoryLayout<green_thread>.size
+    /// In whole cache lines: the one below another would begin within a line else.
+    static let recordSize = (MemoryLayout<green_thread>.size + 63) / 64 * 64
 
     /// A new record at `memory`.
     init(at memory: UnsafeMutableRawPointer) {
@@ -208,6 +209,17 @@ struct GreenThread: Equatable {
     var stackHigh: UnsafeMutableRawPointer! {
         get { record.pointee.stack_high }
         nonmutating set { record.pointee.stack_high = newValue }
+    }
+
+    /// How large its stack is; not for an OS thread's own.
+    var stackClass: StackClass { StackClass(recordAt: record.pointee.stack_high - record.pointee.slot) }
+
+    /// How many bytes lie between the stack pointer and the lowest address that may be used; of the running green thread.  0 where the bounds of
+    /// an OS thread's stack can't be had.
+    var stackLeft: Int {
+        if stackLow == nil, let stack = Context.osStack() { (stackLow, stackHigh) = stack }
+        guard let stackLow else { return 0 }
+        return max(0, Context.stackPointer - stackLow)
     }
 
     /// Where its innermost frame begins, while it is suspended.

@@ -9,7 +9,7 @@ final class JobQueue: Sendable {
     private struct State {
         /// Nil once the hub has closed.
         var bell: Bell?
-        var jobs: [Job] = []
+        var jobs: [(run: Job, refuse: Job?)] = []
         /// The hub closes.  Jobs still get through, for green threads that clean up may wait for one.
         var refusesSpawns = false
     }
@@ -35,10 +35,12 @@ final class JobQueue: Sendable {
 
     /// Has the loop run `job`, which must not wait.  Returns false where the hub has closed, or closes and `isSpawn`; `job` is dropped then.
     /// From any OS thread.
-    func send(isSpawn: Bool = false, _ job: @escaping Job) -> Bool {
+    ///
+    /// With `refuse`, that is called where the hub closes before it has run `job`: on the hub's OS thread, once its green threads have ended.
+    func send(isSpawn: Bool = false, _ job: @escaping Job, orIfClosed refuse: Job? = nil) -> Bool {
         withState { state in
             guard let bell = state.bell, !(isSpawn && state.refusesSpawns) else { return false }
-            state.jobs.append(job)
+            state.jobs.append((job, refuse))
             // Under the lock: the loop is not destroyed before `close` has had it.
             bell.watcher.send(to: bell.loop)
             return true
@@ -52,7 +54,7 @@ final class JobQueue: Sendable {
             defer { state.jobs = [] }
             return state.jobs
         }
-        for job in jobs { job() }
+        for job in jobs { job.run() }
     }
 
     /// Else a hub might never have unwound all that come.
@@ -64,6 +66,7 @@ final class JobQueue: Sendable {
             return state
         }
         last.bell?.watcher.free(on: last.bell!.loop)
+        for job in last.jobs { job.refuse?() }
         // Its jobs are dropped here, outside the lock: what they hold may call again as it goes.
     }
 }

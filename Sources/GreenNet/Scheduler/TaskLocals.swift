@@ -6,22 +6,25 @@ struct TaskLocalLayout: Sendable {
     let headInTask: Int
 }
 
-/// One item of the list.
+/// One item of the list: a value, or a mark.
 struct TaskLocalItem {
     let address: UnsafeRawPointer
 
     init(_ address: UnsafeRawPointer) { self.address = address }
 
+    /// The next item's address, and in the three bits that are free what this one is.
+    private var bits: UInt { address.load(as: UInt.self) }
+
     /// Bound before it: in the same task, or in a task around it.
-    var next: TaskLocalItem? {
-        let bits = address.load(as: UInt.self) & ~3
-        return UnsafeRawPointer(bitPattern: bits).map(TaskLocalItem.init)
-    }
+    var next: TaskLocalItem? { UnsafeRawPointer(bitPattern: bits & ~7).map(TaskLocalItem.init) }
+
+    /// A mark has no key, type and value.  One leads on to another task's items; the other hides all items behind it.
+    var isValue: Bool { bits & 4 == 0 }
+    var hidesNext: Bool { bits & 6 == 6 }
 
     /// The `TaskLocal`.
     var key: UnsafeRawPointer? { address.load(fromByteOffset: 8, as: UnsafeRawPointer?.self) }
 
-    /// Nil for an item that only leads on to another task's.
     var type: Any.Type? { address.load(fromByteOffset: 16, as: Any.Type?.self) }
 
     func value<Value>(as: Value.Type) -> UnsafePointer<Value> {
@@ -50,9 +53,17 @@ enum TaskLocals {
     /// For a green thread that owns it from then on; nil where none is bound.  Made on the OS thread of both.
     static func copy(_ layout: TaskLocalLayout) -> UnsafeMutableRawPointer? {
         let here = TaskWords.here
-        guard let first = first(here, layout) else { return nil }
+        return first(here, layout).flatMap { copy(from: TaskLocalItem($0), here) }
+    }
+
+    /// As `copy`, of those that are bound in `task`.  It is suspended, on whatever OS thread.
+    static func copy(of task: UnsafeRawPointer, _ layout: TaskLocalLayout) -> UnsafeMutableRawPointer? {
+        first(in: task, layout).flatMap { copy(from: TaskLocalItem($0), TaskWords.here) }
+    }
+
+    private static func copy(from first: TaskLocalItem, _ here: TaskWords.Here) -> UnsafeMutableRawPointer? {
         // They stay as they are while the copies of the values are made, which may run code of the program's own.
-        let items = visible(from: TaskLocalItem(first))
+        let items = visible(from: first)
         return here.cleared {
             for item in items.reversed() { item.bindCopy() }
             return here.locals
@@ -60,14 +71,18 @@ enum TaskLocals {
     }
 
     private static func first(_ here: TaskWords.Here, _ layout: TaskLocalLayout) -> UnsafeRawPointer? {
-        if let task = here.task { return task.load(fromByteOffset: layout.headInTask, as: UnsafeRawPointer?.self) }
+        if let task = here.task { return first(in: task, layout) }
         return here.locals?.load(as: UnsafeRawPointer?.self)
     }
 
-    /// Without those that a later one of the same key hides, and without those that lead on to another task's.
+    private static func first(in task: UnsafeRawPointer, _ layout: TaskLocalLayout) -> UnsafeRawPointer? {
+        task.load(fromByteOffset: layout.headInTask, as: UnsafeRawPointer?.self)
+    }
+
+    /// Without those that a later one of the same key hides, and without marks.
     private static func visible(from first: TaskLocalItem) -> [TaskLocalItem] {
         var items: [TaskLocalItem] = []
-        for item in sequence(first: first, next: \.next) where item.type != nil {
+        for item in sequence(first: first, next: { $0.hidesNext ? nil : $0.next }) where item.isValue {
             if !items.contains(where: { $0.key == item.key }) { items.append(item) }
         }
         return items

@@ -37,6 +37,9 @@ enum TaskWords {
         }
     }
 
+    /// The task that runs on the OS thread that calls, which may have no hub.
+    static var currentTask: UnsafeRawPointer? { swift_task_getCurrent().map { UnsafeRawPointer($0) } }
+
     static var here: Here { Here(green_words_here()) }
 
     /// Whether the running green thread has any of them set.

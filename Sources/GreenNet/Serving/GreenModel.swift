@@ -2,12 +2,15 @@
 package final class GreenModel: ConnectionModel {
     fileprivate let handler: (Connection) throws -> Void
     fileprivate let onFailure: (Connection, any Error) -> Void
+    private let stackSize: Int?
 
-    /// `onFailure` is called with what a handler threw, unless the server itself has ended that connection.
+    /// `stackSize` is that of each connection's green thread, as for `spawn`.  `onFailure` is called with what a handler threw, unless the server itself has ended that connection.
     package init(
-        handler: @escaping (Connection) throws -> Void, onFailure: @escaping (Connection, any Error) -> Void
+        stackSize: Int? = nil, handler: @escaping (Connection) throws -> Void,
+        onFailure: @escaping (Connection, any Error) -> Void
     ) {
-        (self.handler, self.onFailure) = (handler, onFailure)
+        if let stackSize { StackClass.check(stackSize) }
+        (self.stackSize, self.handler, self.onFailure) = (stackSize, handler, onFailure)
     }
 
     package var socketsBlock: Bool { false }
@@ -18,7 +21,8 @@ package final class GreenModel: ConnectionModel {
         let connection = Connection(descriptor: socket.releaseDescriptor(), peer: peer)
         if server.isDraining { connection.beginDraining() }
         do {
-            try Hub.currentThread.scheduler.start(ServedConnection(connection, for: server), inheriting: true)
+            try Hub.currentThread.scheduler.start(
+                ServedConnection(connection, for: server), on: StackClass(stackSize), inheriting: true)
         } catch {
             connection.close()
             throw error

@@ -59,37 +59,38 @@ public final class StreamServer {
     /// connect before wait in the kernel's queue.
     ///
     /// Port 0 is one that is free: `listeners[0].address` says which.
+    /// `stackSize` is that of the green thread of each connection, in bytes, as for `spawn`.
     /// `onFailure` is called with what a handler threw, unless the server has cancelled that connection; it must not wait.
     /// Throws where the kernel refuses an address: EADDRINUSE, say.
     public convenience init(
-        on addresses: SocketAddress..., limit: Int = .max, overflow: Overflow = .defer,
+        on addresses: SocketAddress..., limit: Int = .max, overflow: Overflow = .defer, stackSize: Int? = nil,
         onFailure: @escaping (Connection, any Error) -> Void = { _, _ in },
         handler: @escaping (Connection) throws -> Void
     ) throws(NetError) {
         require(!addresses.isEmpty, "a server without an address")
         let listeners = try addresses.map { address throws(NetError) in try Listener(on: address) }
-        let model = GreenModel(handler: handler, onFailure: onFailure)
+        let model = GreenModel(stackSize: stackSize, handler: handler, onFailure: onFailure)
         self.init(listeners, model: model, admission: LocalAdmission(places: limit), overflow: overflow)
     }
 
     /// Takes over `listeners`: sockets with options of their own, or that were passed in (`Listener.init(_:ownsPath:)`).  Else as `init(on:)`.
     public convenience init(
-        _ listeners: Listener..., limit: Int = .max, overflow: Overflow = .defer,
+        _ listeners: Listener..., limit: Int = .max, overflow: Overflow = .defer, stackSize: Int? = nil,
         onFailure: @escaping (Connection, any Error) -> Void = { _, _ in },
         handler: @escaping (Connection) throws -> Void
     ) {
-        let model = GreenModel(handler: handler, onFailure: onFailure)
+        let model = GreenModel(stackSize: stackSize, handler: handler, onFailure: onFailure)
         self.init(listeners, model: model, admission: LocalAdmission(places: limit), overflow: overflow)
     }
 
     /// Takes over `listeners`, and serves the connections that `admission` admits: for a limit that several servers share, or limits for each peer.
     /// Else as `init(on:)`.
     public convenience init(
-        _ listeners: [Listener], admission: any Admission, overflow: Overflow = .defer,
+        _ listeners: [Listener], admission: any Admission, overflow: Overflow = .defer, stackSize: Int? = nil,
         onFailure: @escaping (Connection, any Error) -> Void = { _, _ in },
         handler: @escaping (Connection) throws -> Void
     ) {
-        let model = GreenModel(handler: handler, onFailure: onFailure)
+        let model = GreenModel(stackSize: stackSize, handler: handler, onFailure: onFailure)
         self.init(listeners, model: model, admission: admission, overflow: overflow)
     }
 

@@ -88,9 +88,9 @@ public class AnyGreenlet: Waitable {
 
     /// Makes it ready, or failed where there is no stack for it.
     @usableFromInline
-    final func begin(inheriting: Bool) {
+    final func begin(stackSize: Int?, inheriting: Bool) {
         do throws(SpawnError) {
-            try Hub.currentThread.scheduler.start(self, inheriting: inheriting)
+            try Hub.currentThread.scheduler.start(self, on: StackClass(stackSize), inheriting: inheriting)
         } catch {
             fail(error)
         }
@@ -247,6 +247,17 @@ final class MainGreenlet: AnyGreenlet {
 extension Greenlet where Value == Never {
     /// The green thread that runs now.  On an OS thread without a hub, it makes one; the caller is its main green thread.
     public static var current: AnyGreenlet { Hub.currentThread.greenlet }
+
+    /// How many bytes of the running green thread's stack are left: from the stack pointer, inside this call, down to the guard.
+    ///
+    /// For recursion whose depth comes from outside: it can refuse in time, and throw, where an overflow would stop the program; see <doc:Stacks>.
+    /// A call of it takes some of the bytes itself, 200 at most in a release build.  The guard is not counted, nor what was used further down before.
+    ///
+    /// On the main green thread, the stack is the OS thread's own, whose bounds are asked for at the first read (pthread_getattr_np): on the process's first
+    /// OS thread it ends where the limit `ulimit -s` of that moment has it end, and the kernel backs it page by page.  0 where the system does not say, for
+    /// want of /proc.  Costs a few nanoseconds.  Callable from any green thread, a fiber and a callback of the hub; on an OS thread without a hub, it
+    /// makes one.
+    public static var stackLeft: Int { Hub.currentThread.stackLeft }
 
     /// Lets every other green thread that is ready run before this one goes on.
     ///

@@ -51,7 +51,7 @@ public final class Hub {
     package static func prepare(stacks count: Int) throws(HubFailure) {
         if Context.running != nil { return }
         let hub = try make()
-        do throws(SystemError) { try hub.scheduler.fields.pointee.stacks.stock(count) } catch {
+        do throws(SystemError) { try hub.scheduler.fields.pointee.stacks.stock(count, of: .usual) } catch {
             throw HubFailure("cannot make stacks for the hub: \(error)")
         }
     }
@@ -67,7 +67,7 @@ public final class Hub {
         var stacks = StackPool()
         let loopThread: GreenThread
         do throws(SystemError) {
-            loopThread = try stacks.take()
+            loopThread = try stacks.take(.usual)
         } catch {
             stacks.unmapAll()
             loop.destroy()
@@ -144,13 +144,23 @@ public final class Hub {
     public struct Statistics: Hashable, Sendable {
         /// Green threads that have not ended, without the main one.
         public let greenThreads: Int
-        /// Stacks that are kept for further green threads.
+        /// Stacks that are kept for further green threads, of all sizes.
         public let cachedStacks: Int
     }
 
     /// How many green threads and stacks the hub has now.  To be read on the hub's OS thread; never waits.
     public var statistics: Statistics {
         Statistics(greenThreads: scheduler.alive, cachedStacks: scheduler.fields.pointee.stacks.cached)
+    }
+
+    /// The size of the stacks of green threads that are spawned without a `stackSize`, in bytes; 262,144 (256 KiB) at first.
+    ///
+    /// 65,536 (64 KiB) to 1,073,741,824 (1 GiB), rounded up to a power of two; any other value stops the program.  It holds for all hubs of the process,
+    /// and counts for what is spawned from then on: green threads, members of groups and pools, connections, fibers and generators.  The stack on which a
+    /// hub runs its callbacks has the size that is set when the hub is made.  To be set from any OS thread; never waits, and makes no hub.  See <doc:Stacks>.
+    public static var defaultStackSize: Int {
+        get { StackClass.usual.bytes }
+        set { StackClass.usual = StackClass(holding: newValue) }
     }
 
     /// In a forked child: the hub stays the parent's, and is not used again.

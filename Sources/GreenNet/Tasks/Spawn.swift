@@ -1,6 +1,8 @@
 /// Runs `body` on a new green thread, which begins when the caller next waits, gives way or ends.  Never waits.
 ///
 /// Where the kernel has no memory for a stack, the green thread ends at once, with `SpawnError`.
+/// `stackSize` is in bytes, 65,536 (64 KiB) to 1,073,741,824 (1 GiB), rounded up to a power of two; nil: `Hub.defaultStackSize`.  It counts the guard of
+/// 16 KiB too.  Any other value stops the program.  See <doc:Stacks>.
 /// `name` shows in dumps and errors.  Callable from any green thread, and from a callback of the hub; the new green thread belongs to the same OS thread.
 /// On an OS thread without a hub, it makes one; the caller is its main green thread then.
 ///
@@ -9,22 +11,22 @@
 @discardableResult
 @inlinable  // the caller knows which type of `Greenlet` it is; here it would have to be looked up
 public func spawn<Value>(
-    name: String? = nil, inheriting: Bool = true, fileID: StaticString = #fileID, line: UInt = #line,
-    _ body: consuming @escaping () throws -> Value
+    name: String? = nil, stackSize: Int? = nil, inheriting: Bool = true, fileID: StaticString = #fileID,
+    line: UInt = #line, _ body: consuming @escaping () throws -> Value
 ) -> Greenlet<Value> {
     let greenlet = Greenlet(name: name, fileID: fileID, line: line, body)
-    greenlet.begin(inheriting: inheriting)
+    greenlet.begin(stackSize: stackSize, inheriting: inheriting)
     return greenlet
 }
 
 /// As `spawn`, but `body` begins after `duration`, counted from now.  If it is killed before, `body` never begins.
 @discardableResult
 public func spawn<Value>(
-    after duration: Duration, name: String? = nil, fileID: StaticString = #fileID, line: UInt = #line,
-    _ body: @escaping () throws -> Value
+    after duration: Duration, name: String? = nil, stackSize: Int? = nil, fileID: StaticString = #fileID,
+    line: UInt = #line, _ body: @escaping () throws -> Value
 ) -> Greenlet<Value> {
     let start = Deadline.after(duration)
-    return spawn(name: name, fileID: fileID, line: line) {
+    return spawn(name: name, stackSize: stackSize, fileID: fileID, line: line) {
         try Greenlet.sleep(until: start)
         return try body()
     }
@@ -41,8 +43,8 @@ public struct SpawnError: Error, Hashable, Sendable, CustomStringConvertible {
 
 extension Scheduler {
     /// Gives `greenlet` a stack and its place at the end of the ready queue.
-    func start(_ greenlet: AnyGreenlet, inheriting: Bool) throws(SpawnError) {
-        let thread = try admit(greenlet)
+    func start(_ greenlet: AnyGreenlet, on size: StackClass, inheriting: Bool) throws(SpawnError) {
+        let thread = try admit(greenlet, on: size)
         if _slowPath(TaskWords.areHeld), inheriting { inheritTaskLocals(thread) }
         thread.state = .ready
         fields.pointee.ready.append(thread)
@@ -51,8 +53,8 @@ extension Scheduler {
     }
 
     /// Gives `greenlet` a stack, and parks it until a fiber hands over to it.
-    func startParked(_ greenlet: AnyGreenlet) throws(SpawnError) {
-        let thread = try admit(greenlet)
+    func startParked(_ greenlet: AnyGreenlet, on size: StackClass) throws(SpawnError) {
+        let thread = try admit(greenlet, on: size)
         if _slowPath(TaskWords.areHeld) { inheritTaskLocals(thread) }
         thread.state = .parked
         thread.waitKind = .fiber
@@ -61,14 +63,14 @@ extension Scheduler {
 
     /// Gives `greenlet`, which the library needs for itself, a stack and its place at the end of the ready queue: `onSpawn` does not see it.
     func startUnseen(_ greenlet: AnyGreenlet) throws(SpawnError) {
-        let thread = try admit(greenlet)
+        let thread = try admit(greenlet, on: .usual)
         thread.state = .ready
         fields.pointee.ready.append(thread)
     }
 
-    private func admit(_ greenlet: AnyGreenlet) throws(SpawnError) -> GreenThread {
+    private func admit(_ greenlet: AnyGreenlet, on size: StackClass) throws(SpawnError) -> GreenThread {
         let thread: GreenThread
-        do { thread = try fields.pointee.stacks.take() } catch { throw SpawnError(errno: error) }
+        do { thread = try fields.pointee.stacks.take(size) } catch { throw SpawnError(errno: error) }
         enrol(greenlet, as: thread)
         greenlet.spawnerID = Hub.currentThread.id
         Context.prepare(thread, entry: greenThreadMain)
@@ -80,6 +82,12 @@ extension Scheduler {
     private func inheritTaskLocals(_ thread: GreenThread) {
         guard case .success(let layout) = fields.pointee.taskLocals else { return }
         if let copy = TaskLocals.copy(layout) { thread.begin(withTaskLocals: copy) }
+    }
+
+    /// `thread` has not begun; `task` is suspended, on whatever OS thread.
+    func inheritTaskLocals(_ thread: GreenThread, of task: UnsafeRawPointer) {
+        guard case .success(let layout) = fields.pointee.taskLocals else { return }
+        if let copy = TaskLocals.copy(of: task, layout) { thread.begin(withTaskLocals: copy) }
     }
 
     /// Those that are bound now; nil where none is.

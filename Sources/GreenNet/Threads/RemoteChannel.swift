@@ -2,12 +2,12 @@ import Synchronization
 
 /// A first-in, first-out queue of items between OS threads.
 ///
-/// As `GreenQueue`, for the green threads of several hubs: an item that is put belongs to the green thread that waits for it from that moment on, so that
-/// a later kill or deadline loses no item.
+/// As `GreenQueue`, for the green threads of several hubs, and for tasks: an item that is put belongs to the green thread or task that waits for it from
+/// that moment on, so that a later kill, deadline or cancellation loses no item.  All of them together are served first come, first served.
 public final class RemoteChannel<Item: Sendable>: Sendable {
-    private struct State: ~Copyable {
+    struct State: ~Copyable {
         var items = Ring<Item>()
-        /// Green threads wait to take only while the channel is empty, and to put only while it is full.
+        /// They wait to take only while the channel is empty, and to put only while it is full.
         var takers: [RemoteTicket<Item>] = []
         var putters: [RemoteTicket<Item>] = []
         var isClosed = false
@@ -23,11 +23,11 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
         self.limit = limit
     }
 
-    private func locked<Answer: Sendable>(_ body: (inout State) -> Answer) -> Answer {
+    func locked<Answer: Sendable>(_ body: (inout State) -> Answer) -> Answer {
         state.withLock { state in Sanitizer.locked(self) { body(&state) } }
     }
 
-    /// How many items are in the channel, without those of green threads that wait to put.  Callable from any OS thread.
+    /// How many items are in the channel, without those of green threads and tasks that wait to put.  Callable from any OS thread.
     public var count: Int { locked { $0.items.count } }
 
     // MARK: Putting
@@ -38,12 +38,13 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
     /// enclosing time limit is over; `item` was not put then.
     public func put(_ item: Item, until deadline: Deadline = .never) throws(WaitError) {
         if try tryPut(item) { return }
-        let ticket = RemoteTicket<Item>(item)
+        let ticket = RemoteTicket(item, of: .greenThread)
         // There may be room by now.
-        if offer(ticket) { try wait(ticket, until: deadline) }
+        offer(ticket)
+        try wait(ticket, until: deadline)
     }
 
-    /// Puts `item` in if there is room, or a green thread that waits to take; returns whether it did.  Callable from any OS thread; never waits.
+    /// Puts `item` in if there is room, or a green thread or task that waits to take; returns whether it did.  Callable from any OS thread; never waits.
     ///
     /// Throws `WaitError.closed` where the channel is closed.
     public func tryPut(_ item: Item) throws(WaitError) -> Bool {
@@ -65,16 +66,23 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
         return .done(nil)
     }
 
-    /// False if it was put at once.
-    private func offer(_ ticket: RemoteTicket<Item>) -> Bool {
-        let answer = locked { state in
+    /// Puts the item of `ticket` in, or has it wait for room.  With the `continuation` of a task; returns whether that will be resumed.
+    @discardableResult
+    func offer(_ ticket: RemoteTicket<Item>, _ continuation: UnsafeContinuation<Void, Never>? = nil) -> Bool {
+        let (answer, waits) = locked { state in
             let answer = pass(ticket.item!, to: &state)
-            if case .wait = answer { state.putters.append(ticket) }
-            if case .closed = answer { ticket.refuse() }
-            return answer
+            switch answer {
+            case .done: _ = ticket.serve()
+            case .closed: ticket.refuse()
+            case .wait:
+                guard ticket.suspend(continuation) else { break }
+                state.putters.append(ticket)
+                return (answer, true)
+            }
+            return (answer, false)
         }
         answer.waiter?.wake()
-        return !answer.isDone
+        return waits
     }
 
     // MARK: Taking
@@ -85,7 +93,7 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
     /// an enclosing time limit is over; nothing was taken then.
     public func take(until deadline: Deadline = .never) throws(WaitError) -> Item {
         if let item = tryTake() { return item }
-        let ticket = RemoteTicket<Item>(nil)
+        let ticket = RemoteTicket<Item>(nil, of: .greenThread)
         ask(ticket)
         try wait(ticket, until: deadline)
         return locked { _ in ticket.item! }
@@ -98,7 +106,7 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
         return item
     }
 
-    /// The room that is made goes to the green thread that has waited longest.
+    /// The room that is made goes to the one that has waited longest.
     private func draw(from state: inout State) -> (Item?, RemoteTicket<Item>?) {
         let item = state.items.popFirst()
         guard !state.putters.isEmpty else { return (item, nil) }
@@ -109,19 +117,23 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
         return (item, putter)
     }
 
-    private func ask(_ ticket: RemoteTicket<Item>) {
-        let putter = locked { state in
+    /// Takes an item for `ticket`, or has it wait for one.  With the `continuation` of a task; returns whether that will be resumed.
+    @discardableResult
+    func ask(_ ticket: RemoteTicket<Item>, _ continuation: UnsafeContinuation<Void, Never>? = nil) -> Bool {
+        let (putter, waits) = locked { state in
             let (item, putter) = draw(from: &state)
             if let item {
                 ticket.serve(with: item)
             } else if state.isClosed {
                 ticket.refuse()
-            } else {
+            } else if ticket.suspend(continuation) {
                 state.takers.append(ticket)
+                return (putter, true)
             }
-            return putter
+            return (putter, false)
         }
         putter?.wake()
+        return waits
     }
 
     // MARK: The end
@@ -132,12 +144,11 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
         let waiters = locked { state in
             defer { (state.takers, state.putters) = ([], []) }
             state.isClosed = true
-            return state.takers + state.putters
+            let waiters = state.takers + state.putters
+            for waiter in waiters { waiter.refuse() }
+            return waiters
         }
-        for waiter in waiters {
-            locked { _ in waiter.refuse() }
-            waiter.wake()
-        }
+        for waiter in waiters { waiter.wake() }
     }
 
     /// As `take`, but returns nil where the channel is closed and empty: `while let item = try channel.next()`.
@@ -157,51 +168,29 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
         defer { ticket.end() }
         while locked({ _ in ticket.stage == .waiting }) {
             guard let error = ticket.park(until: deadline) else { continue }
-            if locked({ state in giveUp(ticket, &state) }) { throw error }
+            if giveUp(ticket) { throw error }
         }
         if locked({ _ in ticket.stage == .refused }) { throw .closed }
     }
 
-    private func giveUp(_ ticket: RemoteTicket<Item>, _ state: inout State) -> Bool {
-        guard ticket.stage == .waiting else { return false }
-        state.takers.removeAll { $0 === ticket }
-        state.putters.removeAll { $0 === ticket }
-        return true
+    /// Takes `ticket` out of the line; false where it is not there any more.
+    func giveUp(_ ticket: RemoteTicket<Item>) -> Bool {
+        locked { state in
+            let count = state.takers.count + state.putters.count
+            state.takers.removeAll { $0 === ticket }
+            state.putters.removeAll { $0 === ticket }
+            return state.takers.count + state.putters.count < count
+        }
     }
 }
 
+/// What became of a `put`.
 private enum RemoteAnswer {
-    /// With the green thread to wake for it.
+    /// With the one to wake for it.
     case done(RemoteWaiter?)
     case wait
     case closed
 
     var isDone: Bool { if case .done = self { true } else { false } }
     var waiter: RemoteWaiter? { if case .done(let waiter) = self { waiter } else { nil } }
-}
-
-/// A green thread that waits at a channel, with the item that it puts, or for an item.
-// All of it is guarded by the channel's mutex.
-private final class RemoteTicket<Item: Sendable>: RemoteWaiter, @unchecked Sendable {
-    enum Stage {
-        case waiting, served, refused
-    }
-
-    private(set) var item: Item?
-    private(set) var stage = Stage.waiting
-
-    init(_ item: Item?) {
-        self.item = item
-        super.init()
-    }
-
-    func serve(with item: Item) { (self.item, stage) = (item, .served) }
-
-    func serve() -> Item {
-        defer { item = nil }
-        stage = .served
-        return item!
-    }
-
-    func refuse() { stage = .refused }
 }

@@ -22,6 +22,12 @@ public struct RemoteHub: Sendable {
         jobs.send(isSpawn: true) { onSpawn(GreenNet.spawn(name: name, body)) }
     }
 
+    /// Runs `job` as a callback of the hub's loop, as `callInHub`, or `refuse` where the hub closes first.  Returns false, and calls neither, where the hub has
+    /// closed or is closing.
+    func begin(_ job: @escaping @Sendable () -> Void, orIfClosed refuse: @escaping @Sendable () -> Void) -> Bool {
+        jobs.send(isSpawn: true, job, orIfClosed: refuse)
+    }
+
     /// Wakes the hub from its wait for events.  Returns false where the hub has closed.  Callable from any OS thread; never waits.
     @discardableResult
     public func wake() -> Bool { callInHub {} }

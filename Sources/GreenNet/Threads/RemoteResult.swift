@@ -1,10 +1,10 @@
 import Synchronization
 
-/// A value or an error that any OS thread sets and the green threads of any hub wait for.
+/// A value or an error that any OS thread sets, and that the green threads of any hub and tasks wait for.
 ///
 /// It is set once: the first `set` or `fail` counts, and a later one changes nothing.
 public final class RemoteResult<Value: Sendable>: Sendable {
-    private struct State {
+    struct State {
         var result: Result<Value, any Error>?
         var waiters: [RemoteWaiter] = []
     }
@@ -14,7 +14,7 @@ public final class RemoteResult<Value: Sendable>: Sendable {
     /// A result that is not set.
     public init() {}
 
-    private func withState<Answer: Sendable>(_ body: (inout State) -> Answer) -> Answer {
+    func withState<Answer: Sendable>(_ body: (inout State) -> Answer) -> Answer {
         state.withLock { state in Sanitizer.locked(self) { body(&state) } }
     }
 
@@ -39,6 +39,7 @@ public final class RemoteResult<Value: Sendable>: Sendable {
     public func give(_ result: Result<Value, any Error>) -> Bool {
         let waiters: [RemoteWaiter]? = withState { state in
             guard state.result == nil else { return nil }
+            defer { state.waiters = [] }
             state.result = result
             return state.waiters
         }
@@ -58,7 +59,7 @@ public final class RemoteResult<Value: Sendable>: Sendable {
 
     func wait(for kind: WaitKind, until deadline: Deadline) throws(WaitError) -> Bool {
         if isSet { return true }
-        let waiter = RemoteWaiter()
+        let waiter = RemoteWaiter(.greenThread)
         withState { $0.waiters.append(waiter) }
         defer {
             waiter.end()

@@ -1,10 +1,10 @@
-/// A number of permits, which the green threads of several hubs take and give back.
+/// A number of permits, which the green threads of several hubs, and tasks, take and give back.
 ///
-/// As `GreenSemaphore`: first come, first served.  A permit that is given back belongs to the green thread that has waited longest from that moment on,
-/// even if a kill or a deadline comes before it runs.  With one permit it is a lock for several OS threads.
+/// As `GreenSemaphore`: first come, first served.  A permit that is given back belongs to the green thread or task that has waited longest from that moment
+/// on, even if a kill, a deadline or a cancellation comes before it runs.  With one permit it is a lock for several OS threads.
 public final class RemoteSemaphore: Sendable {
-    /// Each item is a permit that no green thread holds.
-    private let permits = RemoteChannel<Void>()
+    /// Each item is a permit that is not held.
+    let permits = RemoteChannel<Void>()
 
     /// A semaphore with `permits` permits, all of them available.
     public init(_ permits: Int = 1) {
@@ -12,7 +12,7 @@ public final class RemoteSemaphore: Sendable {
         for _ in 0..<permits { release() }
     }
 
-    /// Permits that no green thread holds.  Callable from any OS thread.
+    /// Permits that is not held.  Callable from any OS thread.
     public var available: Int { permits.count }
 
     /// Takes a permit if one is available; returns whether it did.  Callable from any OS thread; never waits.
@@ -39,7 +39,7 @@ public final class RemoteSemaphore: Sendable {
         }
     }
 
-    /// Gives a permit back: to the green thread that has waited longest, if one waits.  Callable from any OS thread; never waits.
+    /// Gives a permit back: to the green thread or task that has waited longest, if one waits.  Callable from any OS thread; never waits.
     public func release() {
         // The channel has no limit, and is never closed.
         _ = try? permits.tryPut(())
@@ -52,6 +52,7 @@ extension RemoteSemaphore {
     /// Runs `body` with a permit, which it releases however `body` ends.  Callable from a green thread of any hub.
     ///
     /// Throws `WaitError` as `acquire()` does; `body` does not run then.
+    @_disfavoredOverload  // In async code, the async one is meant, also with a `body` that does not wait.
     @discardableResult
     public func withPermit<Value>(_ body: () throws(WaitError) -> Value) throws(WaitError) -> Value {
         try acquire()
@@ -60,6 +61,7 @@ extension RemoteSemaphore {
     }
 
     /// As the other `withPermit`, for a `body` that throws errors of its own.  They come out as they are.
+    @_disfavoredOverload
     @discardableResult
     public func withPermit<Value>(_ body: () throws -> Value) throws -> Value {
         try acquire()

@@ -137,7 +137,7 @@ struct VirtualClockTests {
         for (count, index) in (1...4).flatMap({ count in (0..<count).map { (count, $0) } }) {
             var pool = StackPool()
             defer { pool.unmapAll() }
-            let threads = try (0..<count).map { _ in try pool.take() }
+            let threads = try (0..<count).map { _ in try pool.take(.standard) }
             var queue = ReadyQueue()
             for thread in threads { queue.append(thread) }
             #expect(queue.count == count)

@@ -99,7 +99,7 @@ struct WaitQueueTests {
         defer { pool.unmapAll() }
         let queue = WaitQueue.make()
         defer { queue.deallocate() }
-        try body(try (0..<count).map { _ in try pool.take() }, queue)
+        try body(try (0..<count).map { _ in try pool.take(.standard) }, queue)
     }
 
     private func forwards(_ queue: WaitQueue) -> [GreenThread] {

@@ -441,7 +441,9 @@ struct StreamServerTests {
             #expect(Set(ends.keys) == [.done, .peerGone])
             #expect(openDescriptors() == descriptors)
             #expect(Hub.current.scheduler.fields.pointee.alive == 1)
-            #expect(Hub.current.scheduler.fields.pointee.stacks.cached <= stacks + StackPool.warmLimit)
+            #expect(
+                Hub.current.scheduler.fields.pointee.stacks.cached <= stacks + StackPool.warmLimit
+                    / StackClass.standard.bytes)
             // A sanitizer uses memory of its own.
             if Sanitizer.active == .none { #expect(usedMemory() - memory < 1 << 20) }
             try server.drain(until: .never)

@@ -80,8 +80,10 @@ struct CapacityTests {
         try await #require(processExitsWith: .success) {
             try TestThread {
                 _ = Hub.current
-                try limitAddressSpace(toMore: 256 << 20)
-                try runOutOfStacks(atMost: 2000)
+                try TaskThreads.with(1) { tasks in
+                    try limitAddressSpace(toMore: 256 << 20)
+                    try runOutOfStacks(atMost: 2000, tasks)
+                }
             }.value()
         }
     }
@@ -93,14 +95,14 @@ struct CapacityTests {
         try await #require(processExitsWith: .success) {
             try TestThread {
                 Hub.current.scheduler.fields.pointee.stacks.guardKind = .mprotect
-                try runOutOfStacks(atMost: 70_000)
+                try TaskThreads.with(1) { tasks in try runOutOfStacks(atMost: 70_000, tasks) }
             }.value()
         }
     }
 }
 
 /// Runs in a child.
-private func runOutOfStacks(atMost limit: Int) throws {
+private func runOutOfStacks(atMost limit: Int, _ tasks: TaskThreads) throws {
     var reports = 0
     Hub.current.onUnobservedFailure = { _ in reports += 1 }
     func spawnParked() -> Greenlet<Void> { spawn { try Greenlet.sleep(until: .never) } }
@@ -120,6 +122,8 @@ private func runOutOfStacks(atMost limit: Int) throws {
     #expect(reports == 1)
     // A result for another OS thread throws the same error.
     #expect(throws: SpawnError.self) { try Hub.current.remote.result { 1 }.value() }
+    let remote = Hub.current.remote
+    #expect(throws: SpawnError.self) { try tasks.start { try await remote.run { 1 } }.value() }
     #expect(reports == 1)
 
     // The other green threads still wait, and their stacks can be used again.
@@ -133,7 +137,7 @@ private func runOutOfStacks(atMost limit: Int) throws {
     Hub.current.close()
 }
 
-private func limitAddressSpace(toMore bytes: Int) throws {
+func limitAddressSpace(toMore bytes: Int) throws {
     var limit = rlimit()
     limit.rlim_cur = try rlim_t(addressSpaceBytes() + bytes)
     limit.rlim_max = limit.rlim_cur

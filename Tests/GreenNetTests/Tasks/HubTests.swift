@@ -264,7 +264,7 @@ struct HubTests {
 
     @Test func `close unmaps the stacks`() throws {
         try onHub {
-            let stacks = 1000 * StackPool.stackSize
+            let stacks = 1000 * StackClass.standard.bytes
             let before = try addressSpaceBytes()
             // A few green threads more, since the hub has some stacks already.
             for _ in 0..<1100 { spawn { try Greenlet.sleep(for: .milliseconds(1)) } }

@@ -1,0 +1,100 @@
+import Glibc
+
+/// Waiting as a C library's blocking calls need it: for descriptors that are not this module's, and with an errno for an answer.  `GreenPatch` uses it.
+///
+/// The calls that wait are for the green thread that runs.
+package enum PatchedWait {
+    /// Parks until one of the `count` `pollfd`s at `wanted` may be ready.
+    ///
+    /// 0, or an errno: ETIMEDOUT where `deadline` has passed, ECANCELED after a kill or at the end of a time limit, EBADF after `end(of:)`.
+    // Not a pointer to `pollfd`, which Swift finds in an internal import too: a package declaration must not have such a type.
+    package static func wait(_ wanted: UnsafeMutableRawPointer, _ count: Int, until deadline: Deadline) -> Int32 {
+        let wanted = wanted.assumingMemoryBound(to: pollfd.self)
+        return withUnsafeTemporaryAllocation(of: IOWatcher.self, capacity: 2 * count) { memory in
+            wait(wanted, count, watchers: memory.baseAddress!, until: deadline)
+        }
+    }
+
+    private static func wait(
+        _ wanted: UnsafeMutablePointer<pollfd>, _ count: Int, watchers: UnsafeMutablePointer<IOWatcher>,
+        until deadline: Deadline
+    ) -> Int32 {
+        let thread = Context.running!
+        let loop = thread.scheduler.loop
+        var used = 0
+        func watch(_ direction: Direction, _ descriptor: Int32) {
+            let watcher = watchers + used
+            watcher.initialize(to: IOWatcher())
+            watcher.set(direction, of: descriptor, context: thread.record, callback: becameReady)
+            watcher.start(on: loop)
+            used += 1
+        }
+        for index in 0..<count where wanted[index].fd >= 0 {
+            let events = Int32(wanted[index].events)
+            if events & (POLLIN | Int32(POLLRDNORM)) != 0 { watch(.readable, wanted[index].fd) }
+            if events & (POLLOUT | Int32(POLLWRNORM)) != 0 { watch(.writable, wanted[index].fd) }
+        }
+        // A `pollfd` begins with its descriptor: that is what the wait's detail has to point to.
+        let wake = thread.wait(for: .readable, UInt64(UInt(bitPattern: wanted)), until: deadline)
+        var isRefused = false
+        for index in 0..<used {
+            let watcher = watchers + index
+            if watcher.isKnownToLoop { watcher.stop(on: loop) }
+            // In the loop's callback the context of a watcher that the kernel refuses was taken away.
+            if watcher.pointee.context == nil { isRefused = true }
+        }
+        return isRefused && wake == .event ? waitUnwatched(thread, until: deadline) : errno(after: wake, thread)
+    }
+
+    /// The caller looks again: at once where the descriptor was closed, every now and then where the kernel has no memory to watch it.
+    private static func waitUnwatched(_ thread: GreenThread, until deadline: Deadline) -> Int32 {
+        let wake = thread.wait(for: .sleep, until: min(.after(BackOff.shortest), deadline))
+        return wake == .deadline && !deadline.hasPassed && !thread.scopeDeadline.hasPassed
+            ? 0 : errno(after: wake, thread)
+    }
+
+    /// ETIMEDOUT at `deadline`, or ECANCELED.
+    package static func sleep(until deadline: Deadline) -> Int32 {
+        let thread = Context.running!
+        return errno(after: thread.wait(for: .sleep, until: deadline), thread)
+    }
+
+    /// Lets all that are ready run first.  0 or ECANCELED.
+    package static func endTurn() -> Int32 {
+        let thread = Context.running!
+        thread.giveWay(after: Int(Scheduler.opsPerTurn))
+        do throws(WaitError) { try thread.throwIfInterrupted() } catch { return ECANCELED }
+        return 0
+    }
+
+    private static func errno(after wake: Wake, _ thread: GreenThread) -> Int32 {
+        switch thread.error(after: wake) {
+        case nil: 0
+        case .deadlinePassed: ETIMEDOUT
+        case .closed: EBADF
+        case .timedOut, .cancelled, .blockedForever, .deadlock: ECANCELED
+        }
+    }
+
+    /// Ends the `wait` of the green thread with this record, of the same hub.
+    package static func end(of record: UnsafeMutableRawPointer) { GreenThread(record).wake(.closed) }
+
+    /// Whether the calling OS thread has a hub.
+    package static var isOnHub: Bool { Context.running != nil }
+
+    /// Whether the calling green thread is the OS thread's main one.
+    package static var isMain: Bool { Context.running.map { $0 == $0.scheduler.main } ?? false }
+
+    /// Whether a time limit encloses the call.
+    package static var hasTimeLimit: Bool { Context.running.map { $0.scopeDeadline != .never } ?? false }
+
+    /// Throws where the running green thread was killed, or its time is over.
+    package static func throwIfInterrupted() throws(WaitError) { try Context.running?.throwIfInterrupted() }
+}
+
+private let becameReady: IOWatcher.Callback = { _, raw, events in
+    let watcher = IOWatcher.owner(raw, as: IOWatcher.self)
+    let thread = GreenThread(watcher.pointee.context!)
+    if IOWatcher.isRefused(events) { watcher.forgetContext() }
+    thread.wakeByDescriptor(IOWatcher.priority(raw))
+}

@@ -1,0 +1,27 @@
+/// A green thread or a task that waits at a channel, with the item that it puts, or for an item.
+// All of it is guarded by the channel's mutex.
+final class RemoteTicket<Item: Sendable>: RemoteWaiter, @unchecked Sendable {
+    enum Stage {
+        case waiting, served
+        /// The channel was closed.
+        case refused
+    }
+
+    private(set) var item: Item?
+    private(set) var stage = Stage.waiting
+
+    init(_ item: Item?, of kind: Kind) {
+        self.item = item
+        super.init(kind)
+    }
+
+    func serve(with item: Item) { (self.item, stage) = (item, .served) }
+
+    func serve() -> Item {
+        defer { item = nil }
+        stage = .served
+        return item!
+    }
+
+    func refuse() { stage = .refused }
+}
