@@ -65,7 +65,7 @@ private final class GreenletOfTask<Value: Sendable>: AnyGreenlet {
 
     /// In the loop.
     func start() {
-        begin(inheriting: false)
+        begin(stackSize: nil, inheriting: false)
         if let failure { return end(with: .failure(failure)) }
         let thread = thread!
         if let task { thread.scheduler.inheritTaskLocals(thread, of: task) }
