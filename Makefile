@@ -41,7 +41,7 @@ $(1) $(patch_flags) -o .build/patch-test-$(3) $(patch_sources) -lpthread
 timeout 120 $(2) .build/patch-test-$(3) $(4)
 endef
 
-.PHONY: help setup run build test test-switch test-patch test-debug test-release test-asan test-tsan test-aarch64 \
+.PHONY: help setup run build test test-switch test-patch test-debug test-release test-redis test-libraries test-asan test-tsan test-aarch64 \
     format format-check check-units check clean
 
 help: ## list the targets
@@ -61,7 +61,7 @@ run: setup ## build for release and run echo-server with the options in ARGS
 build: setup ## build everything for release
 	$(build_release)
 
-test: test-switch test-patch test-debug test-release ## run all tests, in debug and in release
+test: test-switch test-patch test-debug test-release test-redis ## run all tests, in debug and in release
 
 test-switch: setup ## test the switch in C, for this processor
 	$(call run_switch_test,$(CC),)
@@ -78,6 +78,21 @@ test-debug: setup ## run the Swift tests in debug
 
 # A build directory of its own: builds with and without -enable-testing would rebuild each other's files.
 testable := -c release -Xswiftc -enable-testing --scratch-path .build/testable
+
+test-libraries test-redis: library_tests = swift test --skip-build --no-parallel --disable-xctest $(testable) --filter LibraryTests
+
+test-redis: ## test hiredis on green threads against a Redis server, in release
+	@Scripts/setup.sh redis-server libhiredis0.14
+	swift build --build-tests $(testable)
+	TEST_LIBRARIES=redis timeout --foreground 300 $(library_tests)
+
+servers := redis-server libhiredis0.14 postgresql libpq5 mariadb-server libmariadb3 openssh-server openssh-client libssh2-1 \
+    libcurl4 libsqlite3-0 openssl
+
+test-libraries: ## test C libraries on green threads against the servers of Debian's packages, in release
+	@Scripts/setup.sh $(servers)
+	swift build --build-tests $(testable)
+	TEST_LIBRARIES=all timeout --foreground 600 $(library_tests)
 
 test-release: setup ## run the Swift tests in release
 	Scripts/swift-test.sh $(testable)

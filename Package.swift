@@ -101,8 +101,11 @@ package.targets.append(
 package.targets += [
     .target(name: "CPatchProbes", path: "Tests/CPatchProbes"),
     .executableTarget(
-        name: "PatchedProgram", dependencies: ["CPatchProbes", "GreenPatch", "GreenNet"], path: "Tests/PatchedProgram",
-        swiftSettings: strict),
+        name: "PatchedProgram", dependencies: ["CPatchProbes", "CLibraries", "GreenPatch", "GreenNet"],
+        path: "Tests/PatchedProgram", swiftSettings: strict),
+    .target(name: "CLibraries", path: "Tests/CLibraries"),
+    .testTarget(
+        name: "LibraryTests", dependencies: ["GreenNet", "ProgramKit", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "GreenPatchTests", dependencies: ["TestSupport"], swiftSettings: strict),
 ]
 // Programs of which each needs a process of its own, since what they do to Swift's executors and OS threads holds for a whole process: `AsyncPrograms NAME`

@@ -23,6 +23,7 @@ step Scripts/check-layers.sh
 step make check-units
 step Scripts/check-dependent.sh
 step make --keep-going test
+step make test-libraries
 step Scripts/check-mistakes.sh
 step make test-bench
 step make docs

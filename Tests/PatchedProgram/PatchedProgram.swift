@@ -1,5 +1,13 @@
-// A program with GreenPatch in it, for its tests: `PatchedProgram --list` names its cases, `PatchedProgram NAME` runs one, with status 0 where all was as it
-// should be.  A program of its own, since the tests of GreenNet put calls of their own before the C library's, as GreenPatch does.
+// A program with GreenPatch in it, for its tests and benchmarks, with status 0 where all was as it should be:
+//
+//     PatchedProgram --list                                   # names the cases
+//     PatchedProgram CASE
+//     PatchedProgram --library NAME COUNT WORDS...            # makes calls of a C library at the same time, and prints how it went
+//     PatchedProgram --library-unpatched NAME COUNT WORDS...
+//     PatchedProgram --disturb NAME SEEDS WORDS...            # calls that are killed, late, or left alone
+//     PatchedProgram --http-server
+//
+// A program of its own, since the tests of GreenNet put calls of their own before the C library's, as GreenPatch does.
 
 import Glibc
 import GreenNet
@@ -11,10 +19,9 @@ import GreenPatch
     static func main() {
         let words = Array(CommandLine.arguments.dropFirst())
         if words == ["--list"] { return print(cases.map(\.name).joined(separator: "\n")) }
-        guard words.count == 1, let one = cases.first(where: { $0.name == words[0] }) else { exit(64) }
-        alarm(60)
+        guard let task = cases.first(where: { [$0.name] == words })?.run ?? libraryTask(words) else { exit(64) }
         let before = openDescriptors()
-        do { try one.run() } catch { expect(false, "threw \(error)") }
+        do { try task() } catch { expect(false, "threw \(error)") }
         GreenPatch.uninstall()
         if PatchedWait.isOnHub { Hub.current.close() }
         // A look-up whose caller has left runs on for a while.
@@ -22,6 +29,26 @@ import GreenPatch
         expect(openDescriptors() == before, "descriptors \(before) before, \(openDescriptors()) after")
         exit(failures == 0 ? 0 : 1)
     }
+}
+
+private func libraryTask(_ words: [String]) -> (@Sendable () throws -> Void)? {
+    if words == ["--http-server"] { return serveHTTP }
+    guard words.count > 2, let count = Int(words[2]), let library = Library.all.first(where: { $0.name == words[1] })
+    else { return nil }
+    let rest = Array(words.dropFirst(3))
+    switch words[0] {
+    case "--library": return { try patched(library) { try library.run(count, rest) } }
+    case "--library-unpatched": return { try patched(library, false) { try library.run(count, rest) } }
+    case "--disturb": return { try patched(library) { try library.disturb(seeds: count, rest) } }
+    default: return nil
+    }
+}
+
+private func patched(_ library: Library, _ isPatched: Bool = true, _ body: () throws -> Void) throws {
+    try library.load()
+    _ = Hub.current
+    if isPatched { try GreenPatch.install() }
+    try body()
 }
 
 /// What is tried, with the hub and the install that it needs.
@@ -50,6 +77,7 @@ func expect(_ holds: Bool, _ text: @autoclosure () -> String = "", file: StaticS
     if holds { return }
     failures += 1
     print("\(file):\(line): not so: \(text())")
+    fflush(nil)
 }
 
 /// The error that `body` throws.

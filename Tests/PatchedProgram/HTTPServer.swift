@@ -1,0 +1,26 @@
+import Glibc
+import GreenNet
+
+/// Answers `GET /250` after 250 ms, over connections that stay open, and `GET /cut` with half of an answer, after which it closes.  Prints its port, and serves until it is killed.
+func serveHTTP() throws {
+    let server = try StreamServer(on: .loopback(port: 0)) { connection in
+        var request: [UInt8] = []
+        while let bytes = try connection.receive(upTo: 4096) {
+            request += bytes
+            guard request.suffix(4) == [13, 10, 13, 10] else { continue }
+            let path = request.drop { $0 != UInt8(ascii: "/") }.dropFirst().prefix { $0 != UInt8(ascii: " ") }
+            if path.elementsEqual("cut".utf8) {
+                try connection.sendAll("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe")
+                return try Greenlet.sleep(for: .milliseconds(1))
+            }
+            if let delay = Int64(String(decoding: path, as: UTF8.self)), delay > 0 {
+                try Greenlet.sleep(for: .milliseconds(delay))
+            }
+            request = []
+            try connection.sendAll("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+        }
+    }
+    print("listening on \(server.listeners[0].address)")
+    fflush(nil)
+    try server.run()
+}
