@@ -17,6 +17,31 @@ __attribute__((no_sanitize("address", "thread"))) int green_walk(uintptr_t fp, g
     return count;
 }
 
+void green_start(void);  // in the assembly: the outermost frame is called by it
+
+__attribute__((no_sanitize("address", "thread"))) static int count_chain(uintptr_t fp, green_bounds stack) {
+    int count = 0;
+    while (fp % sizeof(void *) == 0 && fp >= stack.low && fp + 2 * sizeof(void *) <= stack.high) {
+        const uintptr_t *frame = (const uintptr_t *)fp;
+        count++;
+        // Code without frame pointers leaves anything in the register, which may look like a frame.
+        if (!frame[0]) return frame[1] - (uintptr_t)green_start < 64 ? count : 0;
+        if (frame[0] <= fp) break;  // outwards only
+        fp = frame[0];
+    }
+    return 0;
+}
+
+// As far as the frames of a few functions without frame pointers reach: malloc and what it calls.
+enum { SEARCHED_BYTES = 8 << 10 };
+
+int green_count_frames(uintptr_t fp, uintptr_t sp, green_bounds stack) {
+    int count = count_chain(fp, stack);
+    uintptr_t begin = sp > stack.low ? sp & ~(sizeof(void *) - 1) : stack.low;
+    for (uintptr_t at = begin; !count && at < begin + SEARCHED_BYTES && at < stack.high; at += sizeof(void *)) count = count_chain(at, stack);
+    return count;
+}
+
 green_bounds green_own_stack(void) {
     pthread_attr_t attributes;
     void *low = NULL;

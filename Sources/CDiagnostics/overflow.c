@@ -1,8 +1,11 @@
-// Running over the end of a green thread's stack touches its guard.  The handler names the green thread and the size of its stack, which
-// the bare "Segmentation fault" would not, and lets the process die as it would have.
+// Running over the end of a green thread's stack touches its guard.  The handler names the green thread, its depth and the size of its stack,
+// which the bare "Segmentation fault" would not, and lets the process die as it would have.
+//
+// A function whose frame is larger than the guard can touch memory beyond the guard first: the top of another green thread's stack.  That is no fault, and
+// cannot be reported.
 
 #define _GNU_SOURCE
-#include "CDiagnostics.h"
+#include "backtrace.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -10,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 #include <unistd.h>
 #if __has_include(<execinfo.h>)
 #include <execinfo.h>
@@ -29,16 +33,39 @@ static void say(const char *text, size_t length) {
     }
 }
 
+typedef struct fault {
+    uintptr_t stack_pointer, frame_pointer;
+} fault;
+
+static fault fault_of(const ucontext_t *context) {
+#if defined(__x86_64__)
+    const greg_t *saved = context->uc_mcontext.gregs;
+    return (fault){(uintptr_t)saved[REG_RSP], (uintptr_t)saved[REG_RBP]};
+#else
+    return (fault){context->uc_mcontext.sp, context->uc_mcontext.regs[29]};
+#endif
+}
+
+// How deep it was: as many calls as frame pointers show, and bytes.
+static void describe_depth(const green_thread *thread, fault fault, char *text, size_t size) {
+    int calls = green_count_frames(fault.frame_pointer, fault.stack_pointer, green_stack_of(thread, (green_bounds){0, 0}));
+    size_t used = (uintptr_t)thread->stack_high - fault.stack_pointer;
+    if (calls > 0) snprintf(text, size, "%d calls deep, with %zu KiB", calls, used / 1024);
+    else snprintf(text, size, "with %zu KiB", used / 1024);
+}
+
 // snprintf is not on POSIX's list of what a handler may call; glibc's allocates nothing for integers and short strings, and the
 // process is about to end anyway.
-static void report(const green_thread *thread) {
-    char line[512];
+static void report(const green_thread *thread, fault fault) {
+    char line[512], depth[64];
+    describe_depth(thread, fault, depth, sizeof depth);
     size_t pages = ((size_t)((char *)thread->stack_high - (char *)thread->slot) + 4095) / 4096;  // the record lies above
     int length = snprintf(line, sizeof line,
-                          "GreenNet: green thread %llu%s%.200s%s overflowed its stack of %zu KiB; "
-                          "recursion too deep, or too much on the stack. Backtrace, innermost first:\n",
+                          "GreenNet: green thread %llu%s%.200s%s overflowed its stack of %zu KiB, %s in use: "
+                          "recursion too deep, or too much on the stack. spawn(stackSize:) or Hub.defaultStackSize makes it larger. "
+                          "Backtrace, innermost first:\n",
                           (unsigned long long)thread->id, thread->name ? " (" : "", thread->name ? thread->name : "",
-                          thread->name ? ")" : "", pages * 4);
+                          thread->name ? ")" : "", pages * 4, depth);
     say(line, (size_t)length < sizeof line ? (size_t)length : sizeof line - 1);
 #if HAVE_BACKTRACE
     void *frames[FRAMES];
@@ -47,11 +74,10 @@ static void report(const green_thread *thread) {
 }
 
 static void on_fault(int signal, siginfo_t *info, void *context) {
-    (void)context;
     const green_thread *thread = green_running();
     char *address = info->si_addr;
     int sent = info->si_code <= 0;  // by kill or the like: there is no address, and nothing that would fault again
-    if (!sent && thread && thread->slot && address >= (char *)thread->slot && address < (char *)thread->stack_low) report(thread);
+    if (!sent && thread && thread->slot && address >= (char *)thread->slot && address < (char *)thread->stack_low) report(thread, fault_of(context));
     // Not ours, or ours and reported: fault again under whatever handled it before (Swift's backtracer, a sanitizer, the default).
     sigaction(signal, signal == SIGSEGV ? &previous_segv : &previous_bus, NULL);
     if (sent) raise(signal);  // blocked here, so it comes once this handler has returned

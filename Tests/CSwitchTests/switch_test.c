@@ -575,6 +575,19 @@ static int frames_in_recurse(const char *text) {
     return count;
 }
 
+// All of the stack is in use.  The calls are counted where frame pointers lead to the outermost one, which -O2 leaves out on x86-64.
+static void check_depth(const char *line, int kib) {
+    int calls = 0, used = 0;
+    const char *rest = strchr(line, ',');
+    if (rest && sscanf(rest, ", %d calls deep, with %d KiB in use", &calls, &used) != 2) sscanf(rest, ", with %d KiB in use", &used);
+    CHECK(used, >, kib - 24);
+    CHECK(used, <=, kib);
+#ifndef __OPTIMIZE__
+    CHECK(calls, >, kib / 8);
+#endif
+    CHECK(calls, <, kib * 1024 / 16);
+}
+
 static void check_report(green_guard_kind guard, char *name) {
     fault wanted = {recurse_for_ever, guard, name, 0};
     const death *end = in_child(fault_in_green_thread, &wanted);
@@ -586,6 +599,7 @@ static void check_report(green_guard_kind guard, char *name) {
     CHECK(end->signal, ==, SIGSEGV);
     CHECK(line, !=, NULL);
     CHECK(frames_in_recurse(line ? line : ""), >=, 5);
+    check_depth(line ? line : "", kib);
     if (!line) printf("\n  expected \"%s\", it said \"%s\"", expected, end->said);
 }
 

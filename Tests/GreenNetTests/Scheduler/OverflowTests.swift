@@ -75,7 +75,7 @@ struct OverflowTests {
 }
 
 /// Called in a child: it must leave no core file, and no backtrace of Swift's own, which takes long.
-private func dieQuietly() {
+func dieQuietly() {
     var none = rlimit()
     setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
     signal(SIGSEGV, SIG_DFL)

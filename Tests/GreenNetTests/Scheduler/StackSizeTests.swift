@@ -13,6 +13,31 @@ struct StackSizeTests {
         }
     }
 
+    @Test(
+        .disabled(
+            if: Sanitizer.active != .none, "a sanitizer reports faults itself, and ends the process in its own way"),
+        arguments: [256 << 10, 1 << 20])
+    func `the same recursion overflows a smaller stack, and the report says how deep it was and what to write`(
+        size: Int
+    ) async throws {
+        let result = try await #require(processExitsWith: .signal(SIGSEGV), observing: [\.standardErrorContent]) {
+            [size] in
+            dieQuietly()
+            try TestThread {
+                spawn(name: "deep", stackSize: size) { burrow(1 << 20) }
+                try Hub.current.run()
+            }.value()
+        }
+        let report = try #require(result.standardError.split(separator: "\n").first { $0.contains("overflowed") })
+        #expect(report.contains("(deep) overflowed its stack of \(size >> 10) KiB, "))
+        #expect(report.contains("spawn(stackSize:) or Hub.defaultStackSize makes it larger"))
+        let numbers = report.split { !$0.isNumber }.compactMap { Int($0) }
+        // The id, the size, the calls, the bytes.
+        try #require(numbers.count == 4)
+        #expect((size >> 10) / 4..<(size >> 10) * 10 ~= numbers[2])
+        #expect((size >> 10) - 18...(size >> 10) ~= numbers[3])
+    }
+
     @Test func `both ends of the range can be spawned`() throws {
         try onHub {
             for size in [65_536, 1 << 30] {
