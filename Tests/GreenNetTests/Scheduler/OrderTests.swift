@@ -136,6 +136,28 @@ struct OrderTests {
         }
     }
 
+    @Test func `connections that are readable when the hub first polls them are received from as their waits began`()
+        throws
+    {
+        try onHub {
+            var random = SeededRandom(seed: 6)
+            let pairs = try (0..<64).map { _ in try unixPair() }
+            var order: [Int] = []
+            let readers = pairs.enumerated().map { number, pair in
+                spawn {
+                    try #expect(pair.connection.receive(upTo: 10) == [1])
+                    order.append(number)
+                }
+            }
+            // All of them wait then, and the hub has not polled its loop.
+            try Greenlet.yield()
+            #expect(readers.allSatisfy { $0.state == .waiting })
+            for pair in pairs.shuffled(using: &random) { pair.peer.write([1]) }
+            try joinAll(readers)
+            #expect(order == Array(0..<64))
+        }
+    }
+
     @Test func `connections that can be written to again are sent to in the order in which they could`() throws {
         try onHub {
             var random = SeededRandom(seed: 7)
@@ -318,7 +340,7 @@ extension Peer {
 
 /// Waits until all `greenlets` wait and the kernel watches their descriptors.
 ///
-/// The loop registers descriptors at its next poll; those that are ready by then are reported in the order of registration.  A deadline that has
+/// The loop registers descriptors at its next poll.  A deadline that has
 /// passed shows that the loop was polled.
 private func waitUntilWatched<Value>(_ greenlets: [Greenlet<Value>]) throws {
     try waitUntil { greenlets.allSatisfy { $0.state == .waiting } }
