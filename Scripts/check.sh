@@ -25,6 +25,7 @@ step Scripts/check-dependent.sh
 step make --keep-going test
 step make test-libraries
 step Scripts/check-mistakes.sh
+step Scripts/check-async.sh
 step make test-bench
 step make docs
 step make fuzz FUZZ_SECONDS=5

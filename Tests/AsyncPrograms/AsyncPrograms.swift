@@ -1,4 +1,4 @@
-// Programs of which each needs a process of its own: `AsyncPrograms NAME` runs one.  It prints "ok" at its end, or what was wrong.
+// Programs of which each needs a process of its own: `AsyncPrograms NAME` runs one.  It prints "ok" at its end, or what was wrong.  `--list` names them.
 
 import Glibc
 import GreenNet
@@ -6,6 +6,7 @@ import GreenNet
 @main struct AsyncPrograms {
     static func main() {
         let arguments = CommandLine.arguments.dropFirst()
+        if arguments == ["--list"] { return print(all.map(\.name).joined(separator: "\n")) }
         guard let program = all.first(where: { [$0.name] == arguments }) else { exit(64) }
         do { try program.run() } catch { fail("threw \(error)") }
         print("ok")
@@ -20,7 +21,7 @@ struct AsyncProgram: Sendable {
     init(_ name: String, _ run: @escaping @Sendable () throws -> Void) { (self.name, self.run) = (name, run) }
 }
 
-let all = closingPrograms
+let all = closingPrograms + requestPrograms
 
 /// Ends the program with `text` where `condition` is false.
 func check(_ condition: Bool, _ text: @autoclosure () -> String, line: UInt = #line) {

@@ -3,6 +3,11 @@ import Testing
 
 /// Programs that have a process of their own, for Swift's global executor is one for a process.
 struct AsyncProgramTests {
+    @Test(arguments: ["task-locals", "actor-with-connection", "detached-spawn"])
+    func `green threads and async code together compute the right values`(program: String) throws {
+        try expectSuccess(program)
+    }
+
     // MARK: The end of a hub
 
     @Test func `a task without an end does not keep its hub from closing, and goes on elsewhere`() throws {
