@@ -27,9 +27,9 @@ struct StackClass: Equatable {
 
     /// That of a stack whose record lies `distance` above the beginning of its slot.  Only the record and its colour lie between it and the end, which
     /// is far less than half a stack.
-    init(recordAt distance: Int) { index = Int.bitWidth - distance.leadingZeroBitCount - StackClass.smallestShift }
+    init(recordAt distance: Int) { index = (Int.bitWidth - StackClass.smallestShift) &- distance.leadingZeroBitCount }
 
-    var bytes: Int { 1 << (StackClass.smallestShift + index) }
+    var bytes: Int { 1 &<< (StackClass.smallestShift &+ index) }
 
     /// Stops the program where there is no such stack.
     static func check(_ bytes: Int) {

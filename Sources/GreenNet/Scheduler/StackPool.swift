@@ -34,7 +34,7 @@ struct StackPool {
         var slabs: ContiguousArray<Slab> = []
     }
 
-    /// By `StackClass.index`.  In place, since each spawn and each end touches one.
+    /// By `StackClass.index`, which is always in range.  In place and unchecked, since each spawn and each end touches one.
     private var shelves = InlineArray<15, Shelf>(repeating: Shelf())
     private var warmBytes = 0
     var guardKind = StackMemory.Guard.best
@@ -49,22 +49,24 @@ struct StackPool {
         return blank(try carve(size))
     }
 
+    @inline(__always)
     private mutating func takeWarm(_ size: StackClass) -> Stack? {
-        guard let thread = shelves[size.index].warm else { return nil }
-        shelves[size.index].warm = thread.next
-        shelves[size.index].warmCount -= 1
-        warmBytes -= size.bytes
+        guard let thread = shelves[unchecked: size.index].warm else { return nil }
+        shelves[unchecked: size.index].warm = thread.next
+        shelves[unchecked: size.index].warmCount &-= 1
+        warmBytes &-= size.bytes
         Context.forget(thread)
         return Stack(slot: thread.slot, record: UnsafeMutableRawPointer(thread.record))
     }
 
     /// May be called on the very stack that is given back: but for a link in the record, nothing changes before the next `take` or `trim`.
+    @inline(__always)
     mutating func give(_ thread: GreenThread) {
         let size = thread.stackClass
-        thread.next = shelves[size.index].warm
-        shelves[size.index].warm = thread
-        shelves[size.index].warmCount += 1
-        warmBytes += size.bytes
+        thread.next = shelves[unchecked: size.index].warm
+        shelves[unchecked: size.index].warm = thread
+        shelves[unchecked: size.index].warmCount &+= 1
+        warmBytes &+= size.bytes
     }
 
     /// Maps stacks until `count` of `size` are cached, to be handed out later.
