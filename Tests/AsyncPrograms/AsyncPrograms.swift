@@ -21,7 +21,7 @@ struct AsyncProgram: Sendable {
     init(_ name: String, _ run: @escaping @Sendable () throws -> Void) { (self.name, self.run) = (name, run) }
 }
 
-let all = closingPrograms + requestPrograms
+let all = closingPrograms + defaultExecutorPrograms + mainQueuePrograms + requestPrograms
 
 /// Ends the program with `text` where `condition` is false.
 func check(_ condition: Bool, _ text: @autoclosure () -> String, line: UInt = #line) {

@@ -78,4 +78,22 @@ int green_sealed_file(const void *bytes, size_t count);
 /// An empty datagram that hands `file` over.  The macros that lay out SCM_RIGHTS are not for Swift.  -1 with errno set.
 ssize_t green_send_file(int descriptor, const struct sockaddr *address, socklen_t length, int file);
 
+/// Whether the program has libdispatch, and with it a main queue.
+int green_main_queue_exists(void);
+
+/// Whether a job was ever put into it.  A few nanoseconds; only where it exists.
+int green_main_queue_was_used(void);
+
+/// A descriptor that is readable when the main OS thread is to call `green_main_queue_drain`; it belongs to libdispatch.  -1: there is no descriptor left.
+int green_main_queue_handle(void);
+
+/// Runs the jobs that are in it.  On the main OS thread.
+void green_main_queue_drain(int handle);
+
+/// Whether the calling OS thread is the process's first one.
+int green_is_main_thread(void);
+
+/// False once the process has started a second OS thread.
+int green_is_single_threaded(void);
+
 #endif

@@ -114,7 +114,7 @@ extension Hub {
     private var madeExecutors: (task: AnyObject, serial: AnyObject) { executors ?? makeExecutors() }
 
     /// Another object than the hub can send jobs.
-    private var hasForeignExecutor: Bool {
+    var hasForeignExecutor: Bool {
         !isKnownUniquelyReferenced(&executors!.task) || !isKnownUniquelyReferenced(&executors!.serial)
     }
 
@@ -123,12 +123,7 @@ extension Hub {
         let made = (task: HubExecutor(tasks), serial: HubSerialExecutor(tasks))
         tasks.queue.serial = made.serial.asUnownedSerialExecutor()
         executors = made
-        // The closures must not retain what `canBeWoken` counts the references to.
-        let (scheduler, queue) = (scheduler, tasks.queue)
-        scheduler.fields.pointee.tasks = TaskSupport(
-            address: queue.address, runnerParks: queue.runnerParks,
-            canBeWoken: { scheduler.hub.hasForeignExecutor && ProcessThreads.areSeveral },
-            close: { tasks.close(scheduler) })
+        tasks.attach(to: self)
         return made
     }
 }

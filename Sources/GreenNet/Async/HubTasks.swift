@@ -23,10 +23,13 @@ final class HubTasks: Sendable {
     private struct Guarded: @unchecked Sendable { var foreign: Foreign }
 
     private let state: Mutex<Guarded>
+    /// The tasks of the whole process: they outlive their hub, and go on on the next one of the main OS thread.
+    // Set while the process has one OS thread.
+    nonisolated(unsafe) private(set) var areOfProcess = false
 
     init(of scheduler: Scheduler) {
         queue = TaskQueue(of: scheduler)
-        state = Mutex(Guarded(foreign: Foreign(hub: Unmanaged.passUnretained(scheduler.fields.pointee.jobs))))
+        state = Mutex(Guarded(foreign: Foreign()))
     }
 
     deinit { queue.free() }
@@ -52,12 +55,17 @@ final class HubTasks: Sendable {
 
     private func send(_ job: ForeignJob) {
         let isAccepted = withForeign { foreign in
-            guard let hub = foreign.hub else { return false }
+            guard let hub = foreign.hub else {
+                if areOfProcess { foreign.jobs.append(job) }
+                return areOfProcess
+            }
             foreign.jobs.append(job)
             // Under the lock: afterwards the hub may have gone.
             return foreign.jobs.count > 1 || hub.takeUnretainedValue().send { self.takeForeign() }
         }
         if !isAccepted { HubTasks.moveOn(job.job, after: job.delay) }
+        // The main OS thread has no hub now: the one that is made here takes the job.
+        if areOfProcess, Context.running == nil, LinuxCalls.isMainThread { _ = Hub.current }
     }
 
     /// In the hub's loop.
@@ -76,13 +84,42 @@ final class HubTasks: Sendable {
         }
     }
 
-    // MARK: The end of the hub
+    // MARK: The hub
 
-    /// The green threads of the hub have ended, and with them each job that was there.
-    func close(_ scheduler: Scheduler) {
+    /// Jobs run on `hub` from now on.  On its OS thread.
+    func attach(to hub: Hub) {
+        // The closures must not retain this object: the references to it are counted.
+        let (scheduler, tasks) = (hub.scheduler, Unmanaged.passUnretained(self))
+        queue.attach(to: scheduler)
+        scheduler.fields.pointee.tasks = TaskSupport(
+            address: queue.address, runnerParks: queue.runnerParks,
+            canBeWoken: { scheduler.hub.hasForeignExecutor && ProcessThreads.areSeveral },
+            abandon: { tasks.takeUnretainedValue().abandon() }, close: { tasks.takeUnretainedValue().close(scheduler) })
+        withForeign { $0.hub = Unmanaged.passUnretained(scheduler.fields.pointee.jobs) }
+        takeForeign()
+        queue.resume()
+    }
+
+    func becomeProcess() { areOfProcess = true }
+
+    /// Ends `serve()` of the hub.  From any OS thread.
+    func stopServing() {
+        withForeign { _ = $0.hub?.takeUnretainedValue().send { Hub.current.stopServing() } }
+    }
+
+    /// In a forked child: the jobs are the parent's.
+    private func abandon() {
+        withForeign { $0 = Foreign() }
+        queue.forget()
+    }
+
+    /// The green threads of the hub have ended, and with them each job that was ready.
+    private func close(_ scheduler: Scheduler) {
         withForeign { $0.hub = nil }
-        for job in removeForeign() { HubTasks.moveOn(job.job, after: job.delay) }
-        queue.removeAll { job, due in HubTasks.moveOn(job, after: due.map { $0 - .now }) }
+        if !areOfProcess {
+            for job in removeForeign() { HubTasks.moveOn(job.job, after: job.delay) }
+            queue.removeAll { job, due in HubTasks.moveOn(job, after: due.map { $0 - .now }) }
+        }
         queue.endRunners()
         do { try scheduler.hub.run() } catch { fatalError("GreenNet: the hub can't close: \(error)") }
         scheduler.fields.pointee.tasks = nil

@@ -57,6 +57,23 @@ struct TaskQueue {
 
     private var resting: WaitQueue { withUnsafeMutablePointer(to: &fields.pointee.resting) { WaitQueue($0) } }
 
+    // MARK: The hub
+
+    func attach(to scheduler: Scheduler) {
+        fields.pointee.scheduler = scheduler
+        fields.pointee.isClosing = false
+    }
+
+    /// Runs the jobs that a hub before has left.
+    func resume() { if hasWork, scheduler.fields.pointee.taskRunner == nil { startRunner() } }
+
+    /// Drops all jobs.  The runners are gone, as all green threads of a parent are in a forked child.
+    func forget() {
+        removeAll { _, _ in }
+        (fields.pointee.resting, fields.pointee.restingCount) = (WaitQueue.Ends(), 0)
+        fields.pointee.timekeeper = nil
+    }
+
     // MARK: What comes
 
     @inline(__always)

@@ -62,8 +62,18 @@ enum LinuxCalls {
 
     static func adoptOrphans() -> Int32 { green_adopt_orphans() }
 
-    /// The calling one; `name` ends with a zero byte, and 15 bytes of it count.
-    static func nameThread(_ name: UnsafeBufferPointer<UInt8>) { green_name_thread(name.baseAddress) }
+    /// The calling one; 15 bytes of `name` count.
+    static func nameThread(_ name: String) { name.withCString { green_name_thread($0) } }
+
+    static var isMainThread: Bool { green_is_main_thread() != 0 }
+
+    /// No other OS thread was ever started.
+    static var isSingleThreaded: Bool { green_is_single_threaded() != 0 }
+
+    static var hasMainQueue: Bool { green_main_queue_exists() != 0 }
+    static var mainQueueWasUsed: Bool { green_main_queue_was_used() != 0 }
+    static var mainQueueHandle: Int32 { green_main_queue_handle() }
+    static func drainMainQueue(_ handle: Int32) { green_main_queue_drain(handle) }
 
     static func timer() -> Int32 { green_timer_open() }
 

@@ -69,6 +69,10 @@ struct Scheduler: Equatable {
         /// The youngest green thread that has not ended; the others follow through `older`.
         var youngest: GreenThread?
         var lastID: UInt64 = 0
+        /// Green threads that wait for a call of `stopServing`.
+        var serving = WaitQueue.Ends()
+        /// The call came when no green thread waited for it.
+        var isStopPending = false
         /// Green threads that wait for `alive` to become 0.
         var idle = WaitQueue.Ends()
         var stacks = StackPool()
@@ -96,7 +100,12 @@ struct Scheduler: Equatable {
         /// Nil until a task's executor was asked for.
         var tasks: TaskSupport?
 
+        var mainQueue = MainQueue()
+
         // What the layers above keep here, and hooks for them.
+
+        /// Calls `runMainQueue` on a new green thread.
+        let drainMainQueue: (Scheduler) -> Void
 
         /// One buffer for all connections to receive into.
         var receiveBuffer = SharedBuffer(size: 64 << 10)
@@ -130,6 +139,8 @@ struct Scheduler: Equatable {
     var receiveBuffer: UnsafeMutablePointer<SharedBuffer> {
         withUnsafeMutablePointer(to: &fields.pointee.receiveBuffer) { $0 }
     }
+
+    var servingQueue: WaitQueue { withUnsafeMutablePointer(to: &fields.pointee.serving) { WaitQueue($0) } }
 
     var idleQueue: WaitQueue { withUnsafeMutablePointer(to: &fields.pointee.idle) { WaitQueue($0) } }
 
@@ -174,6 +185,7 @@ struct Scheduler: Equatable {
             beginPass()
             switchToNext(from: loopThread)
             if fields.pointee.stacks.needsTrimming { fields.pointee.stacks.trim() }
+            lookAtMainQueue()
             if !fields.pointee.ready.isEmpty || fields.pointee.stacks.needsTrimming {
                 if fields.pointee.virtualTime != nil { tick() }
                 pollEvents()
@@ -183,6 +195,8 @@ struct Scheduler: Equatable {
                 continue
             } else if canBeWoken {
                 waitForEvents()
+            } else if hasMainQueueJob() {
+                continue
             } else {
                 reportDeadlock()
             }
@@ -221,6 +235,7 @@ struct Scheduler: Equatable {
     private var canBeWoken: Bool {
         fields.pointee.outsideWaits > 0 || !isKnownUniquelyReferenced(&fields.pointee.jobs)
             || fields.pointee.tasks.map { $0.canBeWoken() } ?? false
+            || fields.pointee.mainQueue.hasRun && ProcessThreads.areSeveral
     }
 
     /// The main green thread is parked, or its stack would run and not this one.

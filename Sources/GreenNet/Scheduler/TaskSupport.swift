@@ -6,6 +6,8 @@ struct TaskSupport {
     let runnerParks: () -> Void
     /// Whether a task can come that wakes the hub.
     let canBeWoken: () -> Bool
+    /// The process is a forked child, and the hub its parent's.
+    let abandon: () -> Void
     /// The hub closes, and its green threads have ended.
     let close: () -> Void
 }

@@ -30,11 +30,13 @@ enum WaitKind: UInt8 {
     case tasks, fiber, remote
     /// A runner of tasks' jobs that has none.
     case job
+    /// Another OS thread may end it.
+    case serving
 
     /// Whether the world outside the hub can end such a wait, so that a hub in which all others wait is not stuck.
     var comesFromOutside: Bool {
         switch self {
-        case .readable, .writable, .signal, .lookup, .connections, .remote: true
+        case .readable, .writable, .signal, .lookup, .connections, .remote, .serving: true
         case .nothing, .sleep, .end, .idle, .event, .several, .result, .permit, .lock, .condition, .barrier: false
         case .item, .room, .tasks, .fiber, .job: false
         }

@@ -82,6 +82,7 @@ extension GreenThread {
         case .fiber: "a fiber to switch to it"
         case .remote: "another OS thread"
         case .job: "a job of a task"
+        case .serving: "a call of stopServing()"
         }
     }
 }

@@ -52,7 +52,7 @@ public final class Hub {
         if Context.running != nil { return }
         let hub = try make()
         do throws(SystemError) { try hub.scheduler.fields.pointee.stacks.stock(count, of: .usual) } catch {
-            throw HubFailure("cannot make stacks for the hub: \(error)")
+            throw HubFailure("cannot make stacks for the hub: \(error)", error)
         }
     }
 
@@ -61,8 +61,10 @@ public final class Hub {
     }
 
     private static func make() throws(HubFailure) -> Hub {
+        errno = 0
         guard let loop = EventLoop() else {
-            throw HubFailure("no event loop can be made: is the limit of open descriptors reached?")
+            let error = SystemError(errno)
+            throw HubFailure("no event loop can be made: is the limit of open descriptors reached?", error)
         }
         var stacks = StackPool()
         let loopThread: GreenThread
@@ -71,7 +73,7 @@ public final class Hub {
         } catch {
             stacks.unmapAll()
             loop.destroy()
-            throw HubFailure("cannot make a stack for the hub: \(error)")
+            throw HubFailure("cannot make a stack for the hub: \(error)", error)
         }
         let scheduler = Scheduler(UnsafeMutablePointer<Scheduler.Fields>.allocate(capacity: 1))
         let hub = Hub(scheduler, alternateStack: Context.watchForOverflow())
@@ -80,11 +82,22 @@ public final class Hub {
             to: Scheduler.Fields(
                 loop: loop, alarm: .make(context: scheduler.address, callback: alarmRang), main: makeMainThread(),
                 loopThread: loopThread, stacks: stacks, jobs: JobQueue(of: scheduler, on: loop),
-                describe: { $0.dump() }, taskLocals: taskLocals, owner: Unmanaged.passRetained(hub).toOpaque()))
+                drainMainQueue: drainMainQueue, describe: { $0.dump() }, taskLocals: taskLocals,
+                owner: Unmanaged.passRetained(hub).toOpaque()))
         scheduler.enrol(MainGreenlet(), as: scheduler.main)
         scheduler.begin()
         endWithOSThread(scheduler)
+        if LinuxCalls.isMainThread { hub.takeMainOSThread() }
         return hub
+    }
+
+    /// Called with each hub that is made on the main OS thread.  Set there, by the layer above.
+    nonisolated(unsafe) static var whenMadeOnMain: ((Hub) -> Void)?
+
+    private func takeMainOSThread() {
+        // In a task, the runtime's own loop has the main OS thread, and runs the main queue.
+        if !TaskWords.runTask { scheduler.ownMainQueue() }
+        Hub.whenMadeOnMain?(self)
     }
 
     private static func findTaskWords() -> Result<TaskLocalLayout, TaskWordsSearch.Failure> {
@@ -167,8 +180,10 @@ public final class Hub {
     ///
     /// Except for its signals: libev keeps the owner of each signal for the whole process, and would refuse them to the child's own hub.
     static func abandon() {
+        Scheduler.leaveMainQueue()
         guard let scheduler = Context.running?.scheduler else { return }
         scheduler.hub.stopSignals()
+        scheduler.fields.pointee.tasks?.abandon()
         Context.setRunning(nil)
         ThreadClock.virtualTime = 0
         forgetOSThread()
@@ -195,6 +210,7 @@ public final class Hub {
         }
         do { try run() } catch { fatalError("GreenNet: the hub can't close: \(error)") }
         scheduler.fields.pointee.tasks?.close()
+        scheduler.disownMainQueue()
         scheduler.endWatch()
         forgetOSThread()
         scheduler.endLoop()
@@ -224,8 +240,12 @@ extension Scheduler {
 /// Why no hub can be made.
 package struct HubFailure: Error, CustomStringConvertible {
     package let description: String
+    /// What the kernel has answered.
+    let cause: SystemError
 
-    fileprivate init(_ description: String) { self.description = description }
+    fileprivate init(_ description: String, _ cause: SystemError) {
+        (self.description, self.cause) = (description, cause)
+    }
 }
 
 private func writeFailure(_ failure: UnobservedFailure) { writeToStandardError("GreenNet: \(failure)\n") }

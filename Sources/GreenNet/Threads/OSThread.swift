@@ -19,7 +19,7 @@ package final class OSThread: Sendable {
     /// - `blocksSignals`: signals of the process go to other OS threads.  Without, the new one has its maker's signal mask.
     @discardableResult
     package static func start(
-        named name: StaticString? = nil, stackSize: Int? = nil, blocksSignals: Bool = false,
+        named name: String? = nil, stackSize: Int? = nil, blocksSignals: Bool = false,
         _ body: @escaping @Sendable () -> Void
     ) throws(SystemError) -> OSThread {
         var attributes = pthread_attr_t()
@@ -65,13 +65,13 @@ package final class OSThread: Sendable {
     }
 
     fileprivate final class Job: Sendable {
-        private let name: StaticString?
+        private let name: String?
         private let body: @Sendable () -> Void
 
-        init(_ name: StaticString?, _ body: @escaping @Sendable () -> Void) { (self.name, self.body) = (name, body) }
+        init(_ name: String?, _ body: @escaping @Sendable () -> Void) { (self.name, self.body) = (name, body) }
 
         func run() {
-            if let name { name.withUTF8Buffer { LinuxCalls.nameThread($0) } }
+            if let name { LinuxCalls.nameThread(name) }
             body()
         }
     }

@@ -32,6 +32,10 @@ public struct RemoteHub: Sendable {
     @discardableResult
     public func wake() -> Bool { callInHub {} }
 
+    /// Ends the hub's `serve()`; where there is none, the next.  Returns false where the hub has closed.  Callable from any OS thread; never waits.
+    @discardableResult
+    public func stopServing() -> Bool { callInHub { Hub.current.stopServing() } }
+
     /// Runs `job` as a callback of the hub's loop: it must not wait.  Returns false where the hub has closed.
     package func callInHub(_ job: @escaping @Sendable () -> Void) -> Bool { jobs.send(job) }
 

@@ -8,7 +8,7 @@ import Testing
 struct OSThreadTests {
     /// The value of `look` on an OS thread that is started with these parameters.
     private func seen<Value: Sendable>(
-        named name: StaticString? = nil, stackSize: Int? = nil, blocksSignals: Bool = false,
+        named name: String? = nil, stackSize: Int? = nil, blocksSignals: Bool = false,
         _ look: @escaping @Sendable () -> Value
     ) throws -> Value {
         let answer = Handoff<Value>()

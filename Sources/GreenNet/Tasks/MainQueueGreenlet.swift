@@ -1,0 +1,12 @@
+/// In the loop, when the main queue has jobs.
+func drainMainQueue(_ scheduler: Scheduler) {
+    do throws(SpawnError) { try scheduler.startUnseen(MainQueueGreenlet()) } catch {
+        fatalError("GreenNet: the jobs of the main actor can't run: \(error)")
+    }
+}
+
+/// Runs the jobs of Dispatch's main queue that are there, and ends.
+private final class MainQueueGreenlet: AnyGreenlet {
+    override var name: String? { "main queue" }
+    override func run() { thread!.scheduler.runMainQueue() }
+}
