@@ -96,7 +96,7 @@ extension HubSerialExecutor: SchedulingExecutor {
 }
 
 /// What the hub can wait for.
-private func duration<C: Clock>(_ delay: C.Duration, of clock: C) -> Duration {
+func duration<C: Clock>(_ delay: C.Duration, of clock: C) -> Duration {
     require(
         C.Duration.self == Duration.self, "a task sleeps by a clock whose Duration is \(C.Duration.self), not Swift's")
     return unsafeBitCast(delay, to: Duration.self)

@@ -3,6 +3,12 @@ struct TaskJob {
     let job: UnownedJob
     /// It belongs to an actor of the hub's serial executor, and can run nowhere else.
     let isSerial: Bool
+    /// The task is that of an `awaiting`, whose green thread runs it; the task holds the reference.
+    let awaited: Unmanaged<AwaitedTask>?
+
+    init(job: UnownedJob, isSerial: Bool = false, of awaited: AwaitedTask? = nil) {
+        (self.job, self.isSerial, self.awaited) = (job, isSerial, awaited.map(Unmanaged.passUnretained))
+    }
 }
 
 /// The jobs of Swift's tasks on a hub, and the green threads that run them.
@@ -25,6 +31,9 @@ struct TaskQueue {
         /// What actors name as their executor.
         var serial = UnownedSerialExecutor.generic
         var ready = Ring<TaskJob>()
+        /// Tasks that wait for the body of the next `awaiting`.
+        var atRest: AwaitedTask?
+        var atRestCount = 0
         var timers = TaskTimers()
         var resting = WaitQueue.Ends()
         var restingCount = 0
@@ -78,6 +87,7 @@ struct TaskQueue {
 
     @inline(__always)
     func add(_ job: TaskJob) {
+        if let awaited = job.awaited, awaited.takeUnretainedValue().take(job.job) { return }
         fields.pointee.ready.append(job)
         if scheduler.fields.pointee.taskRunner == nil { startRunner() }
     }
@@ -95,13 +105,35 @@ struct TaskQueue {
         while let (job, due) = fields.pointee.timers.popFirst(until: .never) { body(job, due) }
     }
 
+    // MARK: Tasks of awaiting
+
+    /// How many are kept: a program may once have had a hundred thousand at work.
+    static var atRestLimit: Int { 256 }
+
+    func takeAwaitedTask() -> AwaitedTask? {
+        guard let task = fields.pointee.atRest else { return nil }
+        fields.pointee.atRest = task.next
+        fields.pointee.atRestCount -= 1
+        return task
+    }
+
+    /// Returns false where enough are kept.
+    func keep(_ task: AwaitedTask) -> Bool {
+        guard fields.pointee.atRestCount < TaskQueue.atRestLimit, !fields.pointee.isClosing else { return false }
+        task.next = fields.pointee.atRest
+        fields.pointee.atRest = task
+        fields.pointee.atRestCount += 1
+        return true
+    }
+
     // MARK: Runners
 
     @inline(never)
     private func startRunner() {
         guard let runner = fields.pointee.timekeeper ?? resting.last else { return spawnRunner() }
-        scheduler.alive += 1
         scheduler.fields.pointee.taskRunner = runner
+        // Its deadline may have passed: then it is ready, and counts itself.
+        if runner.state == .parked { scheduler.alive += 1 }
         runner.wake(.event)
     }
 
@@ -180,7 +212,7 @@ struct TaskQueue {
     private func takeDueTimers() {
         guard fields.pointee.timers.count > 0 else { return }
         let now = Deadline.now
-        while let (job, _) = fields.pointee.timers.popFirst(until: now) { fields.pointee.ready.append(job) }
+        while let (job, _) = fields.pointee.timers.popFirst(until: now) { add(job) }
     }
 
     /// Waits for the next job.  Returns false where the runner shall end.
@@ -218,7 +250,7 @@ struct TaskQueue {
 
 extension UnownedSerialExecutor {
     /// None: what is not isolated runs on it.
-    fileprivate static var generic: UnownedSerialExecutor { unsafeBitCast((0, 0), to: UnownedSerialExecutor.self) }
+    static var generic: UnownedSerialExecutor { unsafeBitCast((0, 0), to: UnownedSerialExecutor.self) }
 }
 
 /// A green thread that runs the jobs of tasks.

@@ -12,10 +12,17 @@ package enum Context {
     /// Leaves `from`, which runs, for `to`.  Returns when another green thread switches to `from`.
     @inline(__always)
     static func switchStack(from: GreenThread, to: GreenThread) {
+        if _slowPath(green_words_held() != 0) { leaveTask(of: from) }
         green_set_running(to.record)
-        if _slowPath(green_words_held() != 0) { green_words_leave(from.record) }
         green_switch(from.record, to.record)
         if _slowPath(from.holdsWords) { green_words_return(from.record) }
+    }
+
+    /// `thread`, which is about to be left, has words set.
+    @inline(never)  // Rare: else each switch would make the frame that it takes.
+    private static func leaveTask(of thread: GreenThread) {
+        green_words_leave(thread.record)
+        thread.scheduler.taskParks(thread)
     }
 
     /// Of the green thread that runs: where it begins, no switch of its own has put them in place.

@@ -13,8 +13,7 @@ struct TaskSupport {
 }
 
 extension Scheduler {
-    /// To be called before `thread` waits.  The other jobs must not wait for that of a runner that does.
-    @inline(__always)
+    /// `thread` is being left.  Where it is a runner in the middle of a job, the other jobs must not wait for that one.
     func taskParks(_ thread: GreenThread) {
         if fields.pointee.taskRunner == thread { fields.pointee.tasks!.runnerParks() }
     }

@@ -27,7 +27,7 @@ enum WaitKind: UInt8 {
     case condition, barrier
     /// The detail is the address of the memory that the item is put into, or lies in.
     case item, room
-    case tasks, fiber, remote
+    case tasks, fiber, remote, async
     /// A runner of tasks' jobs that has none.
     case job
     /// Another OS thread may end it.
@@ -36,7 +36,7 @@ enum WaitKind: UInt8 {
     /// Whether the world outside the hub can end such a wait, so that a hub in which all others wait is not stuck.
     var comesFromOutside: Bool {
         switch self {
-        case .readable, .writable, .signal, .lookup, .connections, .remote, .serving: true
+        case .readable, .writable, .signal, .lookup, .connections, .remote, .async, .serving: true
         case .nothing, .sleep, .end, .idle, .event, .several, .result, .permit, .lock, .condition, .barrier: false
         case .item, .room, .tasks, .fiber, .job: false
         }
@@ -83,7 +83,6 @@ extension GreenThread {
     private func park(for kind: WaitKind, _ detail: UInt64, until deadline: Deadline) -> WaitBounds {
         let scheduler = scheduler
         require(self != scheduler.loopThread, "a call that waits, in a callback of the hub")
-        scheduler.taskParks(self)
         let limit = min(deadline, scopeDeadline)
         let bounds = WaitBounds(hasLimit: limit != .never, comesFromOutside: kind.comesFromOutside)
         if bounds.hasLimit { limitWait(to: limit) }

@@ -81,6 +81,7 @@ extension GreenThread {
         case .tasks: "the tasks of a queue to be done"
         case .fiber: "a fiber to switch to it"
         case .remote: "another OS thread"
+        case .async: "an async call"
         case .job: "a job of a task"
         case .serving: "a call of stopServing()"
         }
