@@ -112,6 +112,13 @@ char **green_environment(void) { return environ; }
 
 void green_name_thread(const void *name) { prctl(PR_SET_NAME, name); }
 
+pid_t green_thread_number(void) { return (pid_t)syscall(SYS_gettid); }
+
+void green_thread_name(char name[16]) {
+    name[0] = 0;
+    prctl(PR_GET_NAME, name);
+}
+
 int green_timer_open(void) { return timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC); }
 
 int green_timer_set(int descriptor, int64_t nanoseconds) {

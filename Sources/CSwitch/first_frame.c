@@ -3,6 +3,7 @@
 #include "CSwitch.h"
 
 _Thread_local green_thread *green_running_ __attribute__((tls_model("initial-exec")));
+_Thread_local uint32_t green_owner_here_ __attribute__((tls_model("initial-exec")));
 _Thread_local int64_t green_virtual_time_ __attribute__((tls_model("initial-exec")));
 
 void green_start(void);  // in the assembly

@@ -12,7 +12,8 @@ import Testing
         for mistake in mistakes {
             let end = try Program.run(mistakeProgram(mistake[0]))
             #expect(end.exit == .signal(SIGILL) || end.exit == .signal(SIGTRAP), "\(mistake[0])")
-            #expect(end.error.contains(mistake[1]), "\(mistake[0])")
+            let said = end.error.replacing(/(OS thread|descriptor) [0-9]+/) { "\($0.1) N" }
+            #expect(said.contains(mistake[1]), "\(mistake[0]): \(said)")
         }
     }
 

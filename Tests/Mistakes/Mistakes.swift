@@ -21,7 +21,7 @@ import GreenNet
 
 struct Mistake: Sendable {
     let name: String
-    /// A text that the program's last message must contain.
+    /// A text that the program's last message must contain, where the numbers of OS threads and descriptors are replaced by N.
     let message: String
     let make: @Sendable () throws -> Void
 
@@ -30,7 +30,7 @@ struct Mistake: Sendable {
     }
 }
 
-let all = ofNumbers + ofStackSizes + ofLocks + ofGreenThreads + ofSockets
+let all = ofNumbers + ofStackSizes + ofLocks + ofGreenThreads + ofSockets + ofOtherThreads + ofTasks
 
 let ofNumbers = [
     Mistake("barrier", "a barrier for 0: it takes 1 green thread or more") { _ = GreenBarrier(0) },

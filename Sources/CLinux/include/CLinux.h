@@ -62,6 +62,12 @@ int green_adopt_orphans(void);
 /// prctl(PR_SET_NAME): the calling OS thread's name, of which 15 bytes count.
 void green_name_thread(const void *name);
 
+/// gettid: the calling OS thread's number.
+pid_t green_thread_number(void);
+
+/// prctl(PR_GET_NAME): the calling OS thread's name, 15 bytes at most and a zero byte.
+void green_thread_name(char name[16]);
+
 /// timerfd_create on the monotonic clock, non-blocking and closed on exec.  -1 with errno set.
 int green_timer_open(void);
 

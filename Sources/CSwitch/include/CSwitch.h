@@ -90,6 +90,12 @@ extern _Thread_local green_thread *green_running_ __attribute__((tls_model("init
 static inline green_thread *green_running(void) { return green_running_; }
 static inline void green_set_running(green_thread *thread) { green_running_ = thread; }
 
+// The number of this OS thread among those that ever had a hub; 0 until it has one, and the same for good from then on.
+extern _Thread_local uint32_t green_owner_here_ __attribute__((tls_model("initial-exec")));
+
+static inline uint32_t green_owner_here(void) { return green_owner_here_; }
+static inline void green_set_owner_here(uint32_t number) { green_owner_here_ = number; }
+
 // What this OS thread takes for the time, in nanoseconds, where a hub with a virtual clock runs on it; 0: the clock's.
 extern _Thread_local int64_t green_virtual_time_ __attribute__((tls_model("initial-exec")));
 

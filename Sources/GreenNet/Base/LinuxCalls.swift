@@ -75,6 +75,17 @@ enum LinuxCalls {
     static var mainQueueHandle: Int32 { green_main_queue_handle() }
     static func drainMainQueue(_ handle: Int32) { green_main_queue_drain(handle) }
 
+    /// The calling OS thread's number.
+    static func threadNumber() -> pid_t { green_thread_number() }
+
+    /// The calling OS thread's name.
+    static func threadName() -> String {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 16) { name in
+            green_thread_name(name.baseAddress!)
+            return String(cString: name.baseAddress!)
+        }
+    }
+
     static func timer() -> Int32 { green_timer_open() }
 
     static func setTimer(_ descriptor: Int32, _ moment: Int64) -> Int32 { green_timer_set(descriptor, moment) }

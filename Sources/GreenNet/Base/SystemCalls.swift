@@ -232,6 +232,13 @@ enum SystemCalls {
         }
     }
 
+    /// Whether it accepts connections.
+    static func isListening(_ descriptor: Int32) -> Bool {
+        var value: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        return Glibc.getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &value, &length) == 0 && value != 0
+    }
+
     /// How an asynchronous connect has ended: 0 or errno.
     static func pendingError(_ descriptor: Int32) -> Int32 {
         var value: Int32 = 0

@@ -1,5 +1,9 @@
 /// The state of a `Fiber`.  It outlives the `Fiber` while the stack unwinds.
-final class FiberCore<Value> {
+final class FiberCore<Value>: HubObject {
+    @exclusivity(unchecked)
+    var owner = Owner()
+    /// Of the fiber that a program has.
+    var kind: String { "Fiber<\(Value.self)>" }
     weak var handle: Fiber<Value>?
     var parent: Fiber<Value>?
     private let name: String?
@@ -59,11 +63,11 @@ final class FiberCore<Value> {
 
     /// In the fiber that switches.  Where it throws `FiberError.busy`, nothing has changed.
     static func leave(for other: FiberCore, with message: Result<Value, any Error>) throws -> Value {
-        let (me, thread) = (current, Hub.currentThread)
+        let thread = other.ownThread()
+        let me = current
         guard let target = try other.target(of: message, from: me) else { throw FiberError.dead }
         if target === me { return try message.get() }
         let next = target.thread!
-        require(next.scheduler == thread.scheduler, "a fiber is switched to from another OS thread than its own")
         target.inbox = message
         me.awaitsSwitch = true
         defer { me.awaitsSwitch = false }
@@ -145,7 +149,9 @@ final class FiberCore<Value> {
 
     /// No fiber can switch to it any more.
     func drop() {
-        guard ownsStack, isSuspended else { return }
+        guard ownsStack, !isFinished else { return }
+        checkOwner()
+        guard isSuspended else { return }
         kill()
         // Inside `shielded`, too: no other call could end that wait.
         thread?.wake(.cancelled)

@@ -9,7 +9,7 @@
 /// When a generator is released before its end, the body unwinds: the pending `yield` throws `WaitError.cancelled`, and so does each later one.  A body that
 /// catches the error and goes on is like a killed green thread that goes on: it gives way at each `yield`, and lives until it ends.
 /// To be used on the OS thread that made it.
-public class Generator<Output, Input> {
+public class Generator<Output, Input>: HubObject {
     typealias Message = GeneratorMessage<Output, Input>
 
     /// The body yields its values to it, and gets the values that are sent.
@@ -17,6 +17,11 @@ public class Generator<Output, Input> {
 
     private final let fiber: Fiber<Message>
     private final let closing = GeneratorClosing()
+
+    final var owner: Owner {
+        get { fiber.core.owner }
+        set { fiber.core.owner = newValue }
+    }
 
     /// A generator that will run `body` at the first `next()`.  `body` must not hold the generator itself.
     /// `stackSize` is in bytes, as for `spawn`.
@@ -59,6 +64,7 @@ public class Generator<Output, Input> {
     /// such a body is killed, and left to itself.  Throws `FiberError.busy` and `WaitError` as `next()` does.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public final func close() throws {
+        checkOwner()
         guard !isDone else { return }
         if isBusy { throw FiberError.busy }
         closing.isClosed = true
@@ -75,6 +81,7 @@ public class Generator<Output, Input> {
 
     /// Returns the body's answer.
     private final func resume(_ message: Result<Message, any Error>) throws -> Message {
+        checkOwner()
         if fiber.isDead { return .end }
         // Before any change: the body answers the first request.
         if isBusy { throw FiberError.busy }

@@ -53,6 +53,7 @@ public final class Connection {
 
     /// Sends the end of the stream; receiving goes on.  Throws what the kernel reports, and `closed` after `close()`.  Never waits.
     public func shutdownSending() throws(NetError) {
+        socket.checkOwner()
         if socket.isClosed { throw NetError(.shutdown, .wait(.closed), peer) }
         let result = SystemCalls.shutdownSending(socket.descriptor)
         if result < 0 { throw NetError(.shutdown, result: result, peer) }
@@ -60,6 +61,7 @@ public final class Connection {
 
     /// From now on, `receive` returns what has come already and then the end of the stream, without waiting for more.
     public func finishReceiving() {
+        socket.checkOwner()
         isFinished = true
         stopWaiting()
     }

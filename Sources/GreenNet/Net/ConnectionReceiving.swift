@@ -193,6 +193,7 @@ extension Hub {
     public var receiveBufferSize: Int {
         get { scheduler.receiveBuffer.pointee.size }
         set {
+            checkOwner()
             require(newValue > 0, "a receive buffer of \(newValue) bytes: it takes 1 or more")
             require(!scheduler.receiveBuffer.pointee.isInUse, "the receive buffer is in use already")
             scheduler.receiveBuffer.pointee.size = newValue

@@ -55,6 +55,7 @@ extension Connection {
     private func sendRest(
         _ bytes: UnsafeRawBufferPointer, until deadline: Deadline, renewedBy stall: Duration? = nil
     ) throws(NetError) {
+        socket.checkOwner()
         var deadline = deadline
         let copy = copyIfShared(bytes)
         defer { copy?.deallocate() }

@@ -2,8 +2,8 @@
 extension Socket {
     @inline(__always)
     func takeTurn(on hub: Scheduler) throws(WaitError) {
-        guard let thread = Context.running else { return }
-        assert(thread.scheduler == hub, "a socket is used on the OS thread that made it")
+        // Elsewhere it may be that its hub has closed, or that this process is a forked child.
+        guard let thread = Context.running, thread.scheduler == hub else { return checkOwner() }
         try thread.takeTurn()
     }
 
@@ -12,8 +12,8 @@ extension Socket {
     /// The watcher stays started when the wait is over: while data is read as fast as it comes, no system call is made for it.
     @inline(__always)
     func parkUntilReadable(on hub: Scheduler, until deadline: Deadline) -> WaitError? {
+        let thread = thread(on: hub)
         if state.pointee.reader != nil { stopForTwo("receive from") }
-        let thread = Context.running!
         if !reading.isActive { reading.start(on: hub.loop) }
         state.pointee.reader = thread
         hub.prefetchNext()
@@ -31,9 +31,9 @@ extension Socket {
     /// A socket that can be written to is always ready: the watcher is stopped when the wait is over.
     @inline(__always)
     func parkUntilWritable(on hub: Scheduler, until deadline: Deadline) -> WaitError? {
+        let thread = thread(on: hub)
         let writing = writing
         if writing.pointee.writer != nil { stopForTwo("send to") }
-        let thread = Context.running!
         writing.watcher.start(on: hub.loop)
         writing.pointee.writer = thread
         let wake = thread.wait(for: .writable, address, until: deadline)

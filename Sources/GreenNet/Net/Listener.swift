@@ -41,7 +41,7 @@ public final class Listener {
     }
 
     deinit {
-        close()
+        if !isClosed, ownsPath { origin.removePath() }
         socket.free()
     }
 

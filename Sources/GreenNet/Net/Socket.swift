@@ -45,9 +45,11 @@ struct SocketState {
 
     /// Nil until the other side was too slow once: few connections ever wait to send.
     var writing: UnsafeMutablePointer<WritingState>?
+    /// That of its hub; none of a blocking socket.
+    fileprivate let owner: Owner
 
-    fileprivate init(descriptor: Int32, mayReceive: Bool) {
-        (self.descriptor, self.mayReceive) = (descriptor, mayReceive)
+    fileprivate init(descriptor: Int32, mayReceive: Bool, owner: Owner) {
+        (self.descriptor, self.mayReceive, self.owner) = (descriptor, mayReceive, owner)
     }
 }
 
@@ -130,7 +132,7 @@ extension Socket {
     static func make(_ descriptor: Int32, priority: Int32 = 0) -> Socket {
         let hub = Hub.currentThread.scheduler
         let socket = Socket(allocate(MemoryLayout<SocketState>.size))
-        socket.state.initialize(to: SocketState(descriptor: descriptor, mayReceive: true))
+        socket.state.initialize(to: SocketState(descriptor: descriptor, mayReceive: true, owner: .here))
         socket.reading.set(
             .readable, of: descriptor, context: hub.address, priority: priority, callback: becameReadable)
         hub.noteDescriptor(descriptor)
@@ -144,7 +146,7 @@ extension Socket {
         let states = MemoryLayout<SocketState>.size + MemoryLayout<BlockingState>.size
         let offset = (states + 63) & ~63  // the buffer begins with a cache line
         let socket = Socket(allocate(offset + receiveBufferSize))
-        socket.state.initialize(to: SocketState(descriptor: descriptor, mayReceive: false))
+        socket.state.initialize(to: SocketState(descriptor: descriptor, mayReceive: false, owner: Owner()))
         let buffer = UnsafeMutableRawBufferPointer(
             start: UnsafeMutableRawPointer(socket.state) + offset, count: receiveBufferSize)
         socket.blocking.initialize(to: BlockingState(receiveBuffer: SharedBuffer(buffer)))
@@ -157,7 +159,7 @@ extension Socket {
 
     /// Closes it and frees its memory.  Once no green thread waits for it: one that `close` has woken still looks here.
     func free() {
-        close()
+        closeNow()
         letGo()
     }
 
@@ -170,6 +172,14 @@ extension Socket {
 
     /// Closes the descriptor, once, and wakes the green threads that wait for it with `closed`.
     func close() {
+        guard !isClosed else { return }
+        // Once its hub has closed, no other OS thread uses it.
+        if !isHere, HubOwners.hasHub(state.pointee.owner) { stopForElsewhere() }
+        closeNow()
+    }
+
+    /// Also where the last reference to its owner goes, which may be on any OS thread: harmless but for a watched socket.
+    private func closeNow() {
         guard !isClosed else { return }
         state.pointee.isClosed = true
         // Before the close: libev must not hold a number that the kernel may give away again at once.
@@ -187,6 +197,33 @@ extension Socket {
     /// The hub is asked only where its loop refers to the watcher: it may have ended before, and has let go of all watchers then.
     private func stop(_ watcher: UnsafeMutablePointer<IOWatcher>) {
         guard watcher.isKnownToLoop, case .hub(let hub) = mode else { return }
+        if !isHere { stopForElsewhere() }
         watcher.stop(on: hub.loop)
+    }
+}
+
+// MARK: - Its OS thread
+
+extension Socket {
+    /// Whether the calling OS thread may use it.  A blocking socket is for any, one at a time.
+    private var isHere: Bool { state.pointee.owner.isHere || state.pointee.readable.context == nil }
+
+    /// To be called first by a call that changes it.
+    @inline(never)  // The path of a message, which has found its own hub, does not come here.
+    func checkOwner() { if !isHere { stopForElsewhere() } }
+
+    /// The green thread that runs, on `hub`: to be called before a wait.
+    @inline(__always)
+    func thread(on hub: Scheduler) -> GreenThread {
+        guard let thread = Context.running, thread.scheduler == hub else { stopForElsewhere() }
+        return thread
+    }
+
+    /// Apart from the waits, whose frames every parked connection holds.
+    @inline(never)
+    private func stopForElsewhere() -> Never {
+        let kind = "\(SystemCalls.isListening(descriptor) ? "Listener" : "Connection") (descriptor \(descriptor))"
+        if !isHere { state.pointee.owner.stop(kind) }
+        programmingError("a \(kind) is used whose hub has closed: it can only be closed or released")
     }
 }

@@ -24,8 +24,9 @@ public func withGreenGroup<Value>(_ body: (GreenGroup) throws -> Value) throws -
 }
 
 /// Green threads that end together.  `withGreenGroup` makes it, and it is valid inside its body only.
-public final class GreenGroup {
+public final class GreenGroup: HubObject {
     private let scope: TimeScope
+    var owner = Owner.here
     private var members: [ObjectIdentifier: AnyGreenlet] = [:]
     private let empty = GreenEvent()
     private var hasEnded = false
@@ -47,6 +48,7 @@ public final class GreenGroup {
         name: String? = nil, stackSize: Int? = nil, fileID: StaticString = #fileID, line: UInt = #line,
         _ body: @escaping () throws -> Value
     ) -> Greenlet<Value> {
+        checkOwner()
         require(!hasEnded, "a green thread is spawned into a group that has ended")
         let greenlet = GreenNet.spawn(name: name, stackSize: stackSize, fileID: fileID, line: line, body)
         adopt(greenlet)
@@ -76,6 +78,7 @@ public final class GreenGroup {
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public func join(until deadline: Deadline = .never) throws(WaitError) -> Bool {
+        checkOwner()
         // A member may have been spawned since the event.
         while !members.isEmpty { guard try empty.wait(until: deadline) else { return false } }
         return true
@@ -83,6 +86,7 @@ public final class GreenGroup {
 
     /// Kills all members.  Never waits.
     public func kill(throwing error: any Error = GreenletExit()) {
+        checkOwner()
         for greenlet in members.values.sorted(by: { $0.id < $1.id }) { greenlet.kill(throwing: error) }
     }
 

@@ -1,14 +1,19 @@
 /// A pool of at most `limit` green threads: `spawn` waits until there is a place.
 ///
 /// To be used on the OS thread that made it.
-public final class GreenPool {
+public final class GreenPool: HubObject {
     /// How many members may run at a time.
     public let limit: Int
     /// The size of its members' stacks, in bytes, as it was asked for; nil: `Hub.defaultStackSize`.
     public let stackSize: Int?
     private let places: GreenSemaphore
     private var members: [ObjectIdentifier: AnyGreenlet] = [:]
-    private let empty = GreenEvent()
+    private let empty = GreenEvent(isSet: true)
+
+    var owner: Owner {
+        get { places.owner }
+        set { places.owner = newValue }
+    }
 
     /// A pool of at most `limit` green threads.  With 0, every `spawn` waits for ever.
     ///
@@ -19,7 +24,6 @@ public final class GreenPool {
         self.limit = limit
         self.stackSize = stackSize
         places = GreenSemaphore(limit)
-        empty.set()
     }
 
     /// How many members have not ended.
@@ -39,6 +43,7 @@ public final class GreenPool {
         name: String? = nil, stackSize: Int? = nil, until deadline: Deadline = .never,
         fileID: StaticString = #fileID, line: UInt = #line, _ body: @escaping () throws -> Value
     ) throws(WaitError) -> Greenlet<Value> {
+        checkOwner()
         if let stackSize { StackClass.check(stackSize) }
         guard try places.acquire(until: deadline) else { throw .deadlinePassed }
         let greenlet = GreenNet.spawn(
@@ -64,7 +69,10 @@ public final class GreenPool {
     /// Throws when the caller is killed or an enclosing time limit is over.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
-    public func join(until deadline: Deadline = .never) throws(WaitError) -> Bool { try empty.wait(until: deadline) }
+    public func join(until deadline: Deadline = .never) throws(WaitError) -> Bool {
+        checkOwner()
+        return try empty.wait(until: deadline)
+    }
 
     /// Kills all members, and waits until they have ended, at most until `deadline`.  Returns whether all have.  Callable from any green thread that
     /// is no member.
@@ -75,7 +83,8 @@ public final class GreenPool {
     public func kill(
         throwing error: any Error = GreenletExit(), until deadline: Deadline = .never
     ) throws(WaitError) -> Bool {
-        try killAll(members.values.sorted { $0.id < $1.id }, throwing: error, until: deadline)
+        checkOwner()
+        return try killAll(members.values.sorted { $0.id < $1.id }, throwing: error, until: deadline)
     }
 
     // MARK: Many at once
@@ -133,6 +142,7 @@ public final class GreenPool {
     /// Calls `body` with each item, in green threads of the pool, and returns when all calls have returned.  Throws as `map` does.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func forEach<Item>(_ items: some Sequence<Item>, _ body: @escaping (Item) throws -> Void) throws {
+        checkOwner()
         if members[ObjectIdentifier(Greenlet.current)] != nil {
             for item in items { try body(item) }
             return

@@ -7,12 +7,13 @@
 ///
 /// The connection is closed when its handler returns or throws; what it throws ends that connection and nothing else.
 /// Belongs to the OS thread that made it.
-public final class StreamServer {
+public final class StreamServer: HubObject {
     /// Where it accepts.
     public let listeners: [Listener]
     package let model: any ConnectionModel
     let admission: any Admission
     private let overflow: Overflow
+    var owner = Owner()
 
     private var acceptors: [Greenlet<Void>] = []
     /// Accept loops that have ended by themselves: their listeners were closed, or have failed.
@@ -117,8 +118,8 @@ public final class StreamServer {
     /// green thread is killed or an enclosing time limit is over; the server goes on then.  Callable from any green thread.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func run() throws(NetError) {
+        let thread = ownThread()
         if acceptors.isEmpty, !hasStoppedAccepting { start() }
-        let thread = Hub.currentThread
         while !hasEnded {
             let error = thread.error(after: thread.wait(for: .connections, until: .never, in: emptied))
             if let error { throw NetError(.accept, .wait(error), listeners.first?.address) }
@@ -130,6 +131,7 @@ public final class StreamServer {
 
     /// Begins to accept, and goes on until it is stopped, also where the program holds no reference to the server.  Never waits.
     public func start() {
+        checkOwner()
         require(acceptors.isEmpty, "the server was started before")
         endedLoops = 0
         acceptors = listeners.map { listener in
@@ -158,6 +160,7 @@ public final class StreamServer {
     /// Throws when killed or when an enclosing time limit is over.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func pauseAccepting() throws(WaitError) {
+        checkOwner()
         // A listener is free for another loop once its own has ended.
         let ending = acceptors
         _ = try killAll(ending)
@@ -178,6 +181,7 @@ public final class StreamServer {
     /// Accepts what the kernel has queued already and closes the listeners.  Open connections go on, and those for which there was no place
     /// yet have their turn.  What an inherited listener has queued is left to the process that accepts there next.  Never waits.
     public func stopAccepting() {
+        checkOwner()
         hasStoppedAccepting = true
         for acceptor in acceptors { acceptor.kill() }
         acceptors = []
@@ -282,6 +286,7 @@ public final class StreamServer {
     /// Throws when killed or when an enclosing time limit is over; the connections go on then, and stay drained.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func drain(until deadline: Deadline) throws(WaitError) {
+        checkOwner()
         isDraining = true
         stopAccepting()
         model.beginDraining()

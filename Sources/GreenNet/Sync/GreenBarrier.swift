@@ -2,9 +2,11 @@
 ///
 /// A green thread that is killed or late is not counted any more; the others wait for another in its place.  To be used on the OS thread that made
 /// it.
-public final class GreenBarrier {
+public final class GreenBarrier: HubObject {
     /// How many green threads have to arrive.
     public let parties: Int
+    @exclusivity(unchecked)
+    var owner = Owner()
     // Raw memory: green threads are in it while they wait.
     private let waiting = WaitQueue.make()
 
@@ -29,11 +31,11 @@ public final class GreenBarrier {
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public func wait(until deadline: Deadline = .never) throws(WaitError) -> Bool {
+        let thread = ownThread()
         if inside + 1 >= parties, count + 1 == parties {
             waiting.wakeAll()
             return true
         }
-        let thread = Hub.currentThread
         inside += 1
         defer { inside -= 1 }
         switch thread.error(after: thread.wait(for: .barrier, until: deadline, in: waiting)) {

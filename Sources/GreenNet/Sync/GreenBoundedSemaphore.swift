@@ -1,10 +1,15 @@
 /// A semaphore that never has more permits than at the beginning: a `release` without an `acquire` stops the program.
 ///
 /// Otherwise as `GreenSemaphore`.  To be used on the OS thread that made it.
-public final class GreenBoundedSemaphore: Waitable {
+public final class GreenBoundedSemaphore: Waitable, HubObject {
     /// How many permits there are, held or not.
     public let limit: Int
     private let semaphore: GreenSemaphore
+
+    var owner: Owner {
+        get { semaphore.owner }
+        set { semaphore.owner = newValue }
+    }
 
     /// A semaphore with `permits` permits, all of them available.
     public init(_ permits: Int = 1) {
@@ -19,18 +24,28 @@ public final class GreenBoundedSemaphore: Waitable {
     public var available: Int { semaphore.available }
 
     /// Takes a permit if one is available; returns whether it did.  Never waits.
-    public func tryAcquire() -> Bool { semaphore.tryAcquire() }
+    public func tryAcquire() -> Bool {
+        checkOwner()
+        return semaphore.tryAcquire()
+    }
 
     /// Takes a permit, and waits until one is available.  Throws as `GreenSemaphore.acquire()` does.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
-    public func acquire() throws(WaitError) { try semaphore.acquire() }
+    public func acquire() throws(WaitError) {
+        checkOwner()
+        try semaphore.acquire()
+    }
 
     /// Takes a permit, and waits until `deadline` for one.  Returns whether it has taken one.  Throws as `GreenSemaphore.acquire(until:)` does.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
-    public func acquire(until deadline: Deadline) throws(WaitError) -> Bool { try semaphore.acquire(until: deadline) }
+    public func acquire(until deadline: Deadline) throws(WaitError) -> Bool {
+        checkOwner()
+        return try semaphore.acquire(until: deadline)
+    }
 
     /// Gives a permit back: to the green thread that has waited longest, if one waits.  Never waits.
     public func release() {
+        checkOwner()
         require(available < limit, "a permit was given back that no green thread holds: all \(limit) are there")
         semaphore.release()
     }

@@ -1,8 +1,13 @@
 /// A queue without room: `put` waits until another green thread takes the item, and that green thread goes on first.
 ///
 /// Both sides are served first come, first served.  To be used on the OS thread that made it; `RemoteChannel` connects OS threads.
-public final class GreenChannel<Item>: Waitable {
+public final class GreenChannel<Item>: Waitable, HubObject {
     private let queue = GreenQueue<Item>(limit: 0)
+
+    var owner: Owner {
+        get { queue.owner }
+        set { queue.owner = newValue }
+    }
 
     /// A channel at which no green thread waits yet.
     public init() {}
@@ -30,31 +35,52 @@ public final class GreenChannel<Item>: Waitable {
     /// Gives `item` to a green thread that waits to take; returns false where there is none.  Never waits.
     ///
     /// Throws `WaitError.closed` where the channel is shut down.
-    public func tryPut(_ item: Item) throws(WaitError) -> Bool { try queue.tryPut(item) }
+    public func tryPut(_ item: Item) throws(WaitError) -> Bool {
+        checkOwner()
+        return try queue.tryPut(item)
+    }
 
     /// Takes an item, and waits until `deadline` for a green thread that puts one.  Callable from any green thread.
     ///
     /// Throws `WaitError.closed` where the channel is shut down, `.deadlinePassed` where no item came by `deadline`, and when the caller is killed or
     /// an enclosing time limit is over; nothing was taken then.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
-    public func take(until deadline: Deadline = .never) throws(WaitError) -> Item { try queue.take(until: deadline) }
+    public func take(until deadline: Deadline = .never) throws(WaitError) -> Item {
+        checkOwner()
+        return try queue.take(until: deadline)
+    }
 
     /// As `take`, but returns nil where the channel is shut down: `while let item = try channel.next()`.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
-    public func next(until deadline: Deadline = .never) throws(WaitError) -> Item? { try queue.next(until: deadline) }
+    public func next(until deadline: Deadline = .never) throws(WaitError) -> Item? {
+        checkOwner()
+        return try queue.next(until: deadline)
+    }
 
     /// Takes the item of the green thread that has waited longest to put; nil where there is none.  Never waits.
-    public func tryTake() -> Item? { queue.tryTake() }
+    public func tryTake() -> Item? {
+        checkOwner()
+        return queue.tryTake()
+    }
 
     /// Returns the item of the green thread that has waited longest to put, without taking it; waits for one until `deadline`.  Throws as `take` does.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
-    public func peek(until deadline: Deadline = .never) throws(WaitError) -> Item { try queue.peek(until: deadline) }
+    public func peek(until deadline: Deadline = .never) throws(WaitError) -> Item {
+        checkOwner()
+        return try queue.peek(until: deadline)
+    }
 
     /// As `peek`, but returns nil where no green thread waits to put.  Never waits.
-    public func tryPeek() -> Item? { queue.tryPeek() }
+    public func tryPeek() -> Item? {
+        checkOwner()
+        return queue.tryPeek()
+    }
 
     /// No item can be put or taken any more: every wait at the channel, and every further call, throws `WaitError.closed`.  Never waits.
-    public func shutDown() { queue.shutDown() }
+    public func shutDown() {
+        checkOwner()
+        queue.shutDown()
+    }
 }
 
 @available(*, unavailable)

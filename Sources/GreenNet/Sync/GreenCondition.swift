@@ -2,9 +2,11 @@
 ///
 /// A green thread that is woken must check again what it waits for: `wait(for:)` does.  First come, first served.  To be used on the OS thread that
 /// made it.
-public final class GreenCondition {
+public final class GreenCondition: HubObject {
     /// Held by every caller of `wait`.  Several conditions may share one lock.
     public let lock: GreenLock
+    @exclusivity(unchecked)  // Nothing parks during such an access.
+    var owner = Owner()
     // Raw memory: green threads are in it while they wait.
     private let waiting = WaitQueue.make()
 
@@ -21,7 +23,7 @@ public final class GreenCondition {
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public func wait(until deadline: Deadline = .never) throws(WaitError) -> Bool {
-        let thread = Hub.currentThread
+        let thread = ownThread()
         let depth = lock.releaseAll()
         let error = thread.error(after: thread.wait(for: .condition, until: deadline, in: waiting))
         try lock.takeAgain(depth)
@@ -54,10 +56,16 @@ public final class GreenCondition {
     }
 
     /// Wakes the green thread that has waited longest, if one waits.  Never waits.
-    public func signal() { waiting.first?.wake(.event) }
+    public func signal() {
+        checkOwner()
+        waiting.first?.wake(.event)
+    }
 
     /// Wakes all green threads that wait.  Never waits.
-    public func broadcast() { waiting.wakeAll() }
+    public func broadcast() {
+        checkOwner()
+        waiting.wakeAll()
+    }
 }
 
 @available(*, unavailable)

@@ -5,6 +5,8 @@
 public final class GreenEvent: Waitable {
     @exclusivity(unchecked)  // Nothing parks during such an access.
     var observers: [Observer] = []
+    @exclusivity(unchecked)
+    var owner = Owner()
     // Raw memory: green threads are in it while they wait.
     private let waiting = WaitQueue.make()
 
@@ -14,6 +16,9 @@ public final class GreenEvent: Waitable {
     /// An event that is not set.
     public init() {}
 
+    /// Belongs to no OS thread yet, though it is set.
+    init(isSet: Bool) { self.isSet = isSet }
+
     deinit { waiting.deallocate() }
 
     /// Ready while the event is set.
@@ -21,13 +26,17 @@ public final class GreenEvent: Waitable {
 
     /// Sets the event.  Never waits.
     public func set() {
+        checkOwner()
         isSet = true
         waiting.wakeAll()
         announce()
     }
 
     /// Clears the event.  Never waits.
-    public func clear() { isSet = false }
+    public func clear() {
+        checkOwner()
+        isSet = false
+    }
 
     /// Waits until the event is set, or until `deadline`.  Returns whether it was set.  Callable from any green thread.
     ///
@@ -36,7 +45,7 @@ public final class GreenEvent: Waitable {
     @discardableResult
     public func wait(until deadline: Deadline = .never) throws(WaitError) -> Bool {
         if isSet { return true }
-        let thread = Hub.currentThread
+        let thread = ownThread()
         switch thread.error(after: thread.wait(for: .event, until: deadline, in: waiting)) {
         case nil: return true
         case .deadlinePassed: return isSet

@@ -3,7 +3,9 @@
 /// First come, first served: a lock that is released belongs to the green thread that has waited longest from then on.
 /// Where waiting would close a cycle of green threads that wait for each other's locks with no deadline, `acquire` throws
 /// `WaitError.deadlock`, which names them.  To be used on the OS thread that made it.
-public final class GreenLock {
+public final class GreenLock: HubObject {
+    @exclusivity(unchecked)  // Nothing parks during such an access.
+    var owner = Owner()
     // Raw memory: green threads are in it while they wait, and are followed from lock to owner to lock.
     private let state = UnsafeMutablePointer<LockState>.allocate(capacity: 1)
 
@@ -20,7 +22,7 @@ public final class GreenLock {
 
     /// Acquires the lock unless another green thread holds it; returns whether it did.  Never waits.
     public func tryAcquire() -> Bool {
-        let thread = Hub.currentThread
+        let thread = ownThread()
         guard !isLocked || state.isOwned(by: thread) else { return false }
         if !isLocked { state.handOver(to: thread) }
         state.pointee.depth += 1
@@ -59,6 +61,7 @@ public final class GreenLock {
 
     /// Releases the lock, or undoes one `acquire` of several.  To be called by the green thread that holds it.  Never waits.
     public func release() {
+        checkOwner()
         require(isHeld, "a lock is released by a green thread that does not hold it")
         state.pointee.depth -= 1
         if state.pointee.depth == 0 { passOn() }

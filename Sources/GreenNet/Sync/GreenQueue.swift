@@ -9,6 +9,8 @@
 public final class GreenQueue<Item>: Waitable {
     @exclusivity(unchecked)  // As below.
     var observers: [Observer] = []
+    @exclusivity(unchecked)
+    var owner = Owner()
     private let storage: QueueStorage<Item>
     // Raw memory: green threads are in these while they wait.  `QueueWaiters` says when.
     private let waiters = UnsafeMutablePointer<QueueWaiters>.allocate(capacity: 1)
@@ -22,6 +24,7 @@ public final class GreenQueue<Item>: Waitable {
     @exclusivity(unchecked)
     public var limit: Int? {
         didSet {
+            checkOwner()
             require(limit.map { $0 >= 0 } ?? true, "a queue for \(limit!) items")
             admitPutters()
         }
@@ -80,7 +83,7 @@ public final class GreenQueue<Item>: Waitable {
     public func put(_ item: Item, until deadline: Deadline = .never) throws(WaitError) {
         if try putNow(item) { return }
         show(item)
-        let thread = Hub.currentThread
+        let thread = ownThread()
         let wake = withUnsafePointer(to: item) { slot in
             // An observer of the queue can take the item from this slot.
             announce()
@@ -95,6 +98,7 @@ public final class GreenQueue<Item>: Waitable {
     public func tryPut(_ item: Item) throws(WaitError) -> Bool { try putNow(item) }
 
     private func putNow(_ item: Item) throws(WaitError) -> Bool {
+        checkOwner()
         if isShutDown { throw .closed }
         if let taker = waiters.takers.first {
             show(item)
@@ -123,6 +127,7 @@ public final class GreenQueue<Item>: Waitable {
     /// an enclosing time limit is over; nothing was taken then.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func take(until deadline: Deadline = .never) throws(WaitError) -> Item {
+        checkOwner()
         if canTake { return takeNow() }
         if isShutDown { throw .closed }
         return try wait(for: .item, until: deadline, in: waiters.takers)
@@ -142,7 +147,10 @@ public final class GreenQueue<Item>: Waitable {
     }
 
     /// Takes the next item; returns nil where the queue is empty.  Never waits.
-    public func tryTake() -> Item? { canTake ? takeNow() : nil }
+    public func tryTake() -> Item? {
+        checkOwner()
+        return canTake ? takeNow() : nil
+    }
 
     private var canTake: Bool { !isEmpty || !waiters.putters.isEmpty }
 
@@ -165,6 +173,7 @@ public final class GreenQueue<Item>: Waitable {
     /// Returns the next item without taking it; while the queue is empty, waits for one until `deadline`.  Throws as `take` does.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func peek(until deadline: Deadline = .never) throws(WaitError) -> Item {
+        checkOwner()
         if let item = tryPeek() { return item }
         if isShutDown { throw .closed }
         return try wait(for: .item, until: deadline, in: waiters.peekers)
@@ -172,6 +181,7 @@ public final class GreenQueue<Item>: Waitable {
 
     /// Returns the next item without taking it; nil where the queue is empty.  Never waits.
     public func tryPeek() -> Item? {
+        checkOwner()
         if !isEmpty { return storage.next }
         guard let putter = waiters.putters.first else { return nil }
         return putter.waitAddress(of: Item.self).pointee
@@ -181,7 +191,7 @@ public final class GreenQueue<Item>: Waitable {
     private func wait(
         for kind: WaitKind, until deadline: Deadline, in queue: WaitQueue
     ) throws(WaitError) -> Item {
-        let thread = Hub.currentThread
+        let thread = ownThread()
         let slot = spareSlot ?? .allocate(capacity: 1)
         spareSlot = nil
         defer { keepSlot(slot) }
@@ -218,6 +228,7 @@ public final class GreenQueue<Item>: Waitable {
 
     /// Marks the work on one item as done.  To be called once for each item; a further call stops the program.  Never waits.
     public func taskDone() {
+        checkOwner()
         require(unfinished > 0, "taskDone() was called for more items than were put")
         unfinished -= 1
         if unfinished == 0 { waiters.joiners.wakeAll() }
@@ -230,7 +241,7 @@ public final class GreenQueue<Item>: Waitable {
     @discardableResult
     public func joinTasks(until deadline: Deadline = .never) throws(WaitError) -> Bool {
         if unfinished == 0 { return true }
-        let thread = Hub.currentThread
+        let thread = ownThread()
         switch thread.error(after: thread.wait(for: .tasks, until: deadline, in: waiters.joiners)) {
         case nil: return true
         case .deadlinePassed: return false
@@ -244,6 +255,7 @@ public final class GreenQueue<Item>: Waitable {
     ///
     /// The items that are in the queue can still be taken; with `atOnce`, they are dropped.  Once the queue is empty, `take` throws `WaitError.closed` too.
     public func shutDown(atOnce: Bool = false) {
+        checkOwner()
         isShutDown = true
         waiters.putters.wakeAll(.closed)
         if atOnce { drop() }

@@ -5,6 +5,8 @@
 public final class GreenResult<Value>: Waitable {
     @exclusivity(unchecked)  // Nothing parks during such an access.
     var observers: [Observer] = []
+    @exclusivity(unchecked)
+    var owner = Owner()
     // Raw memory: green threads are in it while they wait.
     private let waiting = WaitQueue.make()
 
@@ -33,6 +35,7 @@ public final class GreenResult<Value>: Waitable {
     /// Sets the value or the error of `result`.  Returns false, and changes nothing, if the result was set before.  Never waits.
     @discardableResult
     public func give(_ result: Result<Value, any Error>) -> Bool {
+        checkOwner()
         guard self.result == nil else { return false }
         self.result = result
         waiting.wakeAll()
@@ -47,7 +50,7 @@ public final class GreenResult<Value>: Waitable {
     @discardableResult
     public func wait(until deadline: Deadline = .never) throws(WaitError) -> Bool {
         if isSet { return true }
-        let thread = Hub.currentThread
+        let thread = ownThread()
         switch thread.error(after: thread.wait(for: .result, until: deadline, in: waiting)) {
         case nil: return true
         case .deadlinePassed: return isSet
@@ -80,6 +83,7 @@ extension GreenResult: Sendable {}
 extension Greenlet {
     /// Sets `result` to the value or the error that this green thread ends with, when it ends.  An error then counts as observed.  Never waits.
     public func link(to result: GreenResult<Value>) {
+        checkOwner()
         isObserved = true
         if let outcome { result.give(outcome) } else { _ = observe { [unowned self] in result.give(outcome!) } }
     }

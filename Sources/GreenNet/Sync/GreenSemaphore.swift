@@ -6,6 +6,8 @@
 public final class GreenSemaphore: Waitable {
     @exclusivity(unchecked)  // Nothing parks during such an access.
     var observers: [Observer] = []
+    @exclusivity(unchecked)
+    var owner = Owner()
     // Raw memory: green threads are in it while they wait, which they do only while no permit is left.
     private let waiting = WaitQueue.make()
 
@@ -25,6 +27,7 @@ public final class GreenSemaphore: Waitable {
 
     /// Takes a permit if one is available; returns whether it did.  Never waits.
     public func tryAcquire() -> Bool {
+        checkOwner()
         guard available > 0 else { return false }
         available -= 1
         return true
@@ -45,7 +48,7 @@ public final class GreenSemaphore: Waitable {
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func acquire(until deadline: Deadline) throws(WaitError) -> Bool {
         if tryAcquire() { return true }
-        let thread = Hub.currentThread
+        let thread = ownThread()
         switch thread.error(after: thread.wait(for: .permit, until: deadline, in: waiting)) {
         case nil: return true
         case .deadlinePassed: return false
@@ -55,6 +58,7 @@ public final class GreenSemaphore: Waitable {
 
     /// Gives a permit back: to the green thread that has waited longest, if one waits.  Never waits.  There may be more permits than at the beginning.
     public func release() {
+        checkOwner()
         if let next = waiting.first { return next.wake(.event) }
         available += 1
         announce()

@@ -40,7 +40,7 @@ public struct ChildError: Error, Hashable, Sendable, CustomStringConvertible {
 /// A running program, and what it reads and writes.  `withChild` makes it.
 ///
 /// Belongs to the OS thread that made it.
-public final class ChildProcess {
+public final class ChildProcess: HubObject {
     /// Its number, as the kernel has it.
     public let pid: Int32
     /// What it reads as standard input.  Closed, or `shutdownSending`, is the end of it.  It must have been started with `input` as a connection.
@@ -55,6 +55,7 @@ public final class ChildProcess {
     /// Readable once the child has ended.  Kept open until no call can wait for it any more.
     private let handle: Int32
     private let hasOwnGroup: Bool
+    var owner = Owner()
     private var exit: Exit?
 
     /// The caller ends it, on every way out.
@@ -100,7 +101,10 @@ public final class ChildProcess {
     }
 
     /// Sends it a signal, unless its end was collected before.  Never waits.
-    public func send(_ signal: Int32) { if exit == nil { SystemCalls.signal(pid, signal) } }
+    public func send(_ signal: Int32) {
+        checkOwner()
+        if exit == nil { SystemCalls.signal(pid, signal) }
+    }
 
     /// Sends a signal to all of its process group, where it has one of its own, and else to it alone; to no process once its end was collected.  Never waits.
     public func sendToGroup(_ signal: Int32) {
@@ -112,6 +116,7 @@ public final class ChildProcess {
     /// an enclosing time limit is over.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func wait(until deadline: Deadline = .never) throws(WaitError) -> Exit {
+        checkOwner()
         if let exit { return exit }
         do throws(NetError) {
             try BorrowedDescriptor(handle).waitUntilReadable(until: deadline)

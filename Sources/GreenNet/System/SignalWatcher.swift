@@ -4,7 +4,7 @@ import Glibc
 ///
 /// A signal belongs to one watcher of the process at a time; while it does, its default action is off.
 /// Belongs to the OS thread that made it.
-public final class SignalWatcher {
+public final class SignalWatcher: HubObject {
     /// Raw memory: the loop refers to it, and a green thread parks in it.
     private struct State {
         var waiting = WaitQueue.Ends()
@@ -15,6 +15,7 @@ public final class SignalWatcher {
     private let state = UnsafeMutablePointer<State>.allocate(capacity: 1)
     private let events: [UnsafeMutablePointer<SignalEvent>]
     private let scheduler: Scheduler
+    var owner: Owner
 
     /// Catches `signals` from now on, also where this OS thread was started with them blocked.
     public init(_ signals: Int32...) {
@@ -23,6 +24,7 @@ public final class SignalWatcher {
         }
         require(!signals.contains(SIGKILL) && !signals.contains(SIGSTOP), "SIGKILL and SIGSTOP can't be caught")
         scheduler = Hub.currentThread.scheduler
+        owner = .here
         state.initialize(to: State())
         events = signals.map { [scheduler, state] number in
             .make(on: scheduler.loop, number: number, context: state) { _, watcher, _ in
@@ -56,6 +58,7 @@ public final class SignalWatcher {
     /// One that is not active any more has been stopped by the end of its hub.
     private func free(_ event: UnsafeMutablePointer<SignalEvent>) {
         if event.isActive {
+            checkOwner()
             scheduler.signals.removeAll { $0 == event }
             event.stop(on: scheduler.loop)
         }
@@ -66,7 +69,7 @@ public final class SignalWatcher {
     /// longest.  Of signals that came while none waited, several of one kind count once, and the lowest number is returned first.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func wait(until deadline: Deadline = .never) throws(WaitError) -> Int32 {
-        let thread = Hub.currentThread
+        let thread = ownThread()
         if state.pointee.pending == 0 {
             let wake = thread.wait(for: .signal, until: deadline, in: SignalWatcher.queue(of: state))
             if let error = thread.error(after: wake) { throw error }

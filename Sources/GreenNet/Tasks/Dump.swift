@@ -3,10 +3,16 @@ extension Hub: CustomStringConvertible, CustomDebugStringConvertible {
     /// in which the wait began), where it was spawned.
     ///
     /// Under each are those that it has spawned, the oldest first.  Where the spawner has ended, the line is not indented.
-    public var description: String { scheduler.dump() }
+    public var description: String {
+        checkOwner()
+        return scheduler.dump()
+    }
 
     /// The same with a backtrace of each that is suspended, innermost first.
-    public var debugDescription: String { scheduler.dump(withBacktraces: true) }
+    public var debugDescription: String {
+        checkOwner()
+        return scheduler.dump(withBacktraces: true)
+    }
 }
 
 extension Scheduler {

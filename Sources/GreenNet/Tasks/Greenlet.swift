@@ -34,6 +34,9 @@ public class AnyGreenlet: Waitable {
     final var spawnerID: UInt64 = 0
     /// The program has asked how it ended, or will be told: its failure is not reported then.
     final var isObserved = false
+    /// Its hub's, from the moment when it has a stack.
+    @exclusivity(unchecked)
+    final var owner = Owner()
 
     init() {}
 
@@ -63,6 +66,7 @@ public class AnyGreenlet: Waitable {
 
     /// Its state now.
     public final var state: State {
+        checkOwner()
         guard let thread else { return endState }
         switch thread.state {
         case .running: return .running
@@ -118,11 +122,9 @@ public class AnyGreenlet: Waitable {
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public final func join(until deadline: Deadline = .never) throws(WaitError) -> Bool {
-        let caller = Hub.currentThread
+        let caller = ownThread()
         while let thread {
             require(thread != caller, "a green thread can't join itself")
-            require(
-                thread.scheduler == caller.scheduler, "a green thread is joined from another OS thread than its own")
             let wake = caller.wait(for: .end, id, until: deadline, in: thread.joiners)
             switch caller.error(after: wake) {
             case nil: continue
@@ -139,6 +141,7 @@ public class AnyGreenlet: Waitable {
     /// at the first wait after it.  A second kill, or a kill after the end, changes nothing.  Callable from any green thread of the same OS thread,
     /// and from a callback of the hub; the main green thread can't be killed.
     public final func kill(throwing error: any Error = GreenletExit()) {
+        checkOwner()
         guard let thread, killReason == nil else { return }
         require(thread != thread.scheduler.main, "the main green thread can't be killed")
         killReason = error
@@ -203,6 +206,7 @@ public final class Greenlet<Value>: AnyGreenlet {
 
     /// What its body returned or threw; nil until it has ended.  An error then counts as observed, and is not reported.
     public var result: Result<Value, any Error>? {
+        checkOwner()
         isObserved = isObserved || hasOutcome
         return outcome
     }

@@ -6,8 +6,9 @@ import Synchronization
 /// The first call that needs a hub makes it.  The OS thread's own stack is its *main* green thread, so that code at top level can
 /// spawn, sleep and join.  A hub and its green threads stay on their OS thread; other OS threads reach it through `remote` only.
 /// A hub ends with its OS thread, or by `close()`.
-public final class Hub {
+public final class Hub: HubObject {
     let scheduler: Scheduler
+    var owner = Owner.here
 
     /// Called with each green thread that failed and whose end no other code has asked for.  By default it writes a line to standard error.
     ///
@@ -18,7 +19,10 @@ public final class Hub {
     ///
     /// Called on the stack of the green thread that spawns; must not wait.
     public var onSpawn: ((AnyGreenlet) -> Void)? {
-        didSet { scheduler.fields.pointee.onSpawn = onSpawn.map { onSpawn in { onSpawn($0.greenlet) } } }
+        didSet {
+            checkOwner()
+            scheduler.fields.pointee.onSpawn = onSpawn.map { onSpawn in { onSpawn($0.greenlet) } }
+        }
     }
 
     /// A green thread can be outlived by its handle, and the handle by the hub.
@@ -61,6 +65,7 @@ public final class Hub {
     }
 
     private static func make() throws(HubFailure) -> Hub {
+        refuseInTask()
         errno = 0
         guard let loop = EventLoop() else {
             let error = SystemError(errno)
@@ -75,6 +80,7 @@ public final class Hub {
             loop.destroy()
             throw HubFailure("cannot make a stack for the hub: \(error)", error)
         }
+        HubOwners.enter()
         let scheduler = Scheduler(UnsafeMutablePointer<Scheduler.Fields>.allocate(capacity: 1))
         let hub = Hub(scheduler, alternateStack: Context.watchForOverflow())
         let taskLocals = findTaskWords()
@@ -111,6 +117,17 @@ public final class Hub {
 
     private static let hasReportedTasks = Atomic(false)
 
+    /// A task goes on on another OS thread of Swift's pool after each `await`, and its hub, with the green threads that it has spawned, would be left behind.  The
+    /// process's first OS thread keeps its hub; and an executor that a task has asked for has made its OS threads for that.
+    private static func refuseInTask() {
+        if OSThreadName.here.isMain { return }
+        let isOfPool = withUnsafeCurrentTask { task in task.map { $0.unownedTaskExecutor == nil } ?? false }
+        require(
+            !isOfPool,
+            "a call that needs a hub, in a Swift task on \(OSThreadName.here), which has none: make a hub on an OS thread of its own (HubThread) and write "
+                + "`try await remote.run { }`; on a green thread, `awaiting { }` runs async code")
+    }
+
     private static func makeMainThread() -> GreenThread {
         GreenThread(at: .allocate(byteCount: GreenThread.recordSize, alignment: 64))
     }
@@ -124,8 +141,7 @@ public final class Hub {
     /// some are left at `deadline`; and when the caller is killed or an enclosing time limit is over.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func run(until deadline: Deadline = .never) throws(WaitError) {
-        let thread = Hub.currentThread
-        require(thread.scheduler == scheduler, "Hub.run() on another OS thread than the hub's")
+        let thread = ownThread()
         let own = thread == scheduler.main ? 0 : 1
         while scheduler.alive > own {
             if let error = thread.error(after: thread.wait(for: .idle, until: deadline, in: scheduler.idleQueue)) {
@@ -163,7 +179,8 @@ public final class Hub {
 
     /// How many green threads and stacks the hub has now.  To be read on the hub's OS thread; never waits.
     public var statistics: Statistics {
-        Statistics(greenThreads: scheduler.alive, cachedStacks: scheduler.fields.pointee.stacks.cached)
+        checkOwner()
+        return Statistics(greenThreads: scheduler.alive, cachedStacks: scheduler.fields.pointee.stacks.cached)
     }
 
     /// The size of the stacks of green threads that are spawned without a `stackSize`, in bytes; 262,144 (256 KiB) at first.
@@ -184,6 +201,7 @@ public final class Hub {
         guard let scheduler = Context.running?.scheduler else { return }
         scheduler.hub.stopSignals()
         scheduler.fields.pointee.tasks?.abandon()
+        HubOwners.leave()
         Context.setRunning(nil)
         ThreadClock.virtualTime = 0
         forgetOSThread()
@@ -197,6 +215,7 @@ public final class Hub {
     /// To be called from the main green thread, outside of any `withTimeout` and `shielded`.  An OS thread that ends closes its hub.
     @available(*, noasync, message: "it closes the hub of the OS thread, which async code does not choose")
     public func close() {
+        checkOwner()
         require(Context.running == scheduler.main, "Hub.close() is for the OS thread's main green thread")
         let main = scheduler.main
         require(main.scope == nil && main.shields == 0, "Hub.close() in withTimeout or shielded")
@@ -224,6 +243,7 @@ public final class Hub {
         scheduler.strikeOffMain()
         ThreadClock.virtualTime = 0
         Context.unwatchForOverflow(alternateStack)
+        HubOwners.leave()
         Context.setRunning(nil)
         scheduler.free()
         Unmanaged.passUnretained(self).release()

@@ -1,11 +1,13 @@
 /// Code that runs when a green thread has ended; `cut()` undoes it.
-public final class Link {
+public final class Link: HubObject {
     private weak var greenlet: AnyGreenlet?
     private var observer: Observer?
     private var isCut = false
+    var owner = Owner.here
 
     /// Runs `body` on a green thread of its own, once `greenlet` has ended.  Until then `greenlet` holds the link, and the link holds `body`.
     fileprivate init(_ greenlet: AnyGreenlet, _ body: @escaping () throws -> Void) {
+        greenlet.checkOwner()
         self.greenlet = greenlet
         let title = "link of \(greenlet.title)"
         let locals = Hub.currentThread.scheduler.captureTaskLocals()
@@ -17,6 +19,7 @@ public final class Link {
 
     /// Undoes the link: its code does not run any more, unless it has begun.  Never waits.  To be called on the OS thread of the green thread.
     public func cut() {
+        checkOwner()
         isCut = true
         if let observer { greenlet?.forget(observer) }
         observer = nil
@@ -45,6 +48,7 @@ extension Greenlet {
     /// As `link`, but calls `body` with the error, and only if there is one that is not `GreenletExit`.  The error counts as observed.
     @discardableResult
     public func linkError(_ body: @escaping (any Error) throws -> Void) -> Link {
+        checkOwner()
         isObserved = true
         return Link(self) { [self] in if let failure, !(failure is GreenletExit) { try body(failure) } }
     }

@@ -101,6 +101,7 @@ extension Scheduler {
         thread.body = Unmanaged.passRetained(greenlet).toOpaque()
         if let name = greenlet.name { thread.keepName(name) }
         greenlet.thread = thread
+        greenlet.owner = .here
         greenlet.id = thread.id
     }
 

@@ -25,7 +25,7 @@ public struct WaitSource {
 extension WaitSource: Sendable {}
 
 /// An object that becomes ready, and calls its observers then.
-protocol ReadinessSource: AnyObject {
+protocol ReadinessSource: HubObject {
     /// Whether a wait for it would return at once.
     var isReady: Bool { get }
     /// The error with which it has ended; nil for an object that does not end.
@@ -39,6 +39,7 @@ extension ReadinessSource {
 
     /// Calls `callback` the next time that the object becomes ready, inside the call that makes it ready: `callback` must not wait.
     func observe(_ callback: @escaping () -> Void) -> Observer {
+        checkOwner()
         let observer = Observer(callback)
         observers.append(observer)
         return observer
@@ -46,6 +47,7 @@ extension ReadinessSource {
 
     /// `observer` is not called any more.
     func forget(_ observer: Observer) {
+        checkOwner()
         observer.callback = nil
         observers.removeAll { $0 === observer }
     }

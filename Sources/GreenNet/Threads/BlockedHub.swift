@@ -72,6 +72,7 @@ extension Hub {
         longerThan duration: Duration,
         _ report: (@Sendable (BlockedHub) -> Void)? = nil
     ) throws(SystemError) {
+        checkOwner()
         stopWatching()
         let watcher = try HubWatcher.start(duration) { blocked in
             if let report { report(blocked) } else { writeToStandardError("GreenNet: \(blocked)\n") }
@@ -80,7 +81,10 @@ extension Hub {
     }
 
     /// Ends `watch`.  Blocks until a report under way has returned.  To be called on the hub's OS thread.
-    public func stopWatching() { scheduler.endWatch() }
+    public func stopWatching() {
+        checkOwner()
+        scheduler.endWatch()
+    }
 }
 
 /// An OS thread that watches whether a hub makes progress.

@@ -49,5 +49,8 @@ public struct RemoteHub: Sendable {
 extension Hub {
     /// The handle by which other OS threads reach this hub.  While the program holds one, `WaitError.blockedForever` is not thrown.  To be read on the
     /// hub's OS thread.
-    public var remote: RemoteHub { RemoteHub(scheduler.fields.pointee.jobs) }
+    public var remote: RemoteHub {
+        checkOwner()
+        return RemoteHub(scheduler.fields.pointee.jobs)
+    }
 }
