@@ -233,6 +233,18 @@ bench-micro: setup ## time single steps of the scheduler beside Go and gevent, w
 	$(build_release) --product EchoBench
 	$(bench) micro $(MICRO)
 
+# With gevent, where `PYTHON` names a Python that has it.
+PYTHON ?=
+
+.PHONY: bench-patch
+bench-patch: setup ## compare GreenPatch with the C library's calls, OS threads, libcurl's multi interface and gevent (PYTHON names a Python that has it)
+	@Scripts/setup.sh libcurl4
+	$(build_release) --product PatchBenchmarks
+	$(build_release) --product PatchedProgram
+	.build/release/PatchBenchmarks gate
+	.build/release/PatchBenchmarks ping-pong
+	.build/release/PatchBenchmarks curl $(PYTHON)
+
 .build/bench/%: Benchmarks/%.c Benchmarks/floor.h
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -O3 -Wall -Wextra -Werror -pthread -o $@ $<

@@ -95,7 +95,8 @@ package.targets.append(
 
 // Makes each programming error that stops a program.  The tests run it as they are built, `Scripts/check-mistakes.sh` as installed programs are built.
 package.targets.append(
-    .executableTarget(name: "Mistakes", dependencies: ["GreenNet"], path: "Tests/Mistakes", swiftSettings: strict))
+    .executableTarget(
+        name: "Mistakes", dependencies: ["GreenNet", "GreenPatch"], path: "Tests/Mistakes", swiftSettings: strict))
 
 // A program that GreenPatch is linked into, with its tests.  The test program itself must not have it: the tests of GreenNet define some of the same calls.
 package.targets += [
@@ -113,6 +114,14 @@ package.targets += [
 package.targets.append(
     .executableTarget(
         name: "AsyncPrograms", dependencies: ["GreenNet"], path: "Tests/AsyncPrograms", swiftSettings: strict))
+
+// `make bench-patch` runs it.
+package.targets += [
+    .target(name: "CPatchBenchmarks", path: "Benchmarks/Patch/C"),
+    .executableTarget(
+        name: "PatchBenchmarks", dependencies: ["CPatchBenchmarks", "CLibraries", "GreenPatch", "GreenNet"],
+        path: "Benchmarks/Patch/Sources", swiftSettings: strict),
+]
 
 // `make bench` and `make bench-*` run it: it measures the programs.
 package.targets += [

@@ -40,8 +40,10 @@ __attribute__((noinline)) static int green_fcntl(int fd, int command, void *argu
         va_start(list, command); \
         void *argument = va_arg(list, void *); \
         va_end(list); \
-        if (LIKELY(command != F_SETLKW && command != F_OFD_SETLKW)) return own_##name(fd, command, argument); \
-        return green_fcntl(fd, command, argument); \
+        if (command == F_SETLKW || command == F_OFD_SETLKW) return green_fcntl(fd, command, argument); \
+        int result = own_##name(fd, command, argument); \
+        if (command == F_SETFL) patch_modes_changed(); \
+        return result; \
     }
 FCNTL(fcntl)
 FCNTL(fcntl64)

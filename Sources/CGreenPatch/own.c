@@ -32,6 +32,16 @@ static int raw_fcntl(int fd, int command, ...) {
     return (int)syscall(SYS_fcntl, fd, command, argument);
 }
 #define raw_fcntl64 raw_fcntl
+static int raw_ioctl(int fd, unsigned long request, ...) {
+    va_list list;
+    va_start(list, request);
+    void *argument = va_arg(list, void *);
+    va_end(list);
+    return (int)syscall(SYS_ioctl, fd, request, argument);
+}
+static int raw_setsockopt(int fd, int level, int option, const void *value, socklen_t length) {
+    return (int)syscall(SYS_setsockopt, fd, level, option, value, length);
+}
 static int raw_flock(int fd, int operation) { return (int)syscall(SYS_flock, fd, operation); }
 
 static int raw_lockf(int fd, int command, off_t length) {
@@ -138,8 +148,14 @@ RAW_MUTEX(unlock)
 extern int _IO_fclose(FILE *file);  // the same under a name that is not patched
 #define raw_fclose _IO_fclose
 
+#if __GLIBC_PREREQ(2, 34)
+static int raw_close_range(unsigned first, unsigned last, int flags) { return (int)syscall(SYS_close_range, first, last, flags); }
+static void raw_closefrom(int first) { raw_close_range((unsigned)first, ~0u, 0); }
+#endif
+
 #define DEFINE_RAW(name) __typeof__(&name) own_##name = raw_##name;
 KERNEL_CALLS(DEFINE_RAW)
+NEWER_CALLS(DEFINE_RAW)
 #define DEFINE_NULL(name) __typeof__(&name) own_##name;
 LIBRARY_CALLS(DEFINE_NULL)
 

@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/sendfile.h>
@@ -37,17 +38,23 @@
 // What the kernel has, or can be made of what it has.
 #define KERNEL_CALLS(X) \
     X(accept) X(accept4) X(clock_nanosleep) X(close) X(connect) X(dup2) X(dup3) X(epoll_pwait) X(epoll_wait) X(fclose) X(fcntl) \
-    X(fcntl64) X(flock) X(lockf) X(lockf64) X(nanosleep) X(poll) X(ppoll) X(pselect) X(pthread_mutex_lock) X(pthread_mutex_trylock) \
+    X(fcntl64) X(flock) X(ioctl) X(lockf) X(lockf64) X(nanosleep) X(poll) X(ppoll) X(pselect) X(pthread_mutex_lock) X(pthread_mutex_trylock) \
     X(pthread_mutex_unlock) X(read) X(readv) X(recv) X(recvfrom) X(recvmsg) X(select) \
-    X(send) X(sendfile) X(sendfile64) X(sendmsg) X(sendto) X(sleep) X(splice) X(system) X(thrd_sleep) X(usleep) X(wait) X(wait3) X(wait4) \
+    X(send) X(sendfile) X(sendfile64) X(sendmsg) X(sendto) X(setsockopt) X(sleep) X(splice) X(system) X(thrd_sleep) X(usleep) X(wait) X(wait3) X(wait4) \
     X(waitid) X(waitpid) X(write) X(writev)
+
+#if __GLIBC_PREREQ(2, 34)
+#define NEWER_CALLS(X) X(close_range) X(closefrom)
+#else
+#define NEWER_CALLS(X)
+#endif
 
 // What only the C library has: null in a static executable.
 #define LIBRARY_CALLS(X) \
     X(getaddrinfo) X(getgrgid) X(getgrgid_r) X(getgrnam) X(getgrnam_r) X(gethostbyaddr) X(gethostbyaddr_r) X(gethostbyname) \
     X(gethostbyname2) X(gethostbyname2_r) X(gethostbyname_r) X(getnameinfo) X(getpwnam) X(getpwnam_r) X(getpwuid) X(getpwuid_r)
 
-#define CALLS(X) KERNEL_CALLS(X) LIBRARY_CALLS(X)
+#define CALLS(X) KERNEL_CALLS(X) NEWER_CALLS(X) LIBRARY_CALLS(X)
 
 #define DECLARE_OWN(name) extern __typeof__(&name) own_##name;
 CALLS(DECLARE_OWN)
@@ -96,6 +103,9 @@ int patch_wait(green_thread *thread, struct pollfd *wanted, nfds_t count, int64_
 int patch_wait_one(green_thread *thread, int fd, short events, int64_t deadline);
 int patch_sleep(int64_t deadline);  // 0 at the deadline, else ECANCELED
 
+/// Of each descriptor below this number, something is known until it is closed.
+enum { PATCH_KNOWN = 1 << 16 };
+
 /// To be called before `fd` is closed: ends the waits for it on this OS thread.
 void patch_closes(int fd);
 
@@ -123,6 +133,8 @@ int patch_unblock(int fd);
 void patch_block(int fd, int mode);
 /// The end of the time limit that SO_RCVTIMEO or SO_SNDTIMEO sets; never for 0 or no socket.  Keeps errno.
 int64_t patch_limit(int fd, int option);
+/// To be called when any descriptor's mode or time limit was changed.
+void patch_modes_changed(void);
 
 /// A call that is tried, and tried again when its descriptor may be ready.
 typedef struct patch_operation {

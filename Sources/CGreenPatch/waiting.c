@@ -75,15 +75,29 @@ static void leave(seat *s) {
     else *row_of(s->fd) = s->next;
 }
 
-// Of each number, one of patch_kind, for those below a limit.  Shared by all OS threads, as the descriptors are.
-enum { KNOWN_KINDS = 1 << 16 };
-static _Atomic uint8_t kinds[KNOWN_KINDS];
+// What is known of each number, until it is closed.  Shared by all OS threads, as the descriptors are.
+enum { KNOWN = PATCH_KNOWN, KIND = 7, IS_WATCHED = 8 };
+static _Atomic uint8_t facts[KNOWN];
+
+// The count of changes of any mode or time limit at which the descriptor was found to block, shifted; and whether it had no limit to receive or to send.
+enum { NO_RECEIVE_LIMIT = 1, NO_SEND_LIMIT = 2, MODE_BITS = 2 };
+static _Atomic uint32_t modes[KNOWN];
+static _Atomic uint32_t changes = 1;
+
+void patch_modes_changed(void) { atomic_fetch_add_explicit(&changes, 1, memory_order_relaxed); }
+
+static void forget_facts(int fd) {
+    uint8_t known = atomic_load_explicit(&facts[fd], memory_order_relaxed);
+    if (!known) return;
+    atomic_store_explicit(&facts[fd], 0, memory_order_relaxed);
+    atomic_store_explicit(&modes[fd], 0, memory_order_relaxed);
+    if (known & IS_WATCHED && green_running_) patch_hooks.forget(fd);
+}
 
 void patch_closes(int fd) {
     if (fd < 0) return;
-    if (fd < KNOWN_KINDS && atomic_load_explicit(&kinds[fd], memory_order_relaxed) != PATCH_FILE) {
-        atomic_store_explicit(&kinds[fd], PATCH_FILE, memory_order_relaxed);
-    }
+    if (fd < KNOWN) forget_facts(fd);
+    if (!green_running_) return;
     for (seat *s = *row_of(fd); s; s = s->next) {
         if (s->fd != fd || s->is_closed) continue;
         s->is_closed = 1;
@@ -121,6 +135,10 @@ static int nested_set(const struct pollfd *wanted, nfds_t count) {
     return set;
 }
 
+static int waits_to_read(const struct pollfd *wanted) {
+    return patch_hooks.wait_readable && wanted->fd >= 0 && wanted->fd < KNOWN && is_plain(wanted) && !(wanted->events & (POLLOUT | POLLWRNORM));
+}
+
 static int wait_seated(struct pollfd *wanted, nfds_t count, int64_t deadline) {
     int plain = 1;
     for (nfds_t i = 0; i < count; i++) plain &= is_plain(&wanted[i]);
@@ -135,6 +153,11 @@ static int wait_seated(struct pollfd *wanted, nfds_t count, int64_t deadline) {
 int patch_wait(green_thread *thread, struct pollfd *wanted, nfds_t count, int64_t deadline) {
     seat few[4], *seats = few;
     if (count == 0) return patch_hooks.sleep(deadline);
+    if (count == 1 && waits_to_read(wanted)) {
+        atomic_fetch_or_explicit(&facts[wanted->fd], IS_WATCHED, memory_order_relaxed);
+        int error = patch_hooks.wait_readable(wanted->fd, deadline);
+        if (error != EBUSY) return error;
+    }
     if (count > 4 && !(seats = malloc(count * sizeof *seats))) return ENOMEM;
     for (nfds_t i = 0; i < count; i++) sit(&seats[i], thread, wanted[i].fd < 0 ? -1 : wanted[i].fd);
     int error = wait_seated(wanted, count, deadline);
@@ -170,9 +193,9 @@ static patch_kind ask_for_kind(int fd) {
 
 // FILE is not kept: a stream that is taken for a file would block the hub.
 patch_kind patch_kind_of(int fd) {
-    if (fd < 0 || fd >= KNOWN_KINDS) return ask_for_kind(fd);
-    patch_kind kind = atomic_load_explicit(&kinds[fd], memory_order_relaxed);
-    if (kind == PATCH_FILE) atomic_store_explicit(&kinds[fd], kind = ask_for_kind(fd), memory_order_relaxed);
+    if (fd < 0 || fd >= KNOWN) return ask_for_kind(fd);
+    patch_kind kind = atomic_load_explicit(&facts[fd], memory_order_relaxed) & KIND;
+    if (kind == PATCH_FILE) atomic_fetch_or_explicit(&facts[fd], kind = ask_for_kind(fd), memory_order_relaxed);
     return kind;
 }
 
@@ -207,11 +230,23 @@ int64_t patch_limit(int fd, int option) {
     return known ? patch_after(patch_of_timeval(&time)) : INT64_MAX;
 }
 
+// UNKNOWN where it does not block.  That is not kept: another process may have changed it for a moment.
+static int64_t first_deadline(int fd, int option) {
+    uint32_t bit = option == SO_RCVTIMEO ? NO_RECEIVE_LIMIT : NO_SEND_LIMIT;
+    uint32_t now = atomic_load_explicit(&changes, memory_order_relaxed) << MODE_BITS;
+    uint32_t mode = fd < KNOWN ? atomic_load_explicit(&modes[fd], memory_order_relaxed) : 0;
+    if ((mode & ~3u) != now) mode = now;
+    if (mode & bit) return INT64_MAX;
+    if (!patch_blocks(fd)) return UNKNOWN;
+    int64_t limit = patch_limit(fd, option);
+    // `facts` has it too, or a close would not look here.
+    if (limit == INT64_MAX && fd < KNOWN && patch_kind_of(fd) != PATCH_FILE) atomic_store_explicit(&modes[fd], mode | bit, memory_order_relaxed);
+    return limit;
+}
+
 int patch_wait_again(patch_operation *operation) {
-    if (operation->deadline == UNKNOWN) {
-        if (!patch_blocks(operation->fd)) return -1;  // errno is EAGAIN
-        operation->deadline = patch_limit(operation->fd, operation->option);
-    }
+    if (operation->deadline == UNKNOWN) operation->deadline = first_deadline(operation->fd, operation->option);
+    if (operation->deadline == UNKNOWN) return -1;  // errno is EAGAIN
     int error = patch_wait_one(operation->thread, operation->fd, operation->events, operation->deadline);
     return error ? patch_fail(error == ETIMEDOUT ? EAGAIN : error) : 0;
 }

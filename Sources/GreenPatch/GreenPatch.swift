@@ -27,10 +27,12 @@ public enum GreenPatch {
         try checkLibraries()
         var hooks = green_patch_hooks(
             wait: { PatchedWait.wait($0!, $1, until: Deadline(nanoseconds: $2)) },
+            wait_readable: { PatchedWait.waitUntilReadable($0, until: Deadline(nanoseconds: $1)) },
             sleep: { PatchedWait.sleep(until: Deadline(nanoseconds: $0)) },
             turn: { PatchedWait.endTurn() },
             offload: { Offload.run($0!, $1!, $2!) },
-            closed: { PatchedWait.end(of: $0!) })
+            closed: { PatchedWait.end(of: $0!) },
+            forget: { PatchedWait.forget($0) })
         green_patch_install(&hooks, (main ? Int32(GREEN_PATCH_MAIN) : 0) | (mutexes ? Int32(GREEN_PATCH_MUTEXES) : 0))
     }
 
@@ -48,6 +50,7 @@ public enum GreenPatch {
     ///
     /// To be called on a green thread, after `install()`; the program is stopped otherwise.  On the main green thread a time limit acts only with
     /// `install(main: true)`: else throws `GreenPatchError.timeLimitOnMain`, and does not call `body`.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public static func call<Value>(_ body: () throws -> Value) throws -> Value {
         require(PatchedWait.isOnHub, "GreenPatch.call outside a green thread")
         require(isInstalled, "GreenPatch.call before GreenPatch.install()")

@@ -103,7 +103,7 @@ static int offload(void (*work)(void *), void (*release)(void *), void *record) 
 static void wake(worker *w, int result) { w->result = result, w->state = READY; }
 static void end_wait(void *thread) { wake(thread, EBADF); }
 
-const green_patch_hooks hub_hooks = {park, pause_until, end_turn, offload, end_wait};
+const green_patch_hooks hub_hooks = {.wait = park, .sleep = pause_until, .turn = end_turn, .offload = offload, .closed = end_wait};
 
 // ---- The loop
 

@@ -3,6 +3,7 @@
 
 import Glibc
 import GreenNet
+import GreenPatch
 
 @main struct Mistakes {
     static func main() {
@@ -169,3 +170,11 @@ func connectedPair() throws -> (Connection, Connection) {
 
 /// A connection that is released is closed, and then no call would wait for it.
 nonisolated(unsafe) var kept: [Connection] = []  // touched on the main OS thread only
+
+let ofPatches = [
+    Mistake("patched-call-without-hub", "GreenPatch.call outside a green thread") { try GreenPatch.call {} },
+    Mistake("patched-call-before-install", "GreenPatch.call before GreenPatch.install()") {
+        _ = Hub.current
+        try GreenPatch.call {}
+    },
+]

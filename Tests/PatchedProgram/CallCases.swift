@@ -78,6 +78,57 @@ let ofCalls: [Case] = [
         let took = try elapsed { try joinAll(sleepers) }
         expect(took >= .milliseconds(50) && took < slack, "\(took)")
     },
+    .patched("a number that was closed unseen and used anew is waited for all the same") {
+        let pipe = Pipe()
+        let first = spawn { pipe.readByte() }
+        try Greenlet.yield()
+        pipe.writeByte(1)
+        expect(try first.value() == 1)
+        // The hub still watches the number: it sees no close by a system call.
+        _ = systemCall(3, pipe.reading)
+        let other = Pipe()
+        expect(other.reading == pipe.reading)
+        let second = spawn { other.readByte() }
+        try Greenlet.sleep(for: .milliseconds(5))
+        other.writeByte(2)
+        expect(try second.value() == 2)
+        other.close()
+        close(pipe.writing)
+    },
+    .patched("several green threads read one socket") {
+        let pipe = Pipe()
+        let readers = (0..<3).map { _ in spawn { pipe.readByte() } }
+        try Greenlet.yield()
+        for number in 0..<3 { pipe.writeByte(UInt8(number)) }
+        expect(try readers.map { try $0.value() }.sorted() == [0, 1, 2])
+        let late = (0..<3).map { _ in spawn { pipe.readByte() } }
+        try Greenlet.yield()
+        close(pipe.reading)
+        for reader in late { expect(try reader.value() == -Int(EBADF)) }
+        close(pipe.writing)
+    },
+    .patched("a mode or a time limit that changes counts at the next call") {
+        var ends: [Int32] = [0, 0]
+        expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
+        let (one, other) = (Pipe(ends[0]), Pipe(ends[1]))
+        func readAfterWrite() throws -> Int {
+            let reader = spawn { one.readByte() }
+            try Greenlet.yield()
+            other.writeByte(5)
+            return try reader.value()
+        }
+        expect(try readAfterWrite() == 5)
+        let copy = dup(one.reading)
+        expect(fcntl(copy, F_SETFL, O_NONBLOCK) == 0)
+        expect(try spawn { one.readByte() }.value() == -Int(EAGAIN))
+        var isNonBlocking: Int32 = 0
+        expect(ioctl(copy, UInt(FIONBIO), &isNonBlocking) == 0)
+        expect(try readAfterWrite() == 5)
+        var limit = timeval(tv_sec: 0, tv_usec: 5_000)
+        expect(setsockopt(copy, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size)) == 0)
+        expect(try spawn { one.readByte() }.value() == -Int(EAGAIN))
+        for descriptor in [copy, one.reading, other.reading] { close(descriptor) }
+    },
     .patched("two green threads play ping-pong over a socket pair by read and write") {
         var ends: [Int32] = [0, 0]
         expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
@@ -94,3 +145,9 @@ let ofCalls: [Case] = [
         close(ends[1])
     },
 ]
+
+/// `syscall` with one argument; Swift imports no variadic functions.
+private func systemCall(_ number: Int, _ argument: Int32) -> Int {
+    typealias Function = @convention(c) (Int, Int) -> Int
+    return unsafeBitCast(dlsym(nil, "syscall"), to: Function.self)(number, Int(argument))
+}

@@ -17,6 +17,8 @@ typedef struct green_patch_hooks {
     /// Parks until one of `wanted` may be ready.  ETIMEDOUT: the deadline has passed.  ECANCELED: the green thread was killed, or its time limit is
     /// over.  EBADF: `closed` was called for it.
     int (*wait)(struct pollfd *wanted, size_t count, int64_t deadline);
+    /// The same for reading one descriptor, which may stay watched afterwards, until `forget`.  EBUSY: use `wait`.  May be null.
+    int (*wait_readable)(int fd, int64_t deadline);
     /// ETIMEDOUT, as a rule; or ECANCELED.
     int (*sleep)(int64_t deadline);
     /// Lets the other green threads run first.  ECANCELED as above.
@@ -26,6 +28,8 @@ typedef struct green_patch_hooks {
     int (*offload)(void (*work)(void *record), void (*release)(void *record), void *record);
     /// Ends the `wait` of another green thread with EBADF.
     void (*closed)(void *thread);
+    /// Called before `fd`, which `wait_readable` was called for, is closed.  Ends such a wait with EBADF.
+    void (*forget)(int fd);
 } green_patch_hooks;
 
 enum { GREEN_PATCH_MAIN = 1, GREEN_PATCH_MUTEXES = 2 };

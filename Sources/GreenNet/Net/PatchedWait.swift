@@ -43,20 +43,73 @@ package enum PatchedWait {
             // In the loop's callback the context of a watcher that the kernel refuses was taken away.
             if watcher.pointee.context == nil { isRefused = true }
         }
-        return isRefused && wake == .event ? waitUnwatched(thread, until: deadline) : errno(after: wake, thread)
+        return isRefused && wake == .event
+            ? waitUnwatched(thread, until: deadline) : errno(of: thread.error(after: wake))
     }
+
+    // MARK: Waiting to read, again and again
+
+    /// As `wait`, for reading one descriptor, which stays watched when the wait is over: the next one costs no system call.  EBUSY where another green thread
+    /// waits for it already.
+    ///
+    /// `forget` must be called before the descriptor is closed.  Where it was not, the number may be another file's, of which the kernel reports nothing:
+    /// so the descriptor is watched anew after a second without an event.
+    package static func waitUntilReadable(_ descriptor: Int32, until deadline: Deadline) -> Int32 {
+        let thread = Context.running!
+        let socket = socket(descriptor, thread.scheduler)
+        if socket.state.pointee.reader != nil { return EBUSY }
+        if socket.reading.isActive {
+            let check = min(deadline, .after(.seconds(1)))
+            let error = socket.parkUntilReadable(on: thread.scheduler, until: check)
+            if thread.wakeReason != .deadline || socket.isClosed { return finish(socket, error) }
+            // Allocated anew, for `set` is for once.
+            forget(descriptor)
+            if error != .deadlinePassed || deadline.hasPassed { return errno(of: error) }
+            return waitUntilReadable(descriptor, until: deadline)
+        }
+        return finish(socket, socket.parkUntilReadable(on: thread.scheduler, until: deadline))
+    }
+
+    private static func finish(_ socket: Socket, _ error: WaitError?) -> Int32 {
+        guard socket.isClosed else { return errno(of: error) }
+        socket.letGo()
+        return error == .cancelled ? ECANCELED : EBADF
+    }
+
+    private static func socket(_ descriptor: Int32, _ scheduler: Scheduler) -> Socket {
+        if let known = scheduler.fields.pointee.foreignDescriptors[descriptor] { return Socket(at: known) }
+        let socket = Socket.make(descriptor)
+        scheduler.fields.pointee.foreignDescriptors[descriptor] = UnsafeMutableRawPointer(socket.state)
+        return socket
+    }
+
+    /// Ends the `waitUntilReadable` under way for `descriptor` on this hub, and lets the loop forget it.
+    package static func forget(_ descriptor: Int32) {
+        guard let scheduler = Context.running?.scheduler,
+            let known = scheduler.fields.pointee.foreignDescriptors[descriptor]
+        else { return }
+        scheduler.fields.pointee.foreignDescriptors[descriptor] = nil
+        let socket = Socket(at: known)
+        guard let reader = socket.state.pointee.reader else { return socket.letGo() }
+        // It looks at the socket when it runs, and frees it.
+        socket.state.pointee.isClosed = true
+        if socket.reading.isKnownToLoop { socket.reading.stop(on: scheduler.loop) }
+        reader.wake(.closed)
+    }
+
+    // MARK: -
 
     /// The caller looks again: at once where the descriptor was closed, every now and then where the kernel has no memory to watch it.
     private static func waitUnwatched(_ thread: GreenThread, until deadline: Deadline) -> Int32 {
         let wake = thread.wait(for: .sleep, until: min(.after(BackOff.shortest), deadline))
         return wake == .deadline && !deadline.hasPassed && !thread.scopeDeadline.hasPassed
-            ? 0 : errno(after: wake, thread)
+            ? 0 : errno(of: thread.error(after: wake))
     }
 
     /// ETIMEDOUT at `deadline`, or ECANCELED.
     package static func sleep(until deadline: Deadline) -> Int32 {
         let thread = Context.running!
-        return errno(after: thread.wait(for: .sleep, until: deadline), thread)
+        return errno(of: thread.error(after: thread.wait(for: .sleep, until: deadline)))
     }
 
     /// Lets all that are ready run first.  0 or ECANCELED.
@@ -67,8 +120,8 @@ package enum PatchedWait {
         return 0
     }
 
-    private static func errno(after wake: Wake, _ thread: GreenThread) -> Int32 {
-        switch thread.error(after: wake) {
+    private static func errno(of error: WaitError?) -> Int32 {
+        switch error {
         case nil: 0
         case .deadlinePassed: ETIMEDOUT
         case .closed: EBADF

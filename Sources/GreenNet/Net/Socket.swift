@@ -9,6 +9,9 @@ struct Socket: Equatable {
     let state: UnsafeMutablePointer<SocketState>
 
     private init(_ state: UnsafeMutablePointer<SocketState>) { self.state = state }
+
+    /// One that `make` has made.
+    init(at address: UnsafeMutableRawPointer) { state = address.assumingMemoryBound(to: SocketState.self) }
 }
 
 /// The state of a socket.  All but `writing` lies in one cache line.

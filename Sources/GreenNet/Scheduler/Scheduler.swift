@@ -109,6 +109,8 @@ struct Scheduler: Equatable {
 
         /// One buffer for all connections to receive into.
         var receiveBuffer = SharedBuffer(size: 64 << 10)
+        /// What is kept of descriptors that C libraries wait for.
+        var foreignDescriptors = DescriptorTable()
         /// Called with each green thread that is spawned.
         var onSpawn: ((GreenThread) -> Void)?
         /// Describes all green threads, for the error that a deadlock ends with.
@@ -322,6 +324,7 @@ struct Scheduler: Equatable {
         fields.pointee.deadlines.free()
         fields.pointee.alarm.free(on: loop)
         loop.destroy()
+        fields.pointee.foreignDescriptors.free()
         fields.deinitialize(count: 1)
         fields.deallocate()
     }
