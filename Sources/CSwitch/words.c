@@ -49,6 +49,33 @@ int green_accesses_begin(void) {
 
 void green_accesses_end(void) { *accesses = common_accesses; }
 
+static void move_to_stack_of(green_thread *thread, const green_thread *other) {
+    thread->slot = other->slot;
+    thread->stack_low = other->stack_low;
+    thread->stack_high = other->stack_high;
+    thread->sanitizer = other->sanitizer;
+}
+
+void green_call_enter(green_thread *thread, green_thread *caller, green_thread *callee) {
+    move_to_stack_of(caller, thread);
+    move_to_stack_of(thread, callee);
+    if (callee->words.executor) {
+        *green_words_ = callee->words;
+        common_accesses = *accesses;
+        *accesses = callee->accesses;
+    }
+    green_switch(caller, callee);
+    move_to_stack_of(thread, caller);
+}
+
+void green_call_leave(green_thread *caller, green_thread *callee) {
+    callee->words = *green_words_;
+    callee->accesses = *accesses;
+    *green_words_ = (green_words){0};
+    *accesses = common_accesses;
+    green_switch(callee, caller);
+}
+
 typedef struct block_list {
     green_tls_block *blocks;
     int room, count;

@@ -2,9 +2,12 @@ import GreenNet
 
 /// An async call that has its answer at once.
 func awaitAtOnce(_ count: Int) {
-    var sum = 0
-    for number in 0..<count { sum &+= try! awaiting { await answer(number) } }
-    precondition(sum == count * (count - 1) / 2)
+    let thread = spawn {
+        var sum = 0
+        for number in 0..<count { sum &+= try awaiting { await answer(number) } }
+        return sum
+    }
+    precondition(try! thread.value() == count * (count - 1) / 2)
 }
 
 @inline(never)
@@ -12,7 +15,22 @@ private func answer(_ number: Int) async -> Int { number }
 
 /// An async call that is suspended once, and is resumed on the hub.
 func awaitSuspended(_ count: Int) {
-    for _ in 0..<count { try! awaiting { await Task.yield() } }
+    try! spawn { for _ in 0..<count { try awaiting { await Task.yield() } } }.join()
+}
+
+/// An async call that is suspended once, until another green thread has given its answer.
+func awaitAnswer(_ count: Int) {
+    nonisolated(unsafe) var asked: UnsafeContinuation<Int, Never>?
+    let answers = spawn {
+        for number in 0..<count {
+            while asked == nil { try Greenlet.yield() }
+            let continuation = asked!
+            asked = nil
+            continuation.resume(returning: number)
+        }
+    }
+    spawn { for _ in 0..<count { _ = try awaiting { await withUnsafeContinuation { asked = $0 } } } }
+    try! answers.join()
 }
 
 /// What one writes without `awaiting`: a task of Swift's own pool, and a result that it sets.

@@ -133,6 +133,14 @@ void green_words_return(green_thread *thread);
 int green_accesses_begin(void);
 void green_accesses_end(void);
 
+/// Has `thread`, which runs, and no task with it, go on with the stack and the words of `callee`, under its own record.  Returns when
+/// `green_call_leave` is called there.  `caller` keeps what belongs to the stack that is left.
+///
+/// `callee` was prepared by `green_first_frame`, or left by `green_call_leave` in the middle of a task.
+void green_call_enter(green_thread *thread, green_thread *caller, green_thread *callee);
+/// Returns when the green thread, or another one, enters again.
+void green_call_leave(green_thread *caller, green_thread *callee);
+
 /// The thread-local memory of one loaded object, of the OS thread that calls.
 typedef struct green_tls_block {
     void *low;

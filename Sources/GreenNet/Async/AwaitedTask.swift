@@ -1,75 +1,38 @@
 internal import CSwitch
 @_spi(ExperimentalScheduling) import _Concurrency
 
-/// A task that runs the bodies of `awaiting`, one after the other, each on the stack of the green thread that awaits it.
-///
-/// To make a task costs several times what it costs to resume one, so a task that has run a body waits for the next one.  It runs only bodies that begin
-/// as a new task would: with no task-local and no priority of their own.  For others, and where a task was cancelled, a new one is made.
-///
-/// It is the executor that its task prefers.  So a piece of the task comes here, and goes to the green thread; a piece of a child task goes to the hub.
+/// A task that runs the body of an `awaiting`, and is the executor that the task prefers.  So each piece of the task, from one suspension to the next, comes here,
+/// and the green thread that waits runs it; a piece of a child task goes to the hub.
 final class AwaitedTask: TaskExecutor, @unchecked Sendable {
     // All of it is touched on the hub's OS thread only.
 
-    private let tasks: HubTasks
-    private var task: Task<Void, Never>?
+    let tasks: HubTasks
+    let queue: TaskQueue
+    var task: Task<Void, Never>?
     /// That of the task, by which its pieces are recognised; nil before the first comes.
     private var address: UnsafeMutableRawPointer?
     /// Nil where no green thread waits for the body under way: it was abandoned.
-    private var caller: GreenThread?
+    var caller: GreenThread?
     private var callerWaits = false
     /// The next piece of the task, for the caller to run.
     private var piece: UnownedJob?
-    private var body: (() async -> Void)?
-    private var hasEnded = false
-    /// By which the task, at rest, is resumed.
-    private var rest: UnsafeContinuation<Void, Never>?
-    /// Among the tasks at rest.
-    var next: AwaitedTask?
+    var body: AwaitedBody?
+    /// The body has.
+    var hasEnded = false
+    /// The kill or time limit that has cancelled the task.
+    var interruption: WaitError?
+    /// Nil where the task runs on the caller's stack.
+    let stack: CallStack?
+    /// Among the tasks at rest, each of which its own task keeps.
+    var next: Unmanaged<AwaitedTask>?
 
-    private init(_ tasks: HubTasks) { self.tasks = tasks }
-
-    // MARK: The call
-
-    /// Runs `body`, and waits until it has ended.  Returns the error of the kill or time limit that has cancelled it meanwhile.
-    static func run(priority: TaskPriority?, _ body: @escaping () async -> Void) throws -> WaitError? {
-        let caller = Hub.currentThread
-        let tasks = try tasks(of: caller)
-        if priority != nil || TaskWords.areHeld { return AwaitedTask(tasks).runNew(body, priority, for: caller) }
-        let task = tasks.queue.takeAwaitedTask() ?? atRest(tasks, caller)
-        return task.run(body, for: caller)
+    init(_ tasks: HubTasks, on stack: CallStack? = nil) {
+        (self.tasks, queue, self.stack) = (tasks, tasks.queue, stack)
     }
 
-    /// As `run`, but returns the error at once, and leaves the task alone.
-    static func runAbandoning(priority: TaskPriority?, _ body: @escaping () async -> Void) throws -> WaitError? {
-        let caller = Hub.currentThread
-        return AwaitedTask(try tasks(of: caller)).runNew(body, priority, for: caller, abandons: true)
-    }
-
-    private static func tasks(of caller: GreenThread) throws(AwaitingUnavailable) -> HubTasks {
-        let hub = caller.scheduler.hub
-        if let reason = hub.capabilities.reasonAgainstTasks { throw AwaitingUnavailable(reason: reason) }
-        return hub.executor.tasks
-    }
-
-    private static func atRest(_ tasks: HubTasks, _ caller: GreenThread) -> AwaitedTask {
-        let made = AwaitedTask(tasks)
-        made.caller = caller
-        made.task = Task(executorPreference: made) { await made.serve() }
-        made.runPieces()
-        return made
-    }
-
-    private func run(_ body: @escaping () async -> Void, for caller: GreenThread) -> WaitError? {
-        (self.caller, self.body, hasEnded) = (caller, body, false)
-        rest!.resume()
-        let interruption = waitForEnd()
-        if interruption != nil || !tasks.queue.keep(self) { end() }
-        return interruption
-    }
-
-    /// As a task of its own: with the task-locals that are bound here.
-    private func runNew(
-        _ body: @escaping () async -> Void, _ priority: TaskPriority?, for caller: GreenThread, abandons: Bool = false
+    /// As a task of its own, on the stack of `caller`: with the task-locals that are bound here.
+    func runNew(
+        _ body: @escaping AwaitedBody, _ priority: TaskPriority?, for caller: GreenThread, abandons: Bool = false
     ) -> WaitError? {
         (self.caller, self.body) = (caller, body)
         TaskWords.asTask {
@@ -78,62 +41,49 @@ final class AwaitedTask: TaskExecutor, @unchecked Sendable {
                 await self.runBody()
             }
         }
-        return waitForEnd(abandons: abandons)
-    }
-
-    private func waitForEnd(abandons: Bool = false) -> WaitError? {
-        var interruption: WaitError?
         runPieces()
-        while !hasEnded {
-            if let error = park(shielded: interruption != nil), interruption == nil {
-                interruption = error
-                task!.cancel()
-                if abandons { break }
-            }
+        while !hasEnded, !(abandons && interruption != nil) {
+            waitForPiece()
             runPieces()
         }
-        caller = nil
+        (self.caller, task) = (nil, nil)
         return interruption
     }
 
-    private func park(shielded isShielded: Bool) -> WaitError? {
+    // MARK: On the green thread that waits
+
+    /// A kill or a time limit cancels the task, which then has to end.
+    func waitForPiece() {
+        guard let error = park() else { return }
+        if interruption == nil {
+            interruption = error
+            task!.cancel()
+        }
+    }
+
+    private func park() -> WaitError? {
         callerWaits = true
         defer { callerWaits = false }
         let caller = caller!
         func park() -> WaitError? { caller.error(after: caller.wait(for: .async)) }
-        return isShielded ? shielded(park) : park()
+        return interruption == nil ? park() : shielded(park)
     }
 
-    private func runPieces() {
+    func runPieces() {
         while let next = piece {
             piece = nil
             TaskWords.asTask { next.runSynchronously(on: asUnownedTaskExecutor()) }
         }
     }
 
-    // MARK: The task
+    // MARK: In the task
 
-    private func serve() async {
-        while true {
-            await withUnsafeContinuation { rest = $0 }
-            if body == nil { return }
-            await runBody()
-        }
-    }
-
-    private func runBody() async {
+    nonisolated(nonsending) func runBody() async {
         let body = body!
         self.body = nil
         await body()
         hasEnded = true
         if callerWaits { caller?.wake(.event) }
-    }
-
-    /// Has the task at rest end.
-    func end() {
-        caller = Hub.currentThread
-        rest!.resume()
-        runPieces()
     }
 
     // MARK: Its pieces

@@ -2,8 +2,8 @@
 ///
 ///     let page = try awaiting { try await client.get(url) }
 ///
-/// `body` runs as a task, on the stack of the green thread that calls: before its first suspension at once, and after each one when what it awaits has
-/// come.  No other OS thread is needed for it, and it may call what waits, within `parking`.  The task has the green thread's task-locals, and `priority`,
+/// `body` runs as a task, on the green thread that calls: before its first suspension at once, and after each one when what it awaits has come.  It may
+/// have another stack there, of the same size.  No other OS thread is needed for it, and it may call what waits, within `parking`.  The task has the green thread's task-locals, and `priority`,
 /// or else that of the task in which `awaiting` is called, if any.
 ///
 /// When the green thread is killed, or the time of an enclosing limit is over, the task is cancelled, and `awaiting` throws `WaitError` once `body` has
@@ -12,12 +12,15 @@
 ///
 /// Throws `AwaitingUnavailable` where the hub can't keep tasks apart: see `Hub.capabilities`.  Callable from any green thread.
 @available(*, noasync, message: "async code awaits the call itself")
-public func awaiting<Value>(priority: TaskPriority? = nil, _ body: () async throws -> Value) throws -> Value {
+@inlinable  // the caller knows which type of `Value` it is; here it would have to be looked up
+public func awaiting<Value>(
+    priority: TaskPriority? = nil, _ body: nonisolated(nonsending) () async throws -> Value
+) throws -> Value {
     var result: Result<Value, any Error>?
     let interruption = try withUnsafeMutablePointer(to: &result) { place in
         try withoutActuallyEscaping(body) { body in
             nonisolated(unsafe) let (body, place) = (body, place)
-            return try AwaitedTask.run(priority: priority) {
+            return try runAwaited(priority: priority) {
                 do { place.pointee = .success(try await body()) } catch { place.pointee = .failure(error) }
             }
         }
@@ -36,7 +39,7 @@ public func awaiting<Value: Sendable>(
 ) throws -> Value {
     guard abandoning else { return try awaiting(priority: priority, body) }
     let outcome = AbandonedOutcome<Value>()
-    let interruption = try AwaitedTask.runAbandoning(priority: priority) {
+    let interruption = try runAbandoning(priority: priority) {
         do { outcome.result = .success(try await body()) } catch { outcome.result = .failure(error) }
     }
     if let interruption { throw interruption }

@@ -115,7 +115,7 @@ final class HubTasks: Sendable {
 
     /// The green threads of the hub have ended, and with them each job that was ready.
     private func close(_ scheduler: Scheduler) {
-        while let task = queue.takeAwaitedTask() { task.end() }
+        while let task = queue.takeAwaitedTask() { task.takeUnretainedValue().end() }
         withForeign { $0.hub = nil }
         if !areOfProcess {
             for job in removeForeign() { HubTasks.moveOn(job.job, after: job.delay) }

@@ -32,8 +32,9 @@ struct TaskQueue {
         var serial = UnownedSerialExecutor.generic
         var ready = Ring<TaskJob>()
         /// Tasks that wait for the body of the next `awaiting`.
-        var atRest: AwaitedTask?
-        var atRestCount = 0
+        var atRest: Unmanaged<AwaitedTask>?
+        /// All that can rest, those at work too.
+        var restingTasks = 0
         var timers = TaskTimers()
         var resting = WaitQueue.Ends()
         var restingCount = 0
@@ -48,6 +49,13 @@ struct TaskQueue {
     init(of scheduler: Scheduler) {
         fields = .allocate(capacity: 1)
         fields.initialize(to: Fields(scheduler: scheduler))
+    }
+
+    /// That of the scheduler's hub; nil before the first task.
+    @inline(__always)
+    init?(alreadyOf scheduler: Scheduler) {
+        guard let tasks = scheduler.fields.pointee.tasks else { return nil }
+        fields = tasks.address.assumingMemoryBound(to: Fields.self)
     }
 
     func free() {
@@ -81,6 +89,7 @@ struct TaskQueue {
         removeAll { _, _ in }
         (fields.pointee.resting, fields.pointee.restingCount) = (WaitQueue.Ends(), 0)
         fields.pointee.timekeeper = nil
+        (fields.pointee.atRest, fields.pointee.restingTasks) = (nil, 0)
     }
 
     // MARK: What comes
@@ -107,24 +116,32 @@ struct TaskQueue {
 
     // MARK: Tasks of awaiting
 
-    /// How many are kept: a program may once have had a hundred thousand at work.
-    static var atRestLimit: Int { 256 }
+    /// How many tasks are made that rest between two bodies.  Each has a stack, and where ten thousand green threads await at once, those need one each.
+    static var restingTaskLimit: Int { 256 }
 
-    func takeAwaitedTask() -> AwaitedTask? {
+    var mayMakeResting: Bool {
+        guard fields.pointee.restingTasks < TaskQueue.restingTaskLimit, !fields.pointee.isClosing else { return false }
+        fields.pointee.restingTasks += 1
+        return true
+    }
+
+    @inline(__always)
+    func takeAwaitedTask() -> Unmanaged<AwaitedTask>? {
         guard let task = fields.pointee.atRest else { return nil }
-        fields.pointee.atRest = task.next
-        fields.pointee.atRestCount -= 1
+        fields.pointee.atRest = task._withUnsafeGuaranteedRef { $0.next }
         return task
     }
 
-    /// Returns false where enough are kept.
+    /// Returns false where the hub closes.
+    @inline(__always)
     func keep(_ task: AwaitedTask) -> Bool {
-        guard fields.pointee.atRestCount < TaskQueue.atRestLimit, !fields.pointee.isClosing else { return false }
+        guard !fields.pointee.isClosing else { return false }
         task.next = fields.pointee.atRest
-        fields.pointee.atRest = task
-        fields.pointee.atRestCount += 1
+        fields.pointee.atRest = Unmanaged.passUnretained(task)
         return true
     }
+
+    func restingTaskEnded() { fields.pointee.restingTasks -= 1 }
 
     // MARK: Runners
 

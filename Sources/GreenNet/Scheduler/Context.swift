@@ -28,6 +28,15 @@ package enum Context {
     /// Of the green thread that runs: where it begins, no switch of its own has put them in place.
     static func restoreWords(of thread: GreenThread) { green_words_return(thread.record) }
 
+    /// Has `thread`, which runs, go on with the stack of `callee` until that is left by `leaveCall`.
+    @inline(__always)
+    static func enterCall(_ thread: GreenThread, caller: GreenThread, callee: GreenThread) {
+        green_call_enter(thread.record, caller.record, callee.record)
+    }
+
+    @inline(__always)
+    static func leaveCall(caller: GreenThread, callee: GreenThread) { green_call_leave(caller.record, callee.record) }
+
     /// Has the processor fetch the record of `thread` into its cache, while something else is done.
     @inline(__always)
     static func prefetchRecord(of thread: GreenThread) { green_prefetch(thread.record) }

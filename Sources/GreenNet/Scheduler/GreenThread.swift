@@ -211,6 +211,9 @@ struct GreenThread: Equatable {
         nonmutating set { record.pointee.stack_high = newValue }
     }
 
+    /// It has a stack of its own, of the size that most have.
+    var hasUsualStack: Bool { slot != nil && stackClass == .usual }
+
     /// How large its stack is; not for an OS thread's own.
     var stackClass: StackClass { StackClass(recordAt: record.pointee.stack_high - record.pointee.slot) }
 

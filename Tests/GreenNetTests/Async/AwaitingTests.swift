@@ -143,6 +143,50 @@ private struct Refused: Error, Equatable { let number: Int }
         }
     }
 
+    @Test func `the stack of the body is as large as that of the green thread`() throws {
+        try onHub {
+            for size in [64 << 10, 256 << 10, 1 << 20] {
+                let left = try spawn(stackSize: size) { try awaiting { parking { Greenlet.stackLeft } } }.value()
+                #expect(left > size / 2)
+            }
+            let own = Greenlet.stackLeft
+            let left = try awaiting { parking { Greenlet.stackLeft } }
+            #expect(left > own - (64 << 10))
+        }
+    }
+
+    @Test func `a backtrace of a green thread that awaits is taken of the stack on which it waits`() throws {
+        try onHub {
+            let gate = GreenEvent()
+            let thread = spawn(name: "awaits") { try awaiting { try parking { try gate.wait() } } }
+            try Greenlet.yield()
+            #expect(Hub.current.description.contains("awaits"))
+            gate.set()
+            try thread.join()
+        }
+    }
+
+    @Test func `a hundred green threads await in turns, with the same few tasks`() throws {
+        try onHub {
+            let stacks = Hub.current.statistics.cachedStacks
+            for _ in 0..<10 {
+                let threads = (0..<100).map { number in
+                    spawn {
+                        try awaiting {
+                            await Task.yield()
+                            return await double(number)
+                        }
+                    }
+                }
+                for (number, thread) in threads.enumerated() {
+                    let answer = try thread.value()
+                    #expect(answer == 2 * number)
+                }
+            }
+            #expect(Hub.current.statistics.cachedStacks <= stacks + 120)
+        }
+    }
+
     @Test func `calls nest`() throws {
         try onHub {
             let answer = try awaiting {
