@@ -245,9 +245,12 @@ struct StackLeftTests {
                 spawn {}
                 return inCallback
             }.value()
-            // It runs on the stack of the green thread that spawns.
+            // `onSpawn` runs on the stack of the green thread that spawns, a job on the hub's own.
             #expect(outer > 4_000_000)
             Hub.current.onSpawn = nil
+            let onLoop = RemoteResult<Int>()
+            _ = Hub.current.remote.callInHub { onLoop.set(Greenlet.stackLeft) }
+            try #expect((200 << 10)..<256 << 10 ~= onLoop.value())
         }
     }
 }
