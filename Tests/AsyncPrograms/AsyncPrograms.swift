@@ -47,7 +47,8 @@ func statusNumber(_ key: String) -> Int {
 
 var osThreads: Int { statusNumber("Threads") }
 
-/// The calling OS thread.
+/// The calling OS thread.  Not optimized: the C library says that `pthread_self` gives the same value for ever, which does not hold over an `await`.
+@inline(never) @_optimize(none)
 func osThread() -> pthread_t { pthread_self() }
 
 /// Blocks the OS thread until `condition` is true.

@@ -57,5 +57,7 @@ private actor LateActor {
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
+    // Not optimized: the compiler takes away the hop to an actor that does nothing.
+    @inline(never) @_optimize(none)
     func work() {}
 }

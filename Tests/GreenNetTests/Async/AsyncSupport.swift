@@ -17,7 +17,8 @@ func started<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Val
     return result
 }
 
-/// The calling OS thread.
+/// The calling OS thread.  Not optimized: the C library says that `pthread_self` gives the same value for ever, which does not hold over an `await`.
+@inline(never) @_optimize(none)
 func osThread() -> pthread_t { pthread_self() }
 
 /// An actor whose methods run on a hub.
