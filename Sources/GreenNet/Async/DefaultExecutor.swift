@@ -34,7 +34,8 @@ extension Hub {
     /// closes, its tasks go on when the main OS thread makes the next one.
     ///
     /// Tasks run while green threads of the main OS thread wait, or `Hub.current.serve()` or `run()` does.  Code that starts Dispatch queues or OS threads of its own
-    /// still does so.  Throws `DefaultExecutorError` where it is called late, twice, by a task or on another OS thread; nothing is changed then.
+    /// still does so.  Throws `DefaultExecutorError` where it is called late, twice, by a task or on another OS thread; nothing
+    /// is changed then, unless by `.unsupported`.
     @available(*, noasync, message: "call it first thing in a synchronous main")
     public static func becomeDefaultExecutor() throws(DefaultExecutorError) {
         try checkThatTasksCanMove()

@@ -60,8 +60,9 @@ final class HubTasks: Sendable {
                 return areOfProcess
             }
             foreign.jobs.append(job)
-            // Under the lock: afterwards the hub may have gone.
-            return foreign.jobs.count > 1 || hub.takeUnretainedValue().send { self.takeForeign() }
+            // Under the lock, which `close` takes before the hub goes: so it is accepted.
+            if foreign.jobs.count == 1 { _ = hub.takeUnretainedValue().send { self.takeForeign() } }
+            return true
         }
         if !isAccepted { HubTasks.moveOn(job.job, after: job.delay) }
         // The main OS thread has no hub now: the one that is made here takes the job.

@@ -149,9 +149,13 @@ struct TaskQueue {
     private func startRunner() {
         guard let runner = fields.pointee.timekeeper ?? resting.last else { return spawnRunner() }
         scheduler.fields.pointee.taskRunner = runner
-        // Its deadline may have passed: then it is ready, and counts itself.
-        if runner.state == .parked { scheduler.alive += 1 }
-        runner.wake(.event)
+        rouse(runner, .event)
+    }
+
+    /// Ends the rest of `runner`, and counts it again.  The timekeeper may be ready, because its time has come, and not counted yet.
+    private func rouse(_ runner: GreenThread, _ reason: Wake) {
+        scheduler.alive += 1
+        if runner.state == .parked { runner.wake(reason) } else { runner.wakeReason = reason }
     }
 
     private func spawnRunner() {
@@ -168,6 +172,9 @@ struct TaskQueue {
 
     /// In the middle of a job.
     func runnerParks() {
+        if let reason = scheduler.hub.capabilities.reasonAgainstTasks {
+            programmingError("a task's job calls what waits, and green threads share their task here: \(reason)")
+        }
         scheduler.fields.pointee.taskRunner = nil
         if hasWork { startRunner() }
     }
@@ -177,10 +184,8 @@ struct TaskQueue {
     /// The hub closes.  `Hub.run()` then waits for their end.
     func endRunners() {
         fields.pointee.isClosing = true
-        while let runner = resting.first {
-            scheduler.alive += 1
-            runner.wake(.closed)
-        }
+        if let runner = fields.pointee.timekeeper { rouse(runner, .closed) }
+        while let runner = resting.first { rouse(runner, .closed) }
     }
 
     // MARK: On a runner
@@ -260,7 +265,7 @@ struct TaskQueue {
         let wake = me.wait(for: .job, until: isTimekeeper ? due : .never, in: resting)
         fields.pointee.restingCount -= 1
         if fields.pointee.timekeeper == me { fields.pointee.timekeeper = nil }
-        // The code that woke it has counted it otherwise.
+        // Otherwise `rouse` has.
         if wake == .deadline { scheduler.alive += 1 }
     }
 }

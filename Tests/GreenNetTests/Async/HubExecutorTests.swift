@@ -254,6 +254,20 @@ struct HubExecutorTests {
         }
     }
 
+    @Test func `a job that comes when the timekeeper's time has just come runs, and the runner is counted once`() throws
+    {
+        try onHub {
+            let sleeper = started { try await Task.sleep(for: .milliseconds(1)) }
+            try Greenlet.yield()
+            burn(.milliseconds(2))
+            Hub.current.scheduler.wakeOverdue()
+            let other = started {}
+            try Hub.current.run(until: .after(.seconds(10)))
+            #expect(Hub.current.statistics.greenThreads == 0)
+            #expect(sleeper.isSet && other.isSet)
+        }
+    }
+
     // MARK: What the hub waits for
 
     @Test func `run waits for jobs that are ready, and not for a task that sleeps`() throws {
