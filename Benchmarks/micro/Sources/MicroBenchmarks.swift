@@ -31,6 +31,7 @@ enum MicroBenchmarks {
         ("awaiting, Task.yield", awaitSuspended),
         ("awaiting, suspended once", awaitAnswer),
         ("Task.detached and RemoteResult", awaitDetached),
+        ("call of a task on this hub", runForTask),
         ("call on another OS thread", offloadOneByOne),
         ("bare hand-over to an OS thread and back", passBarely),
         ("uppercase of 64 KiB", uppercaseBlock),

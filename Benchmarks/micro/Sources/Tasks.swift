@@ -41,3 +41,14 @@ func awaitDetached(_ count: Int) {
         precondition(try! result.value() == number)
     }
 }
+
+/// A task of Swift's own pool runs code on this hub and awaits it, one call after the other.
+func runForTask(_ count: Int) {
+    let (remote, sum) = (Hub.current.remote, RemoteResult<Int>())
+    Task.detached {
+        var total = 0
+        for number in 0..<count { total &+= try await remote.run { number } }
+        sum.set(total)
+    }
+    precondition(try! sum.value() == count * (count - 1) / 2)
+}
