@@ -41,7 +41,7 @@ $(1) $(patch_flags) -o .build/patch-test-$(3) $(patch_sources) -lpthread
 timeout 120 $(2) .build/patch-test-$(3) $(4)
 endef
 
-.PHONY: help setup run build test test-switch test-patch test-debug test-release test-redis test-libraries test-asan test-tsan test-aarch64 \
+.PHONY: help setup run build test test-switch test-patch test-debug test-release test-redis test-libraries test-async test-asan test-tsan test-aarch64 \
     format format-check check-units check clean
 
 help: ## list the targets
@@ -96,6 +96,11 @@ test-libraries: ## test C libraries on green threads against the servers of Debi
 
 test-release: setup ## run the Swift tests in release
 	Scripts/swift-test.sh $(testable)
+
+# A package of its own, so that GreenNet resolves none of the packages that it is tested with.
+test-async: setup ## test green threads with AsyncHTTPClient, SwiftNIO, swift-async-algorithms, swift-log and swift-distributed-tracing
+	timeout --foreground --signal=INT --kill-after=60 1800 \
+	    swift test --package-path Tests/WithPackages --scratch-path .build/with-packages --disable-xctest
 
 test-asan: setup ## run the Swift tests under AddressSanitizer
 	Scripts/swift-test.sh --sanitize=address --scratch-path .build/asan

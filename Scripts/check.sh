@@ -27,6 +27,7 @@ step make test-libraries
 step Scripts/check-mistakes.sh
 step Scripts/check-async.sh
 step Scripts/check-noasync.sh
+step make test-async
 step make test-bench
 step make docs
 step make fuzz FUZZ_SECONDS=5
