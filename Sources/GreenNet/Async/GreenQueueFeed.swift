@@ -14,7 +14,7 @@ extension GreenQueue {
         spawn(name: name, fileID: fileID, line: line) {
             defer { self.shutDown() }
             var elements = sequence.makeAsyncIterator()
-            while let element = try awaiting({ try await elements.next() }) {
+            while let element = try awaiting({ try await elements.next(isolation: #isolation) }) {
                 do throws(WaitError) {
                     try self.put(element)
                 } catch {
