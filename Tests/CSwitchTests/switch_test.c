@@ -853,6 +853,106 @@ static void sleepers_are_not_disturbed(void) {
     check_frames((uintptr_t)sleep_for_a_look);
 }
 
+// ---- The runtime's words
+
+static green_words words_here;
+static void *first_access;
+
+static int address_a, address_b, address_c;
+
+static void words_go_with_their_thread(void) {
+    green_words_adopt(&words_here, &first_access);
+    green_thread one = {0}, two = {0};
+    CHECK(green_words_held(), ==, 0);
+    words_here = (green_words){NULL, NULL, &address_a};
+    first_access = &address_c;
+    CHECK(green_words_held(), ==, 1);
+    CHECK(green_runs_task(), ==, 0);
+    green_words_leave(&one);
+    CHECK(green_words_held(), ==, 0);
+    // What runs no task has its exclusivity records among those of all.
+    CHECK(first_access, ==, &address_c);
+    words_here = (green_words){&address_b, &address_b, NULL};
+    CHECK(green_runs_task(), ==, 1);
+    green_words_leave(&two);
+    green_words_return(&one);
+    CHECK(words_here.locals, ==, &address_a);
+    CHECK(one.flags & GREEN_HOLDS_WORDS, ==, 0);
+    green_words_leave(&one);
+    green_words_return(&two);
+    CHECK(words_here.task, ==, &address_b);
+    CHECK(words_here.locals, ==, NULL);
+    words_here = (green_words){0};
+    green_words_adopt(NULL, NULL);
+}
+
+static void tasks_have_their_own_accesses(void) {
+    green_words_adopt(&words_here, &first_access);
+    green_thread task = {0};
+    first_access = &address_a;
+    CHECK(green_accesses_begin(), ==, 1);
+    CHECK(first_access, ==, NULL);
+    words_here.executor = &address_b;
+    first_access = &address_b;
+    CHECK(green_accesses_begin(), ==, 0);  // it has its own already
+    green_words_leave(&task);
+    CHECK(first_access, ==, &address_a);
+    first_access = &address_c;  // another green thread has changed the set of all
+    green_words_return(&task);
+    CHECK(first_access, ==, &address_b);
+    words_here = (green_words){0};
+    green_accesses_end();
+    CHECK(first_access, ==, &address_c);
+    first_access = NULL;
+    green_words_adopt(NULL, NULL);
+}
+
+static green_thread call_caller, *call_callee;
+static int calls_made;
+static void *stack_in_call;
+
+static green_thread *serve_calls(void *argument) {
+    (void)argument;
+    words_here = (green_words){&address_b, &address_b, NULL};  // as a task that begins here
+    for (int i = 0; i < 3; i++) {
+        calls_made++;
+        stack_in_call = os_thread.stack_low;
+        green_call_leave(&call_caller, call_callee);
+        CHECK(words_here.task, ==, &address_b);
+    }
+    words_here = (green_words){0};
+    return &call_caller;
+}
+
+static void calls_change_the_stack_and_the_words(void) {
+    green_words_adopt(&words_here, &first_access);
+    char *slab = map_slots(1, GREEN_GUARD_BEST);
+    call_callee = lay_out(slab);
+    prepare(call_callee, serve_calls);
+    void *own = os_thread.stack_low, *callees = call_callee->stack_low;
+    for (int i = 1; i <= 3; i++) {
+        green_call_enter(&os_thread, &call_caller, call_callee);
+        CHECK(calls_made, ==, i);
+        CHECK(stack_in_call, ==, callees);
+        CHECK(green_words_held(), ==, 0);
+        if (own || !green_sanitizer()) CHECK(os_thread.stack_low, ==, own);  // AddressSanitizer's build learns it at the first switch
+    }
+    green_call_enter(&os_thread, &call_caller, call_callee);  // to its end
+    CHECK(calls_made, ==, 3);
+    CHECK(green_words_held(), ==, 0);
+    green_sanitizer_freed(call_callee);
+    green_stacks_unmap(slab, slot_bytes());
+    green_words_adopt(NULL, NULL);
+}
+
+static void own_memory_is_listed(void) {
+    static _Thread_local int here = 7;
+    green_tls_block blocks[64];
+    int count = green_tls_blocks(blocks, 64), found = 0;
+    for (int i = 0; i < count; i++) found += (char *)&here >= (char *)blocks[i].low && (char *)&here < (char *)blocks[i].low + blocks[i].size;
+    CHECK(found, ==, here == 7);
+}
+
 int main(void) {
     alarm(TIME_LIMIT_S);
     green_sanitizer_main(&os_thread);
@@ -866,6 +966,10 @@ int main(void) {
     run("A backtrace in a green thread ends at its first frame", backtraces_end);
     run("A stack can be used anew as soon as its thread has left for ever", left_stacks_are_free);
     run("Ten thousand green threads (fewer with a sanitizer) take turns on a slab, and others after them", ten_thousand_take_turns);
+    run("The runtime's words go with the green thread that has set them", words_go_with_their_thread);
+    run("A task has exclusivity records of its own", tasks_have_their_own_accesses);
+    run("A call on another stack has that stack's words, and comes back", calls_change_the_stack_and_the_words);
+    run("The thread-local memory of the program is listed", own_memory_is_listed);
     run("Guards by madvise kill, survive a discard, and leave the rest alone", guards_by_madvise);
     run("Guards by mprotect kill, survive a discard, and leave the rest alone", guards_by_mprotect);
     run("Guards of the best kind kill, survive a discard, and leave the rest alone", guards_of_the_best_kind);
