@@ -51,6 +51,9 @@ extension AwaitedTask {
 
     /// Has the task, at rest, end, and leaves its stack.
     func end() {
+        // Its task keeps it, and ends on the stack that it owns.
+        let keeper = Unmanaged.passRetained(self)
+        defer { keeper.release() }
         (caller, body) = (Hub.currentThread, nil)
         enter()
         (caller, task) = (nil, nil)

@@ -13,7 +13,7 @@ public final class Link: HubObject {
         let locals = Hub.currentThread.scheduler.captureTaskLocals()
         // The green threads begin in the order of the links.
         let begin = { _ = spawn(name: title) { if !self.isCut { try body() } } }
-        let follow = { if let locals { locals.bound(begin) } else { begin() } }
+        let follow = { if let locals { locals.bound(begin) } else { TaskWords.here.cleared(begin) } }
         if greenlet.hasEnded { follow() } else { observer = greenlet.observe(follow) }
     }
 

@@ -126,6 +126,8 @@ extension GreenThread {
 private let greenThreadMain: Context.Entry = { argument in
     let thread = GreenThread(argument!)
     runBody(of: thread)
+    // Not before: the report of a failure is part of what it does.
+    if _slowPath(TaskWords.areHeld) { TaskLocals.unbindAll() }
     return thread.scheduler.end(thread).record
 }
 
@@ -136,7 +138,6 @@ private func runBody(of thread: GreenThread) {
     thread.setStarted()
     if _slowPath(thread.holdsWords) { Context.restoreWords(of: thread) }
     greenlet.run()
-    if _slowPath(TaskWords.areHeld) { TaskLocals.unbindAll() }
     if !greenlet.locals.isEmpty { greenlet.forgetLocals() }
     greenlet.thread = nil
     greenlet.announce()

@@ -80,6 +80,16 @@ private enum Local {
         }
     }
 
+    @Test func `the report of a failure has those of the green thread`() throws {
+        try onHub {
+            var seen: [String] = []
+            Hub.current.onUnobservedFailure = { _ in seen.append(Local.name) }
+            Local.$name.withValue("failing") { _ = spawn { throw WaitError.closed } }
+            try Hub.current.run()
+            #expect(seen == ["failing"])
+        }
+    }
+
     @Test func `a generator has those of the code that asked for its first value`() throws {
         try onHub {
             let names = Generator<String, Void> { out in
