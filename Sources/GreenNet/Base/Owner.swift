@@ -12,11 +12,11 @@ struct Owner {
     /// None yet.
     init() { number = 0 }
 
-    private init(_ number: UInt32) { self.number = number }
+    init(number: UInt32) { self.number = number }
 
     /// The OS thread that calls; none where it never had a hub.
     static var here: Owner {
-        @inline(__always) get { Owner(green_owner_here()) }
+        @inline(__always) get { Owner(number: green_owner_here()) }
     }
 
     /// Whether it is the OS thread that calls.  An object that belongs to none may be changed by an OS thread that never had a hub, and belongs to none still.

@@ -7,8 +7,7 @@ extension Hub {
     /// Callable from any green thread of the hub.
     @available(*, noasync, message: "it parks a green thread; on a hub, write `parking { }`")
     public func serve(until deadline: Deadline = .never) throws(WaitError) {
-        let thread = Hub.currentThread
-        require(thread.scheduler == scheduler, "Hub.serve() on another OS thread than the hub's")
+        let thread = ownThread()
         if scheduler.fields.pointee.isStopPending {
             scheduler.fields.pointee.isStopPending = false
             return
@@ -20,6 +19,7 @@ extension Hub {
 
     /// Ends each `serve()` of this hub; where there is none, the next.  Callable from any green thread of the hub, and from a callback of it; never waits.
     public func stopServing() {
+        checkOwner()
         if scheduler.servingQueue.isEmpty { scheduler.fields.pointee.isStopPending = true }
         scheduler.servingQueue.wakeAll()
     }

@@ -36,6 +36,7 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
     ///
     /// Throws `WaitError.closed` where the channel is closed, `.deadlinePassed` where there was no room by `deadline`, and when the caller is killed or an
     /// enclosing time limit is over; `item` was not put then.
+    @available(*, noasync, message: "it parks a green thread; a task awaits it, without a deadline")
     public func put(_ item: Item, until deadline: Deadline = .never) throws(WaitError) {
         if try tryPut(item) { return }
         let ticket = RemoteTicket(item, of: .greenThread)
@@ -91,6 +92,7 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
     ///
     /// Throws `WaitError.closed` where the channel is closed and empty, `.deadlinePassed` where no item came by `deadline`, and when the caller is killed or
     /// an enclosing time limit is over; nothing was taken then.
+    @available(*, noasync, message: "it parks a green thread; a task awaits it, without a deadline")
     public func take(until deadline: Deadline = .never) throws(WaitError) -> Item {
         if let item = tryTake() { return item }
         let ticket = RemoteTicket<Item>(nil, of: .greenThread)
@@ -152,6 +154,7 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
     }
 
     /// As `take`, but returns nil where the channel is closed and empty: `while let item = try channel.next()`.
+    @available(*, noasync, message: "it parks a green thread; a task awaits it, without a deadline")
     public func next(until deadline: Deadline = .never) throws(WaitError) -> Item? {
         do throws(WaitError) {
             return try take(until: deadline)

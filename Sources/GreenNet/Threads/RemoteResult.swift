@@ -52,6 +52,7 @@ public final class RemoteResult<Value: Sendable>: Sendable {
     /// Waits until the result is set, or until `deadline`.  Returns whether it is set, and does not throw the error that was set.
     ///
     /// Callable from a green thread of any hub.  Throws when the caller is killed or an enclosing time limit is over, unless the result was set before.
+    @available(*, noasync, message: "it parks a green thread; a task awaits it, without a deadline")
     @discardableResult
     public func wait(until deadline: Deadline = .never) throws(WaitError) -> Bool {
         try wait(for: .remote, until: deadline)
@@ -77,6 +78,7 @@ public final class RemoteResult<Value: Sendable>: Sendable {
     ///
     /// Throws `WaitError.deadlinePassed` where the result is not set by `deadline`, and `WaitError` when the caller is killed or an enclosing time
     /// limit is over.  The type is `any Error`, for the error that was set can be of any type.
+    @available(*, noasync, message: "it parks a green thread; a task awaits it, without a deadline")
     public func value(until deadline: Deadline = .never) throws -> Value {
         guard try wait(until: deadline) else { throw WaitError.deadlinePassed }
         return try result!.get()

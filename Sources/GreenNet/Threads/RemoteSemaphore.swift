@@ -21,6 +21,7 @@ public final class RemoteSemaphore: Sendable {
     /// Takes a permit, and waits until one is available.  Callable from a green thread of any hub.
     ///
     /// Throws when the caller is killed or an enclosing time limit is over; no permit was taken then.
+    @available(*, noasync, message: "it parks a green thread; a task awaits it, without a deadline")
     public func acquire() throws(WaitError) {
         // Only a deadline of its own makes it return false.
         _ = try acquire(until: .never)
@@ -29,6 +30,7 @@ public final class RemoteSemaphore: Sendable {
     /// Takes a permit, and waits until `deadline` for one.  Returns whether it has taken one.  Callable from a green thread of any hub.
     ///
     /// Throws when the caller is killed or an enclosing time limit is over; no permit was taken then.
+    @available(*, noasync, message: "it parks a green thread; a task awaits it, without a deadline")
     public func acquire(until deadline: Deadline) throws(WaitError) -> Bool {
         do throws(WaitError) {
             try permits.take(until: deadline)
@@ -52,6 +54,7 @@ extension RemoteSemaphore {
     /// Runs `body` with a permit, which it releases however `body` ends.  Callable from a green thread of any hub.
     ///
     /// Throws `WaitError` as `acquire()` does; `body` does not run then.
+    @available(*, noasync, message: "it parks a green thread; a task awaits it, without a deadline")
     @_disfavoredOverload  // In async code, the async one is meant, also with a `body` that does not wait.
     @discardableResult
     public func withPermit<Value>(_ body: () throws(WaitError) -> Value) throws(WaitError) -> Value {
@@ -61,6 +64,7 @@ extension RemoteSemaphore {
     }
 
     /// As the other `withPermit`, for a `body` that throws errors of its own.  They come out as they are.
+    @available(*, noasync, message: "it parks a green thread; a task awaits it, without a deadline")
     @_disfavoredOverload
     @discardableResult
     public func withPermit<Value>(_ body: () throws -> Value) throws -> Value {
