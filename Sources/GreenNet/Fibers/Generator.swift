@@ -8,7 +8,7 @@
 ///
 /// When a generator is released before its end, the body unwinds: the pending `yield` throws `WaitError.cancelled`, and so does each later one.  A body that
 /// catches the error and goes on is like a killed green thread that goes on: it gives way at each `yield`, and lives until it ends.
-/// To be used on the OS thread that made it.
+/// For one OS thread: see <doc:WithAsyncCode>.
 public class Generator<Output, Input>: HubObject {
     typealias Message = GeneratorMessage<Output, Input>
 

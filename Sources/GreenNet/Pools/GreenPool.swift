@@ -1,6 +1,6 @@
 /// A pool of at most `limit` green threads: `spawn` waits until there is a place.
 ///
-/// To be used on the OS thread that made it.
+/// For one OS thread: see <doc:WithAsyncCode>.
 public final class GreenPool: HubObject {
     /// How many members may run at a time.
     public let limit: Int

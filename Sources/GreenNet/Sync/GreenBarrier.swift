@@ -1,7 +1,6 @@
 /// A barrier: green threads wait for each other until `parties` of them have arrived; then all go on, and the barrier closes again.
 ///
-/// A green thread that is killed or late is not counted any more; the others wait for another in its place.  To be used on the OS thread that made
-/// it.
+/// A green thread that is killed or late is not counted any more; the others wait for another in its place.  For one OS thread: see <doc:WithAsyncCode>.
 public final class GreenBarrier: HubObject {
     /// How many green threads have to arrive.
     public let parties: Int

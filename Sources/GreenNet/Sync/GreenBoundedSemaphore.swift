@@ -1,6 +1,6 @@
 /// A semaphore that never has more permits than at the beginning: a `release` without an `acquire` stops the program.
 ///
-/// Otherwise as `GreenSemaphore`.  To be used on the OS thread that made it.
+/// Otherwise as `GreenSemaphore`.  For one OS thread: see <doc:WithAsyncCode>.
 public final class GreenBoundedSemaphore: Waitable, HubObject {
     /// How many permits there are, held or not.
     public let limit: Int

@@ -1,6 +1,6 @@
 /// A queue without room: `put` waits until another green thread takes the item, and that green thread goes on first.
 ///
-/// Both sides are served first come, first served.  To be used on the OS thread that made it; `RemoteChannel` connects OS threads.
+/// Both sides are served first come, first served.  For one OS thread: see <doc:WithAsyncCode>; `RemoteChannel` connects OS threads.
 public final class GreenChannel<Item>: Waitable, HubObject {
     private let queue = GreenQueue<Item>(limit: 0)
 

@@ -1,7 +1,6 @@
 /// A condition variable: the holder of a lock waits, without the lock, until another green thread signals a change.
 ///
-/// A green thread that is woken must check again what it waits for: `wait(for:)` does.  First come, first served.  To be used on the OS thread that
-/// made it.
+/// A green thread that is woken must check again what it waits for: `wait(for:)` does.  First come, first served.  For one OS thread: see <doc:WithAsyncCode>.
 public final class GreenCondition: HubObject {
     /// Held by every caller of `wait`.  Several conditions may share one lock.
     public let lock: GreenLock

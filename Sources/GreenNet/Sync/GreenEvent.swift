@@ -1,17 +1,18 @@
 /// A flag that green threads wait for until it is set.
 ///
 /// Once set it stays set, until `clear()`.  `set()` resumes every green thread that waits, even if the event is cleared before it runs.
-/// To be used on the OS thread that made it.
+/// For one OS thread: see <doc:WithAsyncCode>.
 public final class GreenEvent: Waitable {
     @exclusivity(unchecked)  // Nothing parks during such an access.
     var observers: [Observer] = []
-    @exclusivity(unchecked)
-    var owner = Owner()
     // Raw memory: green threads are in it while they wait.
     private let waiting = WaitQueue.make()
 
     /// Whether the event is set.
+    @exclusivity(unchecked)
     public private(set) var isSet = false
+    @exclusivity(unchecked)
+    var owner = Owner()
 
     /// An event that is not set.
     public init() {}

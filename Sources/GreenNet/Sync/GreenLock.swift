@@ -2,7 +2,7 @@
 ///
 /// First come, first served: a lock that is released belongs to the green thread that has waited longest from then on.
 /// Where waiting would close a cycle of green threads that wait for each other's locks with no deadline, `acquire` throws
-/// `WaitError.deadlock`, which names them.  To be used on the OS thread that made it.
+/// `WaitError.deadlock`, which names them.  For one OS thread: see <doc:WithAsyncCode>.
 public final class GreenLock: HubObject {
     @exclusivity(unchecked)  // Nothing parks during such an access.
     var owner = Owner()

@@ -2,7 +2,7 @@
 ///
 /// `GreenQueue()` is first in, first out; `.lifo()` gives the youngest item first, `.priority()` the least.  With a limit, `put` waits while the queue is full.
 /// Green threads that wait are served first come, first served.  An item that is put belongs to the green thread that waits for it from that
-/// moment on, so that a later kill or deadline loses no item.  To be used on the OS thread that made it; `RemoteChannel` connects OS threads.
+/// moment on, so that a later kill or deadline loses no item.  For one OS thread: see <doc:WithAsyncCode>; `RemoteChannel` connects OS threads.
 ///
 /// A call that does not have to wait does not let other green threads run: a loop that only calls `tryPut` fills the queue before any item is taken, and a loop
 /// over a full queue empties it before any other green thread runs.  Where that takes too long, call `Greenlet.yield()` in the loop; see <doc:Fairness>.

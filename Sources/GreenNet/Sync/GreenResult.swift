@@ -1,6 +1,6 @@
 /// A value or an error that one green thread sets and others wait for.
 ///
-/// It is set once: the first `set` or `fail` counts, and a later one changes nothing.  To be used on the OS thread that made it; `RemoteResult` connects
+/// It is set once: the first `set` or `fail` counts, and a later one changes nothing.  For one OS thread: see <doc:WithAsyncCode>; `RemoteResult` connects
 /// OS threads.
 public final class GreenResult<Value>: Waitable {
     @exclusivity(unchecked)  // Nothing parks during such an access.

@@ -2,7 +2,7 @@
 ///
 /// First come, first served: a permit that is given back goes to the green thread that has waited longest, and a newcomer can't take it first (in
 /// gevent it can).  The permit belongs to that green thread from then on, even if it is killed before it runs: its `acquire` returns, and its next
-/// wait throws.  To be used on the OS thread that made it; `RemoteSemaphore` is for several OS threads.
+/// wait throws.  For one OS thread: see <doc:WithAsyncCode>; `RemoteSemaphore` is for several OS threads.
 public final class GreenSemaphore: Waitable {
     @exclusivity(unchecked)  // Nothing parks during such an access.
     var observers: [Observer] = []
@@ -12,6 +12,7 @@ public final class GreenSemaphore: Waitable {
     private let waiting = WaitQueue.make()
 
     /// Permits that no green thread holds.
+    @exclusivity(unchecked)
     public private(set) var available: Int
 
     /// A semaphore with `permits` permits, all of them available.
