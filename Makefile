@@ -102,7 +102,8 @@ test-async: setup ## test green threads with AsyncHTTPClient, SwiftNIO, swift-as
 	timeout --foreground --signal=INT --kill-after=60 1800 \
 	    swift test --package-path Tests/WithPackages --scratch-path .build/with-packages --disable-xctest
 
-test-asan: setup ## run the Swift tests under AddressSanitizer
+test-asan: setup ## run the patched calls in C and the Swift tests under AddressSanitizer
+	$(call run_patch_test,$(CC) -O1 -fsanitize=address,,asan)
 	Scripts/swift-test.sh --sanitize=address --scratch-path .build/asan
 
 test-tsan: setup ## run the Swift tests under ThreadSanitizer

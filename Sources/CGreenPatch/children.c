@@ -17,7 +17,7 @@ static int handle_of(pid_t pid, int options) {
 // `attempt` returns 0 where no child has changed its state yet.
 static int wait_for_child(green_thread *thread, int handle, int (*attempt)(void *), void *context) {
     patch_pause pause = {0};
-    int number = errno, result, error = patch_turn(thread);
+    int number = errno, result = 0, error = patch_turn(thread);
     while (!error && (result = attempt(context)) == 0) {
         error = handle >= 0 ? patch_wait_one(thread, handle, POLLIN, INT64_MAX) : patch_pause_once(&pause, INT64_MAX);
     }

@@ -42,12 +42,9 @@ PATCH(ssize_t, recvfrom, (int fd, void *bytes, size_t size, int flags, struct so
         return receive_all(thread, fd, &message, flags);
     }
     patch_operation operation = patch_begin(thread, fd, POLLIN, SO_RCVTIMEO);
-    socklen_t room = length ? *length : 0;
     ssize_t result;
-    do {
-        if (length) *length = room;
-        result = own_recvfrom(fd, bytes, size, flags | MSG_DONTWAIT, address, length);
-    } while (patch_again(&operation, result));
+    do result = own_recvfrom(fd, bytes, size, flags | MSG_DONTWAIT, address, length);
+    while (patch_again(&operation, result));
     return result;
 }
 
@@ -75,12 +72,9 @@ PATCH(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), (fd, messag
     // Control data comes with the bytes that it was sent with: one attempt would overwrite another's.
     if (!message->msg_controllen && wants_all(fd, flags)) return receive_whole_message(thread, fd, message, flags);
     patch_operation operation = patch_begin(thread, fd, POLLIN, SO_RCVTIMEO);
-    struct msghdr given = *message;
     ssize_t result;
-    do {
-        *message = given;
-        result = own_recvmsg(fd, message, flags | MSG_DONTWAIT);
-    } while (patch_again(&operation, result));
+    do result = own_recvmsg(fd, message, flags | MSG_DONTWAIT);
+    while (patch_again(&operation, result));
     return result;
 }
 

@@ -58,6 +58,7 @@ void hub_spawn(void (*body)(void *), void *context) {
     if (!w->stack) w->stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     w->body = body, w->context = context, w->state = READY;
     w->record = (green_thread){.body = w, .slot = w->stack, .stack_low = w->stack, .stack_high = (char *)w->stack + STACK_SIZE};
+    green_sanitizer_made(&w->record);
     green_first_frame(&w->record, run_body);
 }
 
@@ -112,6 +113,7 @@ static int run_ready(void) {
     for (worker *w = workers; w < workers + THREADS; w++) {
         if (w->state != READY) continue;
         switch_to(&w->record);
+        if (w->state == FREE) green_sanitizer_freed(&w->record);
         ran = 1;
     }
     return ran;
@@ -153,6 +155,7 @@ static void run_first(void *unused) {
 void hub_run(void (*body)(void *), void *context) {
     first.body = body, first.context = context;
     has_ended = 0;
+    green_sanitizer_main(&loop);
     green_running_ = &loop;
     hub_spawn(run_first, NULL);
     while (!has_ended) {

@@ -18,6 +18,7 @@
     X(writev_large, "writev of more than fits a socket writes all") \
     X(write_large_to_pipe, "write of more than fits a pipe writes all") \
     X(writev_large_to_pipe, "writev of more than fits a pipe writes all") \
+    X(pass_descriptor_with_large, "a descriptor that is sent with more than fits comes once") \
     X(send_limit, "SO_SNDTIMEO limits send and write") \
     X(accept, "accept and accept4 park until a client connects") \
     X(connect_refused, "connect to no listener is refused") \

@@ -210,6 +210,47 @@ const char *probe_writev_large(void) { return send_large(SOCK_STREAM, by_writev)
 const char *probe_write_large_to_pipe(void) { return send_large(0, by_write); }
 const char *probe_writev_large_to_pipe(void) { return send_large(0, by_writev); }
 
+// Receives all, and counts the descriptors that come with it.
+typedef struct collector { int fd, descriptors; size_t size; } collector;
+static void collect(void *context) {
+    collector *c = context;
+    char *bytes = malloc(50000), control[CMSG_SPACE(sizeof(int))];
+    for (size_t got = 0; got < c->size;) {
+        struct iovec part = {bytes, 50000};
+        struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+        ssize_t n = recvmsg(c->fd, &message, 0);
+        if (n <= 0) abort();
+        got += (size_t)n;
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        if (!header) continue;
+        c->descriptors++;
+        int passed;
+        memcpy(&passed, CMSG_DATA(header), sizeof passed);
+        close(passed);
+    }
+    free(bytes);
+}
+
+const char *probe_pass_descriptor_with_large(void) {
+    pair p = sockets(SOCK_STREAM);
+    char *bytes = calloc(1, LARGE), control[CMSG_SPACE(sizeof(int))] = {0};
+    struct iovec part = {bytes, LARGE};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    *header = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
+    memcpy(CMSG_DATA(header), &p.ends[0], sizeof(int));
+    collector c = {p.ends[0], 0, LARGE};
+    task t;
+    start(&t, collect, &c);
+    EXPECT(sendmsg(p.ends[1], &message, 0) == LARGE);
+    EXPECT(message.msg_iov == &part && message.msg_iovlen == 1 && message.msg_controllen == sizeof control);
+    join(&t);
+    EXPECT(c.descriptors == 1);
+    free(bytes);
+    close_pair(p);
+    return NULL;
+}
+
 const char *probe_send_limit(void) {
     pair p = sockets(SOCK_STREAM);
     char *large = calloc(1, LARGE);

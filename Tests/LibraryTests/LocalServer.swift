@@ -101,10 +101,20 @@ final class LocalServer: Sendable {
         _ = try? Program.run(Program.Launch("/bin/rm", ["-rf", directory]))
     }
 
-    /// Free a moment ago.
+    /// Free a moment ago.  Not by a `Listener`, which needs a hub.
     private static func freePort() throws -> Int {
-        let listener = try Listener(on: .loopback(port: 0))
-        defer { listener.close() }
-        return Int(listener.address.port!)
+        let socket = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(socket) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(INADDR_LOOPBACK).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let error = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                bind(socket, address, length) == 0 ? getsockname(socket, address, &length) : -1
+            }
+        }
+        if error != 0 { throw ProgramFailure(text: "no free port: \(SystemError(errno))") }
+        return Int(UInt16(bigEndian: address.sin_port))
     }
 }
