@@ -54,8 +54,10 @@ extension AwaitedTask {
         // Its task keeps it, and ends on the stack that it owns.
         let keeper = Unmanaged.passRetained(self)
         defer { keeper.release() }
-        (caller, body) = (Hub.currentThread, nil)
-        enter()
+        let thread = Hub.currentThread
+        (caller, body) = (thread, nil)
+        // Where the hub closes, its main green thread may run as a task.
+        Context.withoutWords(of: thread) { enter() }
         (caller, task) = (nil, nil)
         tasks.queue.restingTaskEnded()
     }

@@ -25,6 +25,14 @@ package enum Context {
         thread.scheduler.taskParks(thread)
     }
 
+    /// Runs `body` as if `thread`, which runs, were no task and had no task-local bound.  `body` does not park.
+    static func withoutWords(of thread: GreenThread, _ body: () -> Void) {
+        guard TaskWords.areHeld else { return body() }
+        green_words_leave(thread.record)
+        body()
+        green_words_return(thread.record)
+    }
+
     /// Of the green thread that runs: where it begins, no switch of its own has put them in place.
     static func restoreWords(of thread: GreenThread) { green_words_return(thread.record) }
 

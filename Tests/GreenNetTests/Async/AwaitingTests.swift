@@ -9,6 +9,7 @@ private enum Local {
 
 private struct Refused: Error, Equatable { let number: Int }
 
+/// A test's green threads inherit its task-locals, so each `awaiting` makes a task; with `inheriting` false, they use tasks that rest.
 @Suite struct `Awaiting async calls` {
     @Test func `a call that has its answer at once returns it`() throws {
         try onHub {
@@ -42,17 +43,19 @@ private struct Refused: Error, Equatable { let number: Int }
         }
     }
 
-    @Test func `the body runs on the green thread that calls, before and after a suspension`() throws {
+    @Test(arguments: [true, false])
+    func `the body runs on the green thread that calls, before and after a suspension`(inheriting: Bool) throws {
         try onHub {
-            let ids = try spawn { try greenThreadsOfBody() + [Greenlet.current.id] }.value()
+            let ids = try spawn(inheriting: inheriting) { try greenThreadsOfBody() + [Greenlet.current.id] }.value()
             #expect(Set(ids).count == 1)
         }
     }
 
-    @Test func `thousands wait at once on one OS thread`() throws {
+    @Test(arguments: [true, false])
+    func `thousands wait at once on one OS thread`(inheriting: Bool) throws {
         try onHub {
             let threads = (0..<5_000).map { number in
-                spawn { try awaiting { try await sleepAndReturn(number) } }
+                spawn(inheriting: inheriting) { try awaiting { try await sleepAndReturn(number) } }
             }
             var sum = 0
             for thread in threads { sum += try thread.value() }
@@ -86,10 +89,11 @@ private struct Refused: Error, Equatable { let number: Int }
         }
     }
 
-    @Test func `a kill cancels the call, and the green thread ends as killed`() throws {
+    @Test(arguments: [true, false])
+    func `a kill cancels the call, and the green thread ends as killed`(inheriting: Bool) throws {
         try onHub {
             let wasCancelled = Atomic(false)
-            let thread = spawn {
+            let thread = spawn(inheriting: inheriting) {
                 try awaiting {
                     do { try await Task.sleep(for: .seconds(1_000)) } catch {
                         wasCancelled.store(Task.isCancelled, ordering: .relaxed)
@@ -117,9 +121,10 @@ private struct Refused: Error, Equatable { let number: Int }
         }
     }
 
-    @Test func `a value that comes in spite of the kill counts`() throws {
+    @Test(arguments: [true, false])
+    func `a value that comes in spite of the kill counts`(inheriting: Bool) throws {
         try onHub {
-            let thread = spawn {
+            let thread = spawn(inheriting: inheriting) {
                 try awaiting { () async throws -> Int in
                     try? await Task.sleep(for: .seconds(1_000))
                     return 3
@@ -132,10 +137,11 @@ private struct Refused: Error, Equatable { let number: Int }
         }
     }
 
-    @Test func `async code may call what parks, and is killed in it`() throws {
+    @Test(arguments: [true, false])
+    func `async code may call what parks, and is killed in it`(inheriting: Bool) throws {
         try onHub {
             let gate = GreenEvent()
-            let thread = spawn { try awaiting { try parking { try gate.wait() } } }
+            let thread = spawn(inheriting: inheriting) { try awaiting { try parking { try gate.wait() } } }
             try Greenlet.yield()
             thread.kill()
             try thread.join()
@@ -143,10 +149,13 @@ private struct Refused: Error, Equatable { let number: Int }
         }
     }
 
-    @Test func `the stack of the body is as large as that of the green thread`() throws {
+    @Test(arguments: [true, false])
+    func `the stack of the body is as large as that of the green thread`(inheriting: Bool) throws {
         try onHub {
             for size in [64 << 10, 256 << 10, 1 << 20] {
-                let left = try spawn(stackSize: size) { try awaiting { parking { Greenlet.stackLeft } } }.value()
+                let left = try spawn(stackSize: size, inheriting: inheriting) {
+                    try awaiting { parking { Greenlet.stackLeft } }
+                }.value()
                 #expect(left > size / 2)
             }
             let own = Greenlet.stackLeft
@@ -155,10 +164,13 @@ private struct Refused: Error, Equatable { let number: Int }
         }
     }
 
-    @Test func `a backtrace of a green thread that awaits is taken of the stack on which it waits`() throws {
+    @Test(arguments: [true, false])
+    func `a backtrace of a green thread that awaits is taken of the stack on which it waits`(inheriting: Bool) throws {
         try onHub {
             let gate = GreenEvent()
-            let thread = spawn(name: "awaits") { try awaiting { try parking { try gate.wait() } } }
+            let thread = spawn(name: "awaits", inheriting: inheriting) {
+                try awaiting { try parking { try gate.wait() } }
+            }
             try Greenlet.yield()
             #expect(Hub.current.description.contains("awaits"))
             gate.set()
@@ -166,12 +178,13 @@ private struct Refused: Error, Equatable { let number: Int }
         }
     }
 
-    @Test func `a hundred green threads await in turns, with the same few tasks`() throws {
+    @Test(arguments: [true, false])
+    func `a hundred green threads await in turns, with the same few tasks`(inheriting: Bool) throws {
         try onHub {
             let stacks = Hub.current.statistics.cachedStacks
             for _ in 0..<10 {
                 let threads = (0..<100).map { number in
-                    spawn {
+                    spawn(inheriting: inheriting) {
                         try awaiting {
                             await Task.yield()
                             return await double(number)
@@ -185,6 +198,48 @@ private struct Refused: Error, Equatable { let number: Int }
             }
             #expect(Hub.current.statistics.cachedStacks <= stacks + 120)
         }
+    }
+
+    @Test func `tasks that rest run what suspends, nests, has children and is answered by other OS threads`() throws {
+        try onHub {
+            let threads = (0..<50).map { number in
+                spawn(inheriting: false) {
+                    var sum = 0
+                    for _ in 0..<5 {
+                        sum += try awaiting {
+                            async let child = sleepAndReturn(number)
+                            await Task.yield()
+                            let nested = try parking { try awaiting { await double(number) } }
+                            let answer = await withCheckedContinuation { continuation in
+                                Task.detached { continuation.resume(returning: number) }
+                            }
+                            return try await child + nested + answer
+                        }
+                    }
+                    return sum
+                }
+            }
+            for (number, thread) in threads.enumerated() {
+                let sum = try thread.value()
+                #expect(sum == 20 * number)
+            }
+        }
+    }
+
+    @Test func `a hub that closes ends its resting tasks and those that are under way`() throws {
+        let ended = try onOSThread {
+            let ended = RemoteResult<Bool>()
+            for _ in 0..<10 { spawn(inheriting: false) { try awaiting { await Task.yield() } } }
+            try Hub.current.run()
+            spawn(inheriting: false) {
+                defer { ended.set(true) }
+                try awaiting { try await Task.sleep(for: .seconds(1_000)) }
+            }
+            try Greenlet.yield()
+            Hub.current.close()
+            return ended.isSet
+        }
+        #expect(ended)
     }
 
     @Test func `calls nest`() throws {
@@ -227,11 +282,12 @@ private struct Refused: Error, Equatable { let number: Int }
         }
     }
 
-    @Test func `an access that is open while async code parks is its own`() throws {
+    @Test(arguments: [true, false])
+    func `an access that is open while async code parks is its own`(inheriting: Bool) throws {
         try onHub {
             let account = Account()
             let threads = (0..<10).map { _ in
-                spawn { try awaiting { try parking { try account.add() } } }
+                spawn(inheriting: inheriting) { try awaiting { try parking { try account.add() } } }
             }
             try joinAll(threads, throwing: true)
             #expect(account.visits == 10)
@@ -263,12 +319,13 @@ private struct Refused: Error, Equatable { let number: Int }
         }
     }
 
-    @Test func `kills and time limits at random moments leave nothing behind`() throws {
+    @Test(arguments: [true, false])
+    func `kills and time limits at random moments leave nothing behind`(inheriting: Bool) throws {
         try onEverySeed(1000, .seconds(20)) { seed in
             var random = SeededRandom(seed: seed)
             let threads = (0..<20).map { number in
                 let (pause, limit) = (Int.random(in: 0...20, using: &random), Int.random(in: 1...20, using: &random))
-                return spawn {
+                return spawn(inheriting: inheriting) {
                     try withTimeout(.milliseconds(limit)) {
                         try awaiting { try await sleepInPieces(pause, number) }
                     }
