@@ -19,6 +19,7 @@ struct EchoBench: ParsableCommand {
     static func main() {
         InheritedSignals.replace(withDefault: [SIGTERM, SIGCHLD], ignoring: [SIGPIPE])
         StandardDescriptors.reserve()
+        Hub.leaveMainQueueAlone()
         do {
             var command = try parseAsRoot(try ProgramArguments.texts())
             try Interruption.watch { try command.run() }

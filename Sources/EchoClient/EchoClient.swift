@@ -48,6 +48,7 @@ struct EchoClient: ParsableCommand {
         // INT stays ignored where a shell has said so for a job in the background.
         InheritedSignals.replace(withDefault: [SIGTERM, SIGCHLD])
         StandardDescriptors.reserve()
+        Hub.leaveMainQueueAlone()
         do {
             let arguments = try ProgramArguments.texts()
             do {

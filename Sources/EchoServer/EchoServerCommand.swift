@@ -50,6 +50,7 @@ struct EchoServerCommand: ParsableCommand {
 
     static func main() {
         ServerProcess.arrangeSignals()
+        Hub.leaveMainQueueAlone()
         do {
             let arguments = try ProgramArguments.texts()
             do {

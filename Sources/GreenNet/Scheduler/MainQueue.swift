@@ -20,9 +20,9 @@ struct MainQueue {
     /// Raw memory: libev keeps its address.
     fileprivate var watcher: UnsafeMutablePointer<IOWatcher>?
 
-    /// This process is a fork of one that had the descriptor, and the descriptor is closed here: the queue is not touched any more.
-    /// Set in a forked child, by its only OS thread.
-    nonisolated(unsafe) static var isInherited = false
+    /// The program does not use the queue; or this process is a fork of one that had the descriptor, and the descriptor is closed here.
+    /// Set by the only OS thread of a program that begins, or of a forked child.
+    nonisolated(unsafe) static var isLeftAlone = false
 }
 
 extension Scheduler {
@@ -32,12 +32,12 @@ extension Scheduler {
 
     /// On the main OS thread, of which no other code runs the queue.
     func ownMainQueue() {
-        if LinuxCalls.hasMainQueue, !MainQueue.isInherited { queue.pointee.state = .unused }
+        if LinuxCalls.hasMainQueue, !MainQueue.isLeftAlone { queue.pointee.state = .unused }
     }
 
     /// In a forked child, of its parent's hub or without one.
     static func leaveMainQueue() {
-        if LinuxCalls.hasMainQueue, LinuxCalls.mainQueueWasUsed || MainQueue.hasHandle { MainQueue.isInherited = true }
+        if LinuxCalls.hasMainQueue, LinuxCalls.mainQueueWasUsed || MainQueue.hasHandle { MainQueue.isLeftAlone = true }
     }
 
     /// Before the loop is looked at.

@@ -111,8 +111,7 @@ struct TaskWordsSearch {
     /// The runtime keeps what it knows of the executor on the stack, in a frame that encloses this one.
     private func isNear(_ address: UnsafeMutableRawPointer?) -> Bool {
         guard let address else { return false }
-        var local = 0
-        return withUnsafeMutablePointer(to: &local) { (0..<65_536).contains(address - UnsafeMutableRawPointer($0)) }
+        return (0..<65_536).contains(address - Context.stackPointer)
     }
 
     /// The place within a task of the item that was bound last.

@@ -10,3 +10,9 @@ private final class MainQueueGreenlet: AnyGreenlet {
     override var name: String? { "main queue" }
     override func run() { thread!.scheduler.runMainQueue() }
 }
+
+extension Hub {
+    /// For a program that uses neither Dispatch nor the main actor: its hub needs no descriptor for their queue, however many OS threads there are.  To be
+    /// called before any other OS thread is started.
+    package static func leaveMainQueueAlone() { MainQueue.isLeftAlone = true }
+}
