@@ -11,8 +11,24 @@ static void *no_accesses;
 _Thread_local green_words *green_words_ __attribute__((tls_model("initial-exec"))) = &none;
 // The first of the exclusivity records of this OS thread, a list.
 static _Thread_local void **accesses __attribute__((tls_model("initial-exec"))) = &no_accesses;
-// Those of the green threads that run no task, while a task's are in place.
+// Those of all others, while the set of a task is in place.
 static _Thread_local void *common_accesses __attribute__((tls_model("initial-exec")));
+
+_Thread_local unsigned char green_apart_ __attribute__((tls_model("initial-exec")));
+
+// The set of all gives way to that of a task, and comes back.
+static void set_apart(void *own) {
+    common_accesses = *accesses;
+    *accesses = own;
+    green_apart_ = 1;
+}
+
+static void *set_common(void) {
+    void *own = *accesses;
+    *accesses = common_accesses;
+    green_apart_ = 0;
+    return own;
+}
 
 void green_words_adopt(green_words *words, void **first_access) {
     green_words_ = words ? words : &none;
@@ -21,33 +37,28 @@ void green_words_adopt(green_words *words, void **first_access) {
 }
 
 void green_words_leave(green_thread *thread) {
-    thread->accesses = NULL;
-    if (green_runs_task()) {
-        thread->accesses = *accesses;
-        *accesses = common_accesses;
+    thread->flags |= GREEN_HOLDS_WORDS;
+    if (green_apart_) {
+        thread->accesses = set_common();
+        thread->flags |= GREEN_IS_APART;
     }
     thread->words = *green_words_;
-    thread->flags |= GREEN_HOLDS_WORDS;
     *green_words_ = (green_words){0};
 }
 
 void green_words_return(green_thread *thread) {
-    thread->flags &= (uint8_t)~GREEN_HOLDS_WORDS;
+    if (thread->flags & GREEN_IS_APART) set_apart(thread->accesses);
+    thread->flags &= (uint8_t)~(GREEN_HOLDS_WORDS | GREEN_IS_APART);
     *green_words_ = thread->words;
-    if (green_runs_task()) {
-        common_accesses = *accesses;
-        *accesses = thread->accesses;
-    }
 }
 
 int green_accesses_begin(void) {
-    if (green_runs_task()) return 0;
-    common_accesses = *accesses;
-    *accesses = NULL;
+    if (green_apart_) return 0;
+    set_apart(NULL);
     return 1;
 }
 
-void green_accesses_end(void) { *accesses = common_accesses; }
+void green_accesses_end(void) { set_common(); }
 
 static void move_to_stack_of(green_thread *thread, const green_thread *other) {
     thread->slot = other->slot;
@@ -61,8 +72,7 @@ void green_call_enter(green_thread *thread, green_thread *caller, green_thread *
     move_to_stack_of(thread, callee);
     if (callee->words.executor) {
         *green_words_ = callee->words;
-        common_accesses = *accesses;
-        *accesses = callee->accesses;
+        set_apart(callee->accesses);
     }
     green_switch(caller, callee);
     move_to_stack_of(thread, caller);
@@ -70,9 +80,8 @@ void green_call_enter(green_thread *thread, green_thread *caller, green_thread *
 
 void green_call_leave(green_thread *caller, green_thread *callee) {
     callee->words = *green_words_;
-    callee->accesses = *accesses;
+    callee->accesses = set_common();
     *green_words_ = (green_words){0};
-    *accesses = common_accesses;
     green_switch(callee, caller);
 }
 

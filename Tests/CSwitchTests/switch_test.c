@@ -907,12 +907,32 @@ static void tasks_have_their_own_accesses(void) {
     green_words_adopt(NULL, NULL);
 }
 
+// A block of Dispatch's main queue runs apart, and as no task.
+static void what_is_apart_is_taken_along_without_words(void) {
+    green_words_adopt(&words_here, &first_access);
+    green_thread block = {0};
+    first_access = &address_a;
+    CHECK(green_accesses_begin(), ==, 1);
+    CHECK(green_words_held(), ==, 1);
+    first_access = &address_b;
+    green_words_leave(&block);
+    CHECK(first_access, ==, &address_a);
+    CHECK(green_words_held(), ==, 0);
+    first_access = NULL;  // the access that was open has ended meanwhile
+    green_words_return(&block);
+    CHECK(first_access, ==, &address_b);
+    green_accesses_end();
+    CHECK(first_access, ==, NULL);
+    green_words_adopt(NULL, NULL);
+}
+
 static green_thread call_caller, *call_callee;
 static int calls_made;
 static void *stack_in_call;
 
 static green_thread *serve_calls(void *argument) {
     (void)argument;
+    green_accesses_begin();
     words_here = (green_words){&address_b, &address_b, NULL};  // as a task that begins here
     for (int i = 0; i < 3; i++) {
         calls_made++;
@@ -921,6 +941,7 @@ static green_thread *serve_calls(void *argument) {
         CHECK(words_here.task, ==, &address_b);
     }
     words_here = (green_words){0};
+    green_accesses_end();
     return &call_caller;
 }
 
@@ -968,6 +989,7 @@ int main(void) {
     run("Ten thousand green threads (fewer with a sanitizer) take turns on a slab, and others after them", ten_thousand_take_turns);
     run("The runtime's words go with the green thread that has set them", words_go_with_their_thread);
     run("A task has exclusivity records of its own", tasks_have_their_own_accesses);
+    run("What has exclusivity records of its own takes them along without words", what_is_apart_is_taken_along_without_words);
     run("A call on another stack has that stack's words, and comes back", calls_change_the_stack_and_the_words);
     run("The thread-local memory of the program is listed", own_memory_is_listed);
     run("Guards by madvise kill, survive a discard, and leave the rest alone", guards_by_madvise);

@@ -74,12 +74,13 @@ typedef struct green_thread {
 
     // Line 3: only where GREEN_HOLDS_WORDS is set, while it is suspended.
     struct green_words words;
-    void *accesses;  // the exclusivity records of the task that it runs; null where it runs none
+    void *accesses;  // the exclusivity records of the task that it runs, with GREEN_IS_APART
 } green_thread;
 
 enum {
     GREEN_STARTED = 1,      // the body has begun
     GREEN_HOLDS_WORDS = 2,  // `words` are to be put in place when it goes on
+    GREEN_IS_APART = 4,     // and `accesses`
 };
 
 // The green thread that runs on this OS thread; null until a hub was made here.  Swift has no thread-local variables of
@@ -105,10 +106,13 @@ static inline void green_set_virtual_time(int64_t nanoseconds) { green_virtual_t
 // Where the runtime has these words for this OS thread; a block of zeros until they were found, so that a switch need not ask.
 extern _Thread_local green_words *green_words_ __attribute__((tls_model("initial-exec")));
 
-/// Whether the green thread that runs has any of them set: then a switch away has to take them along.
+// The exclusivity records of a task are in place: see green_accesses_begin.
+extern _Thread_local unsigned char green_apart_ __attribute__((tls_model("initial-exec")));
+
+/// Whether the green thread that runs has any of them set, or records of its own: then a switch away has to take them along.
 static inline int green_words_held(void) {
     const green_words *words = green_words_;
-    return ((uintptr_t)words->task | (uintptr_t)words->executor | (uintptr_t)words->locals) != 0;
+    return green_apart_ | (((uintptr_t)words->task | (uintptr_t)words->executor | (uintptr_t)words->locals) != 0);
 }
 
 /// Whether it runs as a task.

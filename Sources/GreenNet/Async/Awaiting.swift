@@ -31,7 +31,7 @@ public func awaiting<Value>(
 
 /// As the other `awaiting`; with `abandoning`, it does not wait for `body` where the green thread is killed or the time of an enclosing limit is over.
 ///
-/// For calls that ignore cancellation.  The task is cancelled then as well, and what it still does runs on the hub; its value or error is dropped.  A hub
+/// For calls that ignore cancellation; code of `body` that runs at that moment, or waits in `parking`, comes to its next suspension first.  The task is cancelled then as well, and what it still does runs on the hub; its value or error is dropped.  A hub
 /// that closes does not wait for it: it goes on where Swift's global executor runs it.
 @available(*, noasync, message: "async code awaits the call itself")
 public func awaiting<Value: Sendable>(

@@ -11,8 +11,7 @@ extension GreenQueue {
     public func feed<Elements: AsyncSequence>(
         from sequence: Elements, name: String? = nil, fileID: StaticString = #fileID, line: UInt = #line
     ) -> Greenlet<Void> where Elements.Element == Item {
-        spawn(name: name, fileID: fileID, line: line) {
-            defer { self.shutDown() }
+        let feeder = spawn(name: name, fileID: fileID, line: line) {
             var elements = sequence.makeAsyncIterator()
             while let element = try awaiting({ try await elements.next(isolation: #isolation) }) {
                 do throws(WaitError) {
@@ -25,5 +24,8 @@ extension GreenQueue {
             // A sequence may end where its task is cancelled: a kill must not look like that end.
             try Hub.currentThread.throwIfInterrupted()
         }
+        // Also where it is killed before it begins, or has no stack.
+        if feeder.hasEnded { shutDown() } else { _ = feeder.observe { self.shutDown() } }
+        return feeder
     }
 }

@@ -9,7 +9,8 @@
 /// `Hub.run()` waits for jobs that run, and not for tasks that are suspended.  When the hub closes, the jobs that are ready run first, as killed green
 /// threads do; tasks that are suspended then go on where Swift's global executor runs them.
 ///
-/// While another object than the hub refers to the executor and the process has other OS threads, `WaitError.blockedForever` is not thrown.
+/// While another object than the hub refers to the executor and the process has other OS threads, `WaitError.blockedForever` is not thrown.  A task that
+/// `awaiting(abandoning:)` has left behind is no such object.
 public final class HubExecutor: TaskExecutor, Sendable {
     let tasks: HubTasks
 

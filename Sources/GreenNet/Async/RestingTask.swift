@@ -34,7 +34,7 @@ extension AwaitedTask {
         (self.caller, self.body, hasEnded) = (caller, body, false)
         enter()
         let interruption = interruption
-        if interruption != nil || !queue.keep(self) { end() } else { self.caller = nil }
+        if interruption != nil || task!.isCancelled || !queue.keep(self) { end() } else { self.caller = nil }
         return interruption
     }
 
@@ -107,7 +107,9 @@ private func returned(from task: AwaitedTask) -> GreenThread {
 func runAwaited(priority: TaskPriority?, _ body: @escaping AwaitedBody) throws -> WaitError? {
     let caller = Hub.currentThread
     let canRest = priority == nil && !TaskWords.areHeld && caller.hasUsualStack
-    if canRest, let queue = TaskQueue(alreadyOf: caller.scheduler), let task = queue.takeAwaitedTask() {
+    if canRest, let queue = TaskQueue(alreadyOf: caller.scheduler),
+        let task = queue.takeAwaitedTask(as: caller.stackClass)
+    {
         return task._withUnsafeGuaranteedRef { $0.run(body, for: caller) }
     }
     return try runFirst(canRest, priority, body, for: caller)
@@ -139,7 +141,11 @@ private func tasks(of caller: GreenThread) throws(AwaitingUnavailable) -> HubTas
 extension HubTasks {
     /// Nil where there are enough, or no stack: the caller has one.
     fileprivate func makeResting(_ scheduler: Scheduler) -> AwaitedTask? {
-        guard queue.mayMakeResting, let stack = try? CallStack(scheduler) else { return nil }
+        guard queue.mayMakeResting else { return nil }
+        guard let stack = try? CallStack(scheduler) else {
+            queue.restingTaskEnded()
+            return nil
+        }
         let task = AwaitedTask(self, on: stack)
         task.prepare()
         return task

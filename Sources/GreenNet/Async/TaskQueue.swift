@@ -125,6 +125,16 @@ struct TaskQueue {
         return true
     }
 
+    /// One with a stack of `size`.  Others were made before `Hub.defaultStackSize` was set; they end.
+    @inline(__always)
+    func takeAwaitedTask(as size: StackClass) -> Unmanaged<AwaitedTask>? {
+        while let task = takeAwaitedTask() {
+            if task._withUnsafeGuaranteedRef({ $0.stack!.callee.stackClass }) == size { return task }
+            task.takeUnretainedValue().end()
+        }
+        return nil
+    }
+
     @inline(__always)
     func takeAwaitedTask() -> Unmanaged<AwaitedTask>? {
         guard let task = fields.pointee.atRest else { return nil }
@@ -201,7 +211,7 @@ struct TaskQueue {
     /// Until no job is left, or another runner has taken over.
     private func runTurns(_ me: GreenThread) {
         var left = TaskQueue.jobsPerTurn
-        while scheduler.fields.pointee.taskRunner == me, let job = fields.pointee.ready.popFirst() {
+        while scheduler.fields.pointee.taskRunner == me, !hasBeenKilled(me), let job = fields.pointee.ready.popFirst() {
             run(job, me)
             // It has parked meanwhile.
             if scheduler.fields.pointee.taskRunner == nil { scheduler.fields.pointee.taskRunner = me }
@@ -253,7 +263,12 @@ struct TaskQueue {
 
     /// A green thread that the program has killed stays killed, in all jobs that it would run.
     private func isDismissed(_ me: GreenThread) -> Bool {
-        fields.pointee.isClosing || me.isKilled && !scheduler.fields.pointee.killsNewcomers
+        fields.pointee.isClosing || hasBeenKilled(me)
+    }
+
+    /// By the program, and not because the hub closes.
+    private func hasBeenKilled(_ me: GreenThread) -> Bool {
+        me.isKilled && !scheduler.fields.pointee.killsNewcomers
     }
 
     private func park(_ me: GreenThread) {

@@ -105,8 +105,10 @@ public class AnyGreenlet: Waitable {
         thrown = error
     }
 
-    fileprivate final func reportIfUnobserved() {
+    /// Once: nothing is observed later.
+    final func reportIfUnobserved() {
         guard let thrown, !isObserved, !wasKilled, !(thrown is GreenletExit) else { return }
+        isObserved = true
         Hub.report(UnobservedFailure(name: title, error: thrown, spawnSite: spawnSite))
     }
 

@@ -126,19 +126,26 @@ extension GreenThread {
 private let greenThreadMain: Context.Entry = { argument in
     let thread = GreenThread(argument!)
     runBody(of: thread)
-    // Not before: the report of a failure is part of what it does.
-    if _slowPath(TaskWords.areHeld) { TaskLocals.unbindAll() }
     return thread.scheduler.end(thread).record
 }
 
 /// Apart, so that all of it is released before the stack is given back.
 @inline(never)
 private func runBody(of thread: GreenThread) {
-    let greenlet = Unmanaged<AnyGreenlet>.fromOpaque(thread.body).takeRetainedValue()
+    var greenlet = Unmanaged<AnyGreenlet>.fromOpaque(thread.body).takeRetainedValue()
     thread.setStarted()
     if _slowPath(thread.holdsWords) { Context.restoreWords(of: thread) }
     greenlet.run()
     if !greenlet.locals.isEmpty { greenlet.forgetLocals() }
     greenlet.thread = nil
     greenlet.announce()
+    if _slowPath(TaskWords.areHeld) { endTaskLocals(of: &greenlet) }
+}
+
+/// While `greenlet` lives: a value that is released may ask for it.
+@inline(never)
+private func endTaskLocals(of greenlet: inout AnyGreenlet) {
+    // The report of a failure is part of what the green thread does, and no other code can ask for its end any more.
+    if isKnownUniquelyReferenced(&greenlet) { greenlet.reportIfUnobserved() }
+    TaskLocals.unbindAll()
 }

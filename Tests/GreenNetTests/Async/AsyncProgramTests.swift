@@ -1,3 +1,4 @@
+import GreenNet
 import TestSupport
 import Testing
 
@@ -42,7 +43,8 @@ struct DefaultExecutorTests {
     }
 
     @Test(.enabled(if: Sanitizer.active != .thread, "ThreadSanitizer has an OS thread of its own"))
-    func `becomeDefaultExecutor is refused late, in a task and on another OS thread, and changes nothing then`() throws {
+    func `becomeDefaultExecutor is refused late, in a task and on another OS thread, and changes nothing then`() throws
+    {
         try expectSuccess("default-executor-refused")
     }
 

@@ -242,6 +242,21 @@ private struct Refused: Error, Equatable { let number: Int }
         #expect(ended)
     }
 
+    @Test func `a body that cancels its own task, or has a larger stack, takes no other call with it`() throws {
+        try onHub {
+            let isCancelled = try spawn(inheriting: false) {
+                try awaiting { withUnsafeCurrentTask { $0?.cancel() } }
+                return try awaiting { Task.isCancelled }
+            }.value()
+            #expect(!isCancelled)
+            let usual = Hub.defaultStackSize
+            defer { Hub.defaultStackSize = usual }
+            Hub.defaultStackSize = 4 * usual
+            let left = try spawn(inheriting: false) { try awaiting { parking { Greenlet.stackLeft } } }.value()
+            #expect(left > 2 * usual)
+        }
+    }
+
     @Test func `calls nest`() throws {
         try onHub {
             let answer = try awaiting {

@@ -52,6 +52,16 @@ struct GreenQueueFeedTests {
         }
     }
 
+    @Test func `a feeder that is killed before it begins shuts the queue down`() throws {
+        try onHub {
+            let queue = GreenQueue<Int>()
+            let feeder = queue.feed(from: AsyncStream<Int> { _ in })
+            feeder.kill()
+            let item = try queue.next(until: .after(.seconds(10)))
+            #expect(item == nil)
+        }
+    }
+
     @Test func `a kill cancels the iteration, and shuts the queue down`() throws {
         try onHub {
             let queue = GreenQueue<Int>()

@@ -80,6 +80,15 @@ private enum Local {
         }
     }
 
+    @Test func `a value that is released at the end of a green thread may ask which one runs`() throws {
+        try onHub {
+            let ids = RemoteChannel<UInt64>()
+            _ = Asking.$current.withValue(Asking(ids)) { spawn { _ = Asking.current } }
+            try Hub.current.run()
+            #expect(ids.tryTake() != nil)
+        }
+    }
+
     @Test func `the report of a failure has those of the green thread`() throws {
         try onHub {
             var seen: [String] = []
@@ -155,4 +164,13 @@ private enum Local {
 
 private final class Value: Sendable {
     @TaskLocal static var current: Value?
+}
+
+private final class Asking: Sendable {
+    @TaskLocal static var current: Asking?
+    private let ids: RemoteChannel<UInt64>
+
+    init(_ ids: RemoteChannel<UInt64>) { self.ids = ids }
+
+    deinit { _ = try? ids.tryPut(Greenlet.current.id) }
 }
