@@ -165,18 +165,21 @@ private func expectDefault(_ size: Int) throws {
     try #expect(Generator<Int, Void> { try $0.yield(here()) }.next() == size)
 }
 
+/// A recursion that the optimizer makes no loop of: each level has a step to do after the next one.
+@inline(never)
+private func descend(_ levels: Int, _ lefts: inout [Int]) -> Int {
+    lefts.append(Greenlet.stackLeft)
+    return levels == 0 ? 1 : (descend(levels - 1, &lefts) &* 3) ^ levels
+}
+
 /// `Greenlet.stackLeft`.
 struct StackLeftTests {
     @Test func `what is left shrinks by what a recursion takes, and is back after it`() throws {
         try onHub {
-            func descend(_ levels: Int, _ lefts: inout [Int]) {
-                lefts.append(Greenlet.stackLeft)
-                if levels > 0 { withExtendedLifetime(levels) { descend(levels - 1, &lefts) } }
-            }
             let lefts = try spawn {
                 var lefts: [Int] = []
                 lefts.reserveCapacity(100)
-                descend(50, &lefts)
+                _ = descend(50, &lefts)
                 lefts.append(Greenlet.stackLeft)
                 return lefts
             }.value()

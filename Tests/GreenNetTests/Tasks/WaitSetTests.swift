@@ -104,7 +104,7 @@ struct WaitSetTests {
     }
 
     @Test func `a list of one kind gives objects of that kind`() throws {
-        try onHub {
+        try onVirtualHub {
             let sleepers = [sleeper(2), sleeper(1)]
             try #expect(waitAny(sleepers)?.value() == 1)
             try #expect(joinAll(sleepers).map { try $0.value() } == [1, 2])
