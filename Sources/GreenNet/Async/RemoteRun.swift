@@ -58,6 +58,9 @@ private final class GreenletOfTask<Value: Sendable>: AnyGreenlet {
 
     init(name: String?, fileID: StaticString, line: UInt, _ body: @escaping () throws -> Value) {
         (self.body, givenName, site) = (body, name, SpawnSite(fileID: fileID, line: line))
+        super.init()
+        // The task gets what it throws.
+        isObserved = true
     }
 
     override var name: String? { givenName }

@@ -30,6 +30,29 @@ struct RemoteRunTests {
         }
     }
 
+    @Test func `what a body throws is the task's alone, and no unobserved failure`() throws {
+        try onHub {
+            Hub.current.onUnobservedFailure = { Issue.record("\($0) was reported") }
+            let remote = Hub.current.remote
+            try TaskThreads.with { tasks in
+                let isCaught = Mutex(false)
+                let task = tasks.start {
+                    await #expect(throws: Failure(1)) {
+                        try await remote.run {
+                            // So the hub is the last that holds the green thread.
+                            blockedAtEnd.value = AtEnd {
+                                #expect(eventually(within: .seconds(10)) { isCaught.withLock { $0 } })
+                            }
+                            throw Failure(1)
+                        }
+                    }
+                    isCaught.withLock { $0 = true }
+                }
+                try task.value()
+            }
+        }
+    }
+
     @Test func `many tasks wait at once, on few OS threads`() throws {
         try onHub {
             let remote = Hub.current.remote
@@ -324,3 +347,14 @@ private final class Tally: Sendable {
 }
 
 private func fail(_ text: Comment) { Issue.record(text) }
+
+private let blockedAtEnd = GreenLocal<AtEnd?>(nil)
+
+/// Calls `body` when it is released.
+private final class AtEnd {
+    private let body: () -> Void
+
+    init(_ body: @escaping () -> Void) { self.body = body }
+
+    deinit { body() }
+}
