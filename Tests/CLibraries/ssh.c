@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -28,10 +29,29 @@ int library_load_ssh(library_answer *answer) {
     return ssh.init(0);
 }
 
-static int run(void *session, int fd, const char *user, const char *public_key, const char *private_key, const char *command, library_answer *answer) {
+struct library_session {
+    int fd;
+    void *ssh;
+};
+
+static void fail_in(library_session *session, library_answer *answer) {
+    char *why = NULL;
+    ssh.last_error(session->ssh, &why, NULL, 0);
+    fail(answer, "libssh2", why);
+}
+
+library_session *library_ssh_open(int port, const char *user, const char *public_key, const char *private_key, library_answer *answer) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    library_session *session = malloc(sizeof *session);
+    *session = (library_session){socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), ssh.session(NULL, NULL, NULL, NULL)};
+    if (connect(session->fd, (struct sockaddr *)&address, sizeof address) < 0) fail(answer, "connect", strerror(errno));
+    else if (ssh.handshake(session->ssh, session->fd) || ssh.authenticate(session->ssh, user, (unsigned)strlen(user), public_key, private_key, NULL))
+        fail_in(session, answer);
+    return session;
+}
+
+static int run(void *session, const char *command, library_answer *answer) {
     enum { WINDOW = 2 << 20, PACKET = 32768 };
-    if (ssh.handshake(session, fd)) return -1;
-    if (ssh.authenticate(session, user, (unsigned)strlen(user), public_key, private_key, NULL)) return -1;
     void *channel = ssh.open(session, "session", 7, WINDOW, PACKET, NULL, 0);
     if (!channel) return -1;
     int result = ssh.start(channel, "exec", 4, command, (unsigned)strlen(command));
@@ -40,14 +60,13 @@ static int run(void *session, int fd, const char *user, const char *public_key, 
     return result;
 }
 
-void library_ssh(int port, const char *user, const char *public_key, const char *private_key, const char *command, library_answer *answer) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    void *session = ssh.session(NULL, NULL, NULL, NULL);
-    char *why = NULL;
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) fail(answer, "connect", strerror(errno));
-    else if (run(session, fd, user, public_key, private_key, command, answer)) ssh.last_error(session, &why, NULL, 0), fail(answer, "libssh2", why);
-    ssh.disconnect(session, 11, "end", "");
-    ssh.free_session(session);
-    close(fd);
+void library_ssh_run(library_session *session, const char *command, library_answer *answer) {
+    if (run(session->ssh, command, answer)) fail_in(session, answer);
+}
+
+void library_ssh_close(library_session *session) {
+    ssh.disconnect(session->ssh, 11, "end", "");
+    ssh.free_session(session->ssh);
+    close(session->fd);
+    free(session);
 }

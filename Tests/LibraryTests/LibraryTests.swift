@@ -70,8 +70,7 @@ struct LibraryTests {
             let keys = ["\(server.directory)/user.pub", "\(server.directory)/user"]
             let user = String(cString: getpwuid(geteuid())!.pointee.pw_name)
             let figures = try run("ssh", 50, ["\(server.port)", user] + keys + ["sleep 0.5; echo done"])
-            // Fifty key exchanges take the server seconds of processor time.
-            expectParallel(figures, answer: "done", within: 15)
+            expectParallel(figures, answer: "done")
         }
     }
 
@@ -90,6 +89,7 @@ struct LibraryTests {
 
     /// One after the other, the calls would take 25 seconds.
     private func expectParallel(_ figures: Figures, answer: String = "", within limit: Double = 5) {
+        print("50 calls took \(figures.took) s, the hub's longest gap was \(figures.gap) s")
         #expect(figures.failures == 0, "\(figures.output)")
         #expect(figures.answers == answer)
         #expect(figures.took >= 0.5 && figures.took < limit)

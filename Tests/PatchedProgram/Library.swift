@@ -3,13 +3,16 @@ import Glibc
 import GreenNet
 import GreenPatch
 
-/// A C library, and one blocking call of it: a connection and a request.
+/// A C library, and blocking calls of it.
 struct Library: Sendable {
+    /// One call, made once; returns the text that came back, and throws the library's error.
+    typealias Call = () throws -> String
+
     let name: String
     /// Called once, on the main green thread.  Throws where the library can't be loaded.
     let load: @Sendable () throws -> Void
-    /// Returns the text that came back, and throws the library's error.
-    let call: @Sendable ([String]) throws -> String
+    /// What has to be done before the call that is measured.  May wait.
+    let prepare: @Sendable ([String]) throws -> Call
 
     static let all = [curl, redis, postgres, mariadb, ssh, sqlite]
 
@@ -17,26 +20,42 @@ struct Library: Sendable {
     static let redis = Library("redis", library_load_redis) { library_redis(number($0[0]), $0[1], &$1) }
     static let postgres = Library("postgres", library_load_postgres) { library_postgres($0[0], $0[1], &$1) }
     static let mariadb = Library("mariadb", library_load_mariadb) { library_mariadb(number($0[0]), $0[1], &$1) }
-    static let ssh = Library("ssh", library_load_ssh) { library_ssh(number($0[0]), $0[1], $0[2], $0[3], $0[4], &$1) }
     static let sqlite = Library("sqlite", library_load_sqlite) { library_sqlite($0[0], $0[1], &$1) }
 
+    /// Key exchanges, which keep the server's processor busy, come before the call.
+    static let ssh = Library("ssh", library_load_ssh) { words in
+        var session: OpaquePointer?
+        _ = try answer { session = library_ssh_open(number(words[0]), words[1], words[2], words[3], &$0) }
+        return {
+            defer { library_ssh_close(session) }
+            return try answer { library_ssh_run(session, words[4], &$0) }
+        }
+    }
+
+    private init(
+        _ name: String, _ load: @escaping @Sendable (UnsafeMutablePointer<library_answer>?) -> Int32,
+        _ prepare: @escaping @Sendable ([String]) throws -> Call
+    ) {
+        (self.name, self.prepare) = (name, prepare)
+        self.load = { _ = try answer { _ = load(&$0) } }
+    }
+
+    /// A library whose connection is part of the call.
     private init(
         _ name: String, _ load: @escaping @Sendable (UnsafeMutablePointer<library_answer>?) -> Int32,
         _ call: @escaping @Sendable ([String], inout library_answer) -> Void
     ) {
-        self.name = name
-        self.load = {
-            var answer = library_answer()
-            if load(&answer) != 0 { throw LibraryError(answer) }
-        }
-        self.call = { words in
-            // A local variable: C code that parks keeps an access to it open.
-            var answer = library_answer()
-            call(words, &answer)
-            if answer.has_failed != 0 { throw LibraryError(answer) }
-            return text(of: &answer.text)
-        }
+        self.init(name, load) { words in { try answer { call(words, &$0) } } }
     }
+}
+
+/// What `call` has set.
+private func answer(_ call: (inout library_answer) -> Void) throws -> String {
+    // A local variable: C code that parks keeps an access to it open.
+    var answer = library_answer()
+    call(&answer)
+    if answer.has_failed != 0 { throw LibraryError(answer) }
+    return text(of: &answer.text)
 }
 
 struct LibraryError: Error, CustomStringConvertible {
@@ -58,11 +77,12 @@ private func text<Tuple>(of array: inout Tuple) -> String {
 extension Library {
     /// Makes `count` calls at the same time, each on a green thread of its own, and prints how it went.
     func run(_ count: Int, _ words: [String]) throws {
+        let calls = try (0..<count).map { _ in spawn { try prepare(words) } }.map { try $0.value() }
         let watch = GapWatch()
         var (failures, answers) = (0, Set<String>())
         let took = elapsed {
-            let callers = (0..<count).map { _ in
-                spawn { GreenPatch.isInstalled ? try GreenPatch.call { try call(words) } : try call(words) }
+            let callers = calls.map { call in
+                spawn { GreenPatch.isInstalled ? try GreenPatch.call { try call() } : try call() }
             }
             for caller in callers {
                 do { answers.insert(try caller.value()) } catch {
@@ -99,7 +119,7 @@ extension Library {
         let words = isCutOff ? [words[1]] : words
         let (kind, delay) = (random.next() % 3, Duration.microseconds(Int64(random.next() % 6000)))
         let caller = spawn {
-            let body = { try GreenPatch.call { try call(words) } }
+            let body = { try GreenPatch.call { try prepare(words)() } }
             return kind == 1 ? try withTimeout(delay, body) : try body()
         }
         return spawn {

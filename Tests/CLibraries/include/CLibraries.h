@@ -39,8 +39,11 @@ void library_postgres(const char *connection, const char *query, library_answer 
 /// The same with MariaDB's client library, as root over TCP.
 void library_mariadb(int port, const char *query, library_answer *answer);
 
-/// One session and one command with libssh2; `text` is what the command prints.
-void library_ssh(int port, const char *user, const char *public_key, const char *private_key, const char *command, library_answer *answer);
+/// A session of libssh2 that the server has let in; and one command in it: `text` is what the command prints.
+typedef struct library_session library_session;
+library_session *library_ssh_open(int port, const char *user, const char *public_key, const char *private_key, library_answer *answer);
+void library_ssh_run(library_session *session, const char *command, library_answer *answer);
+void library_ssh_close(library_session *session);
 
 /// One connection to a database file, and one statement, which waits for other writers, with SQLite.
 void library_sqlite(const char *path, const char *statement, library_answer *answer);
