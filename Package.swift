@@ -79,6 +79,17 @@ let examples = [
 package.targets += examples.map { name in
     .executableTarget(name: name, dependencies: ["GreenNet"], path: "Examples/\(name)", swiftSettings: strict)
 }
+// The programs of a course on concurrency, which share a few lines.
+let course = [
+    "UppercaseServer", "SayHello", "FirstAnswers", "Deadlock", "HideAndSeek", "TrafficLights", "StartupGate",
+    "RunningAverage",
+]
+package.targets.append(
+    .target(name: "CourseKit", dependencies: ["GreenNet"], path: "Examples/CourseKit", swiftSettings: strict))
+package.targets += course.map { name in
+    .executableTarget(
+        name: name, dependencies: ["CourseKit", "GreenNet"], path: "Examples/\(name)", swiftSettings: strict)
+}
 // `make bench-million` runs it.  It is not a product, so a package that depends on this one does not build it; here it is built with the tests, which
 // shows when a change breaks it.
 package.targets.append(
@@ -90,7 +101,7 @@ package.targets.append(
         name: "StackDepth", dependencies: ["GreenNet"], path: "Benchmarks/StackDepth", swiftSettings: strict))
 package.targets.append(
     .testTarget(
-        name: "ExamplesTests", dependencies: ["GreenNet", "TestSupport"] + examples.map { .byName(name: $0) },
+        name: "ExamplesTests", dependencies: ["GreenNet", "TestSupport"] + (examples + course).map { .byName(name: $0) },
         swiftSettings: strict))
 
 // Makes each programming error that stops a program.  The tests run it as they are built, `Scripts/check-mistakes.sh` as installed programs are built.

@@ -71,7 +71,7 @@ extension LogEntry {
             var fields: Logger.Metadata = ["call": .string(error.call.rawValue)]
             switch error.ending {
             case .system(let errno): fields.merge(LogEntry.fields(of: errno)) { own, _ in own }
-            case .wait(let error): fields["reason"] = "\(error)"
+            case .wait(let error): fields["reason"] = .string(token(of: error))
             case .endOfStream(let received, let wanted):
                 fields.merge(["received": "\(received)", "wanted": "\(wanted)"]) { own, _ in own }
             }
@@ -83,6 +83,18 @@ extension LogEntry {
             if let words = errno.words { fields["error"] = .string(words) }
             return fields
         default: return ["error": "\(error)"]
+        }
+    }
+
+    /// One word for `error`, which programs that read the log can rely on.
+    private static func token(of error: WaitError) -> String {
+        switch error {
+        case .deadlinePassed: "deadlinePassed"
+        case .timedOut: "timedOut"
+        case .cancelled: "cancelled"
+        case .closed: "closed"
+        case .blockedForever: "blockedForever"
+        case .deadlock: "deadlock"
         }
     }
 }

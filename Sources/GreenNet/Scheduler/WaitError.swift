@@ -19,6 +19,20 @@ public enum WaitError: Error, Hashable, Sendable {
     indirect case deadlock(LockCycle)
 }
 
+extension WaitError: CustomStringConvertible {
+    /// In words, as in `timed out after 1 s`; of the last two cases, with the green threads that wait.
+    public var description: String {
+        switch self {
+        case .deadlinePassed: "deadline passed"
+        case .timedOut(let limit): "timed out after \(limit.duration.text)"
+        case .cancelled: "cancelled"
+        case .closed: "closed"
+        case .blockedForever(let blocked): "\(blocked)"
+        case .deadlock(let cycle): "\(cycle)"
+        }
+    }
+}
+
 /// Every green thread of the hub waits, and no timer, descriptor or signal is left that could wake one.
 public struct BlockedForever: Error, Hashable, Sendable, CustomStringConvertible {
     /// What each green thread waits for, a line for each.

@@ -41,6 +41,22 @@ struct WaitOutcomeTests {
         #expect(!error.isTimeout && !error.isCancellation && !error.isClosed)
     }
 
+    @Test func `an error of a wait says in words why it ended`() {
+        let errors: [(WaitError, String)] = [
+            (.deadlinePassed, "deadline passed"), (.timedOut(WaitOutcomeTests.limit), "timed out after 1 s"),
+            (.cancelled, "cancelled"), (.closed, "closed"),
+            (
+                .blockedForever(BlockedForever(waiting: "green thread 2 (a) sleeps")),
+                "blocked forever: nothing is left that could wake any of these:\ngreen thread 2 (a) sleeps"
+            ),
+            (
+                .deadlock(LockCycle(greenThreads: ["a", "b"])),
+                "deadlock: a waits for a lock of b, which waits for a lock of the first"
+            ),
+        ]
+        for (error, words) in errors { #expect("\(error)" == words) }
+    }
+
     @Test func `a catch block can ask without naming a type`() throws {
         try onHub {
             var outcomes: [String] = []

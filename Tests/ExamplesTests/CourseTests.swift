@@ -1,0 +1,163 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+/// The programs of the course, with the figures that it prints.
+@Suite(.serialized) struct CourseTests {
+    /// Runs a program that ends by itself with status 0, and returns the lines that it has printed.
+    private func lines(of name: String, _ arguments: [String] = []) throws -> [String] {
+        let result = try Program.run(Program.built(name, arguments), within: .seconds(30))
+        #expect(result.exit == .status(0) && result.error == "", "\(result)")
+        return result.output.split(separator: "\n").map(String.init)
+    }
+
+    /// Runs a program that can't do what it was asked, and returns what it says.
+    private func complaint(of name: String, _ arguments: [String], status: Int32) throws -> String {
+        let result = try Program.run(Program.built(name, arguments), within: .seconds(30))
+        #expect(result.exit == .status(status), "\(result)")
+        return result.error
+    }
+
+    private func withUppercaseServer(_ body: (Program, UInt16) throws -> Void) throws {
+        let server = try Program(Program.built("UppercaseServer", ["0"]))
+        defer { server.end() }
+        let line = server.standardOutput.waitForLine(containing: "listening on ", within: .seconds(20))
+        let port = try #require(line?.split(separator: ":").last)
+        try body(server, #require(UInt16(port)))
+        server.send(SIGTERM)
+        try #expect(server.waitForExit() == .status(0))
+    }
+
+    // MARK: Servers
+
+    @Test func `each client of the upper-case server has its answer, and the terminal sees no control characters`()
+        throws
+    {
+        try withUppercaseServer { server, port in
+            try onHub {
+                let clients = try (1...6).map { _ in try Connection.connect(to: .loopback(port: port)) }
+                for (number, client) in clients.enumerated() {
+                    try client.sendAll("hello \(number) \u{1B}[31m")
+                    let answer = try client.receive(exactly: 13, until: .after(.seconds(10)))
+                    #expect(String(decoding: answer, as: UTF8.self) == "HELLO \(number) \u{1B}[31M")
+                }
+                for client in clients { client.close() }
+            }
+            #expect(server.standardOutput.text.contains(#"msg: "hello 5 \u{1B}[31m""#))
+            #expect(!server.standardOutput.text.contains("\u{1B}"))
+        }
+    }
+
+    @Test func `an upper-case server whose clients have left uses no processor time`() throws {
+        try withUppercaseServer { server, port in
+            let status = { try #require(ProcessStatus(server.pid)) }
+            let idle = try status().descriptors
+            try onHub {
+                let client = try Connection.connect(to: .loopback(port: port))
+                try client.sendAll("hello")
+                try #expect(client.receive(exactly: 5, until: .after(.seconds(10))) == Array("HELLO".utf8))
+                client.close()
+            }
+            #expect(try eventually(within: .seconds(10)) { try status().descriptors == idle })
+            let before = try status().processorTime
+            // A server that spins would use all of it.
+            try onHub { try Greenlet.sleep(for: .milliseconds(300)) }
+            try #expect(status().processorTime - before < .milliseconds(150))
+        }
+    }
+
+    @Test(arguments: [([String](), "5,000 answers, 0 wrong"), (["1"], "10 answers, 0 wrong")])
+    func `each client has ten answers, and none is wrong`(count: [String], last: String) throws {
+        try withUppercaseServer { server, port in
+            let clients = try Program(Program.built("SayHello", ["\(port)"] + count))
+            defer { clients.end() }
+            // The server prints a line for each message, and waits where the pipe is full.
+            let hasEnded = eventually(within: .seconds(30)) {
+                server.standardOutput.collect()
+                return clients.standardOutput.text.contains("wrong")
+            }
+            #expect(hasEnded)
+            try #expect(clients.waitForExit() == .status(0))
+            #expect(clients.standardOutput.lines.last == last)
+        }
+    }
+
+    // MARK: Waiting
+
+    @Test func `of ten answers one comes first, four within a second, and five later`() throws {
+        let tasks = (1...9).map { "Task \($0) done" }
+        try #expect(
+            lines(of: "FirstAnswers")
+                == ["first: 1", "within a second: 4", "the rest: 5"] + tasks
+                + ["one after the other: 4.5 s", "all at once: 0.5 s"])
+    }
+
+    @Test func `a deadlock is told by name, and those that take their locks in one order all end`() throws {
+        try #expect(
+            lines(of: "Deadlock") == [
+                "one has A", "two has B", "one has A and B",
+                "deadlock: green thread 3 (two) waits for a lock of green thread 2 (one), which waits for a lock of the first",
+                "10 had both locks",
+            ])
+    }
+
+    @Test func `the hider and the seeker speak in turn`() throws {
+        try #expect(
+            lines(of: "HideAndSeek") == [
+                "seeker: my eyes are covered.", "hider: I am hidden, come and find me!", "seeker: I have found you!",
+                "hider: you have found me.", "hider: now it is your turn to hide.",
+            ])
+    }
+
+    @Test func `cars wait for green, and police cars for a second`() throws {
+        let lines = try lines(of: "TrafficLights")
+        #expect(lines.filter { $0.contains(": car ") }.allSatisfy { $0.contains("green") })
+        #expect(lines.filter { $0.contains(": car ") }.count == 10)
+        #expect(
+            lines.filter { $0.contains("police") } == [
+                "4 s: police car 1 goes on red after 1 s", "9 s: police car 2 goes on red after 1 s",
+                "13 s: police car 3 goes on green after 0 s", "18 s: police car 4 goes on green after 0 s",
+                "24 s: police car 5 goes on red after 1 s",
+            ])
+    }
+
+    @Test func `workers begin when the service is there, and not before`() throws {
+        let held = try onHub { try Listener(on: .loopback(port: 0)).address.port! }
+        let program = try Program(Program.built("StartupGate", ["127.0.0.1", "\(held)"]))
+        defer { program.end() }
+        _ = try #require(program.standardOutput.waitForLine(containing: "attempt 2:", within: .seconds(20)))
+        #expect(!program.standardOutput.text.contains("begins"))
+        try onHub {
+            let listener = try Listener(on: .loopback(port: held))
+            defer { listener.close() }
+            try #expect(program.waitForExit() == .status(0))
+        }
+        let begun = program.standardOutput.lines.filter { $0.contains("begins") }
+        #expect(begun == (1...3).map { "worker \($0) begins" })
+    }
+
+    @Test func `a generator gives the averages, and another one jumps`() throws {
+        try #expect(
+            lines(of: "RunningAverage") == ["10.0", "15.0", "20.0", "3 values, sum 60.0, average 20.0", "0 2 3 2"])
+    }
+
+    // MARK: Mistakes
+
+    @Test(arguments: [
+        ("UppercaseServer", [], "usage: UppercaseServer PORT\n"),
+        ("UppercaseServer", ["65536"], "PORT is \"65536\": expected a number from 0 to 65535\n"),
+        ("SayHello", ["x"], "PORT is \"x\": expected a number from 1 to 65535\n"),
+        ("SayHello", ["1", "0"], "CLIENTS is \"0\": expected a number from 1 to 10000\n"),
+        ("StartupGate", ["localhost"], "usage: StartupGate HOST PORT\n"),
+    ])
+    func `wrong arguments are told in one line`(name: String, words: [String], text: String) throws {
+        try #expect(complaint(of: name, words, status: EX_USAGE) == text)
+    }
+
+    @Test func `a server that is not there is told in one line`() throws {
+        let port = try onHub { try Listener(on: .loopback(port: 0)).address.port! }
+        let text = try complaint(of: "SayHello", ["\(port)", "3"], status: EX_UNAVAILABLE)
+        #expect(text == "cannot connect to 127.0.0.1:\(port): connection refused (ECONNREFUSED)\n")
+    }
+}
