@@ -322,7 +322,7 @@ struct Scheduler: Equatable {
         fields.pointee.stacks.unmapAll()
         fields.pointee.receiveBuffer.free()
         fields.pointee.deadlines.free()
-        fields.pointee.alarm.free(on: loop)
+        fields.pointee.alarm.free()
         loop.destroy()
         fields.pointee.foreignDescriptors.free()
         fields.deinitialize(count: 1)
