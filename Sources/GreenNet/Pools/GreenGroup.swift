@@ -8,9 +8,31 @@
 @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
 @discardableResult
 public func withGreenGroup<Value>(_ body: (GreenGroup) throws -> Value) throws -> Value {
+    try withGreenGroup(places: nil, body)
+}
+
+/// As the other `withGreenGroup`, with at most `limit` members whose bodies run at a time, first come, first served.
+///
+///     try withGreenGroup(limit: 10) { group in
+///         for address in addresses { group.spawn { try check(address) } }
+///     }
+///
+/// `spawn` waits until there is a place, so that a long list needs no more stacks than `limit`.  Where its caller is killed, its time is over or a member has failed
+/// meanwhile, it returns a green thread that is killed before it begins, and the caller's next wait throws.  Called by a member of the group, `spawn` does not wait, and the new
+/// member does instead: all members might wait for each other's places otherwise.
+///
+/// - `limit`: 1 or more.
+@available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
+@discardableResult
+public func withGreenGroup<Value>(limit: Int, _ body: (GreenGroup) throws -> Value) throws -> Value {
+    require(limit >= 1, "a group of at most \(limit) green threads: it takes 1 or more")
+    return try withGreenGroup(places: GreenSemaphore(limit), body)
+}
+
+private func withGreenGroup<Value>(places: GreenSemaphore?, _ body: (GreenGroup) throws -> Value) throws -> Value {
     let thread = Hub.currentThread
     let scope = TimeScope.open(on: thread, limit: nil)
-    let group = GreenGroup(scope)
+    let group = GreenGroup(scope, places)
     let outcome = Result<Value, any Error> {
         let value = try body(group)
         try group.join()
@@ -29,11 +51,13 @@ public final class GreenGroup: HubObject {
     var owner = Owner.here
     private var members: [ObjectIdentifier: AnyGreenlet] = [:]
     private let empty = GreenEvent()
+    /// One for each member that may run now; nil where the group has no limit.
+    private let places: GreenSemaphore?
     private var hasEnded = false
     fileprivate var firstError: (any Error)?
 
-    fileprivate init(_ scope: TimeScope) {
-        self.scope = scope
+    fileprivate init(_ scope: TimeScope, _ places: GreenSemaphore?) {
+        (self.scope, self.places) = (scope, places)
         empty.set()
     }
 
@@ -42,7 +66,7 @@ public final class GreenGroup: HubObject {
 
     /// Runs `body` on a new green thread of the group; otherwise as `GreenNet.spawn`.  After the first error, a new member is killed before it begins.
     ///
-    /// Callable from any green thread of the same OS thread while `withGreenGroup` runs.  Never waits.
+    /// Callable from any green thread of the same OS thread while `withGreenGroup` runs.  Never waits, unless the group has a limit.
     @discardableResult
     public func spawn<Value>(
         name: String? = nil, stackSize: Int? = nil, fileID: StaticString = #fileID, line: UInt = #line,
@@ -50,9 +74,34 @@ public final class GreenGroup: HubObject {
     ) -> Greenlet<Value> {
         checkOwner()
         require(!hasEnded, "a green thread is spawned into a group that has ended")
+        if let places { return spawn(in: places, name, stackSize, fileID, line, body) }
         let greenlet = GreenNet.spawn(name: name, stackSize: stackSize, fileID: fileID, line: line, body)
         adopt(greenlet)
         return greenlet
+    }
+
+    private func spawn<Value>(
+        in places: GreenSemaphore, _ name: String?, _ stackSize: Int?, _ fileID: StaticString, _ line: UInt,
+        _ body: @escaping () throws -> Value
+    ) -> Greenlet<Value> {
+        if members[ObjectIdentifier(Greenlet.current)] != nil {
+            let greenlet = GreenNet.spawn(name: name, stackSize: stackSize, fileID: fileID, line: line) {
+                try places.withPermit(body)
+            }
+            adopt(greenlet)
+            return greenlet
+        }
+        let hasPlace: Void? = try? places.acquire()
+        let greenlet = GreenNet.spawn(name: name, stackSize: stackSize, fileID: fileID, line: line, body)
+        adopt(greenlet)
+        if hasPlace == nil { greenlet.kill() } else { releasePlace(at: greenlet) }
+        return greenlet
+    }
+
+    /// At the end of `greenlet`, even if it never begins.
+    private func releasePlace(at greenlet: AnyGreenlet) {
+        if greenlet.hasEnded { return places!.release() }
+        _ = greenlet.observe { [places] in places!.release() }
     }
 
     private func adopt(_ greenlet: AnyGreenlet) {

@@ -66,6 +66,8 @@ struct Scheduler: Equatable {
         var outsideWaits = 0
         /// Green threads that were spawned and have not ended.
         var alive = 0
+        /// Those of them that `Hub.run()` does not wait for.
+        var daemons = 0
         /// The youngest green thread that has not ended; the others follow through `older`.
         var youngest: GreenThread?
         var lastID: UInt64 = 0
@@ -97,6 +99,8 @@ struct Scheduler: Equatable {
         var virtualTime: VirtualTime?
         /// The green thread that runs the jobs of Swift's tasks now, one after the other; nil: none does.
         var taskRunner: GreenThread?
+        /// Bodies of `awaiting` that the main green thread is inside of.
+        var mainAwaits = 0
         /// Nil until a task's executor was asked for.
         var tasks: TaskSupport?
 
@@ -285,8 +289,17 @@ struct Scheduler: Equatable {
     /// One of those that `alive` counts has ended, or has nothing to do.
     func discount() {
         alive -= 1
-        if alive <= 1 { idleQueue.wakeAll() }
+        if awaited <= 1 { idleQueue.wakeAll() }
     }
+
+    /// One of those that `alive` counts is a daemon from now on.
+    func addDaemon() {
+        fields.pointee.daemons += 1
+        if awaited <= 1 { idleQueue.wakeAll() }
+    }
+
+    /// How many green threads `Hub.run()` waits for, the caller too.
+    var awaited: Int { fields.pointee.alive - fields.pointee.daemons }
 
     private func takeSuccessor() -> GreenThread {
         let next = fields.pointee.successor ?? nextToRun()

@@ -54,10 +54,16 @@ public final class GreenCondition: HubObject {
         return true
     }
 
-    /// Wakes the green thread that has waited longest, if one waits.  Never waits.
-    public func signal() {
+    /// Wakes the green threads that have waited longest, `count` of them or as many as wait.  Never waits.
+    ///
+    /// 0 wakes none; a negative count stops the program.
+    public func signal(_ count: Int = 1) {
         checkOwner()
-        waiting.first?.wake(.event)
+        require(count >= 0, "a signal for \(count) green threads")
+        for _ in 0..<count {
+            guard let first = waiting.first else { return }
+            first.wake(.event)
+        }
     }
 
     /// Wakes all green threads that wait.  Never waits.

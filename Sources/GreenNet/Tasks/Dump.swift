@@ -38,7 +38,7 @@ extension Scheduler {
 
 extension GreenThread {
     /// Kept for the next job of a task: nothing that the program has started.
-    fileprivate var isIdleRunner: Bool { state == .parked && waitKind == .job }
+    var isIdleRunner: Bool { state == .parked && waitKind == .job }
 
     fileprivate var line: String {
         let site = greenlet.spawnSite.map { ", spawned at \($0)" } ?? ""

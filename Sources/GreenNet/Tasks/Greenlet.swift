@@ -34,6 +34,8 @@ public class AnyGreenlet: Waitable {
     final var spawnerID: UInt64 = 0
     /// The program has asked how it ended, or will be told: its failure is not reported then.
     final var isObserved = false
+    /// `Hub.run()` does not wait for it.
+    final var isDaemon = false
     /// Its hub's, from the moment when it has a stack.
     @exclusivity(unchecked)
     final var owner = Owner()
@@ -98,6 +100,21 @@ public class AnyGreenlet: Waitable {
         } catch {
             fail(error)
         }
+    }
+
+    /// As `begin`; from then on, `Hub.run()` does not wait for it, unless the hub closes.
+    final func beginAsDaemon(stackSize: Int?) {
+        begin(stackSize: stackSize, inheriting: true)
+        guard let scheduler = thread?.scheduler, !scheduler.fields.pointee.killsNewcomers else { return }
+        isDaemon = true
+        scheduler.addDaemon()
+    }
+
+    /// Its hub closes, and waits for it.
+    final func stopBeingDaemon() {
+        guard isDaemon else { return }
+        isDaemon = false
+        thread!.scheduler.fields.pointee.daemons -= 1
     }
 
     final func fail(_ error: any Error, killed: Bool = false) {

@@ -134,16 +134,15 @@ public final class Hub: HubObject {
 
     // MARK: Running
 
-    /// Waits until every green thread of the hub has ended, except the main one and the caller, or until `deadline`.  Callable from any green thread of
-    /// the hub, the main one included.
+    /// Waits until every green thread of the hub has ended, except the main one, the caller, and those that were spawned with `isDaemon`, or until `deadline`.
+    /// Callable from any green thread of the hub, the main one included.
     ///
     /// Throws `WaitError.blockedForever`, with the list of all waits, where none of the remaining green threads can ever be woken; `.deadlinePassed` where
     /// some are left at `deadline`; and when the caller is killed or an enclosing time limit is over.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func run(until deadline: Deadline = .never) throws(WaitError) {
         let thread = ownThread()
-        let own = thread == scheduler.main ? 0 : 1
-        while scheduler.alive > own {
+        while scheduler.awaited > (thread == scheduler.main || thread.greenlet.isDaemon ? 0 : 1) {
             if let error = thread.error(after: thread.wait(for: .idle, until: deadline, in: scheduler.idleQueue)) {
                 throw error
             }
@@ -183,6 +182,14 @@ public final class Hub: HubObject {
         return Statistics(greenThreads: scheduler.alive, cachedStacks: scheduler.fields.pointee.stacks.cached)
     }
 
+    /// The green threads that have not ended, without the main one, the oldest first.  To be read on the hub's OS thread; never waits.
+    ///
+    ///     for greenlet in Hub.current.greenThreads where greenlet.name == "worker" { greenlet.kill() }
+    public var greenThreads: [AnyGreenlet] {
+        checkOwner()
+        return scheduler.threads.filter { $0 != scheduler.main && !$0.isIdleRunner }.reversed().map(\.greenlet)
+    }
+
     /// The size of the stacks of green threads that are spawned without a `stackSize`, in bytes; 262,144 (256 KiB) at first.
     ///
     /// 65,536 (64 KiB) to 1,073,741,824 (1 GiB), rounded up to a power of two; any other value stops the program.  It holds for all hubs of the process,
@@ -212,17 +219,21 @@ public final class Hub: HubObject {
     /// Kills all green threads, waits until they have unwound, and frees the hub.  The next call that needs a hub makes a new one.
     ///
     /// Connections and listeners that the program still holds stay open, and can only be closed or released.
-    /// To be called from the main green thread, outside of any `withTimeout` and `shielded`.  An OS thread that ends closes its hub.
+    /// To be called from the main green thread, outside of any `withTimeout`, `shielded` and `awaiting`.  An OS thread that ends closes its hub.
     @available(*, noasync, message: "it closes the hub of the OS thread, which async code does not choose")
     public func close() {
         checkOwner()
         require(Context.running == scheduler.main, "Hub.close() is for the OS thread's main green thread")
         let main = scheduler.main
         require(main.scope == nil && main.shields == 0, "Hub.close() in withTimeout or shielded")
+        require(
+            scheduler.fields.pointee.mainAwaits == 0,
+            "Hub.close() inside awaiting: the hub that would be gone runs its body")
         scheduler.fields.pointee.killsNewcomers = true
         scheduler.fields.pointee.jobs.refuseSpawns()
         for greenlet in scheduler.living {
             greenlet.willClose()
+            greenlet.stopBeingDaemon()
             greenlet.kill()
             // Inside `shielded`, too: a killed fiber hands over to no other.
             if let thread = greenlet.thread, thread.waitKind == .fiber { thread.wake(.cancelled) }

@@ -19,6 +19,26 @@ public func spawn<Value>(
     return greenlet
 }
 
+/// As `spawn`; with `isDaemon`, neither `Hub.run()` nor the end of the program waits for the green thread: for one that cleans up now and then, or reports.
+///
+///     spawn(isDaemon: true) { while true { try Greenlet.sleep(for: .seconds(60)); cache.dropOldItems() } }
+///
+/// `Hub.close()`, and with it the end of an OS thread, kills it and waits until it has unwound, as any other.  While it waits for a moment, an event of the
+/// kernel's or another OS thread, `WaitError.blockedForever` is not thrown, since it could wake the others.
+@discardableResult
+public func spawn<Value>(
+    isDaemon: Bool, name: String? = nil, stackSize: Int? = nil, fileID: StaticString = #fileID, line: UInt = #line,
+    _ body: @escaping () throws -> Value
+) -> Greenlet<Value> {
+    let greenlet = Greenlet(name: name, fileID: fileID, line: line, body)
+    if isDaemon {
+        greenlet.beginAsDaemon(stackSize: stackSize)
+    } else {
+        greenlet.begin(stackSize: stackSize, inheriting: true)
+    }
+    return greenlet
+}
+
 /// As `spawn`, but `body` begins after `duration`, counted from now.  If it is killed before, `body` never begins.
 @discardableResult
 public func spawn<Value>(
@@ -113,6 +133,8 @@ extension Scheduler {
         let greenlet = main.greenlet
         greenlet.forgetLocals()
         greenlet.thread = nil
+        // No green thread is left that it could be called on, but other OS threads may have asked for its end.
+        greenlet.announce()
         Unmanaged<AnyGreenlet>.fromOpaque(main.body).release()
     }
 }
@@ -137,6 +159,7 @@ private func runBody(of thread: GreenThread) {
     if _slowPath(thread.holdsWords) { Context.restoreWords(of: thread) }
     greenlet.run()
     if !greenlet.locals.isEmpty { greenlet.forgetLocals() }
+    if _slowPath(greenlet.isDaemon) { greenlet.stopBeingDaemon() }
     greenlet.thread = nil
     greenlet.announce()
     if _slowPath(TaskWords.areHeld) { endTaskLocals(of: &greenlet) }

@@ -8,9 +8,9 @@
 ///         var waitSource: WaitSource { done.waitSource }
 ///     }
 ///
-/// To be used on the OS thread that made the object.
+/// To be used on the OS thread that made the object; `RemoteEvent`, `RemoteResult`, `RemoteChannel` and `RemoteSemaphore` on any, each wait on its own.
 public protocol Waitable: AnyObject {
-    /// What becomes ready; the same at each call.
+    /// What becomes ready.
     var waitSource: WaitSource { get }
 }
 
@@ -32,16 +32,25 @@ protocol ReadinessSource: HubObject {
     var failure: (any Error)? { get }
     /// In the order in which they are called.  Empty, as nearly always, it is no allocation.
     var observers: [Observer] { get set }
+    /// The first observer has come.
+    func watch()
+    /// The last observer was forgotten.
+    func unwatch()
 }
 
 extension ReadinessSource {
     var failure: (any Error)? { nil }
+
+    // Nothing, where the object itself announces that it is ready.
+    func watch() {}
+    func unwatch() {}
 
     /// Calls `callback` the next time that the object becomes ready, inside the call that makes it ready: `callback` must not wait.
     func observe(_ callback: @escaping () -> Void) -> Observer {
         checkOwner()
         let observer = Observer(callback)
         observers.append(observer)
+        if observers.count == 1 { watch() }
         return observer
     }
 
@@ -49,7 +58,9 @@ extension ReadinessSource {
     func forget(_ observer: Observer) {
         checkOwner()
         observer.callback = nil
+        if observers.isEmpty { return }
         observers.removeAll { $0 === observer }
+        if observers.isEmpty { unwatch() }
     }
 
     /// To be called whenever the object has become ready.

@@ -22,6 +22,26 @@ struct GreenConditionTests {
         }
     }
 
+    @Test func `a signal for several wakes those that have waited longest, or as many as wait`() async throws {
+        try onHub {
+            let condition = GreenCondition()
+            var order: [Int] = []
+            for number in 0..<10 {
+                spawn {
+                    try condition.lock.withLock { try condition.wait() }
+                    order.append(number)
+                }
+            }
+            try Greenlet.yield()
+            for (count, woken) in [(0, 0), (3, 3), (1, 4), (.max, 10), (2, 10)] {
+                condition.signal(count)
+                for _ in 0..<20 { try Greenlet.yield() }
+                #expect(order == Array(0..<woken))
+            }
+        }
+        await #expect(processExitsWith: .failure) { GreenCondition().signal(-1) }
+    }
+
     @Test func `a signal wakes the green thread that has waited longest, broadcast wakes all`() throws {
         try onHub {
             let condition = GreenCondition()
