@@ -102,4 +102,7 @@ int green_is_main_thread(void);
 /// False once the process has started a second OS thread.
 int green_is_single_threaded(void);
 
+/// How many processors the calling OS thread may run on; 1 where the kernel does not say.
+int green_processor_count(void);
+
 #endif

@@ -190,6 +190,7 @@ struct ServerLog: Sendable {
             counters.add(to: Counter(refusal))
             refused(peer, refusal)
         case .stopped(let error): logger.error("cannot accept any more", error: error, metadata: here)
+        case .hubEnded: break  // each hub of this program has a server of its own
         }
     }
 

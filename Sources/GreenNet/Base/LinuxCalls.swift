@@ -67,6 +67,9 @@ enum LinuxCalls {
 
     static var isMainThread: Bool { green_is_main_thread() != 0 }
 
+    /// How many the calling OS thread may run on.
+    static var processorCount: Int { Int(green_processor_count()) }
+
     /// No other OS thread was ever started.
     static var isSingleThreaded: Bool { green_is_single_threaded() != 0 }
 

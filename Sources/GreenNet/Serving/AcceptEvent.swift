@@ -10,6 +10,9 @@ public enum AcceptEvent {
     case refused(SocketAddress, Refusal)
     /// The listener is of no more use; the loop has ended.
     case stopped(NetError)
+    /// One of several hubs has ended, because a handler has called `stopServing` there; it is counted from 0.  Its connections were cancelled, and the other hubs
+    /// serve on.
+    case hubEnded(Int)
 }
 
 /// Why a connection was closed as soon as it was accepted.

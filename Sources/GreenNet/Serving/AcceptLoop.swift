@@ -94,6 +94,7 @@ struct AcceptLoop {
     func serve(_ client: consuming PendingConnection, in place: consuming Place?) throws(NetError) {
         let peer = client.peer
         guard let place else { return report(.refused(peer, .full)) }
+        server.acceptingListener = listener
         guard let refusal = server.serve(client, in: place) else { return }
         report(.refused(peer, refusal))
         guard case .noContext(let error) = refusal else { return }

@@ -18,9 +18,14 @@ package protocol ConnectionModel: AnyObject {
     func finishReceiving()
     /// Ends every connection, at its next wait.
     func cancel()
+    /// Ends what the contexts run on, and waits for that: the server accepts no more connections, and the last one has ended.  It may be called again.
+    func serverEnded() throws(WaitError)
 }
 
 extension ConnectionModel {
     /// Nothing, for a blocking socket: no idle wait of it could be ended alone.
     package func beginDraining() {}
+
+    /// Nothing: each context ends with its connection.
+    package func serverEnded() throws(WaitError) {}
 }

@@ -1,16 +1,13 @@
 /// A green thread for each connection, on the server's hub.
 package final class GreenModel: ConnectionModel {
-    fileprivate let handler: (Connection) throws -> Void
-    fileprivate let onFailure: (Connection, any Error) -> Void
-    private let stackSize: Int?
+    fileprivate let service: GreenService
 
     /// `stackSize` is that of each connection's green thread, as for `spawn`.  `onFailure` is called with what a handler threw, unless the server itself has ended that connection.
     package init(
         stackSize: Int? = nil, handler: @escaping (Connection) throws -> Void,
         onFailure: @escaping (Connection, any Error) -> Void
     ) {
-        if let stackSize { StackClass.check(stackSize) }
-        (self.stackSize, self.handler, self.onFailure) = (stackSize, handler, onFailure)
+        service = GreenService(stackSize: stackSize, handler: handler, onFailure: onFailure)
     }
 
     package var socketsBlock: Bool { false }
@@ -20,63 +17,26 @@ package final class GreenModel: ConnectionModel {
         let peer = socket.peer
         let connection = Connection(descriptor: socket.releaseDescriptor(), peer: peer)
         if server.isDraining { connection.beginDraining() }
-        do {
-            try Hub.currentThread.scheduler.start(
-                ServedConnection(connection, for: server), on: StackClass(stackSize), inheriting: true)
-        } catch {
-            connection.close()
-            throw error
-        }
+        try service.start(LocalConnection(connection, for: server))
         server.connectionStarted()
     }
 
-    package func beginDraining() {
-        for served in servedConnections { served.connection.beginDraining() }
-    }
-
-    package func finishReceiving() {
-        for served in servedConnections { served.connection.finishReceiving() }
-    }
-
-    package func cancel() {
-        for served in servedConnections { served.kill() }
-    }
-
-    private var servedConnections: [ServedConnection] {
-        Hub.currentThread.scheduler.living.compactMap { $0 as? ServedConnection }.filter { $0.model === self }
-    }
+    package func beginDraining() { service.beginDraining() }
+    package func finishReceiving() { service.finishReceiving() }
+    package func cancel() { service.cancel() }
 }
 
-/// The green thread of one connection.
-private final class ServedConnection: AnyGreenlet {
-    let connection: Connection
+/// A connection on its server's own hub.
+private final class LocalConnection: ServedConnection {
     private let server: StreamServer
 
-    init(_ connection: Connection, for server: StreamServer) { (self.connection, self.server) = (connection, server) }
-
-    /// The server's, which has made this object.
-    var model: GreenModel { unsafeDowncast(server.model, to: GreenModel.self) }
-
-    override func run() {
-        let end = serve()
-        connection.close()
-        server.connectionEnded(connection.peer, end)
+    init(_ connection: Connection, for server: StreamServer) {
+        self.server = server
+        super.init(connection)
     }
 
-    private func serve() -> ConnectionEnd {
-        do {
-            try model.handler(connection)
-            if connection.isDraining || connection.socket.endsWhenEmpty { linger() }
-            return .done
-        } catch {
-            if isKilled { return .cancelled }
-            model.onFailure(connection, error)
-            return ConnectionEnd(error)
-        }
-    }
+    /// The server's model has made this object.
+    override var service: GreenService { unsafeDowncast(server.model, to: GreenModel.self).service }
 
-    private func linger() {
-        connection.socket.endsWhenEmpty = false
-        connection.linger(within: StreamServer.grace / 2)
-    }
+    override func ended(_ end: ConnectionEnd) { server.connectionEnded(connection.peer, end) }
 }

@@ -1,3 +1,5 @@
+import Glibc
+
 /// Accepts connections and runs `handler` for each, on a green thread of its own.
 ///
 ///     let server = try StreamServer(on: .loopback(port: 8080)) { connection in
@@ -25,6 +27,9 @@ public final class StreamServer: HubObject {
     /// Green threads that wait until the last connection has ended, or for a place.
     private let emptied = WaitQueue.make()
     private let placeFreed = WaitQueue.make()
+
+    /// Whose client was served last.
+    var acceptingListener: Listener?
 
     /// Clients that were accepted when the listeners were closed, and wait for a place.
     var pending = Ring<PendingConnection>()
@@ -118,13 +123,23 @@ public final class StreamServer: HubObject {
     /// green thread is killed or an enclosing time limit is over; the server goes on then.  Callable from any green thread.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func run() throws(NetError) {
-        let thread = ownThread()
+        checkOwner()
         if acceptors.isEmpty, !hasStoppedAccepting { start() }
-        while !hasEnded {
-            let error = thread.error(after: thread.wait(for: .connections, until: .never, in: emptied))
-            if let error { throw NetError(.accept, .wait(error), listeners.first?.address) }
+        do throws(WaitError) {
+            try waitUntilEnded()
+            try model.serverEnded()
+        } catch {
+            throw NetError(.accept, .wait(error), listeners.first?.address)
         }
         if !hasStoppedAccepting, let listenerFailure { throw listenerFailure }
+    }
+
+    /// Until it accepts no more connections and the last one has ended.
+    func waitUntilEnded() throws(WaitError) {
+        let thread = ownThread()
+        while !hasEnded {
+            if let error = thread.error(after: thread.wait(for: .connections, in: emptied)) { throw error }
+        }
     }
 
     private var hasEnded: Bool { isEmpty && (hasStoppedAccepting || endedLoops == listeners.count) }
@@ -154,6 +169,16 @@ public final class StreamServer: HubObject {
     func listenerFailed(_ error: NetError, _ listener: Listener) {
         listenerFailure = error
         onAcceptEvent(.stopped(error), listener)
+    }
+
+    /// Called by the model where one of its hubs has ended.
+    func hubEnded(_ index: Int, isLast: Bool) {
+        onAcceptEvent(.hubEnded(index), acceptingListener!)
+        guard isLast else { return }
+        for listener in listeners where !listener.isClosed {
+            listenerFailed(NetError(model.contextCall, .system(SystemError(ESHUTDOWN)), listener.address), listener)
+            listener.close()
+        }
     }
 
     /// Accepts no connection from when it returns until the next `start()`; clients that connect meanwhile wait in the kernel's queue.  Open connections go on.
@@ -290,10 +315,10 @@ public final class StreamServer: HubObject {
         isDraining = true
         stopAccepting()
         model.beginDraining()
-        if try waitUntilEmpty(until: deadline) { return }
+        if try waitUntilEmpty(until: deadline) { return try model.serverEnded() }
         dropPending()
         model.finishReceiving()
-        if try waitUntilEmpty(until: .after(StreamServer.grace)) { return }
+        if try waitUntilEmpty(until: .after(StreamServer.grace)) { return try model.serverEnded() }
         try stop()
     }
 
@@ -304,6 +329,7 @@ public final class StreamServer: HubObject {
         dropPending()
         model.cancel()
         _ = try waitUntilEmpty(until: .never)
+        try model.serverEnded()
     }
 
     private func waitUntilEmpty(until deadline: Deadline) throws(WaitError) -> Bool {

@@ -304,6 +304,7 @@ private final class EventLog {
         case .paused(let error): events.append("paused \(name(error))")
         case .resumed: events.append("resumed")
         case .skipped(let error): events.append("skipped \(name(error))")
+        case .hubEnded(let index): events.append("hub \(index) ended")
         case .refused(_, .noContext): events.append("refused, no context")
         case .refused(_, .full): events.append("refused, full")
         case .refused(_, .peerFull): events.append("refused, peer full")
