@@ -15,6 +15,7 @@ public struct LockCycle: Error, Hashable, Sendable, CustomStringConvertible {
 
     /// Names the green threads, each with the one that it waits for.
     public var description: String {
+        if greenThreads.count == 1 { return "deadlock: \(greenThreads[0]) waits for a lock that it holds itself" }
         let links = greenThreads.dropFirst().map { "waits for a lock of \($0)" }
         return
             "deadlock: \(greenThreads[0]) \(links.joined(separator: ", which ")), which waits for a lock of the first"

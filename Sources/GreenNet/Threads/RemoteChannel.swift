@@ -4,13 +4,21 @@ import Synchronization
 ///
 /// As `GreenQueue`, for the green threads of several hubs, and for tasks: an item that is put belongs to the green thread or task that waits for it from
 /// that moment on, so that a later kill, deadline or cancellation loses no item.  All of them together are served first come, first served.
-public final class RemoteChannel<Item: Sendable>: Sendable {
+///
+///     let work = RemoteChannel<Job>(limit: 100)
+///     thread.remote.spawn { while let job = try work.next() { job.run() } }
+///     try work.put(Job())
+public final class RemoteChannel<Item: Sendable>: Sendable, Waitable {
     struct State: ~Copyable {
         var items = Ring<Item>()
         /// They wait to take only while the channel is empty, and to put only while it is full.
         var takers: [RemoteTicket<Item>] = []
         var putters: [RemoteTicket<Item>] = []
         var isClosed = false
+        var watchers = RemoteWatchers()
+
+        /// Whether a `take` would not wait.
+        var isReady: Bool { items.count > 0 || !putters.isEmpty || isClosed }
     }
 
     /// How many items fit; nil for no limit.  With 0, each `put` waits for a `take`.
@@ -25,6 +33,16 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
 
     func locked<Answer: Sendable>(_ body: (inout State) -> Answer) -> Answer {
         state.withLock { state in Sanitizer.locked(self) { body(&state) } }
+    }
+
+    /// As `locked`, for what may make it ready.
+    private func lockedTelling<Answer: Sendable>(_ body: (inout State) -> Answer) -> Answer {
+        let (answer, watchers) = locked { state in
+            let answer = body(&state)
+            return (answer, state.watchers.take(if: state.isReady))
+        }
+        for watcher in watchers { watcher.ring() }
+        return answer
     }
 
     /// How many items are in the channel, without those of green threads and tasks that wait to put.  Callable from any OS thread.
@@ -49,7 +67,7 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
     ///
     /// Throws `WaitError.closed` where the channel is closed.
     public func tryPut(_ item: Item) throws(WaitError) -> Bool {
-        let answer = locked { state in pass(item, to: &state) }
+        let answer = lockedTelling { state in pass(item, to: &state) }
         if case .closed = answer { throw .closed }
         answer.waiter?.wake()
         return answer.isDone
@@ -70,7 +88,7 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
     /// Puts the item of `ticket` in, or has it wait for room.  With the `continuation` of a task; returns whether that will be resumed.
     @discardableResult
     func offer(_ ticket: RemoteTicket<Item>, _ continuation: UnsafeContinuation<Void, Never>? = nil) -> Bool {
-        let (answer, waits) = locked { state in
+        let (answer, waits) = lockedTelling { state in
             let answer = pass(ticket.item!, to: &state)
             switch answer {
             case .done: _ = ticket.serve()
@@ -143,7 +161,7 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
     /// Closes the channel: no item can be put any more, and the items that are in it can still be taken.  Waits that can't succeed any more throw
     /// `WaitError.closed`.  Callable from any OS thread; never waits.
     public func close() {
-        let waiters = locked { state in
+        let waiters = lockedTelling { state in
             defer { (state.takers, state.putters) = ([], []) }
             state.isClosed = true
             let waiters = state.takers + state.putters
@@ -185,6 +203,26 @@ public final class RemoteChannel<Item: Sendable>: Sendable {
             return state.takers.count + state.putters.count < count
         }
     }
+}
+
+extension RemoteChannel: RemoteSource {
+    /// Ready while an item can be taken, and once the channel is closed.
+    public var waitSource: WaitSource { remoteWaitSource }
+
+    var isReady: Bool { locked { $0.isReady } }
+
+    func add(_ watcher: RemoteWatcher) {
+        let isReady = locked { state in
+            if !state.isReady { state.watchers.add(watcher) }
+            return state.isReady
+        }
+        if isReady { watcher.ring() }
+    }
+
+    /// For tests.
+    var watcherCount: Int { locked { $0.watchers.count } }
+
+    func remove(_ watcher: RemoteWatcher) { locked { $0.watchers.remove(watcher) } }
 }
 
 /// What became of a `put`.

@@ -3,10 +3,11 @@ import Synchronization
 /// A value or an error that any OS thread sets, and that the green threads of any hub and tasks wait for.
 ///
 /// It is set once: the first `set` or `fail` counts, and a later one changes nothing.
-public final class RemoteResult<Value: Sendable>: Sendable {
+public final class RemoteResult<Value: Sendable>: Sendable, Waitable {
     struct State {
         var result: Result<Value, any Error>?
         var waiters: [RemoteWaiter] = []
+        var watchers = RemoteWatchers()
     }
 
     private let state = Mutex(State())
@@ -37,15 +38,16 @@ public final class RemoteResult<Value: Sendable>: Sendable {
     /// waits.
     @discardableResult
     public func give(_ result: Result<Value, any Error>) -> Bool {
-        let waiters: [RemoteWaiter]? = withState { state in
+        let told: ([RemoteWaiter], [RemoteWatcher])? = withState { state in
             guard state.result == nil else { return nil }
             defer { state.waiters = [] }
             state.result = result
-            return state.waiters
+            return (state.waiters, state.watchers.take(if: true))
         }
-        guard let waiters else { return false }
+        guard let (waiters, watchers) = told else { return false }
         // Outside the lock: it takes the lock of their hub.
         for waiter in waiters { waiter.wake() }
+        for watcher in watchers { watcher.ring() }
         return true
     }
 
@@ -83,6 +85,24 @@ public final class RemoteResult<Value: Sendable>: Sendable {
         guard try wait(until: deadline) else { throw WaitError.deadlinePassed }
         return try result!.get()
     }
+}
+
+extension RemoteResult: RemoteSource {
+    /// Ready once the value or the error is set.
+    public var waitSource: WaitSource { remoteWaitSource }
+
+    var isReady: Bool { isSet }
+    var failure: (any Error)? { if case .failure(let error) = result { error } else { nil } }
+
+    func add(_ watcher: RemoteWatcher) {
+        let isSet = withState { state in
+            if state.result == nil { state.watchers.add(watcher) }
+            return state.result != nil
+        }
+        if isSet { watcher.ring() }
+    }
+
+    func remove(_ watcher: RemoteWatcher) { withState { $0.watchers.remove(watcher) } }
 }
 
 extension RemoteHub {

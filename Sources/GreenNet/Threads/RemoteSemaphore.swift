@@ -1,8 +1,9 @@
 /// A number of permits, which the green threads of several hubs, and tasks, take and give back.
 ///
 /// As `GreenSemaphore`: first come, first served.  A permit that is given back belongs to the green thread or task that has waited longest from that moment
-/// on, even if a kill, a deadline or a cancellation comes before it runs.  With one permit it is a lock for several OS threads.
-public final class RemoteSemaphore: Sendable {
+/// on, even if a kill, a deadline or a cancellation comes before it runs.  With one permit it is a lock that
+/// one green thread takes and another gives back; `RemoteLock` has an owner.
+public final class RemoteSemaphore: Sendable, Waitable {
     /// Each item is a permit that is not held.
     let permits = RemoteChannel<Void>()
 
@@ -12,7 +13,10 @@ public final class RemoteSemaphore: Sendable {
         for _ in 0..<permits { release() }
     }
 
-    /// Permits that is not held.  Callable from any OS thread.
+    /// Ready while a permit is available.
+    public var waitSource: WaitSource { permits.waitSource }
+
+    /// Permits that are not held.  Callable from any OS thread.
     public var available: Int { permits.count }
 
     /// Takes a permit if one is available; returns whether it did.  Callable from any OS thread; never waits.

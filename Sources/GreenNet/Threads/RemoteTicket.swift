@@ -1,5 +1,5 @@
-/// A green thread or a task that waits at a channel, with the item that it puts, or for an item.
-// All of it is guarded by the channel's mutex.
+/// A green thread or a task that waits at a channel, with the item that it puts, or for an item; for an event or a lock, the item is `Void`.
+// All of it is guarded by the mutex of the channel, event or lock.
 final class RemoteTicket<Item: Sendable>: RemoteWaiter, @unchecked Sendable {
     enum Stage {
         case waiting, served
