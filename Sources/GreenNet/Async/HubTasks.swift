@@ -17,6 +17,8 @@ final class HubTasks: Sendable {
     private struct ForeignJob: @unchecked Sendable {  // a job may be run on any OS thread
         let job: TaskJob
         let delay: Duration?
+        /// The task that sleeps as long.
+        let sleeper: UnsafeRawPointer?
     }
 
     // Guarded by the mutex; what `hub` refers to lives as long as it is there.
@@ -46,11 +48,17 @@ final class HubTasks: Sendable {
 
     @inline(__always)
     func enqueue(_ job: TaskJob) {
-        if isHere { queue.add(job) } else { send(ForeignJob(job: job, delay: nil)) }
+        if isHere { queue.add(job) } else { send(ForeignJob(job: job, delay: nil, sleeper: nil)) }
     }
 
     func enqueue(_ job: TaskJob, after delay: Duration) {
-        if isHere { queue.add(job, due: .after(delay)) } else { send(ForeignJob(job: job, delay: delay)) }
+        // Called by the task that is about to sleep.
+        let sleeper = TaskWords.currentTask
+        if isHere {
+            queue.add(job, due: .after(delay), for: sleeper)
+        } else {
+            send(ForeignJob(job: job, delay: delay, sleeper: sleeper))
+        }
     }
 
     private func send(_ job: ForeignJob) {
@@ -73,7 +81,11 @@ final class HubTasks: Sendable {
     private func takeForeign() {
         guard isHere else { return }
         for job in removeForeign() {
-            if let delay = job.delay { queue.add(job.job, due: .after(delay)) } else { queue.add(job.job) }
+            if let delay = job.delay {
+                queue.add(job.job, due: .after(delay), for: job.sleeper)
+            } else {
+                queue.add(job.job)
+            }
         }
     }
 

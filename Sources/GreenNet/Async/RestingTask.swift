@@ -106,6 +106,8 @@ private func returned(from task: AwaitedTask) -> GreenThread {
 @usableFromInline
 func runAwaited(priority: TaskPriority?, _ body: @escaping AwaitedBody) throws -> WaitError? {
     let caller = Hub.currentThread
+    let isMain = caller.beginsAwait()
+    defer { if isMain { caller.mainEndsAwait() } }
     let canRest = priority == nil && !TaskWords.areHeld && caller.hasUsualStack
     if canRest, let queue = TaskQueue(alreadyOf: caller.scheduler),
         let task = queue.takeAwaitedTask(as: caller.stackClass)
@@ -127,7 +129,22 @@ private func runFirst(
 /// As `runAwaited`, but returns the error at once, and leaves the task alone.
 func runAbandoning(priority: TaskPriority?, _ body: @escaping AwaitedBody) throws -> WaitError? {
     let caller = Hub.currentThread
+    let isMain = caller.beginsAwait()
+    defer { if isMain { caller.mainEndsAwait() } }
     return AwaitedTask(try tasks(of: caller)).runNew(body, priority, for: caller, abandons: true)
+}
+
+// `Hub.close()` must not be called inside: the hub runs the body.
+extension GreenThread {
+    /// Returns whether it is the main one, which is counted then.
+    @inline(__always)
+    fileprivate func beginsAwait() -> Bool {
+        guard self == scheduler.main else { return false }
+        scheduler.fields.pointee.mainAwaits += 1
+        return true
+    }
+
+    fileprivate func mainEndsAwait() { scheduler.fields.pointee.mainAwaits -= 1 }
 }
 
 private func tasks(of caller: GreenThread) throws(AwaitingUnavailable) -> HubTasks {

@@ -96,16 +96,26 @@ struct TaskQueue {
 
     @inline(__always)
     func add(_ job: TaskJob) {
+        if fields.pointee.timers.haveSleepers { endSleep(of: job) }
         if let awaited = job.awaited, awaited.takeUnretainedValue().take(job.job) { return }
         fields.pointee.ready.append(job)
         if scheduler.fields.pointee.taskRunner == nil { startRunner() }
     }
 
-    func add(_ job: TaskJob, due: Deadline) {
-        fields.pointee.timers.insert(job, due: due)
+    /// `sleeper`: the task that sleeps until then, where it is known.
+    func add(_ job: TaskJob, due: Deadline, for sleeper: UnsafeRawPointer?) {
+        fields.pointee.timers.insert(job, due: due, for: sleeper)
         // A runner at work will see to it.
         if scheduler.fields.pointee.taskRunner != nil { return }
         if due < fields.pointee.timekeeper?.deadline ?? .never { startRunner() }
+    }
+
+    /// A task that goes on before its sleep is over was cancelled.  The job that would have ended the sleep only frees memory then, and runs now: else thousands
+    /// of them could wait for hours.
+    @inline(never)  // Rare, but where tasks sleep.
+    private func endSleep(of job: TaskJob) {
+        let task = unsafeBitCast(job.job, to: UnsafeRawPointer.self)
+        if let end = fields.pointee.timers.removeEnd(of: task) { add(end) }
     }
 
     /// Takes all jobs out: `body` is called with the moment of each that has one.
@@ -189,6 +199,9 @@ struct TaskQueue {
         if hasWork { startRunner() }
     }
 
+    /// For tests.
+    var timerCount: Int { fields.pointee.timers.count }
+
     private var hasWork: Bool { !fields.pointee.ready.isEmpty || fields.pointee.timers.count > 0 }
 
     /// The hub closes.  `Hub.run()` then waits for their end.
@@ -231,6 +244,8 @@ struct TaskQueue {
         let executor = job.isSerial ? fields.pointee.serial : .generic
         TaskWords.asTask { job.job.runSynchronously(on: executor) }
         me.shields = 1
+        // They are of the green thread that has run the job, and the next job may be of another task.
+        if _slowPath(!me.greenlet.locals.isEmpty) { me.greenlet.forgetLocals() }
     }
 
     /// Tasks that never end must not keep a hub from closing.

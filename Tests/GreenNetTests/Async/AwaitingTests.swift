@@ -242,6 +242,34 @@ private struct Refused: Error, Equatable { let number: Int }
         #expect(ended)
     }
 
+    @Test func `a hub that is closed inside awaiting stops the program, with the reason`() async {
+        for isHigh in [false, true] {
+            let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+                [isHigh = isHigh as Bool] in
+                try onOSThread {
+                    try awaiting(priority: isHigh ? .high : nil) {
+                        await Task.yield()
+                        parking { Hub.current.close() }
+                    }
+                }
+            }
+            let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+            #expect(text.contains("Hub.close() inside awaiting"))
+        }
+    }
+
+    @Test func `a hub that has awaited on its main green thread can be closed`() throws {
+        try onOSThread {
+            try #expect(
+                awaiting {
+                    await Task.yield()
+                    return 7
+                } == 7)
+            #expect(throws: CancellationError.self) { try awaiting { throw CancellationError() } }
+            Hub.current.close()
+        }
+    }
+
     @Test func `a body that cancels its own task, or has a larger stack, takes no other call with it`() throws {
         try onHub {
             let isCancelled = try spawn(inheriting: false) {

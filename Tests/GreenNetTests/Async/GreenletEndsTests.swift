@@ -72,4 +72,23 @@ struct GreenletEndsTests {
             }
         }
     }
+
+    @Test func `the main green thread ends with its hub`() throws {
+        try onHub {
+            try TaskThreads.with { tasks in
+                let ends = try TestThread {
+                    let ends = Hub.current.ends(of: [Greenlet.current])
+                    Hub.current.close()
+                    return ends
+                }.value()
+                let seen = tasks.start {
+                    var seen: [GreenletEnd] = []
+                    for try await end in ends { seen.append(end) }
+                    return seen
+                }
+                try #expect(seen.value().map(\.name) == ["main"])
+                try #expect(seen.value().map(\.state) == [.finished])
+            }
+        }
+    }
 }

@@ -47,6 +47,65 @@ struct HubExecutorTests {
         }
     }
 
+    @Test func `a sleep that is cancelled leaves no timer behind, however long it was`() throws {
+        try onHub {
+            let queue = Hub.current.executor.tasks.queue
+            let tasks = (0..<1000).map { number in
+                Task(executorPreference: Hub.current.executor) { try await Task.sleep(for: .seconds(3600 + number)) }
+            }
+            let kept = Task(executorPreference: Hub.current.executor) { try await Task.sleep(for: .seconds(9999)) }
+            try waitUntil { queue.timerCount == 1001 }
+            for task in tasks { task.cancel() }
+            try waitUntil { queue.timerCount == 1 }
+            let sleeping = spawn { try awaiting { try await Task.sleep(for: .seconds(3600)) } }
+            try waitUntil { queue.timerCount == 2 }
+            sleeping.kill()
+            try sleeping.join()
+            try waitUntil { queue.timerCount == 1 }
+            kept.cancel()
+            try waitUntil { queue.timerCount == 0 }
+        }
+    }
+
+    @Test func `a task that sleeps again and again is woken when each sleep is over, beside cancelled ones`() throws {
+        try onVirtualHub {
+            let start = Deadline.now
+            let cancelled = (0..<100).map { number in
+                Task(executorPreference: Hub.current.executor) { try await Task.sleep(for: .seconds(50 + number)) }
+            }
+            let woken = started {
+                var woken: [Duration] = []
+                for number in 1...10 {
+                    try await Task.sleep(for: .seconds(number))
+                    woken.append(.now - start)
+                    cancelled[number * 9].cancel()
+                }
+                return woken
+            }
+            let moments = try woken.value()
+            for (moment, expected) in zip(moments, [1, 3, 6, 10, 15, 21, 28, 36, 45, 55]) {
+                // The runtime counts from its own clock's reading, which is real.
+                #expect(abs((moment - .seconds(expected)).nanoseconds) < 100_000_000)
+            }
+            for task in cancelled { task.cancel() }
+        }
+    }
+
+    @Test func `a task does not see the green-thread-local values that another task has set`() throws {
+        try onHub {
+            let local = GreenLocal<Int>(0)
+            let seen = Mutex<[Int]>([])
+            for number in 1...3 {
+                try asTask {
+                    seen.withLock { $0.append(parking { local.value }) }
+                    parking { local.value = number }
+                    seen.withLock { $0.append(parking { local.value }) }
+                }
+            }
+            #expect(seen.withLock { $0 } == [0, 1, 0, 2, 0, 3])
+        }
+    }
+
     @Test func `a task that is resumed by another OS thread goes on on the hub`() throws {
         try onHub {
             let here = osThread()
