@@ -45,6 +45,13 @@ let ofNumbers = [
     Mistake("given-up-limit", "a givenUpLimit of -1: it takes 0 or more") {
         _ = OffloadPool(limit: 1, givenUpLimit: -1)
     },
+    Mistake("map-ahead", "0 items ahead: it takes 1 or more") {
+        _ = try OffloadPool(limit: 1).map(1...3, ahead: 0) { $0 }
+    },
+    Mistake("shut-down-inside", "shutDown in a call of the same pool, for whose end it would wait") {
+        let pool = OffloadPool(limit: 1)
+        try pool.run { _ = try pool.shutDown() }
+    },
     Mistake("join-count", "joinAll with a count of -1") { try joinAll([GreenEvent](), count: -1) },
     Mistake("receive-buffer", "a receive buffer of 0 bytes: it takes 1 or more") { Hub.current.receiveBufferSize = 0 },
     Mistake("signal-low", "0 is no signal: they have the numbers 1 to 64") { _ = SignalWatcher(0) },

@@ -10,7 +10,7 @@ public final class Hub: HubObject {
     let scheduler: Scheduler
     var owner = Owner.here
 
-    /// Called with each green thread that failed and whose end no other code has asked for.  By default it writes a line to standard error.
+    /// Called with each green thread, or call of an `OffloadPool`, that failed and whose end no other code has asked for.  By default it writes a line to standard error.
     ///
     /// Called on the hub's OS thread, on the stack of any of its green threads; must not wait.
     public var onUnobservedFailure: (UnobservedFailure) -> Void = writeFailure
@@ -32,6 +32,9 @@ public final class Hub: HubObject {
     }
 
     private let alternateStack: UnsafeMutableRawPointer?
+
+    /// What to call on the hub's OS thread when it closes, after its green threads have ended; by the object that has asked for it.
+    var closers: [ObjectIdentifier: () -> Void] = [:]
 
     /// The executors of Swift's tasks on this hub, once they were asked for; the layer above makes them.
     var executors: (task: AnyObject, serial: AnyObject)?
@@ -239,6 +242,10 @@ public final class Hub: HubObject {
             if let thread = greenlet.thread, thread.waitKind == .fiber { thread.wake(.cancelled) }
         }
         do { try run() } catch { fatalError("GreenNet: the hub can't close: \(error)") }
+        while let (key, closer) = closers.first {
+            closers[key] = nil
+            closer()
+        }
         scheduler.fields.pointee.tasks?.close()
         scheduler.disownMainQueue()
         scheduler.endWatch()

@@ -28,6 +28,11 @@ public struct RemoteHub: Sendable {
         jobs.send(isSpawn: true, job, orIfClosed: refuse)
     }
 
+    /// As `begin`, also while the hub is closing: for its green threads that clean up.
+    func call(_ job: @escaping @Sendable () -> Void, orIfClosed refuse: @escaping @Sendable () -> Void) -> Bool {
+        jobs.send(job, orIfClosed: refuse)
+    }
+
     /// Wakes the hub from its wait for events.  Returns false where the hub has closed.  Callable from any OS thread; never waits.
     @discardableResult
     public func wake() -> Bool { callInHub {} }

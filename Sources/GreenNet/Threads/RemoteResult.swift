@@ -63,10 +63,10 @@ public final class RemoteResult<Value: Sendable>: Sendable, Waitable {
     func wait(for kind: WaitKind, until deadline: Deadline) throws(WaitError) -> Bool {
         if isSet { return true }
         let waiter = RemoteWaiter(.greenThread)
-        withState { $0.waiters.append(waiter) }
+        _ = add(waiter)
         defer {
             waiter.end()
-            withState { $0.waiters.removeAll { $0 === waiter } }
+            remove(waiter)
         }
         while !isSet {
             guard let error = waiter.park(for: kind, until: deadline), !isSet else { continue }
@@ -75,6 +75,17 @@ public final class RemoteResult<Value: Sendable>: Sendable, Waitable {
         }
         return true
     }
+
+    /// `waiter` is woken once, when the result is set.  Returns false, and does nothing, if it was set before.
+    func add(_ waiter: RemoteWaiter) -> Bool {
+        withState { state in
+            guard state.result == nil else { return false }
+            state.waiters.append(waiter)
+            return true
+        }
+    }
+
+    func remove(_ waiter: RemoteWaiter) { withState { $0.waiters.removeAll { $0 === waiter } } }
 
     /// Waits until the result is set, and returns the value or throws the error.  Callable from a green thread of any hub.
     ///

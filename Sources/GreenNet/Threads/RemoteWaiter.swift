@@ -4,12 +4,13 @@
 class RemoteWaiter: @unchecked Sendable {
     private var thread: GreenThread?
     /// Nil for a task.
-    private let hub: RemoteHub?
+    final let hub: RemoteHub?
     private var continuation: UnsafeContinuation<Void, Never>?
 
     init(_ kind: Kind) {
         switch kind {
         case .greenThread: (thread, hub) = (Hub.currentThread, Hub.current.remote)
+        case .hub: hub = Hub.current.remote
         case .task: hub = nil
         }
     }
@@ -18,11 +19,13 @@ class RemoteWaiter: @unchecked Sendable {
     enum Kind {
         /// The one that runs now.
         case greenThread
+        /// The hub of the caller, for a `RemoteFollower`.
+        case hub
         case task
     }
 
     /// Ends the wait.  Callable from any OS thread; for a task once only, by the call that took the waiter off its list.
-    final func wake() {
+    func wake() {
         guard let hub else { return continuation!.resume() }
         // False where the hub has closed: its green threads wait no more.
         _ = hub.callInHub { self.thread?.wake(.event) }

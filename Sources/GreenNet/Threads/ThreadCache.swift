@@ -25,7 +25,10 @@ package final class ThreadCache: @unchecked Sendable {
         pthread_mutex_init(lock, nil)
     }
 
-    package static let start: ThreadStart = { (body) throws(SystemError) in try OSThread.start(named: "offload", body) }
+    /// The name of an OS thread before its first body.
+    package static let firstName = "offload"
+
+    package static let start: ThreadStart = { (body) throws(SystemError) in try OSThread.start(named: firstName, body) }
 
     /// Its OS threads hold it: all have ended.
     deinit {
@@ -42,18 +45,21 @@ package final class ThreadCache: @unchecked Sendable {
     /// How many OS threads there are, busy or idle.
     package var count: Int { locked { threads } }
 
-    /// Runs `body` on an OS thread, at once.  Never waits.  Throws what `OSThread.start` throws, where it needs a new one.
-    package func run(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
+    /// Runs `body` on an OS thread, at once, which is called `name` meanwhile and until its next body.  Never waits.  Throws what `OSThread.start` throws, where
+    /// it needs a new one.
+    package func run(
+        named name: String = ThreadCache.firstName, _ body: @escaping @Sendable () -> Void
+    ) throws(SystemError) {
         let worker = locked {
             let worker = idle.popLast()
-            worker?.body = body
+            worker?.task = (name, body)
             return worker
         }
-        if let worker { worker.wake() } else { try start(body) }
+        if let worker { worker.wake() } else { try start((name, body)) }
     }
 
-    private func start(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
-        let worker = Worker(self, body)
+    private func start(_ task: Worker.Task) throws(SystemError) {
+        let worker = Worker(self, task)
         locked { threads += 1 }
         do throws(SystemError) {
             let thread = try startThread { [self] in work(worker) }
@@ -81,26 +87,31 @@ package final class ThreadCache: @unchecked Sendable {
     // MARK: On an OS thread of the cache
 
     fileprivate func work(_ worker: Worker) {
-        while let body = nextBody(for: worker) { body() }
+        var name = ThreadCache.firstName
+        while let task = nextTask(for: worker) {
+            if task.name != name { LinuxCalls.nameThread(task.name) }
+            name = task.name
+            task.body()
+        }
     }
 
     /// Nil where the OS thread is to end, and is in no list any more.
-    private func nextBody(for worker: Worker) -> (@Sendable () -> Void)? {
+    private func nextTask(for worker: Worker) -> Worker.Task? {
         locked {
-            if worker.body == nil { waitForBody(worker) }
-            defer { worker.body = nil }
-            if worker.body == nil { threads -= 1 }
-            return worker.body
+            if worker.task == nil { waitForTask(worker) }
+            defer { worker.task = nil }
+            if worker.task == nil { threads -= 1 }
+            return worker.task
         }
     }
 
     /// With the lock, which it releases while it waits.
-    private func waitForBody(_ worker: Worker) {
+    private func waitForTask(_ worker: Worker) {
         // Its first body may be done before its starter has the handle, which `endIdle` needs.
         while worker.thread == nil { pthread_cond_wait(worker.woken, lock) }
         idle.append(worker)
         var end = timespec(Deadline.after(idleTime))
-        while worker.body == nil, !worker.shallEnd {
+        while worker.task == nil, !worker.shallEnd {
             guard pthread_cond_timedwait(worker.woken, lock, &end) == ETIMEDOUT else { continue }
             // Off the list it is given nothing any more, and is never joined: it goes detached.
             guard let index = idle.firstIndex(where: { $0 === worker }) else { continue }
@@ -112,15 +123,17 @@ package final class ThreadCache: @unchecked Sendable {
 
 /// One OS thread.
 private final class Worker: @unchecked Sendable {
+    typealias Task = (name: String, body: @Sendable () -> Void)
+
     let cache: ThreadCache
-    var body: (@Sendable () -> Void)?
+    var task: Task?
     var shallEnd = false
     /// Set by its starter.
     var thread: OSThread?
     let woken = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
-    init(_ cache: ThreadCache, _ body: @escaping @Sendable () -> Void) {
-        (self.cache, self.body) = (cache, body)
+    init(_ cache: ThreadCache, _ task: Task) {
+        (self.cache, self.task) = (cache, task)
         var attributes = pthread_condattr_t()
         pthread_condattr_init(&attributes)
         pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)

@@ -357,33 +357,3 @@ struct OffloadPoolTests {
 }
 
 private final class Token: Sendable {}
-
-/// OS threads wait at the gate until it is opened.
-private final class Gate: Sendable {
-    private struct State {
-        var isOpen = false
-        var waiting = 0
-        var most = 0
-    }
-
-    private let state = Mutex(State())
-
-    var waiting: Int { state.withLock { $0.waiting } }
-    var most: Int { state.withLock { $0.most } }
-
-    func open() { state.withLock { $0.isOpen = true } }
-
-    func pass() {
-        state.withLock {
-            $0.waiting += 1
-            $0.most = max($0.most, $0.waiting)
-        }
-        _ = eventually { state.withLock { $0.isOpen } }
-        state.withLock { $0.waiting -= 1 }
-    }
-}
-
-private func eventuallyOnHub(_ condition: () throws -> Bool) throws {
-    let deadline = Deadline.after(.seconds(10))
-    while try !condition(), !deadline.hasPassed { try Greenlet.sleep(for: .milliseconds(1)) }
-}
