@@ -242,6 +242,13 @@ bench-micro: setup ## time single steps of the scheduler beside Go and gevent, w
 # With gevent, where `PYTHON` names a Python that has it.
 PYTHON ?=
 
+.PHONY: bench-executor
+bench-executor: setup ## compare OffloadPool with CPython's ThreadPoolExecutor, and RemoteChannel with Rust's channels where rustc is there
+	@mkdir -p .build/bench
+	swift build -c release --product ExecutorBenchmarks
+	if command -v rustc >/dev/null; then rustc -O -o .build/bench/channel Benchmarks/Executor/channel.rs; fi
+	.build/release/ExecutorBenchmarks Benchmarks/Executor/executor.py $$([ -x .build/bench/channel ] && echo .build/bench/channel || echo -)
+
 .PHONY: bench-patch
 bench-patch: setup ## compare GreenPatch with the C library's calls, OS threads, libcurl's multi interface and gevent (PYTHON names a Python that has it)
 	@Scripts/setup.sh libcurl4

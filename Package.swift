@@ -126,6 +126,12 @@ package.targets.append(
     .executableTarget(
         name: "AsyncPrograms", dependencies: ["GreenNet"], path: "Tests/AsyncPrograms", swiftSettings: strict))
 
+// `make bench-executor` runs it.
+package.targets.append(
+    .executableTarget(
+        name: "ExecutorBenchmarks", dependencies: ["GreenNet"], path: "Benchmarks/Executor",
+        exclude: ["channel.rs", "executor.py"], swiftSettings: strict))
+
 // `make bench-patch` runs it.
 package.targets += [
     .target(name: "CPatchBenchmarks", path: "Benchmarks/Patch/C"),
