@@ -28,7 +28,7 @@ awk '
         sub(/\/.*/, "", layer)
         if (!(layer in rank)) rank[layer] = ++layers
     }
-    BEGIN { home["withLock"] = "Base" }  # Mutex has one, too
+    BEGIN { home["withLock"] = home["map"] = "Base" }  # Mutex has one, Sequence the other, too
     # The lowest folder counts: it comes first.  A type inside another one is reached by that, a member of a type by its object.
     pass == 1 {
         line = code($0)
