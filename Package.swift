@@ -125,6 +125,10 @@ package.targets += [
 package.targets.append(
     .executableTarget(
         name: "AsyncPrograms", dependencies: ["GreenNet"], path: "Tests/AsyncPrograms", swiftSettings: strict))
+// Programs of several processes that share memory: `SharedPrograms NAME` runs one.  A process forks while it has one OS thread, so the tests can't.
+package.targets.append(
+    .executableTarget(
+        name: "SharedPrograms", dependencies: ["GreenNet"], path: "Tests/SharedPrograms", swiftSettings: strict))
 
 // `make bench-executor` runs it.
 package.targets.append(

@@ -105,4 +105,34 @@ int green_is_single_threaded(void);
 /// How many processors the calling OS thread may run on; 1 where the kernel does not say.
 int green_processor_count(void);
 
+// Between processes that share memory.
+
+/// The calling process, by its number and the time of its start: never 0, and below 1 << 63.  A system call at the first time only, and in a forked child
+/// again.
+uint64_t green_process_identity(void);
+
+/// The number in an identity.
+pid_t green_process_of(uint64_t identity);
+
+/// Whether that process has not ended.
+int green_process_is_alive(uint64_t identity);
+
+/// A socket that others wake this process by, and its number among all of the machine; non-blocking and closed on exec.  -errno where there is none.
+int green_bell_open(uint32_t *number);
+
+/// Makes that socket readable.  -ECONNREFUSED where it was closed, by the end of its process for instance; -EAGAIN where it is readable already.
+int green_bell_ring(uint32_t number);
+
+/// Takes one ring away; it may be readable still.
+void green_bell_drain(int bell);
+
+/// A file in memory of that size, zeroed, whose size can't be changed any more; closed on exec.  -errno.
+int green_shared_memory_make(uint64_t size);
+
+/// Its size; 0 where it is another kind of file, -EBADF where it is not open.
+int64_t green_shared_memory_size(int file);
+
+/// The namespace in which the numbers of processes hold; 0 where it can't be found out.
+uint64_t green_pid_namespace(void);
+
 #endif

@@ -103,6 +103,8 @@ struct Scheduler: Equatable {
         var mainAwaits = 0
         /// Nil until a task's executor was asked for.
         var tasks: TaskSupport?
+        /// Nil until a green thread has waited for another process.
+        var bell: BellSupport?
 
         var mainQueue = MainQueue()
 

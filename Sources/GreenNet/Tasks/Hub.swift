@@ -247,6 +247,7 @@ public final class Hub: HubObject {
             closer()
         }
         scheduler.fields.pointee.tasks?.close()
+        scheduler.fields.pointee.bell?.close()
         scheduler.disownMainQueue()
         scheduler.endWatch()
         forgetOSThread()
