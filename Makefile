@@ -258,6 +258,11 @@ bench-patch: setup ## compare GreenPatch with the C library's calls, OS threads,
 	.build/release/PatchBenchmarks ping-pong
 	.build/release/PatchBenchmarks curl $(PYTHON)
 
+.PHONY: bench-shared
+bench-shared: setup ## compare what passes between processes with multiprocessing.Queue and a socket pair (PYTHON names the Python)
+	$(build_release) --product SharedBenchmarks
+	.build/release/SharedBenchmarks $(or $(PYTHON),python3) Benchmarks/Shared/queue.py
+
 .build/bench/%: Benchmarks/%.c Benchmarks/floor.h
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -O3 -Wall -Wextra -Werror -pthread -o $@ $<

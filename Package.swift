@@ -144,6 +144,14 @@ package.targets += [
         path: "Benchmarks/Patch/Sources", swiftSettings: strict),
 ]
 
+// `make bench-shared` runs it.
+package.targets += [
+    .target(name: "CSharedBenchmarks", path: "Benchmarks/Shared/C"),
+    .executableTarget(
+        name: "SharedBenchmarks", dependencies: ["CSharedBenchmarks", "GreenNet"], path: "Benchmarks/Shared/Sources",
+        swiftSettings: strict),
+]
+
 // `make bench` and `make bench-*` run it: it measures the programs.
 package.targets += [
     .executableTarget(
