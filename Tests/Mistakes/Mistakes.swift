@@ -31,7 +31,7 @@ struct Mistake: Sendable {
     }
 }
 
-let all = ofNumbers + ofStackSizes + ofLocks + ofGreenThreads + ofSockets + ofOtherThreads + ofTasks
+let all = ofNumbers + ofStackSizes + ofLocks + ofGreenThreads + ofSockets + ofOtherThreads + ofTasks + ofSharedObjects
 
 let ofNumbers = [
     Mistake("barrier", "a barrier for 0: it takes 1 green thread or more") { _ = GreenBarrier(0) },
