@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "sockets.h"
+
 /// strerrorname_np: errno's name, such as "ECONNRESET"; null for a number that has none.
 const char *green_errno_name(int number);
 

@@ -72,6 +72,7 @@ extension LogEntry {
             switch error.ending {
             case .system(let errno): fields.merge(LogEntry.fields(of: errno)) { own, _ in own }
             case .wait(let error): fields["reason"] = .string(token(of: error))
+            case .invalid(let words): fields["reason"] = .string(words)
             case .endOfStream(let received, let wanted):
                 fields.merge(["received": "\(received)", "wanted": "\(wanted)"]) { own, _ in own }
             }

@@ -47,6 +47,8 @@ enum SystemCalls {
         retrying { Int(Glibc.shutdown(descriptor, Int32(SHUT_WR))) }
     }
 
+    static func shutdown(_ descriptor: Int32) { _ = Glibc.shutdown(descriptor, Int32(SHUT_RDWR)) }
+
     /// Sent over TCP, and not at the other side yet; of a unix socket, the memory that holds what the other side has not read.  After a reset it
     /// stays as it was.
     static func unacknowledgedBytes(_ descriptor: Int32) -> Int {
@@ -237,6 +239,12 @@ enum SystemCalls {
         var value: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
         return Glibc.getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &value, &length) == 0 && value != 0
+    }
+
+    /// The type that has such a socket.
+    static func kindOfSocket(_ descriptor: Int32) -> String {
+        if isListening(descriptor) { return "Listener" }
+        return option(descriptor, level: SOL_SOCKET, SO_TYPE) == Int(SOCK_DGRAM.rawValue) ? "Datagram" : "Connection"
     }
 
     /// How an asynchronous connect has ended: 0 or errno.

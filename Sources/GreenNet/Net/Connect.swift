@@ -4,6 +4,7 @@ extension Connection {
     /// Connects to `address`, waiting until the other side has answered; from `source`, where one is given, or an address of the kernel's
     /// choice.  A source with port 0 gets a free one.
     /// A byte that the other side sends as urgent data is received like any other, at its place in the stream.
+    /// `options` are set before it connects: some, such as buffers and the device, count from then on only.
     ///
     /// Where nothing listens at a port of this machine, the kernel may choose that very port for the new socket, which is then connected to itself and
     /// receives what it sends.  That is a refusal (ECONNREFUSED), unless the port was asked for as the source.
@@ -12,9 +13,11 @@ extension Connection {
     /// Throws when `deadline` has passed, when killed, and where the kernel or the other side refuses; nothing stays open then.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public static func connect(
-        to address: SocketAddress, from source: SocketAddress? = nil, until deadline: Deadline = .never
+        to address: SocketAddress, from source: SocketAddress? = nil, options: [SocketOption] = [],
+        until deadline: Deadline = .never
     ) throws(NetError) -> Connection {
-        let (connection, isConnected) = try beginConnecting(to: address, from: source, until: deadline)
+        let (connection, isConnected) = try beginConnecting(
+            to: address, from: source, options: options, until: deadline)
         if isConnected { return connection }
         if let error = connection.socket.waitUntilWritable(until: deadline) {
             connection.close()
@@ -37,31 +40,36 @@ extension Connection {
     /// killed, it throws `WaitError` during the look-up and `NetError` after that, and nothing stays open.  Callable from any green thread.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public static func connect(
-        toHost host: String, port: UInt16, until deadline: Deadline = .never
+        toHost host: String, port: UInt16, options: [SocketOption] = [], until deadline: Deadline = .never
     ) throws -> Connection {
-        if let address = SocketAddress(ip: host, port: port) { return try connect(to: address, until: deadline) }
-        return try connect(toHost: host, port: port, until: deadline, lookUp: Resolver.resolve)
+        if let address = SocketAddress(ip: host, port: port) {
+            return try connect(to: address, options: options, until: deadline)
+        }
+        return try connect(toHost: host, port: port, options: options, until: deadline, lookUp: Resolver.resolve)
     }
 
     /// With another resolver: for tests.
     package static func connect(
-        toHost host: String, port: UInt16, until deadline: Deadline,
+        toHost host: String, port: UInt16, options: [SocketOption] = [], until deadline: Deadline,
         lookUp: (String, UInt16, Deadline) throws -> [SocketAddress]
     ) throws -> Connection {
-        var race = ConnectionRace(to: "\(host):\(port)", try lookUp(host, port, deadline))
+        var race = ConnectionRace(to: "\(host):\(port)", try lookUp(host, port, deadline), options: options)
         return try race.run(until: deadline)
     }
 
     /// Asks the kernel to connect; waits only for room in the queue of a unix socket.  Throws where that has failed already; nothing stays
     /// open then.
     static func beginConnecting(
-        to address: SocketAddress, from source: SocketAddress? = nil, until deadline: Deadline = .never
+        to address: SocketAddress, from source: SocketAddress? = nil, options: [SocketOption] = [],
+        until deadline: Deadline = .never
     ) throws(NetError) -> (connection: Connection, isConnected: Bool) {
         guard var storage = address.storage else { throw NetError(.connect, result: -Int(ENAMETOOLONG), address) }
         let result = SystemCalls.socket(family: address.family)
         guard result >= 0 else { throw NetError(.socket, result: result, address) }
         let connection = Connection(descriptor: Int32(result), peer: address)
+        connection.setUsualOptions()
         do throws(NetError) {
+            for option in options { try connection.setOption(option) }
             if let source { try connection.bind(to: source) }
             return (connection, try connection.begin(&storage, from: source, until: deadline))
         } catch {
@@ -104,14 +112,17 @@ extension Connection {
         if result < 0 { throw NetError(.bind, result: result, source) }
     }
 
+    /// Before those that the caller asks for.
+    private func setUsualOptions() {
+        _ = SystemCalls.keepUrgentByteInStream(socket.descriptor)
+        guard peer.family != AF_UNIX else { return }
+        _ = SystemCalls.setOption(socket.descriptor, level: Int32(IPPROTO_TCP), TCP_NODELAY, to: 1)
+    }
+
     /// Returns whether it is connected already; else it is under way.
     private func begin(
         _ storage: inout KernelAddress, from source: SocketAddress?, until deadline: Deadline
     ) throws(NetError) -> Bool {
-        _ = SystemCalls.keepUrgentByteInStream(socket.descriptor)
-        if peer.family != AF_UNIX {
-            _ = SystemCalls.setOption(socket.descriptor, level: Int32(IPPROTO_TCP), TCP_NODELAY, to: 1)
-        }
         var result = SystemCalls.connect(socket.descriptor, to: &storage)
         if result == -Int(EAGAIN), peer.family == AF_UNIX { result = try waitForRoom(&storage, until: deadline) }
         if result == 0 { result = outcome(from: source) }

@@ -24,6 +24,9 @@ public final class Connection {
     /// `finishReceiving` was called.
     @exclusivity(unchecked)
     private var isFinished = false
+    /// How many bodies of `withDescriptor` run.
+    @exclusivity(unchecked)
+    private var loans = 0
 
     /// Takes over an open, non-blocking descriptor, for use on this hub.
     package init(descriptor: Int32, peer: SocketAddress) {
@@ -42,11 +45,29 @@ public final class Connection {
     deinit { socket.free() }
 
     /// Closes the descriptor.  Calls that wait on it throw, with `WaitError.closed`, and so does every later call.  Never waits.
-    public func close() { socket.close() }
+    public func close() { socket.close(keepingDescriptor: loans > 0) }
 
     @inline(__always)
     func takeTurn(_ call: NetError.Call) throws(NetError) {
         do throws(WaitError) { try socket.takeTurn() } catch { throw NetError(call, .wait(error), peer) }
+    }
+
+    /// Lends the descriptor's number to `body`, for a call that this library does not have, and returns or throws as `body` does.
+    ///
+    /// The descriptor is non-blocking, and stays the connection's.  `body` may read, write, and set options, and may wait: by `waitUntilReadable(_:until:)`, say.  A
+    /// `close()` meanwhile ends the connection at once, and gives the number back when `body` is over, so that it is no other file's before.
+    /// `body` must not close it, make it blocking, or keep the number.
+    ///
+    /// Throws a `NetError` with `closed` after `close()`.
+    public func withDescriptor<Value>(_ body: (Int32) throws -> Value) throws -> Value {
+        socket.checkOwner()
+        if socket.isClosed { throw NetError(.dup, .wait(.closed), peer) }
+        loans += 1
+        defer {
+            loans -= 1
+            if loans == 0, socket.isClosed { SystemCalls.close(socket.descriptor) }
+        }
+        return try body(socket.descriptor)
     }
 
     // MARK: Ending

@@ -27,3 +27,13 @@ extension Connection {
         if result < 0 { throw NetError(.setsockopt, result: result, peer) }
     }
 }
+
+extension Connection {
+    /// Sets an option of which the value's range is known: `try connection.setOption(.dscp(46))`.  Throws a `NetError` that names the option: `invalid`
+    /// where the value is out of its range, what the kernel refuses, and `closed` after `close()`.  Never waits.
+    public func setOption(_ option: SocketOption) throws(NetError) {
+        socket.checkOwner()
+        if socket.isClosed { throw NetError(.setsockopt, .wait(.closed), peer) }
+        try option.set(on: socket.descriptor, family: peer.family, peer)
+    }
+}

@@ -12,12 +12,14 @@ struct ConnectionRace: ~Copyable {
     /// Under way, in the order in which they began.
     private var pending: [Connection] = []
     private var failures: [NetError] = []
+    /// Set before each attempt.
+    private let options: [SocketOption]
     /// When the next attempt begins, though none before it has ended.
     private var nextAttempt = Deadline.now
 
-    init(to host: String, _ addresses: [SocketAddress]) {
+    init(to host: String, _ addresses: [SocketAddress], options: [SocketOption] = []) {
         require(!addresses.isEmpty, "\(host) was looked up, and has no address")
-        self.host = host
+        (self.host, self.options) = (host, options)
         untried = ConnectionRace.order(addresses)[...]
     }
 
@@ -50,7 +52,8 @@ struct ConnectionRace: ~Copyable {
     /// Nil where it has no answer yet, or can't have any.
     private mutating func beginNext() throws(NetError) -> Connection? {
         do throws(NetError) {
-            let (connection, isConnected) = try Connection.beginConnecting(to: untried.removeFirst())
+            let (connection, isConnected) = try Connection.beginConnecting(
+                to: untried.removeFirst(), options: options)
             if isConnected { return connection }
             pending.append(connection)
             nextAttempt = .after(ConnectionRace.attemptDelay)

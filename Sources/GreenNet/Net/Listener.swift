@@ -17,12 +17,13 @@ public final class Listener {
     public static let defaultBacklog = 4096
 
     /// Binds and listens.  The path of a unix socket at which no server answers any more is taken over.  With `freebind`, the machine need not
-    /// have the address yet: it is listened on from when the machine gets it.  Throws what the
+    /// have the address yet: it is listened on from when the machine gets it.  Accepted connections inherit `options`.  Throws what the
     /// kernel refused, and EISDIR or ENOTSOCK where a directory or another file has the path.
     public convenience init(
-        on wanted: SocketAddress, backlog: Int = Listener.defaultBacklog, freebind: Bool = false
+        on wanted: SocketAddress, backlog: Int = Listener.defaultBacklog, freebind: Bool = false,
+        options: [SocketOption] = []
     ) throws(NetError) {
-        self.init(try ListeningSocket(on: wanted, backlog: backlog, freebind: freebind))
+        self.init(try ListeningSocket(on: wanted, backlog: backlog, freebind: freebind, options: options))
     }
 
     /// Takes over `origin`, for use on the hub of the calling OS thread.  With `ownsPath`, closing it removes the path of a unix socket.

@@ -15,15 +15,15 @@ public struct ListeningSocket: Sendable {
 
     /// Binds and listens.  The path of a unix socket at which no server answers any more is taken over.
     /// With `sharesPort`, several sockets may listen on one port, and the kernel spreads the connections over them.  With `freebind`, the
-    /// machine need not have the address yet.  There is no moment in which the path of a unix socket allows more than `permissions`.
+    /// machine need not have the address yet.  `options` are set before it is bound; accepted connections inherit them.  There is no moment in which the path of a unix socket allows more than `permissions`.
     ///
     /// Throws what the kernel refused, and EISDIR or ENOTSOCK where a directory or another file has the path.  Callable from any OS thread.
     public init(
         on wanted: SocketAddress, backlog: Int, sharesPort: Bool = false, freebind: Bool = false,
-        permissions: UnixPermissions = UnixPermissions()
+        options: [SocketOption] = [], permissions: UnixPermissions = UnixPermissions()
     ) throws(NetError) {
         descriptor = try ListeningSocket.bound(
-            to: wanted, sharesPort: sharesPort, freebind: freebind, permissions: permissions)
+            to: wanted, sharesPort: sharesPort, freebind: freebind, options: options, permissions: permissions)
         file = wanted.filePath.flatMap { SystemCalls.FileIdentity(of: $0) }
         do throws(NetError) {
             if let path = wanted.filePath { try permissions.grant(at: path, of: wanted) }
@@ -92,7 +92,8 @@ extension ListeningSocket {
 
 extension ListeningSocket {
     static func bound(
-        to address: SocketAddress, sharesPort: Bool, freebind: Bool, permissions: UnixPermissions
+        to address: SocketAddress, sharesPort: Bool, freebind: Bool, options: [SocketOption] = [],
+        permissions: UnixPermissions
     ) throws(NetError) -> Int32 {
         guard var storage = address.storage else { throw NetError(.bind, result: -Int(ENAMETOOLONG), address) }
         let result = SystemCalls.socket(family: address.family)
@@ -101,6 +102,7 @@ extension ListeningSocket {
         do throws(NetError) {
             try setOptions(descriptor, address, sharesPort)
             if freebind { try allowForeign(descriptor, address) }
+            for option in options { try option.set(on: descriptor, family: address.family, address) }
             if address.filePath != nil { try permissions.withholdAll(from: descriptor, at: address) }
             try bind(descriptor, address, &storage)
         } catch {

@@ -6,9 +6,9 @@ public struct NetError: Error, Hashable, Sendable {
     /// stack, `pthread_create`.
     public enum Call: String, Sendable {
         /// The system call of that name.
-        case accept, bind, chmod, chown, connect, getsockname, getsockopt, listen, read, recv, send, setsockopt,
-            shutdown, socket,
-            unlink, write
+        case accept, bind, chmod, chown, connect, dup, getsockname, getsockopt, listen, open, pipe, poll, read, recv,
+            recvfrom, recvmmsg, recvmsg, send, sendfile, sendmmsg, sendmsg, sendto, setsockopt, shutdown, socket,
+            socketpair, splice, unlink, write
         /// A connection's own context, a process or a stack, could not be had from this system call.
         case fork, mmap
         /// A connection's own context, an OS thread, could not be had.
@@ -23,6 +23,8 @@ public struct NetError: Error, Hashable, Sendable {
         case system(SystemError)
         /// `receive(exactly:)` wanted more bytes than came before the end of the stream.
         case endOfStream(received: Int, wanted: Int)
+        /// It was asked for what cannot be: a value out of its range, say.  In words, which begin after a colon.
+        case invalid(String)
     }
 
     /// The call that ended so.
@@ -41,27 +43,31 @@ public struct NetError: Error, Hashable, Sendable {
         let call: Call
         let ending: Ending
         let peer: SocketAddress?
-        /// The name and port that were asked for, where it is about a name's addresses.
-        let host: String?
+        /// What it is about, where that is not the peer: the name and port that were asked for, a descriptor, a path.
+        let subject: String?
+        /// The option that was to be set.
+        let option: String?
         let attempts: [NetError]
 
         init(
-            _ call: Call, _ ending: Ending, _ peer: SocketAddress?, host: String? = nil, attempts: [NetError] = []
+            _ call: Call, _ ending: Ending, _ peer: SocketAddress?, subject: String? = nil, option: String? = nil,
+            attempts: [NetError] = []
         ) {
             (self.call, self.ending, self.peer) = (call, ending, peer)
-            (self.host, self.attempts) = (host, attempts)
+            (self.subject, self.option, self.attempts) = (subject, option, attempts)
         }
 
         static func == (left: Facts, right: Facts) -> Bool {
             left.call == right.call && left.ending == right.ending && left.peer == right.peer
-                && left.host == right.host && left.attempts == right.attempts
+                && left.subject == right.subject && left.option == right.option && left.attempts == right.attempts
         }
 
         func hash(into hasher: inout Hasher) {
             hasher.combine(call)
             hasher.combine(ending)
             hasher.combine(peer)
-            hasher.combine(host)
+            hasher.combine(subject)
+            hasher.combine(option)
             hasher.combine(attempts)
         }
     }
@@ -76,12 +82,27 @@ public struct NetError: Error, Hashable, Sendable {
         self.init(call, .system(SystemError(Int32(-result))), peer)
     }
 
+    /// About what has no address: a descriptor, a path.
+    @inline(never)
+    init(_ call: Call, _ ending: Ending, subject: String) { facts = Facts(call, ending, nil, subject: subject) }
+
+    @inline(never)
+    init(_ call: Call, result: Int, subject: String) {
+        self.init(call, .system(SystemError(Int32(-result))), subject: subject)
+    }
+
+    /// A socket option, by its name in words, that was not set.
+    @inline(never)
+    init(option: String, _ ending: Ending, _ peer: SocketAddress?) {
+        facts = Facts(.setsockopt, ending, peer, option: option)
+    }
+
     /// A connect by name, all `attempts` of which have failed.  It ended by `ending`, or as the attempt whose reason says most.
     @inline(never)
     init(_ host: String, _ attempts: [NetError], _ ending: Ending? = nil) {
         // That there is no way to one of the addresses is usual, as where a machine has no IPv6.
         let chosen = attempts.first { $0.ending == ending || ending == nil && !$0.hadNoWay } ?? attempts.first
-        facts = Facts(.connect, ending ?? chosen!.ending, chosen?.peer, host: host, attempts: attempts)
+        facts = Facts(.connect, ending ?? chosen!.ending, chosen?.peer, subject: host, attempts: attempts)
     }
 
     private var hadNoWay: Bool {
@@ -99,7 +120,7 @@ public struct NetError: Error, Hashable, Sendable {
     ///
     /// In a closure, write `do throws(NetError) { … } catch { … }`: else Swift takes the error for `any Error`, which has `isTimeout` and not this.
     public var isPeerGone: Bool {
-        if case .endOfStream = ending { return true }
+        if case .endOfStream = ending { return call != .sendfile }
         guard let code = errno?.code else { return false }
         return [ECONNRESET, EPIPE, ETIMEDOUT, ECONNABORTED, EHOSTUNREACH, ENETUNREACH, ENETDOWN, EHOSTDOWN].contains(
             code)
@@ -142,15 +163,27 @@ extension NetError: CustomStringConvertible {
         case .chmod: "change the mode" + with("of")
         case .chown: "change owner and group" + with("of")
         case .connect: "connect" + with("to")
+        case .dup: "copy" + with("")
         case .getsockname: "read the local address" + with("of")
         case .getsockopt: "read a socket option" + with("for")
         case .listen: "listen" + with("on")
+        case .open: "open" + with("")
+        case .pipe: "make a pipe" + with("for")
+        case .poll: "wait" + with("for")
         case .read: "read" + with("from")
         case .recv: "receive" + with("from")
+        case .recvfrom, .recvmmsg: "receive datagrams" + with("on")
+        case .recvmsg: "receive descriptors" + with("from")
         case .send: "send" + with("to")
-        case .setsockopt: "set a socket option" + with("for")
+        case .sendfile: "send" + with("")
+        case .sendmmsg: "send datagrams" + with("to")
+        case .sendmsg: "send descriptors" + with("to")
+        case .sendto: "send a datagram" + with("to")
+        case .setsockopt: "set \(facts.option ?? "a socket option")" + with("for")
         case .shutdown: "shut down the connection" + with("with")
         case .socket: "make a socket" + with("for")
+        case .socketpair: "make a pair of sockets"
+        case .splice: "pass bytes on" + with("for")
         case .unlink: "remove" + with("")
         case .write: "write" + with("to")
         case .fork: "fork a process" + with("for")
@@ -160,7 +193,7 @@ extension NetError: CustomStringConvertible {
     }
 
     private func with(_ preposition: String) -> String {
-        guard let whom = facts.host?.escaped ?? peer.map({ "\($0)" }) else { return "" }
+        guard let whom = facts.subject?.escaped ?? peer.map({ "\($0)" }) else { return "" }
         return preposition.isEmpty ? " \(whom)" : " \(preposition) \(whom)"
     }
 
@@ -174,6 +207,9 @@ extension NetError: CustomStringConvertible {
         case .system(let errno) where call == .bind && errno.code == ENOTSOCK:
             "it exists and is not a socket (ENOTSOCK)"
         case .system(let errno): "\(errno)"
+        case .invalid(let words): words
+        case .endOfStream(let received, let wanted) where call == .sendfile:
+            "the file ended after \(received) of \(wanted) bytes"
         case .endOfStream(let received, let wanted): "the stream ended after \(received) of \(wanted) bytes"
         }
     }

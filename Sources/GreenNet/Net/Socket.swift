@@ -173,21 +173,22 @@ extension Socket {
         UnsafeMutableRawPointer(state).deallocate()
     }
 
-    /// Closes the descriptor, once, and wakes the green threads that wait for it with `closed`.
-    func close() {
+    /// Closes the descriptor, once, and wakes the green threads that wait for it with `closed`.  With `keepingDescriptor`, the other side sees the end, and
+    /// the caller closes the number later.
+    func close(keepingDescriptor: Bool = false) {
         guard !isClosed else { return }
         // Once its hub has closed, no other OS thread uses it.
         if !isHere, HubOwners.hasHub(state.pointee.owner) { stopForElsewhere() }
-        closeNow()
+        closeNow(keepingDescriptor: keepingDescriptor)
     }
 
     /// Also where the last reference to its owner goes, which may be on any OS thread: harmless but for a watched socket.
-    private func closeNow() {
+    private func closeNow(keepingDescriptor: Bool = false) {
         guard !isClosed else { return }
         state.pointee.isClosed = true
         // Before the close: libev must not hold a number that the kernel may give away again at once.
         stopWatching()
-        SystemCalls.close(descriptor)
+        if keepingDescriptor { SystemCalls.shutdown(descriptor) } else { SystemCalls.close(descriptor) }
         state.pointee.reader?.wake(.closed)
         state.pointee.writing?.pointee.writer?.wake(.closed)
     }
@@ -225,7 +226,7 @@ extension Socket {
     /// Apart from the waits, whose frames every parked connection holds.
     @inline(never)
     private func stopForElsewhere() -> Never {
-        let kind = "\(SystemCalls.isListening(descriptor) ? "Listener" : "Connection") (descriptor \(descriptor))"
+        let kind = "\(SystemCalls.kindOfSocket(descriptor)) (descriptor \(descriptor))"
         if !isHere { state.pointee.owner.stop(kind) }
         programmingError("a \(kind) is used whose hub has closed: it can only be closed or released")
     }

@@ -47,6 +47,11 @@ public enum SocketAddress: Hashable, Sendable {
     /// where `net.ipv6.bindv6only` is set, IPv4 clients are refused: for IPv4 alone, listen on `0.0.0.0`, `try SocketAddress(parsing: "0.0.0.0:8080")`.
     public static func any(port: UInt16) -> SocketAddress { .ipv6(IPv6(high: 0, low: 0, scope: 0), port: port) }
 
+    /// A unix socket without a file: a name of 1 to 106 bytes in the network namespace, which is free again when the socket closes.  Written as `@name`.
+    ///
+    /// Any user of the machine can connect to it, or take the name first: `Connection.peerCredentials` tells who it is.
+    public static func abstract(_ name: String) -> SocketAddress { .unix(path: "@\(name)") }
+
     /// The same address with another port; a unix address as it is.
     public func with(port: UInt16) -> SocketAddress {
         switch self {
@@ -63,6 +68,13 @@ public enum SocketAddress: Hashable, Sendable {
         case .ipv6(let address, _): (address.high, address.low)
         case .unix: nil
         }
+    }
+
+    /// As an IPv6 socket has an IPv4 address: `::ffff:192.0.2.1`.  Others as they are.
+    var mapped: SocketAddress {
+        guard case .ipv4(let address, let port) = self else { return self }
+        let low = 0xffff_0000_0000 | UInt64(UInt32(bigEndian: address.bytes))
+        return .ipv6(IPv6(high: 0, low: low.bigEndian, scope: 0), port: port)
     }
 
     /// Whether only programs on this machine can reach it: an address of the loopback, or a unix socket.

@@ -115,6 +115,8 @@ struct Scheduler: Equatable {
 
         /// One buffer for all connections to receive into.
         var receiveBuffer = SharedBuffer(size: 64 << 10)
+        /// For bytes on their way from one connection to another.
+        var pipes = PipePool()
         /// What is kept of descriptors that C libraries wait for.
         var foreignDescriptors = DescriptorTable()
         /// Called with each green thread that is spawned.
@@ -336,6 +338,7 @@ struct Scheduler: Equatable {
         fields.pointee.stacks.give(loopThread)
         fields.pointee.stacks.unmapAll()
         fields.pointee.receiveBuffer.free()
+        fields.pointee.pipes.closeAll()
         fields.pointee.deadlines.free()
         fields.pointee.alarm.free()
         loop.destroy()

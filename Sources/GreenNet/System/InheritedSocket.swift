@@ -28,13 +28,24 @@ public enum InheritedSocket {
 
     /// Checks that `descriptor` is a connected stream socket, makes it a blocking one, and returns the address of the other side.
     package static func connection(_ descriptor: Int32) throws(Problem) -> SocketAddress {
+        try connection(descriptor, blocking: true)
+    }
+
+    /// The same for a hub: non-blocking, and closed on exec.
+    static func adopt(_ descriptor: Int32) throws(Problem) -> SocketAddress {
+        let peer = try connection(descriptor, blocking: false)
+        try check(SystemCalls.closeOnExec(descriptor))
+        return peer
+    }
+
+    private static func connection(_ descriptor: Int32, blocking: Bool) throws(Problem) -> SocketAddress {
         let family = try checkStream(descriptor)
         guard try option(descriptor, SO_ACCEPTCONN) == 0 else { throw .listening }
         var storage = KernelAddress()
         let result = SystemCalls.peerAddress(descriptor, into: &storage)
         if result == -Int(ENOTCONN) { throw .notConnected }
         try check(result)
-        try check(SystemCalls.setBlocking(descriptor, true))
+        try check(SystemCalls.setBlocking(descriptor, blocking))
         setOptions(descriptor, family)
         return SocketAddress(storage)
     }
