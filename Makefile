@@ -263,6 +263,23 @@ bench-shared: setup ## compare what passes between processes with multiprocessin
 	$(build_release) --product SharedBenchmarks
 	.build/release/SharedBenchmarks $(or $(PYTHON),python3) Benchmarks/Shared/queue.py
 
+transfer_programs := .build/bench/udp-floor .build/bench/udp-load .build/bench/bulk-load
+
+.PHONY: bench-udp
+bench-udp: setup $(transfer_programs) ## compare Datagram with a loop of recvfrom and sendto in C
+	swift build -c release --product DatagramEcho
+	Benchmarks/transfers/udp.sh
+
+.PHONY: bench-forwarder
+bench-forwarder: setup $(transfer_programs) ## compare the PortForwarder example with socat and HAProxy
+	@Scripts/setup.sh socat haproxy
+	swift build -c release --product PortForwarder
+	Benchmarks/transfers/forwarder.sh
+
+.build/bench/%: Benchmarks/transfers/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -O3 -Wall -Wextra -Werror -o $@ $<
+
 .build/bench/%: Benchmarks/%.c Benchmarks/floor.h
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -O3 -Wall -Wextra -Werror -pthread -o $@ $<

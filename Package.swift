@@ -75,6 +75,7 @@ let package = Package(
 // Small programs to read first; tests run them.  A package that depends on this one does not build them, since they are not products.
 let examples = [
     "ChatServer", "PortForwarder", "ImageDownloads", "ProducersAndConsumers", "PingPong", "GeneratorPipeline",
+    "SOCKSProxy",
 ]
 package.targets += examples.map { name in
     .executableTarget(name: name, dependencies: ["GreenNet"], path: "Examples/\(name)", swiftSettings: strict)
@@ -95,6 +96,10 @@ package.targets += course.map { name in
 package.targets.append(
     .executableTarget(
         name: "ParkedThreads", dependencies: ["GreenNet"], path: "Benchmarks/ParkedThreads", swiftSettings: strict))
+// `make bench-udp` runs it.
+package.targets.append(
+    .executableTarget(
+        name: "DatagramEcho", dependencies: ["GreenNet"], path: "Benchmarks/DatagramEcho", swiftSettings: strict))
 // `make bench-stacks` runs it: how much of a stack common calls take.  It uses Foundation, as programs around the library may.
 package.targets.append(
     .executableTarget(

@@ -84,6 +84,76 @@ import Testing
         }
     }
 
+    @Test(arguments: ["127.0.0.1", "localhost"])
+    func `curl gets a page through the SOCKS proxy, by address and by name`(host: String) throws {
+        try withWebServer { port in
+            try whileServing("SOCKSProxy", ["0"]) { proxy in
+                let answer = try curl(proxy, "http://\(host):\(port)/")
+                #expect(answer.exit == .status(0))
+                #expect(answer.output == page)
+            }
+        }
+    }
+
+    @Test func `curl reaches an IPv6 address through the SOCKS proxy`() throws {
+        try withWebServer(SocketAddress(ip: "::1", port: 0)!) { port in
+            try whileServing("SOCKSProxy", ["0"]) { proxy in
+                try #expect(curl(proxy, "http://[::1]:\(port)/").output == page)
+            }
+        }
+    }
+
+    /// curl's words for each of the proxy's replies.
+    @Test func `what the SOCKS proxy cannot do, it answers with the reason`() throws {
+        try whileServing("SOCKSProxy", ["0"]) { proxy in
+            let refused = try curl(proxy, "http://127.0.0.1:1/")
+            #expect(refused.exit == .status(97))
+            #expect(refused.error.contains("(5)"), "\(refused.error)")
+            let unknown = try curl(proxy, "http://no-such-host.invalid/")
+            #expect(unknown.error.contains("(4)"), "\(unknown.error)")
+            try onHub {
+                let exchanges: [([UInt8], [UInt8])] = [
+                    ([5, 1, 2], [5, 0xff]),  // passwords only
+                    ([5, 1, 0, 5, 2, 0, 1, 127, 0, 0, 1, 0, 80], [5, 0, 5, 7, 0, 1, 0, 0, 0, 0, 0, 0]),  // BIND
+                    ([5, 1, 0, 5, 1, 0, 9], [5, 0, 5, 8, 0, 1, 0, 0, 0, 0, 0, 0]),  // no such kind of address
+                    ([4, 1], []),  // SOCKS4
+                ]
+                for (question, answer) in exchanges {
+                    let connection = try client(of: proxy)
+                    try connection.sendAll(question)
+                    try #expect(connection.receiveAll(until: .after(.seconds(10))) == answer)
+                }
+            }
+        }
+    }
+
+    private var page: String { String(repeating: "a page that came through\n", count: 10_000) }
+
+    /// Serves `page` at each path, while `body` runs with its port on another OS thread.
+    private func withWebServer(
+        _ address: SocketAddress = .loopback(port: 0), _ body: @escaping @Sendable (UInt16) throws -> Void
+    ) throws {
+        let page = page
+        try onHub {
+            let server = try StreamServer(on: address) { connection in
+                _ = try connection.receive()
+                try connection.sendAll("HTTP/1.0 200 OK\r\nContent-Length: \(page.utf8.count)\r\n\r\n\(page)")
+                try connection.shutdownSending()
+                while try connection.receive() != nil {}
+            }
+            server.start()
+            let port = server.listeners[0].address.port!
+            try Hub.current.offload { try body(port) }
+            try server.stop()
+        }
+    }
+
+    private func curl(_ proxy: UInt16, _ url: String) throws -> (exit: Program.Exit, output: String, error: String) {
+        let launch = Program.Launch(
+            "/usr/bin/curl", ["-sS", "--max-time", "20", "--socks5-hostname", "127.0.0.1:\(proxy)", url])
+        return try Program.run(launch, within: .seconds(30))
+    }
+
     @Test func `what a guest of the chat writes, the others read`() throws {
         try whileServing("ChatServer", ["0"]) { port in
             try onHub {
