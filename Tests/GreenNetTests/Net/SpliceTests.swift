@@ -69,16 +69,18 @@ struct SpliceTests {
     {
         try onHub {
             let (client, source, sink, service) = try row()
-            let before = openDescriptors()
             let passing = spawn { try splice(from: source, to: sink) }
-            try passing.waitUntilParked()
-            #expect(openDescriptors() == before)
             try client.sendAll("x")
             _ = try service.receive()
             try passing.waitUntilParked()
             #expect(Hub.currentThread.scheduler.fields.pointee.pipes.idle.count == 1)
-            client.close()
-            _ = try passing.value()
+            let rows = try (0..<5).map { _ in try row() }
+            let before = openDescriptors()
+            let others = rows.map { row in spawn { try splice(from: row.source, to: row.sink) } }
+            for other in others { try other.waitUntilParked() }
+            #expect(openDescriptors() == before)
+            for end in [client] + rows.map(\.client) { end.close() }
+            for transfer in [passing] + others { _ = try transfer.value() }
         }
     }
 
@@ -104,9 +106,11 @@ struct SpliceTests {
 
     @Test func `a killed transfer closes the pipe that has bytes in it, and tells how many are lost`() throws {
         try onHub {
-            let (client, source, sink, _) = try row(unix: true)
+            let (client, source, sink, service) = try row(unix: true)
+            defer { service.close() }
             _ = sink.fill()
             try client.sendAll("lost")
+            try Greenlet.sleep(for: .milliseconds(1))  // The hub has its own descriptors from its first wait on.
             let before = openDescriptors()
             let passing = spawn { () -> TransferError? in
                 do throws(TransferError) { try splice(from: source, to: sink) } catch { return error }
@@ -131,10 +135,13 @@ struct SpliceTests {
                 do throws(TransferError) { try splice(from: source, to: sink) } catch { return error }
                 return nil
             }
-            try waitUntil {
-                try? client.sendAll("x")
-                return passing.state != .waiting && passing.state != .ready
+            let sender = spawn {
+                while true {
+                    try client.sendAll("x")
+                    try Greenlet.sleep(for: .milliseconds(1))
+                }
             }
+            defer { sender.kill() }
             let error = try #require(try passing.value())
             #expect(error.side == .sink)
             #expect(error.isPeerGone)

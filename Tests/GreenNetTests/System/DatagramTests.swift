@@ -134,10 +134,11 @@ struct DatagramTests {
         try onHub {
             let (one, other) = try pair(ip)
             let batch = DatagramBatch(capacity: 60, size: 3000)
-            let sent = (0..<60).map { pattern(max(1, length - $0 % 7 / 6), seed: $0) }
+            let count = length > 1000 ? 15 : 60  // So that all have room in the receiver's queue.
+            let sent = (0..<count).map { pattern(max(1, length - $0 % 7 / 6), seed: $0) }
             for bytes in sent { try batch.append(bytes, to: other.address) }
             try one.send(batch)
-            #expect(batch.sent == 60)
+            #expect(batch.sent == count)
             var received: [[UInt8]] = []
             let arrivals = DatagramBatch(capacity: 7, size: 3000)
             while received.count < sent.count {
