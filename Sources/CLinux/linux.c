@@ -132,6 +132,15 @@ ssize_t green_write_now(int descriptor, const void *bytes, size_t count) {
     return pwritev2(descriptor, &part, 1, -1, RWF_NOWAIT);
 }
 
+ssize_t green_read_now(int descriptor, void *bytes, size_t count) {
+    struct iovec part = {.iov_base = bytes, .iov_len = count};
+    return preadv2(descriptor, &part, 1, -1, RWF_NOWAIT);
+}
+
+const void *green_find(const void *bytes, size_t count, const void *wanted, size_t wanted_count) {
+    return memmem(bytes, count, wanted, wanted_count);
+}
+
 static int fill_and_seal(int file, const char *bytes, size_t count) {
     while (count > 0) {
         ssize_t written = write(file, bytes, count);

@@ -80,6 +80,13 @@ int green_timer_set(int descriptor, int64_t nanoseconds);
 /// -1 with errno set; EOPNOTSUPP where this kind of file can't say.
 ssize_t green_write_now(int descriptor, const void *bytes, size_t count);
 
+/// preadv2(RWF_NOWAIT): what can be read at once from a blocking descriptor, without making it non-blocking for all who share it.  -1 with errno set; EOPNOTSUPP
+/// where this kind of file can't say.
+ssize_t green_read_now(int descriptor, void *bytes, size_t count);
+
+/// memmem: where `wanted` begins in `bytes`; null where it does not.  In linear time.
+const void *green_find(const void *bytes, size_t count, const void *wanted, size_t wanted_count);
+
 /// memfd_create and F_ADD_SEALS: a file in memory that cannot be changed any more.  -1 with errno set.
 int green_sealed_file(const void *bytes, size_t count);
 

@@ -36,6 +36,15 @@ enum LinuxCalls {
         green_write_now(descriptor, bytes.baseAddress, bytes.count)
     }
 
+    static func readNow(_ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+        green_read_now(descriptor, buffer.baseAddress, buffer.count)
+    }
+
+    /// Where `wanted` begins in `bytes`, as memmem(3) finds it; nil where it does not.
+    static func find(_ wanted: UnsafeBufferPointer<UInt8>, in bytes: UnsafeRawBufferPointer) -> UnsafeRawPointer? {
+        green_find(bytes.baseAddress, bytes.count, wanted.baseAddress, wanted.count)
+    }
+
     static func sealedFile(_ bytes: UnsafeRawBufferPointer) -> Int32 {
         green_sealed_file(bytes.baseAddress, bytes.count)
     }

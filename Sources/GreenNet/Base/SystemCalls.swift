@@ -6,7 +6,7 @@ import Glibc
 /// A call that a signal interrupted is made again.
 enum SystemCalls {
     @inline(__always)
-    private static func retrying(_ call: () -> Int) -> Int {
+    static func retrying(_ call: () -> Int) -> Int {
         while true {
             let result = call()
             if result >= 0 { return result }
@@ -26,6 +26,13 @@ enum SystemCalls {
     @inline(__always)
     static func send(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         retrying { Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL)) }
+    }
+
+    /// Several pieces in one call.
+    static func send(_ descriptor: Int32, gathering pieces: UnsafeMutableBufferPointer<iovec>) -> Int {
+        var message = msghdr()
+        (message.msg_iov, message.msg_iovlen) = (pieces.baseAddress, pieces.count)
+        return retrying { Glibc.sendmsg(descriptor, &message, Int32(MSG_NOSIGNAL)) }
     }
 
     // MARK: For each connection

@@ -3,7 +3,9 @@
 /// Readers and writers are written for it, `LineReader` say.  A type that conforms has to give four functions; the others come with them.  Like a
 /// `Connection`, a stream belongs to the hub that it was made on.
 ///
-/// The errors are those of the stream's own type.  `error.isTimeout` and `error.isCancellation` hold for each of them.
+/// One green thread may receive while another sends.  Two that receive, or two that send, at once are a programming error.
+///
+/// The errors are those of the stream's own type.  `error.isTimeout`, `error.isCancellation` and `error.isClosed` hold for each of them.
 public protocol ByteStream: AnyObject {
     /// Waits until something has come, reads as much of it into `buffer` as is there and fits, and returns how many bytes.  Nil at the end of the
     /// stream.  `buffer` has room for 1 byte or more.
@@ -17,10 +19,16 @@ public protocol ByteStream: AnyObject {
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     func sendAll(_ bytes: UnsafeRawBufferPointer, until deadline: Deadline) throws
 
+    /// Sends all of several pieces, one behind the other.  Throws as `sendAll` does.
+    ///
+    /// A type that does not have it sends the pieces joined, 64 KiB at a time: as one packet or one record where they are short.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
+    func sendAll(gathering pieces: [UnsafeRawBufferPointer], until deadline: Deadline) throws
+
     /// Ends the stream to the other side, which receives all that was sent before.  Receiving goes on.
     func shutdownSending() throws
 
-    /// Closes both directions at once.  Green threads that wait in a call get `WaitError.closed`.  May be called again.
+    /// Closes both directions at once.  Green threads that wait in a call get an error with `isClosed`.  May be called again.
     func close()
 }
 
@@ -50,5 +58,26 @@ extension ByteStream {
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func sendAll(_ bytes: [UInt8], until deadline: Deadline = .never) throws {
         try bytes.withUnsafeBytes { try sendAll($0, until: deadline) }
+    }
+
+    /// Sends all of several pieces, one behind the other, such as a head and its body.  Throws as `sendAll` of raw bytes does.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
+    public func sendAll(gathering pieces: [[UInt8]], until deadline: Deadline = .never) throws {
+        try withPointers(to: pieces) { try sendAll(gathering: $0, until: deadline) }
+    }
+
+    /// Joins the pieces, 64 KiB at a time.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
+    public func sendAll(gathering pieces: [UnsafeRawBufferPointer], until deadline: Deadline) throws {
+        var joined: [UInt8] = []
+        for piece in pieces where !piece.isEmpty {
+            if joined.count + piece.count > 64 << 10 {
+                if !joined.isEmpty { try sendAll(joined, until: deadline) }
+                joined.removeAll(keepingCapacity: true)
+            }
+            // No piece is copied that would fill the room alone.
+            if piece.count > 64 << 10 { try sendAll(piece, until: deadline) } else { joined += piece }
+        }
+        if !joined.isEmpty { try sendAll(joined, until: deadline) }
     }
 }

@@ -26,24 +26,30 @@ extension Connection {
     }
 
     /// Waits for exactly `count` bytes.  Throws as `receive(until:)` does, and where the stream ends before: the error's `ending` is `endOfStream` then,
-    /// with the number of bytes that came.  Where it throws, what was received by then is lost.
+    /// with the number of bytes that came.  Nothing is lost where it throws: the error's `received` has what came before.
     ///
     /// Memory is taken as bytes come, so that `count` may be a number that the other side has sent.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func receive(exactly count: Int, until deadline: Deadline = .never) throws(NetError) -> [UInt8] {
         require(count >= 0, "receive(exactly: \(count)): the count is 0 bytes or more")
         let bytes = try receiveAll(upTo: count, until: deadline)
-        if bytes.count < count { throw NetError(.recv, .endOfStream(received: bytes.count, wanted: count), peer) }
-        return bytes
+        guard bytes.count < count else { return bytes }
+        throw NetError(.recv, .endOfStream(received: bytes.count, wanted: count), peer, received: bytes)
     }
 
-    /// Waits for the end of the stream, or until `limit` bytes have come, and returns all that came.  Throws as `receive(until:)` does; what was
-    /// received by then is lost.
+    /// Waits for the end of the stream, or until `limit` bytes have come, and returns all that came.  Throws as `receive(until:)` does; the
+    /// error's `received` has what came before.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func receiveAll(upTo limit: Int = .max, until deadline: Deadline = .never) throws(NetError) -> [UInt8] {
         require(limit >= 0, "receiveAll(upTo: \(limit)): the limit is 0 bytes or more")
         var bytes: [UInt8] = []
-        while bytes.count < limit, let more = try receive(upTo: limit - bytes.count, until: deadline) { bytes += more }
+        do throws(NetError) {
+            while bytes.count < limit, let more = try receive(upTo: limit - bytes.count, until: deadline) {
+                bytes += more
+            }
+        } catch {
+            throw error.after(received: bytes)
+        }
         return bytes
     }
 

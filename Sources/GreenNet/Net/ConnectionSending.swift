@@ -2,29 +2,27 @@ import Glibc
 
 extension Connection {
     /// Sends all of `bytes`, waiting as often as the other side is slow.
-    /// Throws as `receive(until:)` does; how much was sent by then is unknown.
+    /// Throws as `receive(until:)` does; the error's `sent` says how many bytes the kernel had taken by then.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func sendAll(_ bytes: UnsafeRawBufferPointer, until deadline: Deadline = .never) throws(NetError) {
         if let error = socket.prepareToSend(until: deadline) { throw NetError(.send, .wait(error), peer) }
         let sent = try sendNow(bytes)
-        if sent < bytes.count { return try sendRest(UnsafeRawBufferPointer(rebasing: bytes[sent...]), until: deadline) }
+        if sent < bytes.count { return try sendRest(of: bytes, after: sent, until: deadline) }
         spoilIfShared(bytes)
         // Not before: the next green thread receives into the buffer that `bytes` may lie in.
-        try takeTurn(.send)
+        try takeTurn(afterSending: bytes.count)
     }
 
     /// Sends all of `bytes`, as long as the other side takes some of it within each `stall`.
-    /// Throws as `receive(until:)` does, with `deadlinePassed` where it took none for that long.
+    /// Throws as `receive(until:)` does, with `deadlinePassed` where it took none for that long; `sent` says how many bytes the kernel had taken by then.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func sendAll(_ bytes: UnsafeRawBufferPointer, stall: Duration) throws(NetError) {
         let deadline = Deadline.after(stall)
         if let error = socket.prepareToSend(until: deadline) { throw NetError(.send, .wait(error), peer) }
         let sent = try sendNow(bytes)
-        if sent < bytes.count {
-            return try sendRest(UnsafeRawBufferPointer(rebasing: bytes[sent...]), until: deadline, renewedBy: stall)
-        }
+        if sent < bytes.count { return try sendRest(of: bytes, after: sent, until: deadline, renewedBy: stall) }
         spoilIfShared(bytes)
-        try takeTurn(.send)
+        try takeTurn(afterSending: bytes.count)
     }
 
     /// Waits until the kernel takes some of `bytes`, and returns how many it took.
@@ -51,22 +49,30 @@ extension Connection {
         throw NetError(.send, result: sent, peer)
     }
 
+    /// A green thread that is killed meanwhile has sent all the same.
+    @inline(__always)
+    func takeTurn(afterSending count: Int) throws(NetError) {
+        do throws(WaitError) { try socket.takeTurn() } catch { throw NetError(.send, .wait(error), peer, sent: count) }
+    }
+
     /// The slow part, for the other side is slow.  What lies in the shared buffer is copied, for others will receive there meanwhile.
     private func sendRest(
-        _ bytes: UnsafeRawBufferPointer, until deadline: Deadline, renewedBy stall: Duration? = nil
+        of bytes: UnsafeRawBufferPointer, after first: Int, until deadline: Deadline, renewedBy stall: Duration? = nil
     ) throws(NetError) {
         socket.checkOwner()
-        var deadline = deadline
-        let copy = copyIfShared(bytes)
+        var (deadline, sent) = (deadline, first)
+        let copy = copyIfShared(UnsafeRawBufferPointer(rebasing: bytes[first...]))
         defer { copy?.deallocate() }
-        var rest = copy.map { UnsafeRawBufferPointer($0) } ?? bytes
-        while !rest.isEmpty {
-            if let error = socket.waitUntilWritable(until: deadline) {
-                throw NetError(.send, .wait(error), peer)
+        let rest = copy.map { UnsafeRawBufferPointer($0) } ?? UnsafeRawBufferPointer(rebasing: bytes[first...])
+        do throws(NetError) {
+            while sent < bytes.count {
+                if let error = socket.waitUntilWritable(until: deadline) { throw NetError(.send, .wait(error), peer) }
+                let count = try sendNow(UnsafeRawBufferPointer(rebasing: rest[(sent - first)...]))
+                if let stall, count > 0 { deadline = .after(stall) }
+                sent += count
             }
-            let sent = try sendNow(rest)
-            if let stall, sent > 0 { deadline = .after(stall) }
-            rest = UnsafeRawBufferPointer(rebasing: rest[sent...])
+        } catch {
+            throw error.after(sent: sent)
         }
     }
 }

@@ -35,6 +35,11 @@ public struct NetError: Error, Hashable, Sendable {
     public var peer: SocketAddress? { facts.peer }
     /// Of a connect by name that has failed: how the attempt with each address has ended, in the order in which they ended; empty for anything else.
     public var attempts: [NetError] { facts.attempts }
+    /// How many bytes of a `sendAll` that ended early the kernel had taken by then.  All of them, where the green thread was killed as it gave way behind its
+    /// last byte.  0 of any other call.
+    public var sent: Int { facts.sent }
+    /// What a `receive(exactly:)` or `receiveAll` that ended early had received by then.  Empty of any other call: it has taken nothing from the stream.
+    public var received: [UInt8] { facts.received }
 
     /// One word, as `WaitError` is, and for the same reason.
     private let facts: Facts
@@ -43,20 +48,24 @@ public struct NetError: Error, Hashable, Sendable {
         let call: Call
         let ending: Ending
         let peer: SocketAddress?
-        /// What it is about, where that is not the peer: the name and port that were asked for, a descriptor, a path.
+        /// What it is about, where that is not the peer: the name and port that were asked for, a descriptor, a path, a stream that is no socket.
         let subject: String?
         /// The option that was to be set.
         let option: String?
         let attempts: [NetError]
+        let sent: Int
+        let received: [UInt8]
 
         init(
             _ call: Call, _ ending: Ending, _ peer: SocketAddress?, subject: String? = nil, option: String? = nil,
-            attempts: [NetError] = []
+            attempts: [NetError] = [], sent: Int = 0, received: [UInt8] = []
         ) {
             (self.call, self.ending, self.peer) = (call, ending, peer)
             (self.subject, self.option, self.attempts) = (subject, option, attempts)
+            (self.sent, self.received) = (sent, received)
         }
 
+        /// How far the call came is not compared: it has ended in the same way.
         static func == (left: Facts, right: Facts) -> Bool {
             left.call == right.call && left.ending == right.ending && left.peer == right.peer
                 && left.subject == right.subject && left.option == right.option && left.attempts == right.attempts
@@ -75,6 +84,22 @@ public struct NetError: Error, Hashable, Sendable {
     // Out of line: what is not the way of every message shall not make its frames larger.
     @inline(never)
     init(_ call: Call, _ ending: Ending, _ peer: SocketAddress?) { facts = Facts(call, ending, peer) }
+
+    /// A step of several bytes that ended early, by `ending`, after `sent` bytes or with `received` in its hands.
+    @inline(never)
+    init(_ call: Call, _ ending: Ending, _ peer: SocketAddress?, sent: Int = 0, received: [UInt8] = []) {
+        facts = Facts(call, ending, peer, sent: sent, received: received)
+    }
+
+    /// The same end, of a step that had sent `sent` bytes by then.
+    func after(sent: Int) -> NetError { NetError(Facts(call, ending, peer, subject: facts.subject, sent: sent)) }
+
+    /// The same end, of a step that had received `received` by then.
+    func after(received: [UInt8]) -> NetError {
+        NetError(Facts(call, ending, peer, subject: facts.subject, received: received))
+    }
+
+    private init(_ facts: Facts) { self.facts = facts }
 
     /// From a system call's negative result.
     @inline(never)

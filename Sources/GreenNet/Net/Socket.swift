@@ -182,6 +182,15 @@ extension Socket {
         closeNow(keepingDescriptor: keepingDescriptor)
     }
 
+    /// Wakes the green threads that wait for it with `closed`, and leaves open the descriptor, which has another owner.
+    func endWaits() {
+        guard !isClosed else { return }
+        checkOwner()
+        state.pointee.isClosed = true
+        stopWatching()
+        wakeWithClosed()
+    }
+
     /// Also where the last reference to its owner goes, which may be on any OS thread: harmless but for a watched socket.
     private func closeNow(keepingDescriptor: Bool = false) {
         guard !isClosed else { return }
@@ -189,6 +198,10 @@ extension Socket {
         // Before the close: libev must not hold a number that the kernel may give away again at once.
         stopWatching()
         if keepingDescriptor { SystemCalls.shutdown(descriptor) } else { SystemCalls.close(descriptor) }
+        wakeWithClosed()
+    }
+
+    private func wakeWithClosed() {
         state.pointee.reader?.wake(.closed)
         state.pointee.writing?.pointee.writer?.wake(.closed)
     }
