@@ -280,6 +280,15 @@ bench-forwarder: setup $(transfer_programs) ## compare the PortForwarder example
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -O3 -Wall -Wextra -Werror -o $@ $<
 
+# The number of rounds for `make bench-redis`.
+ROUNDS ?= 5
+
+.PHONY: bench-redis
+bench-redis: setup ## compare the Redis client of the examples with redis-benchmark (ROUNDS sets how often)
+	@Scripts/setup.sh redis-server redis-tools
+	$(build_release) --product RedisBenchmark
+	.build/release/RedisBenchmark $(ROUNDS)
+
 .build/bench/%: Benchmarks/%.c Benchmarks/floor.h
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -O3 -Wall -Wextra -Werror -pthread -o $@ $<

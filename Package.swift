@@ -74,8 +74,8 @@ let package = Package(
 
 // Small programs to read first; tests run them.  A package that depends on this one does not build them, since they are not products.
 let examples = [
-    "ChatServer", "PortForwarder", "ImageDownloads", "ProducersAndConsumers", "PingPong", "GeneratorPipeline",
-    "SOCKSProxy",
+    "ChatServer", "HTTPServer", "RedisClient", "PortForwarder", "ImageDownloads", "ProducersAndConsumers", "PingPong",
+    "GeneratorPipeline", "SOCKSProxy",
 ]
 package.targets += examples.map { name in
     .executableTarget(name: name, dependencies: ["GreenNet"], path: "Examples/\(name)", swiftSettings: strict)
@@ -100,6 +100,10 @@ package.targets.append(
 package.targets.append(
     .executableTarget(
         name: "DatagramEcho", dependencies: ["GreenNet"], path: "Benchmarks/DatagramEcho", swiftSettings: strict))
+// `make bench-redis` runs it.  A symbolic link makes the example's Redis.swift one of its sources.
+package.targets.append(
+    .executableTarget(
+        name: "RedisBenchmark", dependencies: ["GreenNet"], path: "Benchmarks/Redis", swiftSettings: strict))
 // `make bench-stacks` runs it: how much of a stack common calls take.  It uses Foundation, as programs around the library may.
 package.targets.append(
     .executableTarget(

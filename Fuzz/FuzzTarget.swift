@@ -7,7 +7,7 @@ import ProgramKit
 ///
 /// Compiled together with the server's sources, by Scripts/fuzz.sh.
 enum FuzzTarget: String {
-    case request, configuration, setting, activation, address, log
+    case request, configuration, setting, activation, address, log, lines, delimited, frames
 
     /// libFuzzer has one entry; the environment says which of these it is.
     static let chosen: FuzzTarget = {
@@ -24,6 +24,9 @@ enum FuzzTarget: String {
         case .activation: FuzzTarget.readActivation(bytes)
         case .address: FuzzTarget.readAddress(bytes)
         case .log: FuzzTarget.writeLog(bytes)
+        case .lines: FuzzTarget.readLines(bytes)
+        case .delimited: FuzzTarget.readDelimited(bytes)
+        case .frames: FuzzTarget.readFrames(bytes)
         }
     }
 

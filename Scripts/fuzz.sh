@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fuzzes the parsers of bytes from outside (Fuzz/FuzzTarget.swift) with the toolchain's libFuzzer.
+# Fuzzes the parsers of bytes from outside (Fuzz/*.swift) with the toolchain's libFuzzer.
 #
 # Usage: fuzz.sh [SECONDS [TARGET...]]; default: 600 seconds for each target.  An input that makes a target fail is left in .build/fuzz, and its name
 # printed; FUZZ_TARGET=TARGET .build/fuzz/fuzz FILE runs it again.  New inputs of the corpus are in .build/fuzz too.
@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 seconds=${1:-600}
 shift || true
 targets=("$@")
-((${#targets[@]})) || targets=(request configuration setting activation address log)
+((${#targets[@]})) || targets=(request configuration setting activation address log lines delimited frames)
 [[ $seconds =~ ^[1-9][0-9]*$ ]] || {
     echo "fuzz: '$seconds' is not a number of seconds" >&2
     exit 64
@@ -32,7 +32,7 @@ done
 find Sources/EchoServer -name '*.swift' ! -name EchoServerCommand.swift -print0 |
     xargs -0 swiftc -Onone -g -sanitize=fuzzer -parse-as-library -swift-version 6 -module-name EchoServer \
         -package-name "$package" -I "$built/Modules" -I Sources/CLibev "${headers[@]}" \
-        Fuzz/FuzzTarget.swift "${objects[@]}" -lev -o "$out/fuzz"
+        Fuzz/*.swift "${objects[@]}" -lev -o "$out/fuzz"
 
 failed=()
 for target in "${targets[@]}"; do

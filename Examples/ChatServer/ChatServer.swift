@@ -1,7 +1,7 @@
 // A chat server: each line that a guest writes goes to all other guests.
 //
 // Shows two green threads for each client: one reads, the other writes, and a queue between guests keeps a slow reader from holding up the others.  Shows
-// also a loop over lines that have come already, which gives the others a turn all the same, and a server that ends at a signal.
+// also a reader of lines with a limit, and a server that ends at a signal.
 //
 //     swift run ChatServer 7000          # and in two other terminals: nc 127.0.0.1 7000
 
@@ -27,7 +27,7 @@ final class Room {
 
     /// Serves one guest, and returns when the guest has hung up.
     func welcome(_ connection: Connection) throws {
-        let lines = Lines(of: connection)
+        let lines = LineReader(connection, longest: 1000)
         try connection.sendAll("What is your name?\n")
         guard let name = try lines.next() else { return }
         guard mailboxes[name] == nil else { return try connection.sendAll("That name is taken.\n") }
@@ -50,26 +50,5 @@ final class Room {
     /// Never waits: a guest with a hundred unread lines misses this line.
     private func tell(_ line: String, except own: GreenQueue<String>? = nil) {
         for mailbox in mailboxes.values where mailbox !== own { _ = try? mailbox.tryPut(line) }
-    }
-}
-
-/// The lines that come over a connection.
-final class Lines {
-    private let connection: Connection
-    private var rest: [UInt8] = []
-
-    init(of connection: Connection) { self.connection = connection }
-
-    func next() throws -> String? {
-        while true {
-            if let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
-                // One packet may have brought hundreds of lines: after each, the other guests have their turn.
-                try Greenlet.yield()
-                defer { rest.removeSubrange(...end) }
-                return String(decoding: rest[..<end], as: UTF8.self)
-            }
-            guard let more = try connection.receive() else { return nil }
-            rest += more
-        }
     }
 }

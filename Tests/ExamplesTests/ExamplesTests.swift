@@ -177,6 +177,20 @@ import Testing
 }
 
 extension ExamplesTests {
+    @Test func `a guest whose line is too long is gone, and the others stay`() throws {
+        try whileServing("ChatServer", ["0"]) { port in
+            try onHub {
+                let ann = try Guest("Ann", port)
+                let ben = try Guest("Ben", port)
+                try ann.expect("Ben is here")
+                try ben.say(String(repeating: "x", count: 1000))
+                try ann.expect("Ben: \(String(repeating: "x", count: 1000))")
+                try ben.say(String(repeating: "x", count: 1001))
+                try ann.expect("Ben is gone")
+            }
+        }
+    }
+
     @Test func `four hundred lines in one packet reach a guest who reads at once, all of them`() throws {
         try whileServing("ChatServer", ["0"]) { port in
             try onHub {
@@ -188,6 +202,102 @@ extension ExamplesTests {
                 try ann.connection.sendAll(Array(all.utf8))
                 for line in lines { try ben.expect("Ann: \(line)") }
             }
+        }
+    }
+}
+
+// MARK: - HTTPServer
+
+extension ExamplesTests {
+    /// What curl prints for a request, with the status and the number of connections that it has made.
+    private func curl(_ port: UInt16, _ arguments: [String], _ path: String = "/", times: Int = 1) throws -> [String] {
+        let format = ["-s", "-m", "20", "-w", "%{http_code} %{num_connects}\\n"]
+        let urls = Array(repeating: "http://127.0.0.1:\(port)\(path)", count: times)
+        let result = try ChildProcess.run("curl", format + arguments + urls)
+        return String(decoding: result.output, as: UTF8.self).split(separator: "\n").map(String.init)
+    }
+
+    @Test func `curl gets its answers over one connection, and what it posts comes back`() throws {
+        try whileServing("HTTPServer", ["0"]) { port in
+            try onHub {
+                let lines = try curl(port, [], "/hello", times: 3)
+                #expect(lines.count == 6)
+                for line in stride(from: 0, to: 6, by: 2) {
+                    #expect(lines[line].hasPrefix("GET /hello from 127.0.0.1:"))
+                }
+                #expect([lines[1], lines[3], lines[5]] == ["200 1", "200 0", "200 0"])
+                try #expect(curl(port, ["-d", "posted\n"]) == ["posted", "200 1"])
+                // Longer than curl sends unasked.
+                let long = String(repeating: "x", count: 1 << 20)
+                try withTemporaryPath("body") { path in
+                    try write(long, to: path)
+                    let echoed = try curl(port, ["-H", "Expect: 100-continue", "--data-binary", "@\(path)"])
+                    #expect(echoed == [long + "200 1"])
+                    try write(long + "x", to: path)
+                    try #expect(curl(port, ["--data-binary", "@\(path)"]).last?.hasPrefix("413") == true)
+                }
+                let head = String(repeating: "h", count: 16_384)
+                try #expect(curl(port, ["-H", "Long: \(head)"]).last?.hasPrefix("431") == true)
+                try #expect(curl(port, ["-H", "Transfer-Encoding: chunked", "-d", "x"]).last?.hasPrefix("501") == true)
+                try #expect(curl(port, ["-0"]).last?.hasPrefix("400") == true)
+            }
+        }
+    }
+
+    @Test func `requests that come byte by byte, and two at once, are answered in order`() throws {
+        try whileServing("HTTPServer", ["0"]) { port in
+            try onHub {
+                let requests = Array("GET /1 HTTP/1.1\r\n\r\nPOST /2 HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc".utf8)
+                let last = Array("GET /3 HTTP/1.1\r\nConnection: close\r\n\r\n".utf8)
+                for pieces in [[requests + last], (requests + last).map { [$0] }] {
+                    let connection = try client(of: port)
+                    for piece in pieces { try connection.sendAll(piece) }
+                    let lines = LineReader(connection)
+                    var answers: [String] = []
+                    while let line = try lines.next(until: .after(.seconds(10))) { answers.append(line) }
+                    #expect(answers.filter { $0 == "HTTP/1.1 200 OK" || $0 == "abcHTTP/1.1 200 OK" }.count == 3)
+                    #expect(answers.filter { $0.hasPrefix("GET /1 ") || $0.hasPrefix("GET /3 ") }.count == 2)
+                    connection.close()
+                }
+                let smuggler = try client(of: port)
+                try smuggler.sendAll("POST / HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd")
+                let refusal = try LineReader(smuggler).next(until: .after(.seconds(10)))
+                #expect(refusal == "HTTP/1.1 400 Bad Request")
+                smuggler.close()
+            }
+        }
+    }
+}
+
+// MARK: - RedisClient
+
+extension ExamplesTests {
+    @Test func `the client of Redis shows each kind of reply`() throws {
+        try onHub {
+            let replies = [
+                "SET a 1": "+OK\r\n", "GET a": "$4\r\n1\r\n2\r\n", "GET b": "$-1\r\n", "INCR a": ":2\r\n",
+                "X": "-ERR unknown\r\n",
+                "KEYS *": "*3\r\n$1\r\na\r\n:7\r\n*-1\r\n", "GET c": "$0\r\n\r\n",
+            ]
+            let server = try StreamServer(on: .loopback(port: 0)) { connection in
+                let lines = LineReader(connection)
+                while let count = try lines.next() {
+                    let words = try (0..<Int(count.dropFirst())!).map { _ in
+                        let length = Int(try lines.next()!.dropFirst())!
+                        return String(decoding: try lines.reader.exactly(length + 2).dropLast(2), as: UTF8.self)
+                    }
+                    // Byte by byte: a reply comes in many pieces.
+                    for byte in replies[words.joined(separator: " ")]!.utf8 { try connection.sendAll([byte]) }
+                }
+            }
+            server.start()
+            let commands = "SET a 1\nGET a\n\nGET b\nINCR a\nX\nKEYS *\nGET c\n"
+            let port = "\(server.listeners[0].address.port!)"
+            let result = try ChildProcess.run(Program.built("RedisClient").path, [port], input: Array(commands.utf8))
+            #expect(String(decoding: result.errorOutput, as: UTF8.self) == "")
+            let lines = String(decoding: result.output, as: UTF8.self)
+            #expect(lines == "OK\n1\r\n2\nnothing\n2\nerror: ERR unknown\n[a, 7, nothing]\n\n")
+            try server.stop()
         }
     }
 }

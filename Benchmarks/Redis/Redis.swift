@@ -1,0 +1,1 @@
+../../Examples/RedisClient/Redis.swift
