@@ -28,8 +28,8 @@ declare -A speeds costs
 for ((round = 0; round < rounds; round++)); do
     for name in "${names[@]}"; do
         # shellcheck disable=SC2086  # a command and its arguments
-        read -r speed cost < <("$programs/bulk-load" "$gib" 1 $port $target -- ${command[$name]} 2>"$work/$name.log" || true)
-        [[ -n ${speed:-} ]] || { cat "$work/$name.log" >&2; exit 1; }
+        read -r speed cost < <("$programs/bulk-load" "$gib" 1 $port $target -- ${command[$name]} 2>"$work/$name.log") || true
+        [[ -n ${speed:-} ]] || { printf "%s failed: " "$name" >&2; cat "$work/$name.log" >&2; exit 1; }
         speeds[$name]+=" $speed" costs[$name]+=" $cost"
         speed=
     done

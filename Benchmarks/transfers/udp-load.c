@@ -49,6 +49,7 @@ static void await_server(int client) {
             while (recv(client, &byte, 1, MSG_DONTWAIT) >= 0) {}
             return;
         }
+        usleep(10000);  // before the server is bound, an error is there at once
     }
     fprintf(stderr, "the server does not answer\n");
     exit(1);

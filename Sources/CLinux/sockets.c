@@ -181,6 +181,10 @@ int green_open_to_read(const char *path) {
 struct green_batch {
     size_t capacity, size;
     green_datagram *datagrams;
+    // For receiving: always the same, but for what the kernel writes there.
+    struct mmsghdr *arrivals;
+    struct iovec *rooms;
+    // For sending.
     struct mmsghdr *headers;
     struct iovec *parts;
     // Of each message that is sent: how many datagrams it has, and the length that the kernel cuts at.
@@ -198,25 +202,40 @@ green_batch *green_batch_make(size_t capacity, size_t size) {
         .capacity = capacity,
         .size = size,
         .datagrams = calloc(capacity, sizeof(green_datagram)),
+        .arrivals = calloc(capacity, sizeof(struct mmsghdr)),
+        .rooms = calloc(capacity, sizeof(struct iovec)),
         .headers = calloc(capacity, sizeof(struct mmsghdr)),
         .parts = calloc(capacity, sizeof(struct iovec)),
         .counts = calloc(capacity, sizeof(size_t)),
         .segments = calloc(capacity, sizeof(union green_segment)),
     };
     uint8_t *bytes = calloc(capacity, size);
-    if (!bytes || !batch->datagrams || !batch->headers || !batch->parts || !batch->counts || !batch->segments) {
+    int has_all = bytes && batch->datagrams && batch->arrivals && batch->rooms && batch->headers && batch->parts &&
+                  batch->counts && batch->segments;
+    if (!has_all) {
         free(bytes);
         if (batch->datagrams) batch->datagrams[0].bytes = NULL;
         green_batch_free(batch);
         return NULL;
     }
-    for (size_t i = 0; i < capacity; i++) batch->datagrams[i].bytes = bytes + i * size;
+    for (size_t i = 0; i < capacity; i++) {
+        batch->datagrams[i].bytes = bytes + i * size;
+        batch->rooms[i] = (struct iovec){.iov_base = bytes + i * size, .iov_len = size};
+        batch->arrivals[i].msg_hdr = (struct msghdr){
+            .msg_name = &batch->datagrams[i].address,
+            .msg_namelen = sizeof(batch->datagrams[i].address),
+            .msg_iov = &batch->rooms[i],
+            .msg_iovlen = 1,
+        };
+    }
     return batch;
 }
 
 void green_batch_free(green_batch *batch) {
     if (batch->datagrams) free(batch->datagrams[0].bytes);
     free(batch->datagrams);
+    free(batch->arrivals);
+    free(batch->rooms);
     free(batch->headers);
     free(batch->parts);
     free(batch->counts);
@@ -227,21 +246,13 @@ void green_batch_free(green_batch *batch) {
 green_datagram *green_batch_at(green_batch *batch, size_t index) { return &batch->datagrams[index]; }
 
 ssize_t green_batch_receive(int socket, green_batch *batch) {
-    for (size_t i = 0; i < batch->capacity; i++) {
-        green_datagram *datagram = &batch->datagrams[i];
-        batch->parts[i] = (struct iovec){.iov_base = datagram->bytes, .iov_len = batch->size};
-        batch->headers[i].msg_hdr = (struct msghdr){
-            .msg_name = &datagram->address,
-            .msg_namelen = sizeof(datagram->address),
-            .msg_iov = &batch->parts[i],
-            .msg_iovlen = 1,
-        };
-    }
-    ssize_t count = RETRYING(recvmmsg(socket, batch->headers, (unsigned)batch->capacity, MSG_DONTWAIT, NULL));
+    ssize_t count = RETRYING(recvmmsg(socket, batch->arrivals, (unsigned)batch->capacity, MSG_DONTWAIT, NULL));
     for (ssize_t i = 0; i < count; i++) {
-        batch->datagrams[i].length = batch->headers[i].msg_len;
-        batch->datagrams[i].address_length = batch->headers[i].msg_hdr.msg_namelen;
-        batch->datagrams[i].is_truncated = (batch->headers[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
+        struct msghdr *header = &batch->arrivals[i].msg_hdr;
+        batch->datagrams[i].length = batch->arrivals[i].msg_len;
+        batch->datagrams[i].address_length = header->msg_namelen;
+        batch->datagrams[i].is_truncated = (header->msg_flags & MSG_TRUNC) != 0;
+        header->msg_namelen = sizeof(batch->datagrams[i].address);
     }
     return count;
 }
