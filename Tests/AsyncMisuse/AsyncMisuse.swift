@@ -31,6 +31,15 @@ func sleeps() async throws {
     try spawn {}.join()  // expected-error {{'join' is unavailable}}
 }
 
+func usesTools(_ pool: ResourcePool<Int>, _ ticker: Ticker, _ lock: RemoteLock) async throws {
+    try pool.withResource { _ in }  // expected-error {{'withResource' is unavailable}}
+    _ = try ticker.next()  // expected-error {{'next' is unavailable}}
+    try retry {}  // expected-error {{'retry' is unavailable}}
+    _ = try gather({ 1 }, { 2 })  // expected-error {{'gather' is unavailable}}
+    try withGreenGroup(limit: 2) { _ in }  // expected-error {{'withGreenGroup' is unavailable}}
+    try lock.acquire()  // expected-error {{'acquire' is unavailable}}
+}
+
 /// A connection that no other code has may be sent to the task; it is the call that is refused.
 func sendsToATask() throws {
     let connection = try Connection.connect(to: .loopback(port: 1))
@@ -38,6 +47,11 @@ func sendsToATask() throws {
 }
 
 // What is right.
+func awaits(_ lock: RemoteLock, _ event: RemoteEvent) async throws {
+    try await lock.withLock {}
+    try await event.wait()
+}
+
 func parks(_ queue: GreenQueue<Int>) async throws {
     _ = try parking { () throws(WaitError) in try queue.take() }
 }
