@@ -198,13 +198,16 @@ private final class ResourceStore<Resource> {
 
     /// Returns false where no green thread can be had for it, or the hub closes.
     private func startReaper() -> Bool {
-        if reaper?.hasEnded ?? true {
+        if reaper == nil {
             let reaper = Reaper(of: self)
             reaper.beginAsDaemon(stackSize: nil)
-            self.reaper = reaper
+            if !reaper.hasEnded { self.reaper = reaper }
         }
-        return !reaper!.hasEnded && !reaper!.isKilled
+        return reaper.map { !$0.isKilled } ?? false
     }
+
+    /// Each refers to the other meanwhile.
+    fileprivate func reaperEnds() { reaper = nil }
 
     /// When the resource that idles longest is to be dropped; nil where none rests.
     fileprivate var nextDrop: Deadline? { isClosed ? resting.first.map { _ in .now } : resting.first?.until }
@@ -229,6 +232,7 @@ private final class Reaper<Resource>: AnyGreenlet {
 
     /// Killed, before it begins too, it drops all.
     override func run() {
+        defer { store.reaperEnds() }
         while let next = store.nextDrop {
             if !isKilled, !next.hasPassed { sleep(until: next) } else if !store.dropFirst() { thread!.giveWay() }
         }

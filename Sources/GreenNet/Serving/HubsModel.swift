@@ -14,6 +14,9 @@ final class HubsModel: ConnectionModel {
     private var next = 0
     private var keeper: HubsKeeper?
 
+    /// Each refers to the other meanwhile.
+    fileprivate func keeperEnds() { keeper = nil }
+
     /// Starts `count` hubs.  Throws where the system has no OS thread, descriptor or memory for one; the others are stopped then.
     init(
         hubs count: Int, stackSize: Int?, handler: @escaping @Sendable (Connection) throws -> Void,
@@ -63,7 +66,7 @@ final class HubsModel: ConnectionModel {
     }
 
     private func keep(_ server: StreamServer) throws {
-        if let keeper, !keeper.hasEnded { return }
+        if keeper != nil { return }
         let keeper = HubsKeeper(of: server, on: self)
         try Hub.currentThread.scheduler.start(keeper, on: .usual, inheriting: false)
         self.keeper = keeper
@@ -80,6 +83,7 @@ private final class HubsKeeper: AnyGreenlet {
     override var name: String? { "hubs of \(server.listeners[0].address)" }
 
     override func run() {
+        defer { model.keeperEnds() }
         // Killed, it throws at once.
         try? server.waitUntilEnded()
         shielded { try? model.serverEnded() }

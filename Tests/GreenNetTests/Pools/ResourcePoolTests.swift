@@ -256,6 +256,23 @@ struct ResourcePoolTests {
         }
     }
 
+    @Test func `a pool that was released and has dropped its resources leaves no object behind`() throws {
+        try onVirtualHub {
+            weak var maker: Maker?
+            do {
+                let made = Maker()
+                let pool = made.pool(limit: 2, idle: .seconds(10))
+                try pool.withResource { _ in }
+                try Greenlet.sleep(for: .seconds(20))
+                try pool.withResource { _ in }
+                #expect(made.made == 2)
+                maker = made
+            }
+            for _ in 0..<5 { try Greenlet.yield() }
+            #expect(maker == nil)
+        }
+    }
+
     // MARK: close
 
     @Test func `close refuses those that wait and those that come, and drops what is idle and what is given back`()

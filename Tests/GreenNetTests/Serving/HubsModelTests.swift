@@ -230,6 +230,23 @@ struct HubsModelTests {
         }
     }
 
+    @Test func `a server that has ended leaves no object behind`() throws {
+        try onHub {
+            weak var ended: StreamServer?
+            do {
+                let server = try StreamServer(on: loopback, hubs: .count(2)) { try echo($0) }
+                server.start()
+                let client = try Peer(connectedTo: server.listeners[0].address)
+                client.write(pattern(10))
+                #expect(try client.read(exactly: 10) == pattern(10))
+                client.close()
+                try server.drain(until: .after(.seconds(10)))
+                ended = server
+            }
+            try waitUntil { ended == nil }
+        }
+    }
+
     @Test func `a server that is never started, or never had a connection, leaves no hub`() throws {
         try onHub {
             _ = try StreamServer(on: loopback, hubs: .count(2)) { _ in }
