@@ -205,6 +205,13 @@ bench-stacks: setup ## measure how much of a green thread's stack common calls t
 	swift build -c release --product StackDepth  # with lazy binding, as most programs have it
 	.build/release/StackDepth
 
+# PYTHON names another python3.
+.PHONY: bench-processes
+bench-processes: setup ## compare ProcessPool with Python's pools of processes
+	$(build_release) --product ProcessBenchmarks
+	.build/release/ProcessBenchmarks call $(PYTHON)
+	.build/release/ProcessBenchmarks map
+
 # The options of `EchoBench cores` for `make bench-cores`.
 CORES ?=
 

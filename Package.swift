@@ -145,6 +145,16 @@ package.targets.append(
         name: "ExecutorBenchmarks", dependencies: ["GreenNet"], path: "Benchmarks/Executor",
         exclude: ["channel.rs", "executor.py"], swiftSettings: strict))
 
+// Programs that fork, which takes a process of one OS thread: `ProcessPrograms NAME` runs one.  The tests start them.
+package.targets.append(
+    .executableTarget(
+        name: "ProcessPrograms", dependencies: ["GreenNet"], path: "Tests/ProcessPrograms", swiftSettings: strict))
+// `make bench-processes` runs it.
+package.targets.append(
+    .executableTarget(
+        name: "ProcessBenchmarks", dependencies: ["GreenNet"], path: "Benchmarks/Processes/Sources",
+        swiftSettings: strict))
+
 // `make bench-patch` runs it.
 package.targets += [
     .target(name: "CPatchBenchmarks", path: "Benchmarks/Patch/C"),

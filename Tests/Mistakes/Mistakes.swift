@@ -52,6 +52,29 @@ let ofNumbers = [
         let pool = OffloadPool(limit: 1)
         try pool.run { _ = try pool.shutDown() }
     },
+    Mistake("process-pool-low", "a pool of 0 processes: it takes 1 to 4096") {
+        _ = try ProcessPool(limit: 0) { (number: Int) in number }
+    },
+    Mistake("process-pool-high", "a pool of 4097 processes: it takes 1 to 4096") {
+        _ = try ProcessPool(limit: 4097) { (number: Int) in number }
+    },
+    Mistake("calls-per-worker", "a callsPerWorker of 0: it takes 1 or more") {
+        _ = try ProcessPool(limit: 1, callsPerWorker: 0) { (number: Int) in number }
+    },
+    Mistake("frame-limit-low", "a frameLimit of 0 bytes: it takes 1 to 1073741824 (1 GiB)") {
+        _ = try ProcessPool(limit: 1, frameLimit: 0) { (number: Int) in number }
+    },
+    Mistake("frame-limit-high", "a frameLimit of 1073741825 bytes: it takes 1 to 1073741824 (1 GiB)") {
+        _ = try ProcessPool(limit: 1, frameLimit: (1 << 30) + 1) { (number: Int) in number }
+    },
+    Mistake("worker-name", "a WorkerFunction named : a name is not empty and has no zero byte") {
+        _ = WorkerFunction("") { (number: Int) in number }
+    },
+    Mistake("worker-unserved", "this process was started as a worker (100 squares), and makes a ProcessPool") {
+        setenv("GREENNET_WORKER", "100 squares", 1)
+        _ = try ProcessPool(limit: 1) { (number: Int) in number }
+    },
+    Mistake("child-descriptor", "descriptor N is not open") { _ = try ForkedChild(keeping: [1000]) { 0 } },
     Mistake("join-count", "joinAll with a count of -1") { try joinAll([GreenEvent](), count: -1) },
     Mistake("receive-buffer", "a receive buffer of 0 bytes: it takes 1 or more") { Hub.current.receiveBufferSize = 0 },
     Mistake("signal-low", "0 is no signal: they have the numbers 1 to 64") { _ = SignalWatcher(0) },

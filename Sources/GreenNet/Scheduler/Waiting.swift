@@ -32,11 +32,13 @@ enum WaitKind: UInt8 {
     case job
     /// Another OS thread may end it.
     case serving
+    /// The detail is the id of the process whose end is waited for.
+    case process
 
     /// Whether the world outside the hub can end such a wait, so that a hub in which all others wait is not stuck.
     var comesFromOutside: Bool {
         switch self {
-        case .readable, .writable, .signal, .lookup, .connections, .remote, .async, .serving: true
+        case .readable, .writable, .signal, .lookup, .connections, .remote, .async, .serving, .process: true
         case .nothing, .sleep, .end, .idle, .event, .several, .result, .permit, .lock, .condition, .barrier: false
         case .item, .room, .tasks, .fiber, .job: false
         }

@@ -10,15 +10,18 @@ package enum Fork {
         package var signalAtParentsEnd: Int32 = SIGKILL
         /// All signals but faults stay blocked, until a `SignalWatcher` wants one.
         package var keepsSignalsBlocked = false
+        /// A process group of its own, which can be ended as a whole.
+        package var hasOwnGroup = false
         /// By how much the child's oom_score_adj is above its parent's: out of memory, the kernel kills the child first.
         package var oomScoreRaise: Int32 = 0
 
         package init(
             descriptors: [Int32] = [], signalAtParentsEnd: Int32 = SIGKILL, keepsSignalsBlocked: Bool = false,
-            oomScoreRaise: Int32 = 0
+            hasOwnGroup: Bool = false, oomScoreRaise: Int32 = 0
         ) {
             (self.descriptors, self.signalAtParentsEnd) = (descriptors, signalAtParentsEnd)
             (self.keepsSignalsBlocked, self.oomScoreRaise) = (keepsSignalsBlocked, oomScoreRaise)
+            self.hasOwnGroup = hasOwnGroup
         }
     }
 
@@ -47,6 +50,8 @@ package enum Fork {
         }
         pthread_sigmask(SIG_SETMASK, &before, nil)
         if pid < 0 { throw SystemError(Int32(-pid)) }
+        // Here too: the parent may signal the group before the child has made it.
+        if inheritance.hasOwnGroup { setpgid(pid_t(pid), pid_t(pid)) }
         return pid_t(pid)
     }
 
@@ -69,6 +74,7 @@ package enum Fork {
         _ = LinuxCalls.signalAtParentsEnd(inheritance.signalAtParentsEnd)
         // The parent may have ended before that was arranged.
         if getppid() != parent { _exit(1) }
+        if inheritance.hasOwnGroup { setpgid(0, 0) }
         Hub.abandon()
         LinuxCalls.closeAll(from: 3, but: inheritance.descriptors)
         // Now there is a descriptor left for it.

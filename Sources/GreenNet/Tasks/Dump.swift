@@ -90,6 +90,7 @@ extension GreenThread {
         case .async: "an async call"
         case .job: "a job of a task"
         case .serving: "a call of stopServing()"
+        case .process: "the end of process \(waitDetail)"
         }
     }
 }
