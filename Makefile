@@ -268,7 +268,7 @@ bench-patch: setup ## compare GreenPatch with the C library's calls, OS threads,
 .PHONY: bench-shared
 bench-shared: setup ## compare what passes between processes with multiprocessing.Queue and a socket pair (PYTHON names the Python)
 	$(build_release) --product SharedBenchmarks
-	.build/release/SharedBenchmarks $(or $(PYTHON),python3) Benchmarks/Shared/queue.py
+	.build/release/SharedBenchmarks $(or $(PYTHON),python3) Benchmarks/Shared/python_queue.py
 
 transfer_programs := .build/bench/udp-floor .build/bench/udp-load .build/bench/bulk-load
 

@@ -120,11 +120,11 @@ private func handOver(count: Int, onHub: Bool) throws -> Double {
 }
 
 private func runPython(_ python: String, _ script: String) throws -> Double {
-    let output = try ChildProcess.run(python, [script, "50000"]).output
+    let (_, output, errors) = try ChildProcess.run(python, [script, "50000"])
     // A process that forks afterwards must not have the child's hub.
     Hub.current.close()
     guard let time = Double(String(decoding: output.prefix { $0 != 10 }, as: UTF8.self)) else {
-        fatalError("\(python) \(script) has printed no number: \(String(decoding: output, as: UTF8.self))")
+        fatalError("\(python) \(script) has printed no number: \(String(decoding: output + errors, as: UTF8.self))")
     }
     return time
 }
