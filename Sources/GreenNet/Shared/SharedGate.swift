@@ -42,6 +42,8 @@ struct SharedGate: Sendable {
 
     /// What is done under the gate takes less than the kernel's way to put an OS thread to sleep and wake it.
     private static let spins = 200
+    /// One that was woken by a ring comes while the process that rings is still inside, and may have taken its processor.
+    private static let yields = 20
     private static let (shortestSleep, longestSleep, lookInterval) = (
         Duration.microseconds(20), Duration.milliseconds(1), Duration.milliseconds(2)
     )
@@ -52,6 +54,10 @@ struct SharedGate: Sendable {
             holder.value != own || thread.value != SharedGate.caller,
             "an object between processes is used by the closure that changes it")
         for _ in 0..<SharedGate.spins where holder.value == 0 && holder.exchange(0, for: own) { return }
+        for _ in 0..<SharedGate.yields {
+            sched_yield()
+            if holder.value == 0, holder.exchange(0, for: own) { return }
+        }
         var (sleep, slept) = (SharedGate.shortestSleep, Duration.zero)
         while !holder.exchange(0, for: own) {
             SystemCalls.sleep(sleep)
