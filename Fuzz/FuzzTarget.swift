@@ -7,7 +7,7 @@ import ProgramKit
 ///
 /// Compiled together with the server's sources, by Scripts/fuzz.sh.
 enum FuzzTarget: String {
-    case request, configuration, setting, activation, address, log, lines, delimited, frames
+    case request, configuration, setting, activation, address, log, lines, delimited, frames, value
 
     /// libFuzzer has one entry; the environment says which of these it is.
     static let chosen: FuzzTarget = {
@@ -24,6 +24,7 @@ enum FuzzTarget: String {
         case .activation: FuzzTarget.readActivation(bytes)
         case .address: FuzzTarget.readAddress(bytes)
         case .log: FuzzTarget.writeLog(bytes)
+        case .value: FuzzTarget.readValue(bytes)
         case .lines: FuzzTarget.readLines(bytes)
         case .delimited: FuzzTarget.readDelimited(bytes)
         case .frames: FuzzTarget.readFrames(bytes)
@@ -104,6 +105,35 @@ enum FuzzTarget: String {
         let shown = "\(address)"
         let end = shown.index(shown.endIndex, offsetBy: -2)
         precondition(SocketAddress(ip: String(shown[..<end].filter { !"[]".contains($0) }), port: 7) == address)
+    }
+
+    /// What a process pool's worker sends.  By its bytes: some numbers are not equal to themselves.
+    private static func readValue(_ bytes: [UInt8]) {
+        guard let value = try? ValueDecoder.decode(Sample.self, from: bytes[...]),
+            let again = try? ValueEncoder.encode(value, upTo: 1 << 24)
+        else { return }
+        guard let same = try? ValueDecoder.decode(Sample.self, from: again[...]) else {
+            preconditionFailure("what was encoded can't be decoded")
+        }
+        precondition(try! ValueEncoder.encode(same, upTo: 1 << 24) == again, "another value comes back")
+    }
+
+    private struct Sample: Codable {
+        var flag: Bool?
+        var small: Int8?
+        var large: UInt64?
+        var ratio: Float?
+        var text: String?
+        var bytes: [UInt8]?
+        var numbers: [Double]?
+        var choices: [Choice]?
+        var parts: [Sample]?
+    }
+
+    private enum Choice: Codable {
+        case nothing
+        case number(Int)
+        case pair(String, Bool)
     }
 
     /// A message, and then names and values of fields, a line each.

@@ -4,9 +4,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../Sources/GreenNet"
 
-layers=(Base Loop Scheduler Tasks Sync Fibers Pools Threads Async Net Serving System Shared Streams)
+layers=(Base Loop Scheduler Tasks Sync Fibers Pools Threads Async Net Serving System Shared Streams Processes)
 
-layers+=(Processes)
 for folder in *; do
     [[ $folder == *.docc || " ${layers[*]} " == *" $folder "* ]] || { echo "check-layers: $folder is in no layer" >&2; exit 1; }
 done
