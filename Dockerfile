@@ -7,14 +7,14 @@ ARG SWIFT=6.3.1-bookworm
 ARG DEBIAN=12.11-slim
 
 FROM swift:${SWIFT} AS build
-RUN apt-get update && apt-get install -y --no-install-recommends binutils libev-dev libstdc++-12-dev && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install -y --no-install-recommends binutils libev-dev libssl-dev libstdc++-12-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .
 RUN Scripts/build-dist.sh && mkdir /programs && \
     for program in echo-server echo-client; do strip --strip-all -o "/programs/$program" ".build/dist/$program"; done
 
 FROM debian:${DEBIAN}
-RUN apt-get update && apt-get install -y --no-install-recommends libev4 && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
+RUN apt-get update && apt-get install -y --no-install-recommends libev4 libssl3 && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
 COPY --from=build /programs/ /usr/bin/
 
 # A user who owns no file; as a number, so that Kubernetes can verify that it is not root.

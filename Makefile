@@ -296,6 +296,20 @@ bench-redis: setup ## compare the Redis client of the examples with redis-benchm
 	$(build_release) --product RedisBenchmark
 	.build/release/RedisBenchmark $(ROUNDS)
 
+# Options of Benchmarks/tls/bench.sh for `make bench-tls`: rounds, and seconds of each measurement.
+TLS ?= 3 3
+
+.PHONY: bench-tls
+bench-tls: setup .build/bench/tls-floor ## compare echo-server's TLS with a plain C epoll server on the same OpenSSL
+	@Scripts/setup.sh openssl
+	$(build_release) --product echo-server
+	$(build_release) --product echo-client
+	Benchmarks/tls/bench.sh $(TLS)
+
+.build/bench/tls-floor: Benchmarks/tls/tls-floor.c Benchmarks/floor.h
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -O3 -Wall -Wextra -Werror -pthread -o $@ $< -lssl -lcrypto
+
 .build/bench/%: Benchmarks/%.c Benchmarks/floor.h
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -O3 -Wall -Wextra -Werror -pthread -o $@ $<

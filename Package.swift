@@ -16,6 +16,7 @@ let package = Package(
     products: [
         .library(name: "GreenNet", targets: ["GreenNet"]),
         .library(name: "GreenPatch", targets: ["GreenPatch"]),
+        .library(name: "GreenTLS", targets: ["GreenTLS"]),
         .executable(name: "echo-server", targets: ["EchoServer"]),
         .executable(name: "echo-client", targets: ["EchoClient"]),
     ],
@@ -37,6 +38,9 @@ let package = Package(
             name: "GreenNet", dependencies: ["CSwitch", "CDiagnostics", "CLinux", "CLibev"], swiftSettings: strict),
         .target(name: "CGreenPatch", dependencies: ["CSwitch"]),
         .target(name: "GreenPatch", dependencies: ["CGreenPatch", "GreenNet"], swiftSettings: strict),
+        // Needs the headers of libssl-dev; libssl.so.3 is loaded when TLS is used first, so nothing is linked with it.
+        .target(name: "COpenSSL"),
+        .target(name: "GreenTLS", dependencies: ["COpenSSL", "GreenNet"], swiftSettings: strict),
         .target(name: "CUppercase"),
         .target(name: "CArguments"),
         .target(
@@ -45,12 +49,12 @@ let package = Package(
             swiftSettings: strict),
         .executableTarget(
             name: "EchoServer",
-            dependencies: ["CUppercase", "GreenNet", "ProgramKit", argumentParser, logging],
+            dependencies: ["CUppercase", "GreenNet", "GreenTLS", "ProgramKit", argumentParser, logging],
             swiftSettings: strict
         ),
         .executableTarget(
             name: "EchoClient",
-            dependencies: ["GreenNet", "ProgramKit", argumentParser, histogram],
+            dependencies: ["GreenNet", "GreenTLS", "ProgramKit", argumentParser, histogram],
             swiftSettings: strict
         ),
         .target(
@@ -58,6 +62,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "GreenNetTests", dependencies: ["GreenNet", "ProgramKit", "TestSupport"], swiftSettings: strict),
+        .testTarget(name: "GreenTLSTests", dependencies: ["GreenTLS", "GreenNet", "ProgramKit", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "ProgramKitTests", dependencies: ["ProgramKit", "GreenNet", "TestSupport"], swiftSettings: strict),
         .testTarget(
@@ -66,7 +71,7 @@ let package = Package(
             name: "EchoClientTests", dependencies: ["EchoClient", "GreenNet", "ProgramKit"], swiftSettings: strict),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["EchoServer", "EchoClient", "GreenNet", "ProgramKit", "TestSupport"],
+            dependencies: ["EchoServer", "EchoClient", "GreenNet", "GreenTLS", "ProgramKit", "TestSupport"],
             swiftSettings: strict
         ),
     ]

@@ -119,7 +119,7 @@ trap clean_up EXIT
 check_files
 echo 'ok: the files are those expected'
 check_libraries
-echo 'ok: the programs need libc and libev only'
+echo 'ok: the programs need libc and libev only; libssl.so.3 is loaded for TLS'
 check_rights
 make_system
 export package work system

@@ -4,7 +4,7 @@
 # shellcheck shell=bash
 
 release=bookworm
-packages=systemd,systemd-sysv,dbus,libev4,netcat-openbsd,procps
+packages=systemd,systemd-sysv,dbus,libev4,libssl3,netcat-openbsd,procps
 # The name depends on the list of packages.
 system=$PWD/.build/test-systemd/$release-$(cksum <<<"$packages" | cut -d ' ' -f 1)
 

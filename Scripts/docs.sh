@@ -15,15 +15,17 @@ fail() {
 }
 
 swift build --target GreenNet
+swift build --target GreenTLS
 products=$(swift build --show-bin-path)
 target=$(swift -print-target-info | sed -n 's/.*"unversionedTriple": "\(.*\)".*/\1/p')
-# The options to import GreenNet.
+# The options to import GreenNet and GreenTLS.
 modules=(
     -I "$products/Modules" -Xcc -ISources/CSwitch/include
     -Xcc "-fmodule-map-file=$products/CSwitch.build/module.modulemap"
     -Xcc "-fmodule-map-file=$products/CDiagnostics.build/module.modulemap"
     -Xcc "-fmodule-map-file=$products/CLinux.build/module.modulemap"
     -Xcc -fmodule-map-file=Sources/CLibev/module.modulemap
+    -Xcc "-fmodule-map-file=$products/COpenSSL.build/module.modulemap"
 )
 
 extract_symbols() {

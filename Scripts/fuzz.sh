@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 seconds=${1:-600}
 shift || true
 targets=("$@")
-((${#targets[@]})) || targets=(request configuration setting activation address log lines delimited frames value)
+((${#targets[@]})) || targets=(request configuration setting activation address log lines delimited frames value tls)
 [[ $seconds =~ ^[1-9][0-9]*$ ]] || {
     echo "fuzz: '$seconds' is not a number of seconds" >&2
     exit 64
@@ -26,13 +26,19 @@ package=$(basename "$PWD" | tr 'A-Z' 'a-z' | sed 's/[^a-z0-9]/_/g; s/^[0-9]/_/')
 # All but the server's: a folder may still have the object of a source file that is gone, and the list has not.
 mapfile -t objects < <(grep -v '/EchoServer.build/' "$built/echo-server.product/Objects.LinkFileList")
 headers=()
-for module in CSwitch CDiagnostics CLinux CArguments CUppercase; do
+for module in CSwitch CDiagnostics CLinux CArguments CUppercase COpenSSL; do
     headers+=(-I "Sources/$module/include" -Xcc "-fmodule-map-file=$PWD/$built/$module.build/module.modulemap")
 done
 find Sources/EchoServer -name '*.swift' ! -name EchoServerCommand.swift -print0 |
     xargs -0 swiftc -Onone -g -sanitize=fuzzer -parse-as-library -swift-version 6 -module-name EchoServer \
         -package-name "$package" -I "$built/Modules" -I Sources/CLibev "${headers[@]}" \
         Fuzz/*.swift "${objects[@]}" -lev -o "$out/fuzz"
+
+# The certificate of the target tls, with its key.
+export FUZZ_CERTIFICATE=$PWD/$out/certificate.pem
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=fuzz -days 30 -keyout "$out/key.pem" \
+    -out "$FUZZ_CERTIFICATE" 2>/dev/null
+cat "$out/key.pem" >>"$FUZZ_CERTIFICATE"
 
 failed=()
 for target in "${targets[@]}"; do

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks that Swift, libev and the Debian packages given as arguments are installed, and installs missing packages with apt-get.
+# Checks that Swift, libev, OpenSSL's headers and the Debian packages given as arguments are installed, and installs missing packages with apt-get.
 # If nothing is missing, it needs neither apt-get nor root.
 set -euo pipefail
 
@@ -35,6 +35,12 @@ has_libev() {
         "$c_compiler" -x c - -lev -o "$scratch/probe" 2>/dev/null
 }
 
+# The programs are not linked with it: they load libssl.so.3 when they speak TLS.
+has_openssl() {
+    printf '#include <openssl/ssl.h>\nint main(void) { return SSL_VERIFY_NONE; }\n' |
+        "$c_compiler" -x c - -o "$scratch/probe" 2>/dev/null
+}
+
 has_package() {
     [[ $(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
 }
@@ -68,6 +74,7 @@ trap 'rm -rf "$scratch"' EXIT
 
 missing=()
 has_libev || missing+=(libev-dev)
+has_openssl || missing+=(libssl-dev)
 for package in "$@"; do
     has_package "$package" || missing+=("$package")
 done
@@ -75,4 +82,5 @@ done
 if ((${#missing[@]})); then
     install_packages "${missing[@]}"
     has_libev || fail "libev-dev is installed, but $c_compiler does not find ev.h or libev.so: check its search paths"
+    has_openssl || fail "libssl-dev is installed, but $c_compiler does not find openssl/ssl.h: check its search paths"
 fi

@@ -5,7 +5,7 @@ import GreenNet
 ///
 /// Each direction has a green thread, for neither may wait for the other: a service whose answers are not read stops reading.
 final class Conversation {
-    private let connection: Connection
+    private let connection: ServiceStream
     /// Counted before sending, so that no answer is ever early.
     private var sent = 0
     private var received = 0
@@ -17,7 +17,7 @@ final class Conversation {
     /// For each direction.  Four times what a pipe holds.
     private static let bufferSize = 256 << 10
 
-    init(over connection: Connection, idleLimit limit: Duration?) {
+    init(over connection: ServiceStream, idleLimit limit: Duration?) {
         (self.connection, self.limit) = (connection, limit)
     }
 
@@ -64,13 +64,13 @@ final class Conversation {
         lastMoved = .now
         var deadline = limit.map { lastMoved + $0 } ?? .never
         while true {
-            do throws(NetError) {
+            do {
                 guard let count = try connection.receive(into: buffer, until: deadline) else { return nil }
                 received += count
                 return UnsafeRawBufferPointer(rebasing: buffer[..<count])
             } catch {
-                guard error.waitError == .deadlinePassed, let limit else {
-                    throw error.isBrokenOff && received < sent ? missing(error.errno) : error as any Error
+                guard error.netError?.waitError == .deadlinePassed, let limit else {
+                    throw error.isBrokenOff && received < sent ? missing(error.netError?.errno) : error
                 }
                 deadline = try nextDeadline(limit, after: deadline, sender)
             }
@@ -103,12 +103,12 @@ final class Conversation {
                     try sendAll(bytes)
                 }
             }
-        } catch let error as NetError where error.isBrokenOff {
+        } catch  where error.isBrokenOff {
             // The receiver sees the same, and says what is missing.
         }
     }
 
-    private func sendAll(_ bytes: UnsafeRawBufferPointer) throws(NetError) {
+    private func sendAll(_ bytes: UnsafeRawBufferPointer) throws {
         var rest = bytes
         lastMoved = .now
         while !rest.isEmpty {
@@ -125,7 +125,7 @@ final class Conversation {
     }
 }
 
-extension NetError {
+extension Error {
     /// The service itself has ended the connection, without having read all of what it was sent.
-    fileprivate var isBrokenOff: Bool { errno?.code == ECONNRESET || errno?.code == EPIPE }
+    fileprivate var isBrokenOff: Bool { [ECONNRESET, EPIPE].contains(netError?.errno?.code) }
 }

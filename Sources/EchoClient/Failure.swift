@@ -4,6 +4,8 @@ import GreenNet
 enum Failure: Error, Equatable {
     /// `addresses`: what became of those that were tried, where a name has several.
     case notConnected(String, after: Duration, addresses: String? = nil)
+    /// The service has accepted the connection, and the TLS handshake has taken longer.
+    case noHandshake(SocketAddress, after: Duration)
     /// No byte came for that time, and answers are missing.
     case noAnswer(SocketAddress, received: Int, sent: Int, after: Duration)
     /// The service answered everything, and did not end the stream.
@@ -32,6 +34,7 @@ extension Failure: CustomStringConvertible {
         switch self {
         case .notConnected(let place, let limit, let addresses):
             "\(place): no connection within \(limit.text)" + (addresses.map { ": \($0)" } ?? "")
+        case .noHandshake(let peer, let limit): "\(peer): no TLS handshake within \(limit.text)"
         case .noAnswer(let peer, received: 0, _, let limit): "\(peer) did not answer within \(limit.text)"
         case .noAnswer(let peer, let received, let sent, let limit):
             "\(peer) answered \(received) of \(sent) bytes, and no more within \(limit.text)"

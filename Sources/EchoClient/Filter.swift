@@ -2,7 +2,7 @@ import GreenNet
 
 /// Standard input to the service, its answers to standard output: for pipes.
 struct Filter {
-    let connection: Connection
+    let connection: ServiceStream
     let idleLimit: Duration?
 
     func run() throws {

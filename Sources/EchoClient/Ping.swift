@@ -43,26 +43,29 @@ struct Ping: ParsableCommand {
     func run() throws {
         let limit = try limit
         let deadline = Deadline.after(limit)
-        let connection = try target.connect(within: limit)
+        let connection = try target.open(within: limit)
         defer { connection.close() }
         let time = try roundTrip(over: connection, within: limit, until: deadline)
         try StandardStreams.write("\(connection.peer) answered in \(time.inMilliseconds)\n")
     }
 
     private func roundTrip(
-        over connection: Connection, within limit: Duration, until deadline: Deadline
+        over connection: ServiceStream, within limit: Duration, until deadline: Deadline
     ) throws -> Duration {
         let start = Deadline.now
         var answer: [UInt8] = []
-        do throws(NetError) {
-            try connection.sendAll(Ping.question, until: deadline)
+        do {
+            try Ping.question.withUnsafeBytes { try connection.sendAll($0, until: deadline) }
             while answer.count < Ping.question.count {
                 let left = Ping.question.count - answer.count
-                guard let more = try connection.receive(upTo: left, until: deadline) else { break }
+                let more = try [UInt8](unsafeUninitializedCapacity: left) { buffer, count in
+                    count = try connection.receive(into: UnsafeMutableRawBufferPointer(buffer), until: deadline) ?? 0
+                }
+                if more.isEmpty { break }
                 answer += more
             }
         } catch {
-            guard error.waitError == .deadlinePassed else { throw error }
+            guard error.netError?.waitError == .deadlinePassed else { throw error }
             throw Failure.noAnswer(connection.peer, received: answer.count, sent: Ping.question.count, after: limit)
         }
         let time = Deadline.now - start

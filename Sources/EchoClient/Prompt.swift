@@ -2,7 +2,7 @@ import GreenNet
 
 /// A `>>: ` whenever the service owes nothing, and what it answers: for people at a terminal, which gives what they type line by line.
 struct Prompt {
-    let connection: Connection
+    let connection: ServiceStream
     let idleLimit: Duration?
 
     private static let text = ">>: "

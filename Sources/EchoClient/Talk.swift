@@ -40,7 +40,7 @@ struct Talk: ParsableCommand {
 
     func run() throws {
         let limit = try limit
-        let connection = try target.connect(within: limit)
+        let connection = try target.open(within: limit)
         defer { connection.close() }
         if StandardStreams.areTerminal {
             try Prompt(connection: connection, idleLimit: limit).run()

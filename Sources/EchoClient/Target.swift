@@ -1,5 +1,6 @@
 import ArgumentParser
 import GreenNet
+import GreenTLS
 import ProgramKit
 
 /// Where to connect, and how long that may take: options of every subcommand.
@@ -13,6 +14,8 @@ struct Target: ParsableArguments {
 
     @Option(help: ArgumentHelp("Connect to a unix socket instead; @NAME is an abstract one.", valueName: "path"))
     var unixSocket: String?
+
+    @OptionGroup var security: TLSOptions
 
     /// Throws `ValidationError`, which says what is wrong.
     private func parsed() throws -> Endpoint {
@@ -40,7 +43,25 @@ struct Target: ParsableArguments {
     /// Valid when the arguments are.
     var place: Endpoint { try! parsed() }
 
-    func validate() throws { _ = try parsed() }
+    func validate() throws { _ = try security.client(for: parsed()) }
+
+    /// Nil without TLS.  Valid when the arguments are.
+    var tls: TLSClient? { try! security.client(for: place) }
+
+    /// As `connect(within:)`, with TLS where the options ask for it: the handshake is within the limit.
+    func open(within limit: Duration?) throws -> ServiceStream {
+        let deadline = limit.map { Deadline.after($0) } ?? .never
+        guard let tls else { return .plain(try connect(within: limit)) }
+        tls.warn()
+        // Before the service waits for the handshake.
+        let context = try tls.context()
+        let connection = try connect(within: limit)
+        do {
+            return .tls(try tls.secure(connection, context, until: deadline))
+        } catch let error as TLSError where error.waitError == .deadlinePassed {
+            throw Failure.noHandshake(connection.peer, after: limit!)
+        }
+    }
 
     /// Waits for the connection, for `limit` at most.  Throws `Failure` when that has passed, or what the resolver or the kernel said.
     func connect(within limit: Duration?) throws -> Connection {

@@ -28,6 +28,7 @@ package enum NumericOptions {
         /// 0 stands for never.
         package static let idleTimeout = seconds("idle-timeout", orZero: true)
         package static let writeTimeout = seconds("write-timeout", orZero: true)
+        package static let handshakeTimeout = seconds("handshake-timeout", orZero: true)
         /// 0 stands for at once.
         package static let drainTimeout = seconds("drain-timeout", orZero: true)
 

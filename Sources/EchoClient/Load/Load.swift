@@ -21,6 +21,8 @@ struct Load: ParsableCommand {
             With --rate, a latency counts from the moment at which the message should have been sent: a stall of the service raises the \
             latency of all messages that were due in it.
 
+            With --tls, each connection makes a full handshake before its first byte: --mode churn measures handshakes.
+
             The load ends half a second after --duration or a signal; messages without an answer count as in flight.
 
             EXAMPLES
@@ -47,11 +49,18 @@ struct Load: ParsableCommand {
     var csv = false
 
     func validate() throws {
+        if target.security.tls && options.rate != nil {
+            throw ValidationError("--rate has to send without a wait, which --tls can't: they exclude each other.")
+        }
         if json && csv { throw ValidationError("--json and --csv exclude each other.") }
     }
 
     func run() throws {
-        let plan = try options.plan(for: try target.address(within: options.timeLimit))
+        var plan = try options.plan(for: try target.address(within: options.timeLimit))
+        plan.tls = target.tls
+        target.tls?.warn()
+        // A file that can't be used is one failure, not one of each connection.
+        _ = try target.tls?.context()
         let run = LoadRun(plan, processes: try options.processCount)
         let (result, signal) = try run.run()
         let report = LoadReport(plan, processes: run.processes, result, isInterrupted: signal != nil)

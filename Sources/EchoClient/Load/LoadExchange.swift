@@ -1,4 +1,5 @@
 import GreenNet
+import GreenTLS
 import ProgramKit
 
 /// Asking and being answered: what happens with every message.
@@ -8,8 +9,8 @@ extension LoadHub {
 
     /// Waits for some of the answer, checks it, and returns when it came, in nanoseconds of the monotonic clock.
     @inline(__always)
-    func receive(_ state: LoadConnection.Pointer, _ connection: Connection) throws -> Int64 {
-        guard let bytes = try connection.receiveView() else { throw ended(state) }
+    func receive(_ state: LoadConnection.Pointer, _ connection: some PeerStream) throws -> Int64 {
+        guard let bytes = try connection.receiveView(until: .never) else { throw ended(state) }
         let now = Deadline.now.nanoseconds
         let place = state.pointee.place + state.pointee.received
         if !text.isAnswered(at: place, by: UnsafeRawBufferPointer(bytes)) {
@@ -23,14 +24,14 @@ extension LoadHub {
 
     /// Sends what the text goes on with.
     @inline(__always)
-    func send(_ count: Int, _ state: LoadConnection.Pointer, _ connection: Connection) throws {
+    func send(_ count: Int, _ state: LoadConnection.Pointer, _ connection: some PeerStream) throws {
         var rest = count
         while rest > 0 {
             let piece = text.piece(at: state.pointee.place + state.pointee.sent, rest)
             // Counted before: no answer is ever early.
             state.pointee.sent += piece.count
             rest -= piece.count
-            try connection.sendAll(piece)
+            try connection.sendAll(piece, until: .never)
         }
     }
 
@@ -50,7 +51,7 @@ extension LoadHub {
     // MARK: A closed loop
 
     /// Keeps `depth` messages in flight.
-    func converse(_ state: LoadConnection.Pointer, _ connection: Connection) throws {
+    func converse(_ state: LoadConnection.Pointer, _ connection: some PeerStream) throws {
         state.pointee.partial = 0
         if plan.size * plan.depth <= LoadHub.safeInFlight {
             return try converse(state, connection) { [self] count in try send(count, state, connection) }
@@ -62,7 +63,7 @@ extension LoadHub {
 
     @inline(__always)
     private func converse(
-        _ state: LoadConnection.Pointer, _ connection: Connection, _ send: (Int) throws -> Void
+        _ state: LoadConnection.Pointer, _ connection: some PeerStream, _ send: (Int) throws -> Void
     ) throws {
         // When each message in flight was asked, in a ring.
         try withUnsafeTemporaryAllocation(of: Int64.self, capacity: plan.depth) { times in
@@ -72,7 +73,7 @@ extension LoadHub {
 
     @inline(__always)
     private func converse(
-        _ state: LoadConnection.Pointer, _ connection: Connection, _ times: UnsafeMutablePointer<Int64>,
+        _ state: LoadConnection.Pointer, _ connection: some PeerStream, _ times: UnsafeMutablePointer<Int64>,
         _ send: (Int) throws -> Void
     ) throws {
         let (size, depth) = (plan.size, plan.depth)
@@ -108,7 +109,7 @@ extension LoadHub {
     }
 
     /// One message, answered in full.
-    func finishHolding(_ state: LoadConnection.Pointer, _ connection: Connection) throws {
+    func finishHolding(_ state: LoadConnection.Pointer, _ connection: some PeerStream) throws {
         let asked = Deadline.now.nanoseconds
         let goal = state.pointee.received + plan.size
         state.pointee.waitsSince = asked
@@ -131,7 +132,7 @@ extension LoadHub {
     // MARK: As fast as it goes
 
     /// Sends until the time is over, whatever has been answered.
-    func stream(_ state: LoadConnection.Pointer, _ connection: Connection) throws {
+    func stream(_ state: LoadConnection.Pointer, _ connection: some PeerStream) throws {
         let size = plan.size
         let quota = state.pointee.quota
         let base = state.pointee.received
@@ -143,7 +144,9 @@ extension LoadHub {
                 try send(size, state, connection)
             }
             // The last answer may have come before that was known.
-            if state.pointee.received == base + state.pointee.asked * size { connection.finishReceiving() }
+            if state.pointee.received == base + state.pointee.asked * size {
+                connections[index(of: state)]?.finishReceiving()
+            }
         }
         state.pointee.isCatchingUp = true
         defer { LoadSender.stop(sender) }
@@ -190,12 +193,19 @@ extension LoadHub {
     /// From the connect to the last byte of the answer, which is one message's latency.
     private func visit(_ state: LoadConnection.Pointer, _ index: Int, _ turn: Int) throws {
         let asked = Deadline.now.nanoseconds
-        let connection = try connect(state, plan.source(state.pointee.number))
-        connections[index] = connection
+        let stream = try connect(state, plan.source(state.pointee.number))
+        connections[index] = stream
         defer {
-            connection.close()
+            stream.close()
             connections[index] = nil
         }
+        switch stream {
+        case .plain(let connection): try visit(state, connection, asked)
+        case .tls(let connection): try visit(state, connection, asked)
+        }
+    }
+
+    private func visit(_ state: LoadConnection.Pointer, _ connection: some PeerStream, _ asked: Int64) throws {
         state.pointee.waitsSince = asked
         state.pointee.asked = 1
         let sender = plan.size > LoadHub.safeInFlight ? LoadSender(self, state, connection) : nil

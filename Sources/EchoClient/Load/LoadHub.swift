@@ -1,4 +1,5 @@
 import GreenNet
+import GreenTLS
 
 /// The connections of one OS thread: opens them, loads them, checks what they answer, and measures.
 ///
@@ -9,7 +10,9 @@ final class LoadHub {
     let text: LoadText
     let states: LoadConnections
     /// Nil where there is none, or no more.
-    var connections: [Connection?]
+    var connections: [ServiceStream?]
+    /// Nil without TLS.
+    private let tls: (client: TLSClient, context: TLSContext)?
     /// Raw memory, as all that changes with every message.
     let latencies = UnsafeMutablePointer<Latencies>.allocate(capacity: 1)
     let longest = UnsafeMutablePointer<LoadResult.LongestWait>.allocate(capacity: 1)
@@ -27,7 +30,9 @@ final class LoadHub {
     /// At the end of `hold`, by all hubs together; but each asks on one at least.
     private static let askedAtOnce = 64
 
-    init(_ plan: LoadPlan, _ tally: Tally) {
+    /// Throws where TLS has no files to begin with.
+    init(_ plan: LoadPlan, _ tally: Tally) throws {
+        tls = try plan.tls.map { ($0, try $0.context(resumesSessions: false)) }
         (self.plan, self.tally) = (plan, tally)
         text = LoadText(plan.transform)
         states = LoadConnections(plan)
@@ -73,23 +78,30 @@ final class LoadHub {
         try attempt(state) {
             let connection = try connect(state, plan.source(state.pointee.number))
             connections[index] = connection
-            try greet(state, connection)
+            switch connection {
+            case .plain(let connection): try greet(state, connection)
+            case .tls(let connection): try greet(state, connection)
+            }
             tally.add(1, to: .opened)
         }
     }
 
-    func connect(_ state: LoadConnection.Pointer, _ source: SocketAddress?) throws -> Connection {
+    func connect(_ state: LoadConnection.Pointer, _ source: SocketAddress?) throws -> ServiceStream {
         let begin = Deadline.now
         let connection = try Connection.connect(to: plan.target, from: source, until: begin + plan.timeout)
+        let stream: ServiceStream =
+            if let tls { .tls(try tls.client.secure(connection, tls.context, until: begin + plan.timeout)) } else {
+                .plain(connection)
+            }
         connecting.record((Deadline.now - begin).nanoseconds)
         openedCount += 1
-        return connection
+        return stream
     }
 
-    private func greet(_ state: LoadConnection.Pointer, _ connection: Connection) throws {
+    private func greet(_ state: LoadConnection.Pointer, _ connection: some PeerStream) throws {
         let greeting = text.piece(at: state.pointee.place, min(plan.size, 64))
         state.pointee.waitsSince = Deadline.now.nanoseconds
-        try connection.sendAll(greeting)
+        try connection.sendAll(greeting, until: .never)
         state.pointee.sent = greeting.count
         while state.pointee.received < greeting.count { state.pointee.waitsSince = try receive(state, connection) }
         state.pointee.waitsSince = .max
@@ -103,10 +115,22 @@ final class LoadHub {
         defer { watchdog.kill() }
         switch plan.mode {
         case .steady where plan.rate != nil: try loadAtRate()
-        case .steady: try eachConnection { [self] state, connection in try converse(state, connection) }
+        case .steady:
+            try eachConnection { [self] state, connection in
+                switch connection {
+                case .plain(let connection): try converse(state, connection)
+                case .tls(let connection): try converse(state, connection)
+                }
+            }
         case .churn: try churnAll()
         case .hold: try hold()
-        case .bulk: try eachConnection { [self] state, connection in try stream(state, connection) }
+        case .bulk:
+            try eachConnection { [self] state, connection in
+                switch connection {
+                case .plain(let connection): try stream(state, connection)
+                case .tls(let connection): try stream(state, connection)
+                }
+            }
         }
     }
 
@@ -155,7 +179,7 @@ final class LoadHub {
     }
 
     /// Runs `body` for each open connection, on a green thread of its own, and waits until all have ended.
-    func eachConnection(_ body: @escaping (LoadConnection.Pointer, Connection) throws -> Void) throws {
+    func eachConnection(_ body: @escaping (LoadConnection.Pointer, ServiceStream) throws -> Void) throws {
         let servers = states.indices.compactMap { index -> Greenlet<Void>? in
             guard let connection = connections[index], !states[index].pointee.isOver else { return nil }
             let state = states[index]
@@ -186,7 +210,10 @@ final class LoadHub {
                     guard let connection = connections[index], !states[index].pointee.isOver else { continue }
                     try attempt(states[index]) {
                         if isMute { throw notAsked(states[index]) }
-                        try finishHolding(states[index], connection)
+                        switch connection {
+                        case .plain(let connection): try finishHolding(states[index], connection)
+                        case .tls(let connection): try finishHolding(states[index], connection)
+                        }
                     }
                 }
             }
@@ -239,7 +266,13 @@ final class LoadHub {
             return LoadFailure(
                 kind: .noAnswer, text: "\(whose): nothing came for \(plan.timeout.text), \(debt(of: state))")
         }
-        guard let error = error as? NetError else { return LoadFailure(kind: .other, text: "\(whose): \(error)") }
+        if let error = error as? TLSError, error.call == .handshake {
+            return LoadFailure(kind: .notConnected, text: "\(whose): \(error)")
+        }
+        if let error = error as? TLSError, error.isPeerGone {
+            return LoadFailure(kind: .reset, text: "\(whose): \(error), \(debt(of: state))")
+        }
+        guard let error = error.netError else { return LoadFailure(kind: .other, text: "\(whose): \(error)") }
         switch error.call {
         case .connect, .socket, .bind:
             return LoadFailure(kind: .notConnected, text: "\(whose): \(error)")

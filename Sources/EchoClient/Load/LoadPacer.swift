@@ -8,7 +8,7 @@ extension LoadHub {
 
     func loadAtRate() throws {
         let receivers = states.indices.compactMap { index -> Greenlet<Void>? in
-            guard let connection = connections[index] else { return nil }
+            guard case .plain(let connection)? = connections[index] else { return nil }
             let state = states[index]
             return spawn { [self] in try attempt(state) { try receiveAll(state, connection) } }
         }
@@ -65,7 +65,7 @@ extension LoadHub {
         state.pointee.asked += 1
         if state.pointee.waitsSince == .max { state.pointee.waitsSince = moment }
         if state.pointee.isCatchingUp { return }
-        let connection = connections[index(of: state)]!
+        guard case .plain(let connection)? = connections[index(of: state)] else { return }
         let piece = text.piece(at: state.pointee.place + state.pointee.sent, plan.size)
         state.pointee.sent += piece.count
         let taken = try sendNow(piece, connection)

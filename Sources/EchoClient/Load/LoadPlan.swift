@@ -15,6 +15,8 @@ enum LoadMode: String, CaseIterable, Sendable {
 /// What is to be done, by all or by one process's share of it.
 struct LoadPlan: Equatable, Sendable {
     var target: SocketAddress
+    /// Nil without TLS.
+    var tls: TLSClient?
     var mode = LoadMode.steady
     /// Of all processes together.
     var connections = 50
@@ -76,6 +78,10 @@ extension LoadPlan {
             "patience=\(patience.nanoseconds)", "ends-at-failure=\(endsAtFailure)",
             "transform=\(transform.rawValue)",
         ]
+        if let tls {
+            words += ["tls-name=\(tls.name)", "tls-insecure=\(tls.isInsecure)"]
+            if let authorities = tls.authorities { words.append("tls-ca=\(authorities)") }
+        }
         words += sources.map { "source=\(LoadPlan.text(of: $0))" }
         if let duration { words.append("duration=\(duration.nanoseconds)") }
         if let messages { words.append("messages=\(messages)") }
@@ -112,6 +118,13 @@ extension LoadPlan {
         case "duration": return LoadPlan.set(&duration, Int64(text).map { .nanoseconds($0) })
         case "messages": return LoadPlan.set(&messages, Int(text))
         case "rate": return LoadPlan.set(&rate, Double(text))
+        case "tls-name":
+            tls = TLSClient(name: text, isInsecure: false)
+            return true
+        case "tls-insecure": return Bool(text).map { tls?.isInsecure = $0 } != nil && tls != nil
+        case "tls-ca":
+            tls?.authorities = text
+            return tls != nil
         case "source": return LoadPlan.address(text).map { sources.append($0) } != nil
         default: return false
         }

@@ -1,4 +1,5 @@
 import GreenNet
+import GreenTLS
 
 /// Sends what is due on one connection from a green thread of its own, while another green thread receives: a service whose answers are not read
 /// stops reading.
@@ -8,7 +9,7 @@ final class LoadSender {
     /// In bytes.
     private var due = 0
 
-    init(_ hub: LoadHub, _ state: LoadConnection.Pointer, _ connection: Connection) {
+    init(_ hub: LoadHub, _ state: LoadConnection.Pointer, _ connection: some PeerStream) {
         sender = spawn(name: "sender of connection \(state.pointee.number)") { [self] in
             while true {
                 let count = due

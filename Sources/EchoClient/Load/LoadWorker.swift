@@ -137,7 +137,7 @@ private final class LoadShare {
     private static func load(_ plan: LoadPlan, _ tally: Tally, for owner: Owner) throws {
         let goes = GreenEvent()
         let order = Order(hub: Hub.current.remote, goes: goes)
-        let load = LoadHub(plan, tally)
+        let load = try LoadHub(plan, tally)
         let work = spawn(name: "measurement") {
             try load.openAll()
             owner.tell { share in share.begin(order) }

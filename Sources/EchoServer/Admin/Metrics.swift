@@ -22,6 +22,7 @@ struct Metrics {
         var text = PrometheusText()
         page.addService(to: &text)
         page.addConnections(to: &text)
+        page.addTLS(to: &text)
         page.addTraffic(to: &text)
         page.addHubs(to: &text)
         return text.text
@@ -78,6 +79,19 @@ struct Metrics {
         text.add(
             .counter, "echo_server_accept_errors_total", "Failed attempts to accept a connection, by kind.",
             [(["kind": "lost"], "\(total(.lostBeforeAccept))"), (["kind": "paused"], "\(total(.acceptPaused))")])
+    }
+
+    private func addTLS(to text: inout PrometheusText) {
+        guard let tls = serviceState.tls else { return }
+        text.add(
+            .counter, "echo_server_tls_handshakes_total", "TLS handshakes, by how they ended.",
+            [
+                (["result": "done"], "\(total(.tlsHandshakes))"), (["result": "failed"], "\(total(.tlsFailures))"),
+            ])
+        text.add(
+            .gauge, "echo_server_tls_certificate_expiry_seconds",
+            "Time until which the server's certificate is valid, in seconds since 1970.",
+            tls.certificate?.validity.upperBound ?? 0)
     }
 
     private func addTraffic(to text: inout PrometheusText) {

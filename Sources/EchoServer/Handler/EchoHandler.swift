@@ -1,4 +1,5 @@
 import GreenNet
+import GreenTLS
 
 /// Serves one connection, from its first byte to its last: the same for every model.
 struct EchoHandler: Sendable {
@@ -11,11 +12,14 @@ struct EchoHandler: Sendable {
     var onReceive: (@Sendable (UnsafeRawBufferPointer, SocketAddress) -> Void)?
 
     /// Sends back what it receives until the client ends its side.  Everything is answered then, and the caller closes the connection.
-    func serve(_ connection: Connection) throws(NetError) {
+    ///
+    /// The compiler makes one function of it for plain connections and one for TLS: a plain message meets no branch for TLS.
+    @_specialize(where Stream == Connection)
+    func serve<Stream: PeerStream>(_ connection: Stream) throws {
         while let bytes = try connection.receiveView(until: .after(idleTimeout)) {
             counters.add(to: .reads)
             counters.add(bytes.count, to: .bytesIn)
-            onReceive?(UnsafeRawBufferPointer(bytes), connection.peer)
+            onReceive?(UnsafeRawBufferPointer(bytes), connection.peerAddress)
             transform.apply(to: bytes)
             try send(UnsafeRawBufferPointer(bytes), on: connection)
             counters.add(bytes.count, to: .bytesOut)
@@ -24,16 +28,16 @@ struct EchoHandler: Sendable {
 
     /// Serves a client that reads slowly.  Throws where the client reads nothing for `writeTimeout`.
     @inline(__always)
-    private func send(_ bytes: UnsafeRawBufferPointer, on connection: Connection) throws(NetError) {
+    private func send(_ bytes: UnsafeRawBufferPointer, on connection: some PeerStream) throws {
         if let writeTimeout {
             try connection.sendAll(bytes, stall: writeTimeout)
         } else {
-            try connection.sendAll(bytes)
+            try connection.sendAll(bytes, until: .never)
         }
     }
 }
 
 extension Deadline {
     /// Never, where there is no timeout: no clock is read then.
-    fileprivate static func after(_ duration: Duration?) -> Deadline { duration.map { .after($0) } ?? .never }
+    static func after(_ duration: Duration?) -> Deadline { duration.map { .after($0) } ?? .never }
 }

@@ -31,6 +31,8 @@ final class ServiceState {
 
     /// The settings as they are now.
     var settings: Settings { live.now }
+    /// Nil where the service speaks no TLS.
+    var tls: ServerTLS? { live.tls }
 
     /// The service accepts on the `sockets` of each hub: by the hub of this process, by `workerHubs`, or by other processes.
     func serving(on sockets: [[ListeningSocket]], _ workerHubs: [WorkerHub] = []) {
@@ -38,6 +40,7 @@ final class ServiceState {
         self.sockets = sockets[0][0].isInherited ? sockets[0] : Array(sockets.joined())
         (self.workerHubs, stage) = (workerHubs, .accepting)
         log.listening(on: sockets[0].map(\.address), live.now, shared)
+        if let certificate = live.tls?.certificate { log.servesTLS(certificate) }
         notifier?.ready(workerHubs)
     }
 

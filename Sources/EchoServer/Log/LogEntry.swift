@@ -1,5 +1,6 @@
 import Glibc
 import GreenNet
+import GreenTLS
 import Logging
 
 /// One event of the log, before it takes on a format.
@@ -78,6 +79,13 @@ extension LogEntry {
             }
             // A listener has no peer.
             if let peer = error.peer { fields[error.call.isListeners ? "address" : "peer"] = "\(peer)" }
+            return fields
+        case let error as TLSError:
+            if let below = error.netError { return fields(of: below) }
+            var fields: Logger.Metadata = [
+                "call": .string("tls_\(error.call.rawValue)"), "error": .string(error.reasonInWords),
+            ]
+            if let peer = error.peer { fields["peer"] = "\(peer)" }
             return fields
         case let errno as SystemError:
             var fields: Logger.Metadata = ["errno": .stringConvertible(ErrnoName(errno: errno))]

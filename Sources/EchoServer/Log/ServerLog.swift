@@ -1,5 +1,6 @@
 import Glibc
 import GreenNet
+import GreenTLS
 import Logging
 import ProgramKit
 
@@ -73,6 +74,22 @@ struct ServerLog: Sendable {
         logger.notice(
             "serving a socket with an unknown name like a socket named echo",
             metadata: ["name": "\(name)", "address": "\(address)"])
+    }
+
+    /// With a warning where the certificate is not valid now: clients will refuse it.
+    func servesTLS(_ certificate: TLSCertificate) {
+        let fields: Logger.Metadata = [
+            "subject": .string(certificate.subject), "names": .string(certificate.names.joined(separator: ", ")),
+            "valid_until": .number(certificate.validity.upperBound),
+        ]
+        logger.notice("serving TLS only", metadata: fields)
+        if certificate.validity.contains(time(nil)) { return }
+        logger.warning("the TLS certificate is not valid now; clients will refuse it", metadata: fields)
+    }
+
+    /// By a forked process, after the process that forked it has read it.
+    func certificateNotRead(_ error: TLSContextError) {
+        logger.error("TLS certificate not reloaded; keeping the old one", metadata: ["error": .string("\(error)")])
     }
 
     private func limits(_ settings: Settings, _ shared: SharedState) {
@@ -206,8 +223,16 @@ struct ServerLog: Sendable {
     /// A client that went away or was too slow is expected: a debug line.  Any other end is a warning.
     func connectionFailed(_ error: any Error) {
         let end = ConnectionEnd(error)
+        if let error = error as? TLSError, error.call == .handshake { return handshakeFailed(error, end) }
         logger.log(
             level: end == .failed ? .warning : .debug, "connection ended", error: error,
+            metadata: ["connection_end": .string(snakeCase("\(end)"))])
+    }
+
+    /// Any scanner makes handshakes fail: no warning.
+    private func handshakeFailed(_ error: TLSError, _ end: ConnectionEnd) {
+        logger.log(
+            level: end == .failed ? .info : .debug, "TLS handshake failed", error: error,
             metadata: ["connection_end": .string(snakeCase("\(end)"))])
     }
 

@@ -1,4 +1,5 @@
 import GreenNet
+import GreenTLS
 
 /// What a model needs to serve connections: the handler with the settings of now, the counters, the log.
 struct ConnectionService: Sendable {
@@ -18,6 +19,37 @@ struct ConnectionService: Sendable {
             counters: counters, onReceive: log.payloadTracer)
     }
 
+    /// Serves a connection from its first byte to its last, with TLS where the settings ask for it.  `hasToEnd` says whether the server has ended receiving from
+    /// it by a shutdown of the socket.
+    @inline(__always)
+    func serve(_ connection: Connection, hasToEnd: () -> Bool = { false }) throws {
+        guard let tls = live.tls else { return try handler.serve(connection) }
+        try serve(connection, over: tls, hasToEnd)
+    }
+
+    @inline(never)
+    private func serve(_ connection: Connection, over tls: ServerTLS, _ hasToEnd: () -> Bool) throws {
+        let stream = try shakeHands(connection, tls)
+        do { try handler.serve(stream) } catch let error as TLSError {
+            guard case .truncated = error.reason, hasToEnd() else { throw error }
+        }
+        // The client learns that it has got all.
+        try stream.shutdownSending(until: .after(live.now.writeTimeout))
+    }
+
+    private func shakeHands(_ connection: Connection, _ tls: ServerTLS) throws -> TLSConnection {
+        let context = tls.current(onFailure: { log.certificateNotRead($0) })
+        do throws(TLSError) {
+            let stream = try TLSConnection(connection, context)
+            try stream.handshake(until: .after(live.now.handshakeTimeout))
+            counters.add(to: .tlsHandshakes)
+            return stream
+        } catch {
+            counters.add(to: .tlsFailures)
+            throw error
+        }
+    }
+
     /// What the server asks of a connection, by a shutdown of its socket.
     enum Request {
         case finishReceiving, cancel
@@ -29,8 +61,8 @@ struct ConnectionService: Sendable {
         _ descriptor: Int32, _ peer: SocketAddress, request: () -> Request?
     ) -> (Connection, ConnectionEnd) {
         let connection = Connection(blocking: descriptor, peer: peer, receiveBufferSize: live.now.bufferSize)
-        do throws(NetError) {
-            try handler.serve(connection)
+        do {
+            try serve(connection, hasToEnd: { request() == .finishReceiving })
             if request() == .finishReceiving { connection.linger(within: StreamServer.grace / 2) }
             return (connection, .done)
         } catch {

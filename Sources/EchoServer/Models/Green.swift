@@ -10,6 +10,6 @@ extension ModelKind {
         },
         make: { service, _ in
             GreenModel(
-                handler: { try service.handler.serve($0) }, onFailure: { service.log.connectionFailed($1) })
+                handler: { try service.serve($0) }, onFailure: { service.log.connectionFailed($1) })
         })
 }

@@ -79,11 +79,14 @@ final class LiveSettings: Sendable {
     private let started: Settings
     private let live: SharedValue<Settings.Live>
     private let configuration: Configuration
+    /// Nil where the service speaks no TLS.
+    let tls: ServerTLS?
 
-    /// Throws where there is no memory for them.
+    /// Throws where there is no memory for them, and where a file of TLS is bad.
     init(_ settings: Settings, _ configuration: Configuration) throws(StartFailure) {
         (started, self.configuration) = (settings, configuration)
         live = try SharedValue(settings.live)
+        tls = if let files = settings.tlsFiles { try ServerTLS(files) } else { nil }
     }
 
     var now: Settings {
@@ -92,11 +95,12 @@ final class LiveSettings: Sendable {
         return settings
     }
 
-    /// Reads the configuration again and takes over what a running server can; with an error in it, the old settings stay.
+    /// Reads the configuration and the files of TLS again and takes over what a running server can; with an error in it, the old settings stay.
     /// Returns the names of the settings that have changed, and of those that only a restart would change.
     func reload() throws(StartFailure) -> (changed: [String], needRestart: [String]) {
         let result = now.reloaded(try configuration.readAgain())
+        let hasNewCertificate = try tls?.reload() ?? false
         live.value = result.settings.live
-        return (result.changed, result.needRestart)
+        return (result.changed + (hasNewCertificate ? ["tls-certificate"] : []), result.needRestart)
     }
 }

@@ -109,6 +109,30 @@ struct Options: ParsableArguments {
         help: ArgumentHelp("Time for the clients to finish after TERM (default: 10).", valueName: "seconds"))
     var drainTimeout: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Speak TLS only, with the certificate in this PEM file, followed by those that it rests on; read again on HUP (default: no TLS).",
+            valueName: "file"), completion: .file())
+    var tlsCertificate: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The certificate's key, a PEM file without a passphrase; read again on HUP.", valueName: "file"),
+        completion: .file())
+    var tlsKey: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Serve only clients with a certificate of one of the authorities in this PEM file (default: all clients).",
+            valueName: "file"), completion: .file())
+    var tlsClientCa: String?
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Close a connection whose TLS handshake takes longer; 0: never (default: 10).", valueName: "seconds"))
+    var handshakeTimeout: String?
+
     @Flag(help: "Serve the connection that is standard input, then exit: for inetd, or systemd's Accept=yes.")
     var inetd = false
 
@@ -163,6 +187,8 @@ struct Options: ParsableArguments {
             "max-connections-per-ip": maxConnectionsPerIp,
             "overflow": overflow, "idle-timeout": idleTimeout, "write-timeout": writeTimeout,
             "drain-timeout": drainTimeout, "log-level": logLevel, "log-format": logFormat, "admin": admin,
+            "tls-certificate": tlsCertificate, "tls-key": tlsKey, "tls-client-ca": tlsClientCa,
+            "handshake-timeout": handshakeTimeout,
             "admin-mode": adminMode, "admin-owner": adminOwner, "admin-group": adminGroup,
         ]
         return all.compactMapValues { $0 }

@@ -28,6 +28,10 @@ struct Settings: Sendable {
     var logFormat = LogFormat.auto
     var admin: Endpoint?
     var adminAccess = SocketAccess()
+    /// Paths of files in PEM; nil where the service speaks no TLS.
+    var tlsCertificate: String?
+    var tlsKey: String?
+    var tlsClientCA: String?
     var live = Live()
 
     /// The settings that a reload changes.  Plain bits, in memory that forked children share.
@@ -36,6 +40,8 @@ struct Settings: Sendable {
         var maxConnections: Int?
         var idleTimeout: Duration?
         var writeTimeout: Duration?
+        /// How long a TLS handshake may take; nil for ever.
+        var handshakeTimeout: Duration? = .seconds(10)
         var drainTimeout = Duration.seconds(10)
     }
 
@@ -63,6 +69,22 @@ struct Settings: Sendable {
         try checkOverflow(sources)
         try checkSums(sources)
         try checkAccess(sources)
+        try checkTLS(sources)
+    }
+
+    /// Nil where the service speaks no TLS.
+    var tlsFiles: ServerTLS.Files? {
+        guard let tlsCertificate, let tlsKey else { return nil }
+        return ServerTLS.Files(certificate: tlsCertificate, key: tlsKey, clientAuthorities: tlsClientCA)
+    }
+
+    /// Certificate and key go together, and clients are asked for certificates over TLS only.
+    private func checkTLS(_ sources: SettingSources) throws(StartFailure) {
+        let given = ["tls-certificate", "tls-key", "tls-client-ca"].filter { sources.pick($0) != nil }
+        for missing in ["tls-certificate", "tls-key"] where !given.isEmpty && !given.contains(missing) {
+            let (text, origin) = sources.pick(given[0])!
+            throw origin.failure("'\(text)' needs \(missing) too")
+        }
     }
 
     /// How these settings spread the service over hubs and processes.
@@ -177,6 +199,10 @@ extension Settings {
         timeout(\.live.idleTimeout, Numbers.idleTimeout),
         timeout(\.live.writeTimeout, Numbers.writeTimeout),
         required(\.live.drainTimeout, Numbers.drainTimeout),
+        file("tls-certificate", \.tlsCertificate),
+        file("tls-key", \.tlsKey),
+        file("tls-client-ca", \.tlsClientCA),
+        timeout(\.live.handshakeTimeout, Numbers.handshakeTimeout),
         Setting("log-level", \.logLevel, "a level, trace to critical", parse: { Logger.Level(rawValue: $0) }),
         Setting("log-format", \.logFormat, "auto, text, json or journal", parse: { LogFormat(rawValue: $0) }),
         Setting(
@@ -225,6 +251,15 @@ extension Settings {
             option.name, path, option.rule, parse: { text in option.value(of: text).map { .some($0) } ?? .none },
             show: { $0?.optionText ?? "none" })
     }
+
+    private static func file(_ name: String, _ path: WritableKeyPath<Settings, String?> & Sendable) -> Setting {
+        Setting(
+            name, path, "the path of a file, 1 to \(longestPath) bytes",
+            parse: { (1...longestPath).contains($0.utf8.count) ? $0 : Optional<String?>.none }, show: { $0 ?? "none" })
+    }
+
+    /// The kernel's PATH_MAX, without the end.
+    private static let longestPath = 4095
 
     private static func mode(_ name: String, _ path: WritableKeyPath<Settings, mode_t?> & Sendable) -> Setting {
         Setting(

@@ -9,6 +9,7 @@ enum Counter: Int, CaseIterable {
     case lostBeforeAccept, acceptPaused
     case endedDone, endedPeerGone, endedIdle, endedSlow, endedCancelled, endedFailed, endedCrashed
     case workersRestarted
+    case tlsHandshakes, tlsFailures
 
     init(_ end: ConnectionEnd) { self = Counter(rawValue: Counter.endedDone.rawValue + Int(end.rawValue))! }
 

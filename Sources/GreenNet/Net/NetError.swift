@@ -152,6 +152,18 @@ public struct NetError: Error, Hashable, Sendable {
     }
 }
 
+/// An error of a layer over a connection, which says what the connection's own was.
+package protocol ConnectionFailure: Error {
+    /// Nil where the connection did not fail.
+    var netError: NetError? { get }
+    /// Whether the other side has gone, as `NetError.isPeerGone` has it.
+    var isPeerGone: Bool { get }
+}
+
+extension NetError: ConnectionFailure {
+    package var netError: NetError? { self }
+}
+
 extension NetError: WaitEnding {
     /// Set where a deadline, a kill or a `close()` ended the call.
     public var waitError: WaitError? {

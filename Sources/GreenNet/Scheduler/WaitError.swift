@@ -49,10 +49,10 @@ public struct GreenletExit: Error, Hashable, Sendable {
 }
 
 /// An error that carries a `WaitError`, so that the code that ended the wait recognises it under the name of another layer.
-protocol WaitEnding: WaitOutcome {
+package protocol WaitEnding: WaitOutcome {
     var waitError: WaitError? { get }
 }
 
 extension WaitError: WaitEnding {
-    var waitError: WaitError? { self }
+    package var waitError: WaitError? { self }
 }

@@ -1,5 +1,5 @@
 /// An error that can be the end of a wait, and says which.
-protocol WaitOutcome: Error {
+package protocol WaitOutcome: Error {
     var isTimeout: Bool { get }
     var isCancellation: Bool { get }
     var isClosed: Bool { get }
@@ -39,9 +39,9 @@ extension WaitError: WaitOutcome {
 }
 
 extension WaitEnding {
-    var isTimeout: Bool { waitError?.isTimeout ?? false }
-    var isCancellation: Bool { waitError?.isCancellation ?? false }
-    var isClosed: Bool { waitError?.isClosed ?? false }
+    package var isTimeout: Bool { waitError?.isTimeout ?? false }
+    package var isCancellation: Bool { waitError?.isCancellation ?? false }
+    package var isClosed: Bool { waitError?.isClosed ?? false }
 }
 
 extension GreenletExit: WaitOutcome {

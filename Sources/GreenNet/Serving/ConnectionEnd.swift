@@ -22,11 +22,11 @@ public enum ConnectionEnd: UInt8, CaseIterable, Sendable {
 
     /// What an error of a handler means.
     public init(_ error: any Error) {
-        guard let error = error as? NetError else {
+        guard let error = error as? any ConnectionFailure else {
             self = .failed
             return
         }
-        switch (error.waitError, error.call) {
+        switch (error.netError?.waitError, error.netError?.call) {
         case (.deadlinePassed, .recv): self = .idle
         case (.deadlinePassed, _): self = .slow
         case (_?, _): self = .cancelled
