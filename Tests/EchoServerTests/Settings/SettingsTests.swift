@@ -62,6 +62,7 @@ import Testing
         "drain-timeout": "0.5", "log-level": "debug", "log-format": "journal",
         "admin": "[::1]:9090", "unix-socket-mode": "0640", "unix-socket-owner": "root", "unix-socket-group": "7",
         "admin-mode": "600", "admin-owner": "0", "admin-group": "adm", "freebind": "yes",
+        "tls-certificate": "/c.pem", "tls-key": "/k.pem", "tls-client-ca": "/a.pem", "handshake-timeout": "2.5",
     ]
 
     @Test func `every setting can be an option`() throws {
@@ -99,6 +100,25 @@ import Testing
         #expect(settings.unixSocketAccess == SocketAccess(mode: 0o640, owner: "root", group: "7"))
         #expect(settings.adminAccess == SocketAccess(mode: 0o600, owner: "0", group: "adm"))
         #expect(settings.freebind)
+        #expect(
+            settings.tlsFiles
+                == ServerTLS.Files(certificate: "/c.pem", key: "/k.pem", clientAuthorities: "/a.pem"))
+        #expect(settings.handshakeTimeout == .milliseconds(2500))
+    }
+
+    @Test func `TLS needs a certificate and a key, and a handshake has ten seconds unless the settings say otherwise`()
+        throws
+    {
+        #expect(try settings([]).tlsFiles == nil)
+        #expect(try settings([]).handshakeTimeout == .seconds(10))
+        #expect(try settings(["--handshake-timeout=0"]).handshakeTimeout == nil)
+        for (given, missing) in [
+            ("certificate", "key"), ("key", "certificate"), ("client-ca", "certificate"),
+        ] {
+            let failure = #expect(throws: StartFailure.self) { try settings(["--tls-\(given)=/x"]) }
+            #expect(failure?.status == .usage)
+            #expect(failure?.message == "--tls-\(given): '/x' needs tls-\(missing) too")
+        }
     }
 
     @Test func `green threads have workers and processes`() throws {
@@ -228,10 +248,13 @@ import Testing
             + each(["0", "10000001", "all"], of: "max-connections", "a whole number from 1 to 10000000")
             + each(["0", "10000001", "all"], of: "max-connections-per-ip", "a whole number from 1 to 10000000")
             + each(["wait", ""], of: "overflow", "defer or reject")
-            + ["idle-timeout", "write-timeout", "drain-timeout"].flatMap { name in
+            + ["idle-timeout", "write-timeout", "handshake-timeout", "drain-timeout"].flatMap { name in
                 each(
                     ["-0.001", "0.0009", "1e-30", "3153600001", "1e300", "inf", "nan", "10s", "1,5", "0x10", ""],
                     of: name, "a number from 0.001 to 3153600000 seconds, or 0")
+            }
+            + ["tls-certificate", "tls-key", "tls-client-ca"].flatMap { name in
+                each(["", String(repeating: "x", count: 4096)], of: name, "the path of a file, 1 to 4095 bytes")
             }
             + each(["verbose", "INFO", ""], of: "log-level", "a level, trace to critical")
             + each(["localhost", "[::1]"], of: "admin", "\(adminRule): the port is missing")
