@@ -33,8 +33,10 @@ struct ConnectionService: Sendable {
         do { try handler.serve(stream) } catch let error as TLSError {
             guard case .truncated = error.reason, hasToEnd() else { throw error }
         }
-        // The client learns that it has got all.
-        try stream.shutdownSending(until: .after(live.now.writeTimeout))
+        // The client learns that it has got all.  One that has gone meanwhile was answered.
+        do throws(TLSError) { try stream.shutdownSending(until: .after(live.now.writeTimeout)) } catch {
+            if error.waitError != nil { throw error }
+        }
     }
 
     private func shakeHands(_ connection: Connection, _ tls: ServerTLS) throws -> TLSConnection {
