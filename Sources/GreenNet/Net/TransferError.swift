@@ -19,7 +19,7 @@ public struct TransferError: Error, Hashable, Sendable {
 }
 
 extension TransferError: WaitEnding {
-    var waitError: WaitError? { error.waitError }
+    package var waitError: WaitError? { error.waitError }
     /// Whether time ended it.
     public var isTimeout: Bool { error.isTimeout }
     /// Whether a kill of the green thread, or the failure of its group, ended it.
