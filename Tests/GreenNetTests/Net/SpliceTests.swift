@@ -79,7 +79,8 @@ struct SpliceTests {
             let others = rows.map { row in spawn { try splice(from: row.source, to: row.sink) } }
             for other in others { try other.waitUntilParked() }
             #expect(openDescriptors() == before)
-            for end in [client] + rows.map(\.client) { end.close() }
+            client.close()
+            for row in rows { row.client.close() }
             for transfer in [passing] + others { _ = try transfer.value() }
         }
     }
