@@ -61,6 +61,7 @@ static void sink(int listener) {
             close(descriptor);
             continue;
         }
+        close(listener);
         long long total = 0;
         for (ssize_t count; (count = recv(descriptor, NULL, 1 << 22, MSG_TRUNC)) > 0;) total += count;
         if (write(descriptor, &total, sizeof(total)) != sizeof(total)) _exit(1);
@@ -92,6 +93,7 @@ int main(int argc, char **argv) {
         signal(SIGCHLD, SIG_IGN);
         sink(listener);
     }
+    close(listener);  // before this program's last words, at which the next run begins
     pid_t forwarder = fork();
     if (forwarder == 0) {
         prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -129,6 +131,7 @@ int main(int argc, char **argv) {
         wait4(forwarder, &status, 0, &usage);
     }
     kill(drain, SIGKILL);
+    waitpid(drain, &status, 0);  // the next run listens at the same port
     if (failed) return fprintf(stderr, "not all bytes have arrived\n"), 1;
     double processor = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                        (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;

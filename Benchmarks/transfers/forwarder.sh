@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source Benchmarks/transfers/common.bash
-rounds=${1:-5} gib=${2:-4} port=47300 target=47301
+rounds=${1:-5} gib=${2:-4} port=21300 target=21301  # not among the ports that clients get
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

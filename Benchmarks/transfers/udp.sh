@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source Benchmarks/transfers/common.bash
-rounds=${1:-5} seconds=${2:-2} port=47210
+rounds=${1:-5} seconds=${2:-2} port=21210
 
 # Server and clients share one CPU, with a real-time policy where that is permitted: the one that runs keeps it until it waits.  Else each datagram wakes the
 # server, the time goes into that, and both servers find one datagram at a time, as if there were no load.
