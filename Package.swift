@@ -80,7 +80,7 @@ let package = Package(
 // Small programs to read first; tests run them.  A package that depends on this one does not build them, since they are not products.
 let examples = [
     "ChatServer", "HTTPServer", "RedisClient", "PortForwarder", "ImageDownloads", "ProducersAndConsumers", "PingPong",
-    "GeneratorPipeline", "SOCKSProxy",
+    "GeneratorPipeline", "SOCKSProxy", "ThreeStages",
 ]
 package.targets += examples.map { name in
     .executableTarget(name: name, dependencies: ["GreenNet"], path: "Examples/\(name)", swiftSettings: strict)

@@ -302,6 +302,22 @@ extension ExamplesTests {
     }
 }
 
+// MARK: - ThreeStages
+
+extension ExamplesTests {
+    @Test func `a thousand lines pass three stages in their order, and the end of the input ends each stage`() throws {
+        try onHub {
+            try withTemporaryPath("lines.txt") { path in
+                let lines = (1...1000).map { "line \($0)" }
+                let input = Array(lines.joined(separator: "\n\n").utf8)
+                let result = try ChildProcess.run(Program.built("ThreeStages").path, [path], input: input)
+                #expect(result.exit == .status(0) && result.errorOutput == [])
+                try #expect(readFile(path) == Array(lines.map { "\($0.uppercased())\n" }.joined().utf8))
+            }
+        }
+    }
+}
+
 private func client(of port: UInt16) throws -> Connection {
     try Connection.connect(to: SocketAddress(ip: "127.0.0.1", port: port)!, until: .after(.seconds(10)))
 }
