@@ -214,7 +214,7 @@ import Testing
     @Test func `a send that ends at its deadline leaves whole records: the stream goes on`() throws {
         try onHub {
             let pair = try connectedPair()
-            let bytes = pattern(32 << 20)
+            let bytes = [UInt8](repeating: 7, count: 32 << 20)
             let error = failure { () throws(TLSError) in
                 try pair.server.sendAll(bytes, until: .after(.milliseconds(50)))
             }
@@ -232,7 +232,7 @@ import Testing
     @Test func `a client that reads nothing ends a send with a stall, and one that reads slowly does not`() throws {
         try onHub {
             let pair = try connectedPair()
-            let bytes = pattern(16 << 20)
+            let bytes = [UInt8](repeating: 7, count: 16 << 20)
             func send(_ stall: Duration) -> TLSError? {
                 failure { () throws(TLSError) in
                     try bytes.withUnsafeBufferPointer { bytes throws(TLSError) in
@@ -258,7 +258,7 @@ import Testing
             try serving.value()
             for _ in 0..<2 {
                 let error = failure { () throws(TLSError) in
-                    try client.sendAll(pattern(32 << 20), until: .after(.milliseconds(30)))
+                    try client.sendAll([UInt8](repeating: 7, count: 32 << 20), until: .after(.milliseconds(30)))
                 }
                 #expect(error?.waitError == .deadlinePassed)
             }
@@ -267,30 +267,30 @@ import Testing
 
     @Test func `kills at any point leave no green thread, no descriptor, and the other side with an error`() throws {
         let (client, server) = (try clientContext(), try serverContext())
-        try onEverySeed(Sanitizer.scaled(150, address: 40, thread: 20)) { seed in
-            let pair = try unreadyPair(client: client, server: server)
-            let victim = spawn {
-                defer { pair.client.close() }
-                try pair.client.handshake()
-                try pair.client.sendAll(pattern(100_000))
-                _ = try pair.client.receiveAll(until: .never)
-            }
-            let other = spawn {
-                defer { pair.server.close() }
-                try pair.server.handshake()
-                var count = 0
-                while let bytes = try pair.server.receive() {
-                    count += bytes.count
-                    try pair.server.sendAll(bytes)
+        let bytes = pattern(100_000)
+        try onHub(.seconds(120)) {
+            for moment in 0..<Sanitizer.scaled(40, address: 20, thread: 10) {
+                let pair = try unreadyPair(client: client, server: server)
+                let victim = spawn {
+                    defer { pair.client.close() }
+                    try pair.client.handshake()
+                    try pair.client.sendAll(bytes)
+                    _ = try pair.client.receiveAll(until: .never)
                 }
-                return count
+                let other = spawn {
+                    defer { pair.server.close() }
+                    try pair.server.handshake()
+                    while let bytes = try pair.server.receive() { try pair.server.sendAll(bytes) }
+                }
+                for _ in 0..<moment { try Greenlet.yield() }
+                victim.kill()
+                try victim.join()
+                // One that was killed before it began has not closed it.
+                pair.client.close()
+                try other.join()
+                #expect(victim.state == .killed)
+                _ = other.result
             }
-            for _ in 0..<(seed % 40) { try Greenlet.yield() }
-            victim.kill()
-            try victim.join()
-            try other.join()
-            #expect(victim.state == .killed || victim.hasEnded)
-            _ = other.result
         }
     }
 
