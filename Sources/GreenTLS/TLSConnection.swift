@@ -8,7 +8,7 @@ import GreenNet
 ///     try tls.sendAll("GET / HTTP/1.0\r\n\r\n")
 ///
 /// After the handshake it is used as the stream below would be: calls park the green thread that has to wait, one may receive while another sends, and two that
-/// receive (or send) at once are a programming error.  A connection that waits holds no buffers, but for the state of TLS, about 10 KiB.
+/// receive (or send) at once are a programming error.  A connection that waits holds no buffers, but for the state of TLS.
 ///
 /// It works over a blocking `Connection` too, on an OS thread that has no hub.  Belongs to the OS thread of the stream below.
 public final class TLSConnection: ByteStream {
