@@ -12,19 +12,19 @@ struct WorkerWatch {
     private let hubsOfWorker: Int
     /// Nil where the workers have no hubs.
     private let gauges: HubGauges?
-    private let lockHolder: () -> SharedLock.Holder?
+    private let lockHolder: () -> WorkerLock.Holder?
 
     private var lastLook = Deadline.now
     /// When each hub was measured, as of the last look, and for how long that has not changed.
     private var hubs: [(measured: Int, silence: Duration)]
-    private var holder: (SharedLock.Holder?, time: Duration) = (nil, .zero)
+    private var holder: (WorkerLock.Holder?, time: Duration) = (nil, .zero)
 
     /// How often it looks in a `timeout`; at least once a second.
     private static let looks = 4
 
     init(
         timeout: Duration, hubsOfWorker: Int = 1, _ gauges: HubGauges? = nil,
-        lockHolder: @escaping () -> SharedLock.Holder?
+        lockHolder: @escaping () -> WorkerLock.Holder?
     ) {
         (self.timeout, self.hubsOfWorker, self.gauges, self.lockHolder) = (timeout, hubsOfWorker, gauges, lockHolder)
         interval = min(timeout / WorkerWatch.looks, .seconds(1))

@@ -77,7 +77,7 @@ extension Settings {
 /// The current settings of all processes of the service.  A reload in the first process counts in the processes that it has forked.
 final class LiveSettings: Sendable {
     private let started: Settings
-    private let live: SharedValue<Settings.Live>
+    private let live: LiveValue<Settings.Live>
     private let configuration: Configuration
     /// Nil where the service speaks no TLS.
     let tls: ServerTLS?
@@ -85,7 +85,7 @@ final class LiveSettings: Sendable {
     /// Throws where there is no memory for them, and where a file of TLS is bad.
     init(_ settings: Settings, _ configuration: Configuration) throws(StartFailure) {
         (started, self.configuration) = (settings, configuration)
-        live = try SharedValue(settings.live)
+        live = try LiveValue(settings.live)
         tls = if let files = settings.tlsFiles { try ServerTLS(files) } else { nil }
     }
 

@@ -11,7 +11,7 @@ final class ServerTLS: Sendable {
     private let files: Files
     private let context: TLSContext
     /// How often the certificate was replaced, in memory that forked children share.
-    private let generation: SharedValue<Int>
+    private let generation: LiveValue<Int>
     /// The generation that this process has.  Reading files under the lock holds up the process's other OS threads for a millisecond.
     private let own = Mutex(0)
 
@@ -26,7 +26,7 @@ final class ServerTLS: Sendable {
     /// Throws a `StartFailure` that names the file.
     init(_ files: Files) throws(StartFailure) {
         self.files = files
-        generation = try SharedValue(0)
+        generation = try LiveValue(0)
         do throws(TLSContextError) {
             context = try .server(
                 certificate: .file(files.certificate), key: .file(files.key),

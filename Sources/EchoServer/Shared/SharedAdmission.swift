@@ -7,7 +7,7 @@ import Synchronization
 /// counted separately, so that it can be given back for a worker that was killed.
 final class SharedAdmission: @unchecked Sendable {
     // Unchecked: all but `placesNow`, which is atomic, is touched under the lock only.
-    private let lock: SharedLock
+    private let lock: WorkerLock
     /// Places taken: in all, and by each row.
     private let taken: SharedCells
     private let rows: Int
@@ -24,7 +24,7 @@ final class SharedAdmission: @unchecked Sendable {
         let taken = try SharedCells(count: 1 + rows)
         let peers: PeerTable? = if placesPerPeer == nil { nil } else { try PeerTable(connections: most, rows: rows) }
         (self.taken, self.peers) = (taken, peers)
-        lock = try SharedLock {
+        lock = try WorkerLock {
             taken.undo()
             peers?.undo()
         }
@@ -33,7 +33,7 @@ final class SharedAdmission: @unchecked Sendable {
     }
 
     /// The OS thread that holds the lock, for which all others wait; nil where there is none.
-    var lockHolder: SharedLock.Holder? { lock.holder }
+    var lockHolder: WorkerLock.Holder? { lock.holder }
 
     // MARK: Places
 

@@ -11,7 +11,7 @@ import Testing
         private var watch: WorkerWatch
         private var now: Deadline
         private let interval: Duration
-        var holder: SharedLock.Holder?
+        var holder: WorkerLock.Holder?
 
         private final class Box { weak var scene: Scene? }
 
@@ -105,7 +105,7 @@ import Testing
     }
 
     @Test func `workers without hubs are reported for the lock alone`() throws {
-        var watch = WorkerWatch(timeout: .seconds(1)) { SharedLock.Holder(thread: 100, acquisition: 1) }
+        var watch = WorkerWatch(timeout: .seconds(1)) { WorkerLock.Holder(thread: 100, acquisition: 1) }
         var now = watch.nextLook
         var told: [Int] = []
         for _ in 0..<5 {

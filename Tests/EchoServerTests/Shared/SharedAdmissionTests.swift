@@ -76,7 +76,7 @@ import Testing
     // MARK: The lock
 
     @Test func `the holder of the lock can be read without it, and a caller that must not wait gets nil`() throws {
-        let lock = try SharedLock {}
+        let lock = try WorkerLock {}
         let (isHeld, release) = (Handoff<Void>(), Handoff<Void>())
         #expect(lock.holder == nil)
         #expect(lock.lockedIfFree { lock.holder != nil } == true)
@@ -98,7 +98,7 @@ import Testing
     }
 }
 
-@Suite struct SharedValueTests {
+@Suite struct LiveValueTests {
     private struct Four: BitwiseCopyable, Sendable {
         var (a, b, c, d) = (0, 0, 0, 0)
 
@@ -106,7 +106,7 @@ import Testing
     }
 
     @Test func `a reader sees one whole value, and the newest in the end`() throws {
-        let shared = try SharedValue(Four(0))
+        let shared = try LiveValue(Four(0))
         let isDone = Atomic(false)
         try onOSThread {
             let writer = TestThread {

@@ -2,7 +2,7 @@ import Glibc
 import Synchronization
 
 /// A lock in memory that forked children share.  It survives the death of its holder.
-struct SharedLock: @unchecked Sendable {
+struct WorkerLock: @unchecked Sendable {
     // Unchecked: a lock is thread-safe.
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     /// How many times the lock was taken.
@@ -31,7 +31,7 @@ struct SharedLock: @unchecked Sendable {
     /// Nil where no OS thread holds the lock, or one that has died.  Takes no lock.
     var holder: Holder? {
         // The kernel finds the owner of a robust lock there: get_robust_list(2).
-        let thread = mutex.pointee.__data.__lock & SharedLock.threadMask
+        let thread = mutex.pointee.__data.__lock & WorkerLock.threadMask
         return thread == 0 ? nil : Holder(thread: thread, acquisition: acquisitions.pointee.load(ordering: .relaxed))
     }
 
@@ -43,7 +43,7 @@ struct SharedLock: @unchecked Sendable {
 
     /// Nil where another OS thread holds the lock for longer than a moment.
     func lockedIfFree<Value>(_ body: () -> Value) -> Value? {
-        for _ in 0..<SharedLock.attempts {
+        for _ in 0..<WorkerLock.attempts {
             let result = pthread_mutex_trylock(mutex)
             if result != EBUSY { return hold(result, body) }
             sched_yield()

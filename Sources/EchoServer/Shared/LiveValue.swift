@@ -3,7 +3,7 @@ import Synchronization
 /// A value that forked children share.  One OS thread of one process writes it; readers never wait.
 ///
 /// A new value is written beside the old one and then becomes the current one.  A reader reads again where the version has changed meanwhile.
-struct SharedValue<Value: BitwiseCopyable & Sendable>: @unchecked Sendable {
+struct LiveValue<Value: BitwiseCopyable & Sendable>: @unchecked Sendable {
     // Unchecked: the words are atomic.
     private let words: UnsafeMutablePointer<Atomic<UInt64>>
     /// How many values there were.  An even version is in the first half of the words, an odd one in the second.
