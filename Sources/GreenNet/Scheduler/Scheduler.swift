@@ -340,7 +340,7 @@ struct Scheduler: Equatable {
         fields.pointee.receiveBuffer.free()
         fields.pointee.pipes.closeAll()
         fields.pointee.deadlines.free()
-        fields.pointee.alarm.free()
+        fields.pointee.alarm.free(on: loop)
         loop.destroy()
         fields.pointee.foreignDescriptors.free()
         fields.deinitialize(count: 1)

@@ -177,7 +177,7 @@ extension Scheduler {
     /// Sees to it that the alarm rings at `moment` at the latest.
     @inline(__always)
     fileprivate func ring(by moment: Deadline) {
-        if moment < fields.pointee.alarm.pointee.due { fields.pointee.alarm.start(due: moment) }
+        if moment < fields.pointee.alarm.pointee.due { fields.pointee.alarm.start(on: loop, due: moment) }
     }
 
     /// Wakes the green threads whose deadlines have passed, in the order of the deadlines; of equal ones, in the order in which the waits began.
@@ -188,8 +188,8 @@ extension Scheduler {
 }
 
 /// In the loop.
-let alarmRang: TimerWatcher.Ring = { fields in
-    let scheduler = Scheduler(fields.assumingMemoryBound(to: Scheduler.Fields.self))
+let alarmRang: TimerWatcher.Callback = { _, timer, _ in
+    let scheduler = Scheduler(TimerWatcher.context(timer, as: Scheduler.Fields.self))
     scheduler.wakeOverdue()
     if let next = scheduler.fields.pointee.deadlines.earliest { scheduler.ring(by: next) }
 }

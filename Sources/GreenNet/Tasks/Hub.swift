@@ -89,7 +89,7 @@ public final class Hub: HubObject {
         let taskLocals = findTaskWords()
         scheduler.fields.initialize(
             to: Scheduler.Fields(
-                loop: loop, alarm: .make(on: loop, context: scheduler.address, ring: alarmRang), main: makeMainThread(),
+                loop: loop, alarm: .make(context: scheduler.address, callback: alarmRang), main: makeMainThread(),
                 loopThread: loopThread, stacks: stacks, jobs: JobQueue(of: scheduler, on: loop),
                 drainMainQueue: drainMainQueue, describe: { $0.dump() }, taskLocals: taskLocals,
                 owner: Unmanaged.passRetained(hub).toOpaque()))

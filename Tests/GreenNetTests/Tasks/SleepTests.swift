@@ -100,47 +100,6 @@ struct SleepTests {
         }
     }
 
-    @Test
-    func `for a moment that is near the kernel's timer is set, a descriptor that is opened when it is first needed`()
-        throws
-    {
-        try onHub {
-            let alarm = Hub.current.scheduler.fields.pointee.alarm
-            let before = openDescriptors()
-            try #expect(!GreenEvent().wait(until: .after(TimerWatcher.near + .milliseconds(1))))
-            #expect(alarm.pointee.clock == nil && openDescriptors() == before)
-            for _ in 0..<10 {
-                let sleeper = spawn { try Greenlet.sleep(for: .milliseconds(2)) }
-                try Greenlet.yield()
-                #expect(alarm.pointee.isClockSet && openDescriptors() == before + 1)
-                try sleeper.join()
-                #expect(!alarm.pointee.isClockSet)
-            }
-        }
-    }
-
-    @Test func `a hub whose near moment has come sleeps until the next one, and uses no processor time`() throws {
-        try onHub {
-            try Greenlet.sleep(for: .milliseconds(1))
-            let before = processorTime()
-            try Greenlet.sleep(for: .milliseconds(300))
-            #expect(processorTime() - before < .milliseconds(150))
-        }
-    }
-
-    @Test func `without a descriptor for the kernel's timer, a short sleep ends all the same`() throws {
-        try onHub {
-            try withRoom(forDescriptors: 0) {
-                for length in [Duration.microseconds(1), .milliseconds(1), .milliseconds(9)] {
-                    try #expect(elapsed { try Greenlet.sleep(for: length) } >= length)
-                }
-            }
-            #expect(Hub.current.scheduler.fields.pointee.alarm.pointee.clock == nil)
-            try Greenlet.sleep(for: .milliseconds(1))
-            #expect(Hub.current.scheduler.fields.pointee.alarm.pointee.clock != nil)
-        }
-    }
-
     @Test func `an earlier deadline restarts the timer`() throws {
         try onHub {
             for length in [30, 20, 10, 5, 1] {
