@@ -33,7 +33,11 @@ extension Connection {
         let sent = try bytes.withUnsafeBufferPointer { (bytes) throws(NetError) in
             try sendFirst(UnsafeRawBufferPointer(bytes), descriptors, until: deadline)
         }
-        if sent < bytes.count { try sendAll(Array(bytes[sent...]), until: deadline) }
+        if sent == bytes.count { return }
+        do throws(NetError) { try sendAll(Array(bytes[sent...]), until: deadline) } catch {
+            // The descriptors are under way, with the first bytes.
+            throw error.after(sent: sent + error.sent)
+        }
     }
 
     private func unfit(_ words: String) -> NetError { NetError(.sendmsg, .invalid(words), peer) }

@@ -93,6 +93,12 @@ public final class GreenGroup: HubObject {
         }
         let hasPlace: Void? = try? places.acquire()
         let greenlet = GreenNet.spawn(name: name, stackSize: stackSize, fileID: fileID, line: line, body)
+        if hasEnded {
+            // The group did not wait for the caller, which is no member.
+            if hasPlace != nil { places.release() }
+            greenlet.kill()
+            return greenlet
+        }
         adopt(greenlet)
         if hasPlace == nil { greenlet.kill() } else { releasePlace(at: greenlet) }
         return greenlet

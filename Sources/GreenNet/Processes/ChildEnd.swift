@@ -60,7 +60,9 @@ final class ChildEnd: HubObject {
     /// Sends `signal` to it, to all of its group where that is its own; to no process once it was collected, and none in a forked child.  Never waits.
     func send(_ signal: Int32) {
         guard exit == nil, isStarter else { return }
-        if hasOwnGroup { SystemCalls.signalGroup(pid, signal) } else { SystemCalls.signal(pid, signal) }
+        if hasOwnGroup { SystemCalls.signalGroup(pid, signal) }
+        // It may have left its group, where a SIGKILL has to reach it: its end is waited for.
+        if !hasOwnGroup || signal == SIGKILL { SystemCalls.signal(pid, signal) }
         if signal == SIGKILL, watcher.isActive { awaitEnd() }
     }
 

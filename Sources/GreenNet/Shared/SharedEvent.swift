@@ -46,8 +46,10 @@ public final class SharedEvent: Sendable {
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
     public func wait(until deadline: Deadline = .never) throws(WaitError) -> Bool {
-        if isSet { return true }
-        let before = word.value | 1
+        // One look: a set and a clear between two would be missed.
+        let now = word.value
+        if now & 1 != 0 { return true }
+        let before = now | 1
         do throws(WaitError) {
             try place.wait(in: place.lines[0], until: deadline) {
                 isSet || word.value | 1 != before ? .done(()) : .wait

@@ -72,6 +72,9 @@ struct SharedGate: Sendable {
     /// Returns whether the process inside was dead, and this one is inside now.
     private func takeOver(_ own: UInt64) -> Bool {
         let process = ProcessIdentity(bits: holder.value)
-        return process.bits != 0 && !process.isAlive && holder.exchange(process.bits, for: own)
+        guard process.bits != 0, !process.isAlive, holder.exchange(process.bits, for: own) else { return false }
+        // What the dead one has left here may be the number of another OS thread of this process.
+        thread.value = SharedGate.caller
+        return true
     }
 }

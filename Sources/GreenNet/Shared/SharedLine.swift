@@ -57,10 +57,18 @@ struct SharedLine: Sendable {
         return (0..<used).first { words[$0].value == 0 } ?? (used < SharedLine.capacity ? used : nil)
     }
 
-    /// It was rung, and has found nothing.
-    func waitAgain(_ place: Place) { place.word.value = place.waiting }
+    /// It was rung, and has found nothing.  Returns false where it has no cell any more: a process that can't reach its bell, from another network namespace
+    /// say, has taken it for dead.
+    func waitAgain(_ place: Place) -> Bool {
+        guard isHeld(place) else { return false }
+        place.word.value = place.waiting
+        return true
+    }
 
-    func leave(_ place: Place) { free(place.cell) }
+    func leave(_ place: Place) { if isHeld(place) { free(place.cell) } }
+
+    /// No two waits have the same ticket.
+    private func isHeld(_ place: Place) -> Bool { place.word.value & ~SharedLine.isRung == place.waiting }
 
     private func free(_ cell: Int) {
         words[cell].value = 0

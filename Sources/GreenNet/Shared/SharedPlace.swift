@@ -85,9 +85,7 @@ final class SharedPlace: Sendable {
         if case .done(let found) = look() { value = found }
         if value != nil || isOver {
             if let place { line.leave(place) }
-        } else if let place {
-            line.waitAgain(place)
-        } else {
+        } else if place.map({ !line.waitAgain($0) }) ?? true {
             place = line.enter(bell: sleeper.bell)
         }
         return value

@@ -114,7 +114,10 @@ final class SharedRegion: @unchecked Sendable {
         if head[Head.namespace].value != green_pid_namespace() { throw .processNamespace }
         let (count, element) = (head[Head.count].value, head[Head.element].value)
         let isPossible = count <= mostBytes && element <= mostBytes
-        guard isPossible, count.multipliedFullWidth(by: element + 8).high == 0 else {
+        // An element takes up to 16 bytes more.
+        guard isPossible, case let product = count.multipliedFullWidth(by: element + 16), product.high == 0,
+            product.low < 1 << 62
+        else {
             throw .notShared(descriptor: descriptor)
         }
         let content = Content(kind: kind, count: Int(count), element: Int(element))

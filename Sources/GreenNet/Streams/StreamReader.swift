@@ -142,6 +142,7 @@ public final class StreamReader: HubObject {
     /// Takes over what `buffered` has: for a program that goes on with the stream itself, as after a change of the protocol.  Never waits.
     public func takeBuffered() -> [UInt8] {
         checkOwner()
+        require(!isFilling, "what a reader has is taken over while a green thread reads")
         return take(buffer.count)
     }
 

@@ -3,7 +3,8 @@ import Glibc
 /// Replaces a file by one with `bytes`, whole or not at all: who opens the path finds the old file or the new one, after a crash of the machine too.
 ///
 /// The new file is written beside the old one, brought to the disk, and renamed.  It keeps the mode of the old one, and its owner and group where this process
-/// may set them; a new file gets `mode`, without the bits of the process's umask.  A symbolic link stays, and the file that it leads to is replaced.  Other
+/// may set them; a new file gets `mode`, without the bits of the process's umask.  A symbolic link stays, and the file that it leads to is replaced; one that leads
+/// nowhere is replaced itself.  Other
 /// names of the old file (hard links) keep the old one.
 ///
 /// Where it throws, the old file is as it was and nothing is left beside it: `FileError`, and `WaitError` at the deadline and when killed.  Where it was too late
@@ -55,9 +56,13 @@ private struct FileReplacement {
                 if let old { try take(over: old, file) }
                 try synchronize(file, path)
             }
-            try work.throwIfStopping()
-            let result = SystemCalls.rename(beside, to: target)
-            if result < 0 { throw FileError(.rename, path, result: result) }
+            // Opened before, so that no error of that comes when the file is replaced already.
+            try withFile(directory, O_RDONLY | O_DIRECTORY) { directory in
+                try work.throwIfStopping()
+                let result = SystemCalls.rename(beside, to: target)
+                if result < 0 { throw FileError(.rename, path, result: result) }
+                try synchronizeDirectory(directory)
+            }
         } catch {
             _ = SystemCalls.unlink(beside)
             // The path that the caller knows.
@@ -66,7 +71,6 @@ private struct FileReplacement {
             }
             throw error
         }
-        try synchronizeDirectory()
     }
 
     /// Nil where there is no file yet.
@@ -85,20 +89,21 @@ private struct FileReplacement {
         let own = SystemCalls.status(file).status
         var mode = old.st_mode & 0o7777
         if own.st_uid != old.st_uid || own.st_gid != old.st_gid,
-            SystemCalls.setOwner(file, old.st_uid, old.st_gid) < 0, SystemCalls.setOwner(file, .max, old.st_gid) < 0
+            SystemCalls.setOwner(file, old.st_uid, old.st_gid) < 0
         {
-            // Not for another owner, or another group.
-            mode &= 0o1777
+            _ = SystemCalls.setOwner(file, .max, old.st_gid)
         }
+        let new = SystemCalls.status(file).status
+        // Not for another owner, or another group.
+        if new.st_uid != old.st_uid { mode &= ~0o4000 }
+        if new.st_gid != old.st_gid { mode &= ~0o2000 }
         let result = SystemCalls.setMode(file, mode)
         if result < 0 { throw FileError(.fchmod, path, result: result) }
     }
 
-    private func synchronizeDirectory() throws {
-        try withFile(directory, O_RDONLY | O_DIRECTORY) { directory in
-            let result = SystemCalls.synchronize(directory)
-            // There are file systems that have nothing to do for it.
-            if result < 0, result != -Int(EINVAL) { throw FileError(.fsync, path, result: result) }
-        }
+    private func synchronizeDirectory(_ directory: Int32) throws(FileError) {
+        let result = SystemCalls.synchronize(directory)
+        // There are file systems that have nothing to do for it.
+        if result < 0, result != -Int(EINVAL) { throw FileError(.fsync, path, result: result) }
     }
 }

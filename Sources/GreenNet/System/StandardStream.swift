@@ -70,6 +70,7 @@ public final class StandardStream: ByteStream, HubObject {
         try begin(.readable)
         while true {
             try waitForTerminal(until: deadline)
+            if isClosed { throw error(.wait(.closed)) }
             var count = readNow(into: buffer)
             if kind == .file, count == -Int(EAGAIN) {
                 try prefetch(until: deadline)
@@ -109,6 +110,7 @@ public final class StandardStream: ByteStream, HubObject {
             try begin(.writable)
             while sent < bytes.count {
                 try waitForTerminal(until: deadline)
+                if isClosed { throw self.error(.wait(.closed)) }
                 let count = writeNow(UnsafeRawBufferPointer(rebasing: bytes[sent...]))
                 if count < 0 { try waitUnlessFailed(count, until: deadline) } else { sent += count }
                 if sent < bytes.count { try takeTurn() }
