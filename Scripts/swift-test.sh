@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-limit=${TEST_TIMEOUT:-900}
+limit=${TEST_TIMEOUT:-1500}
 
 swift build --build-tests "$@"
 
