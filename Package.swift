@@ -88,7 +88,7 @@ package.targets += examples.map { name in
 // The programs of a course on concurrency, which share a few lines.
 let course = [
     "UppercaseServer", "SayHello", "FirstAnswers", "Deadlock", "HideAndSeek", "TrafficLights", "StartupGate",
-    "RunningAverage",
+    "RunningAverage", "Squares", "Tickets", "RPC", "LazyConnection",
 ]
 package.targets.append(
     .target(name: "CourseKit", dependencies: ["GreenNet"], path: "Examples/CourseKit", swiftSettings: strict))

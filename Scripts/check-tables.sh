@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Checks that each test and each suite exists that the tables of Documentation/faults.md, Documentation/gevent.md and SECURITY.md name in their last column.
+# Checks that each test and each suite exists that the tables of Documentation/faults.md, gevent.md and python.md and SECURITY.md name in their last column.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-tables=(Documentation/faults.md Documentation/gevent.md SECURITY.md)
+tables=(Documentation/faults.md Documentation/gevent.md Documentation/python.md SECURITY.md)
 wrong=0
 
 # Usage: named_in FILE: the names in back quotes in the last column that have blanks or end in Tests, without commands and Swift code.

@@ -142,6 +142,34 @@ import Testing
             lines(of: "RunningAverage") == ["10.0", "15.0", "20.0", "3 values, sum 60.0, average 20.0", "0 2 3 2"])
     }
 
+    // MARK: Threads and processes
+
+    @Test func `ten squares come in their order, and each of fifty calls tells its end`() throws {
+        try #expect(
+            lines(of: "Squares") == [
+                "[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]", "never more than five at a time: true",
+                "49 callbacks, from 100 to 149, and 1 failure",
+            ])
+    }
+
+    @Test func `of a hundred buyers one has the ticket, though one has died with the lock`() throws {
+        try #expect(
+            lines(of: "Tickets") == [
+                "a buyer died with the lock, and the others go on", "bought: 1", "not bought: 99", "left: 0",
+            ])
+    }
+
+    @Test func `a process adds, dies at one question, and is replaced`() throws {
+        try #expect(lines(of: "RPC") == ["30", "the server has died: signal 9", "3", "server done"])
+    }
+
+    @Test func `each green thread has a connection of its own, or ten are enough for a hundred`() throws {
+        try #expect(
+            lines(of: "LazyConnection") == [
+                "three green threads with one each: 3 connections", "a hundred with a pool of ten: 10 connections",
+            ])
+    }
+
     // MARK: Mistakes
 
     @Test(arguments: [
