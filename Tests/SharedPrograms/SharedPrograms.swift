@@ -98,7 +98,7 @@ func end(of pid: pid_t, within limit: Duration = .seconds(60), line: UInt = #lin
     var status: Int32 = 0
     while waitpid(pid, &status, WNOHANG) == 0 {
         check(!deadline.hasPassed, "line \(line): child \(pid) has not ended: \(readFile("/proc/\(pid)/wchan"))")
-        try? Greenlet.sleep(for: .milliseconds(1))
+        pauseBriefly()
     }
     openChildren -= 1
     return ChildProcess.Exit(waitStatus: status)
@@ -117,12 +117,17 @@ func killItself() -> Never {
     while true { pause() }
 }
 
-/// Waits until `condition` holds, while the green threads of this process go on.
+/// Makes no hub.
+private func pauseBriefly() {
+    if PatchedWait.isOnHub { try? Greenlet.sleep(for: .milliseconds(1)) } else { poll(nil, 0, 1) }
+}
+
+/// Waits until `condition` holds, while the green threads of this process go on.  It makes no hub.
 func wait(_ what: String, until condition: () -> Bool, line: UInt = #line) {
     let deadline = Deadline.after(.seconds(30))
     while !condition() {
         check(!deadline.hasPassed, "line \(line): not within 30 s: \(what)")
-        try? Greenlet.sleep(for: .milliseconds(1))
+        pauseBriefly()
     }
 }
 

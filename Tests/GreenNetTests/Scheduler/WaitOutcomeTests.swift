@@ -43,7 +43,7 @@ struct WaitOutcomeTests {
 
     @Test func `an error of a wait says in words why it ended`() {
         let errors: [(WaitError, String)] = [
-            (.deadlinePassed, "deadline passed"), (.timedOut(WaitOutcomeTests.limit), "timed out after 1 s"),
+            (.deadlinePassed, "deadline passed"), (.timedOut(WaitOutcomeTests.limit), "timed out after 1 second"),
             (.cancelled, "cancelled"), (.closed, "closed"),
             (
                 .blockedForever(BlockedForever(waiting: "green thread 2 (a) sleeps")),
