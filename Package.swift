@@ -62,7 +62,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "GreenNetTests", dependencies: ["GreenNet", "ProgramKit", "TestSupport"], swiftSettings: strict),
-        .testTarget(name: "GreenTLSTests", dependencies: ["GreenTLS", "GreenNet", "ProgramKit", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "GreenTLSTests", dependencies: ["GreenTLS", "GreenNet", "ProgramKit", "TestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "ProgramKitTests", dependencies: ["ProgramKit", "GreenNet", "TestSupport"], swiftSettings: strict),
         .testTarget(
@@ -115,7 +117,8 @@ package.targets.append(
         name: "StackDepth", dependencies: ["GreenNet"], path: "Benchmarks/StackDepth", swiftSettings: strict))
 package.targets.append(
     .testTarget(
-        name: "ExamplesTests", dependencies: ["GreenNet", "TestSupport"] + (examples + course).map { .byName(name: $0) },
+        name: "ExamplesTests",
+        dependencies: ["GreenNet", "TestSupport"] + (examples + course).map { .byName(name: $0) },
         swiftSettings: strict))
 
 // Makes each programming error that stops a program.  The tests run it as they are built, `Scripts/check-mistakes.sh` as installed programs are built.

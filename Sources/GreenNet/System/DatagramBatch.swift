@@ -102,9 +102,9 @@ extension DatagramBatch: RandomAccessCollection {
         }
     }
 
-    /// 0.
+    /// The place of the first datagram: 0.
     public var startIndex: Int { 0 }
-    /// `count`.
+    /// The place behind the last datagram: `count`.
     public var endIndex: Int { count }
 
     /// The datagram in this place.
