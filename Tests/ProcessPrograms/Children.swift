@@ -18,6 +18,17 @@ let childPrograms = [
         check(try killed.wait(until: .now) == .signal(SIGKILL), "a second wait differs")
         check(!hasChildren, "a child was not collected")
     },
+    ProcessProgram("child-leaves-group") {
+        let (told, blocked) = pipe()
+        let child = try ForkedChild(keeping: [blocked], endsGroup: true) {
+            check(setpgid(0, getpgid(getppid())) == 0, "it can't leave its group: \(errno)")
+            passByte(blocked)
+            burn()
+        }
+        awaitByte(told)
+        child.kill()
+        check(try child.wait(until: .after(.seconds(20))) == .signal(SIGKILL), "\(String(describing: child.exit))")
+    },
     // The course's figures: `terminate()`, and `is_alive()` is true, and a moment later false.
     ProcessProgram("child-terminate") {
         let (go, tell) = pipe()

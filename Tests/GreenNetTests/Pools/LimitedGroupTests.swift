@@ -25,6 +25,19 @@ struct LimitedGroupTests {
         }
     }
 
+    @Test func `what waits for a place of a group that ends meanwhile never begins, and is no member`() throws {
+        try onVirtualHub {
+            var outsider: Greenlet<Greenlet<Void>>?
+            try withGreenGroup(limit: 1) { group in
+                group.spawn { try Greenlet.sleep(for: .seconds(1)) }
+                outsider = spawn { group.spawn { throw Failed() } }
+            }
+            let late = try #require(outsider).value()
+            try late.join()
+            #expect(late.state == .killed)
+        }
+    }
+
     @Test func `values come from a group with a limit as from any other`() throws {
         try onVirtualHub {
             let squares = try withGreenGroup(limit: 3) { group in

@@ -25,6 +25,8 @@ struct ForkedChildTests {
         try expectEnd("child-hub")
     }
 
+    @Test func `a child that has left its group is killed all the same`() throws { try expectEnd("child-leaves-group") }
+
     @Test func `what a child has started in its group ends with it`() throws { try expectEnd("child-group") }
 
     @Test func `a child lives no longer than its handle, which in another child does nothing`() throws {
