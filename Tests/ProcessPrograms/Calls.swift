@@ -231,7 +231,7 @@ let callPrograms = [
         check(state == 0, "the state is the parent's")
         pool.close()
     },
-    // After so many calls a worker ends by itself and is replaced; never more than the limit are there.
+    // After this number of calls a worker ends by itself and is replaced; never more than the limit are there.
     ProcessProgram("pool-renewal") {
         let journal = Journal()
         defer { journal.remove() }

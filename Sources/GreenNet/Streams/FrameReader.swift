@@ -12,7 +12,7 @@ public final class FrameReader {
     /// How many bytes a frame has at most, without its length.
     public let longest: Int
 
-    /// So many bytes belong to a frame that was too long.
+    /// How many bytes are left of a frame that was too long.
     private var toSkip = 0
 
     /// A reader of frames of up to `longest` bytes: 0 to 4,294,967,295, as many as four bytes can say.

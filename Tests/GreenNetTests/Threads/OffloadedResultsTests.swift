@@ -34,7 +34,7 @@ struct OffloadedResultsTests {
     }
 
     @Test(arguments: [1, 2, 7])
-    func `map takes no more than so many items ahead of the values that are there`(ahead: Int) throws {
+    func `map takes no more than the given number of items ahead of the values that are there`(ahead: Int) throws {
         try onHub {
             let pool = OffloadPool(limit: 4)
             let ended = Atomic(0)
