@@ -7,7 +7,7 @@ import ProgramKit
 ///
 /// Compiled together with the server's sources, by Scripts/fuzz.sh.
 enum FuzzTarget: String {
-    case request, configuration, setting, activation, address, log, lines, delimited, frames, value, tls
+    case request, configuration, setting, activation, address, log, lines, delimited, frames, value, tls, proxy
 
     /// libFuzzer has one entry; the environment says which of these it is.
     static let chosen: FuzzTarget = {
@@ -24,6 +24,7 @@ enum FuzzTarget: String {
         case .activation: FuzzTarget.readActivation(bytes)
         case .address: FuzzTarget.readAddress(bytes)
         case .tls: FuzzTarget.receiveRecords(bytes)
+        case .proxy: FuzzTarget.readProxyHeader(bytes)
         case .log: FuzzTarget.writeLog(bytes)
         case .value: FuzzTarget.readValue(bytes)
         case .lines: FuzzTarget.readLines(bytes)

@@ -15,6 +15,12 @@ struct Target: ParsableArguments {
     @Option(help: ArgumentHelp("Connect to a unix socket instead; @NAME is an abstract one.", valueName: "path"))
     var unixSocket: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Send a header of the PROXY protocol first, as a proxy does: v1 or v2 (default: none).",
+            valueName: "version"))
+    var sendProxy: ProxyHeader.Version?
+
     @OptionGroup var security: TLSOptions
 
     /// Throws `ValidationError`, which says what is wrong.
@@ -69,10 +75,13 @@ struct Target: ParsableArguments {
         try Hub.prepare(stacks: 0)
         let deadline = limit.map { Deadline.after($0) } ?? .never
         do {
-            return switch place {
-            case .host(let name, let port): try .connect(toHost: name, port: port, until: deadline)
-            case .unix(let path): try .connect(to: .unix(path: path), until: deadline)
-            }
+            let connection: Connection =
+                switch place {
+                case .host(let name, let port): try .connect(toHost: name, port: port, until: deadline)
+                case .unix(let path): try .connect(to: .unix(path: path), until: deadline)
+                }
+            if let sendProxy { try ProxyHeader.send(sendProxy, on: connection, until: deadline) }
+            return connection
         } catch let error as NetError where error.waitError == .deadlinePassed {
             throw Failure.notConnected("\(place)", after: limit!, addresses: error.reasons)
         } catch WaitError.deadlinePassed {

@@ -29,6 +29,7 @@ package enum NumericOptions {
         package static let idleTimeout = seconds("idle-timeout", orZero: true)
         package static let writeTimeout = seconds("write-timeout", orZero: true)
         package static let handshakeTimeout = seconds("handshake-timeout", orZero: true)
+        package static let proxyTimeout = seconds("proxy-timeout", orZero: true)
         /// 0 stands for at once.
         package static let drainTimeout = seconds("drain-timeout", orZero: true)
 

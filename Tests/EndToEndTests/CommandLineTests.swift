@@ -13,7 +13,8 @@ extension EndToEnd {
                 "host", "port", "unix-socket", "model", "transform", "workers", "processes", "pool-size",
                 "worker-timeout", "buffer-size",
                 "backlog", "max-connections", "max-connections-per-ip", "overflow", "idle-timeout", "write-timeout",
-                "drain-timeout", "tls-certificate", "tls-key", "tls-client-ca", "handshake-timeout", "log-level",
+                "drain-timeout", "tls-certificate", "tls-key", "tls-client-ca", "handshake-timeout", "proxy-protocol",
+                "proxy-trusted", "proxy-timeout", "log-level",
                 "log-format", "config", "admin", "unix-socket-mode", "unix-socket-owner",
                 "unix-socket-group", "admin-mode", "admin-owner", "admin-group",
             ] {

@@ -58,6 +58,7 @@ struct Load: ParsableCommand {
     func run() throws {
         var plan = try options.plan(for: try target.address(within: options.timeLimit))
         plan.tls = target.tls
+        plan.proxyHeader = target.sendProxy
         target.tls?.warn()
         // A file that can't be used is one failure, not one of each connection.
         _ = try target.tls?.context()

@@ -1,5 +1,6 @@
 import GreenNet
 import GreenTLS
+import ProgramKit
 
 /// The connections of one OS thread: opens them, loads them, checks what they answer, and measures.
 ///
@@ -89,6 +90,9 @@ final class LoadHub {
     func connect(_ state: LoadConnection.Pointer, _ source: SocketAddress?) throws -> ServiceStream {
         let begin = Deadline.now
         let connection = try Connection.connect(to: plan.target, from: source, until: begin + plan.timeout)
+        if let version = plan.proxyHeader {
+            try ProxyHeader.send(version, on: connection, until: begin + plan.timeout)
+        }
         let stream: ServiceStream =
             if let tls { .tls(try tls.client.secure(connection, tls.context, until: begin + plan.timeout)) } else {
                 .plain(connection)

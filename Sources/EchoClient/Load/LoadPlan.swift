@@ -1,4 +1,5 @@
 import GreenNet
+import ProgramKit
 
 /// What a connection does under load.
 enum LoadMode: String, CaseIterable, Sendable {
@@ -17,6 +18,8 @@ struct LoadPlan: Equatable, Sendable {
     var target: SocketAddress
     /// Nil without TLS.
     var tls: TLSClient?
+    /// Nil where no header of the PROXY protocol is sent.
+    var proxyHeader: ProxyHeader.Version?
     var mode = LoadMode.steady
     /// Of all processes together.
     var connections = 50
@@ -82,6 +85,7 @@ extension LoadPlan {
             words += ["tls-name=\(tls.name)", "tls-insecure=\(tls.isInsecure)"]
             if let authorities = tls.authorities { words.append("tls-ca=\(authorities)") }
         }
+        if let proxyHeader { words.append("send-proxy=\(proxyHeader.rawValue)") }
         words += sources.map { "source=\(LoadPlan.text(of: $0))" }
         if let duration { words.append("duration=\(duration.nanoseconds)") }
         if let messages { words.append("messages=\(messages)") }
@@ -125,6 +129,7 @@ extension LoadPlan {
         case "tls-ca":
             tls?.authorities = text
             return tls != nil
+        case "send-proxy": return LoadPlan.set(&proxyHeader, ProxyHeader.Version(rawValue: text).map { .some($0) })
         case "source": return LoadPlan.address(text).map { sources.append($0) } != nil
         default: return false
         }

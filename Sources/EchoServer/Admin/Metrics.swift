@@ -1,5 +1,6 @@
 import Glibc
 import GreenNet
+import ProgramKit
 
 /// The metrics of the whole service, with all its hubs and processes.
 struct Metrics {
@@ -23,6 +24,7 @@ struct Metrics {
         page.addService(to: &text)
         page.addConnections(to: &text)
         page.addTLS(to: &text)
+        page.addProxies(to: &text)
         page.addTraffic(to: &text)
         page.addHubs(to: &text)
         return text.text
@@ -92,6 +94,19 @@ struct Metrics {
             .gauge, "echo_server_tls_certificate_expiry_seconds",
             "Time until which the server's certificate is valid, in seconds since 1970.",
             tls.certificate?.validity.upperBound ?? 0)
+    }
+
+    private func addProxies(to text: inout PrometheusText) {
+        if settings.proxy.mode == .off { return }
+        text.add(
+            .counter, "echo_server_proxy_headers_total", "Headers of the PROXY protocol that were taken.",
+            total(.proxyHeaders))
+        text.add(
+            .counter, "echo_server_proxy_refused_total",
+            "Connections closed for a header of the PROXY protocol, or for the lack of one, by reason.",
+            ProxyHeaderError.Reason.allCases.map {
+                (["reason": snakeCase($0.rawValue)], "\(total(Counter($0)))")
+            })
     }
 
     private func addTraffic(to text: inout PrometheusText) {

@@ -57,7 +57,8 @@ final class Service {
         let (settings, shared) = (parts.live.now, parts.shared)
         Hub.current.receiveBufferSize = settings.bufferSize
         let counters = CounterRow(counters: shared.counters, row: row, isOwn: settings.model.servesOnHub)
-        let service = ConnectionService(parts.live, parts.log, counters)
+        let service = ConnectionService(
+            parts.live, parts.log, counters, ClientAdmission(shared.admission, row: row))
         let server = StreamServer(
             sockets.map { Listener($0, ownsPath: false) }, model: try settings.model.make(service, settings),
             admission: AdmissionRow(shared.admission, row: row, of: shared.rows), overflow: settings.overflow)

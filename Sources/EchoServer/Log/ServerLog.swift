@@ -223,17 +223,57 @@ struct ServerLog: Sendable {
     /// A client that went away or was too slow is expected: a debug line.  Any other end is a warning.
     func connectionFailed(_ error: any Error) {
         let end = ConnectionEnd(error)
-        if let error = error as? TLSError, error.call == .handshake { return handshakeFailed(error, end) }
-        logger.log(
-            level: end == .failed ? .warning : .debug, "connection ended", error: error,
-            metadata: ["connection_end": .string(snakeCase("\(end)"))])
+        var fields: Logger.Metadata = ["connection_end": .string(snakeCase("\(end)"))]
+        var error = error
+        if let proxied = error as? ProxiedFailure {
+            fields["proxied_peer"] = "\(proxied.client)"
+            error = proxied.error
+        }
+        if let error = error as? ClientFailure { return clientRefused(error) }
+        if let error = error as? TLSError, error.call == .handshake { return handshakeFailed(error, end, fields) }
+        logger.log(level: end == .failed ? .warning : .debug, "connection ended", error: error, metadata: fields)
     }
 
     /// Any scanner makes handshakes fail: no warning.
-    private func handshakeFailed(_ error: TLSError, _ end: ConnectionEnd) {
+    private func handshakeFailed(_ error: TLSError, _ end: ConnectionEnd, _ fields: Logger.Metadata) {
         logger.log(
-            level: end == .failed ? .info : .debug, "TLS handshake failed", error: error,
-            metadata: ["connection_end": .string(snakeCase("\(end)"))])
+            level: end == .failed ? .info : .debug, "TLS handshake failed", error: error, metadata: fields)
+    }
+
+    /// Any scanner sends what is no header: no warning.
+    private func clientRefused(_ failure: ClientFailure) {
+        let peer: Logger.Metadata = ["peer": "\(failure.peer)"]
+        switch failure.reason {
+        case .header(let error):
+            logger.info(
+                "PROXY header refused",
+                metadata: peer.merging([
+                    "reason": .string(snakeCase(error.reason.rawValue)), "error": .string(error.description),
+                ]) { $1 })
+        case .refused(let refusal):
+            let client = failure.client ?? failure.peer
+            logger.debug(
+                "refused",
+                metadata: peer.merging([
+                    "proxied_peer": "\(client)", "refusal": .string(snakeCase(refusal.rawValue)),
+                ]) { $1 })
+        }
+    }
+
+    /// What a proxy has said of its client.
+    func proxied(_ header: ProxyHeader, by peer: SocketAddress) {
+        guard logger.logLevel <= .debug else { return }
+        let extensions = header.extensions
+        let texts = [
+            "proxied_peer": header.ends.map { "\($0.source)" },
+            "proxied_local": header.ends.map { "\($0.destination)" },
+            "alpn": extensions.alpn, "authority": extensions.authority, "netns": extensions.namespace,
+            "unique_id": extensions.uniqueID.map { percentEncoded($0) }, "tls_version": extensions.tls?.version,
+            "tls_cipher": extensions.tls?.cipher, "tls_client": extensions.tls?.commonName,
+        ]
+        var fields: Logger.Metadata = ["peer": "\(peer)", "version": .string(header.version.rawValue)]
+        fields.merge(texts.compactMapValues { $0.map { .string($0) } }) { $1 }
+        logger.debug("PROXY header", metadata: fields)
     }
 
     /// Logs what a connection receives; nil above the level trace.  The handler asks once, so that other levels cost nothing for each read.

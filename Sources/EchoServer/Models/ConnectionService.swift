@@ -6,10 +6,22 @@ struct ConnectionService: Sendable {
     private let live: LiveSettings
     let log: ServerLog
     private let counters: CounterRow
+    /// Counts clients behind proxies; nil where there are no limits.
+    private(set) var clients: ClientAdmission?
 
-    init(_ live: LiveSettings, _ log: ServerLog, _ counters: CounterRow) {
-        (self.live, self.log, self.counters) = (live, log, counters)
+    init(_ live: LiveSettings, _ log: ServerLog, _ counters: CounterRow, _ clients: ClientAdmission? = nil) {
+        (self.live, self.log, self.counters, self.clients) = (live, log, counters, clients)
     }
+
+    /// For a process that serves one connection: its parent settles `note` when it has died.
+    func noting(in note: CrashNote?) -> ConnectionService {
+        var service = self
+        service.clients = clients?.noting(in: note)
+        return service
+    }
+
+    /// Whether a connection may be counted by its own process.
+    var countsClients: Bool { clients != nil && live.now.proxy.mode != .off }
 
     /// The handler for a connection that begins now.
     var handler: EchoHandler {
@@ -19,17 +31,57 @@ struct ConnectionService: Sendable {
             counters: counters, onReceive: log.payloadTracer)
     }
 
-    /// Serves a connection from its first byte to its last, with TLS where the settings ask for it.  `hasToEnd` says whether the server has ended receiving from
-    /// it by a shutdown of the socket.
+    /// Serves a connection from its first byte to its last: by the handler alone, unless the settings ask for more.  `hasToEnd` says whether the server has
+    /// ended receiving from it by a shutdown of the socket.
     @inline(__always)
     func serve(_ connection: Connection, hasToEnd: () -> Bool = { false }) throws {
-        guard let tls = live.tls else { return try handler.serve(connection) }
-        try serve(connection, over: tls, hasToEnd)
+        if live.isPlain { return try handler.serve(connection) }
+        try serveInSteps(connection, hasToEnd)
     }
 
+    /// The header of a proxy, TLS, the handler: in this order.
     @inline(never)
-    private func serve(_ connection: Connection, over tls: ServerTLS, _ hasToEnd: () -> Bool) throws {
-        let stream = try shakeHands(connection, tls)
+    private func serveInSteps(_ connection: Connection, _ hasToEnd: () -> Bool) throws {
+        guard let gate = proxyGate else { return try serve(connection, over: connection, hasToEnd) }
+        guard let arrival = try gate.open(connection) else { return }
+        let client = arrival.header?.ends?.source ?? connection.peer
+        if let header = arrival.header { log.proxied(header, by: connection.peer) }
+        try admitting(client, of: connection, gate) {
+            let stream = GuardedStream(connection, client, arrival, gate)
+            // TLS is faster over a connection, and no header is the beginning of TLS.
+            let isPlain = live.tls != nil && arrival.received.isEmpty
+            do { try serve(connection, over: isPlain ? connection : stream, hasToEnd) } catch {
+                throw client == connection.peer ? error : ProxiedFailure(error: error, client: client)
+            }
+        }
+    }
+
+    private var proxyGate: ProxyGate? {
+        let settings = live.now
+        if settings.proxy.mode == .off { return nil }
+        return ProxyGate(settings: settings.proxy, timeout: settings.proxyTimeout, counters: counters)
+    }
+
+    /// Counts a client, which the accept loop has left to this where the other end is a proxy.
+    private func admitting(
+        _ client: SocketAddress, of connection: Connection, _ gate: ProxyGate, _ body: () throws -> Void
+    ) throws {
+        guard let clients, gate.settings.trusted.contains(connection.peer) else { return try body() }
+        if let refusal = clients.admit(client) {
+            counters.add(to: Counter(refusal))
+            throw ClientFailure(refusal, peer: connection.peer, client: client)
+        }
+        defer { clients.leave(client) }
+        try body()
+    }
+
+    private func serve(_ connection: Connection, over stream: any PeerStream, _ hasToEnd: () -> Bool) throws {
+        guard let tls = live.tls else { return try handler.serve(stream) }
+        try serve(stream, securedBy: tls) { connection.endsReceivingItself || hasToEnd() }
+    }
+
+    private func serve(_ stream: any PeerStream, securedBy tls: ServerTLS, _ hasToEnd: () -> Bool) throws {
+        let stream = try shakeHands(stream, tls)
         do { try handler.serve(stream) } catch let error as TLSError {
             guard case .truncated = error.reason, hasToEnd() else { throw error }
         }
@@ -39,7 +91,7 @@ struct ConnectionService: Sendable {
         }
     }
 
-    private func shakeHands(_ connection: Connection, _ tls: ServerTLS) throws -> TLSConnection {
+    private func shakeHands(_ connection: any PeerStream, _ tls: ServerTLS) throws -> TLSConnection {
         let context = tls.current(onFailure: { log.certificateNotRead($0) })
         do throws(TLSError) {
             let stream = try TLSConnection(connection, context)

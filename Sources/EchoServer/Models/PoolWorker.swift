@@ -10,9 +10,10 @@ struct PoolWorker {
         let counters = CounterRow(counters: shared.counters, row: row)
         self.counters = counters
         server = { sockets in
+            let clients = ClientAdmission(shared.admission, row: row)
             let server = StreamServer(
                 sockets.map { Listener(offHub: $0, shouldStop: { ServingSignals.shouldStop }) },
-                model: WorkerModel(ConnectionService(live, log, counters)),
+                model: WorkerModel(ConnectionService(live, log, counters, clients)),
                 admission: AdmissionRow(shared.admission, row: row, of: shared.rows), overflow: live.now.overflow)
             log.follow(server, counters)
             return server

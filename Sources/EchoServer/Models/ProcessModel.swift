@@ -17,10 +17,14 @@ final class ProcessModel: ConnectionModel {
     private let service: ConnectionService
     private var children: [pid_t: Child] = [:]
     private var isCancelled = false
+    /// Of children that have ended.
+    private var freeNotes: [CrashNote] = []
 
     private struct Child {
         let peer: SocketAddress
         let server: StreamServer
+        /// Nil where the child counts nothing.
+        let note: CrashNote?
     }
 
     init(_ service: ConnectionService) {
@@ -41,12 +45,18 @@ final class ProcessModel: ConnectionModel {
         let (number, peer) = (socket.descriptor.number, socket.peer)
         let inheritance = Fork.Inheritance(
             descriptors: [number], signalAtParentsEnd: ServingSignals.finish, oomScoreRaise: Supervisor.oomScoreRaise)
+        let note = service.countsClients ? try freeNotes.popLast() ?? CrashNote() : nil
         let pid = try Fork.child(inheritance, prepare: { ServingSignals.install(serving: number) }) { [service] in
-            Int32(service.serve(number, peer, request: { ServingSignals.request }).1.rawValue)
+            Int32(service.noting(in: note).serve(number, peer, request: { ServingSignals.request }).1.rawValue)
         }
         // The parent's own descriptor closes with `socket`: the client would never see the end of the stream otherwise.
-        children[pid] = Child(peer: peer, server: server)
+        children[pid] = Child(peer: peer, server: server, note: note)
         server.connectionStarted()
+    }
+
+    private func settle(_ note: CrashNote) {
+        service.clients?.settle(note)
+        freeNotes.append(note)
     }
 
     func finishReceiving() { for pid in children.keys { kill(pid, ServingSignals.finish) } }
@@ -58,6 +68,7 @@ final class ProcessModel: ConnectionModel {
     private func reap() {
         for (pid, status) in ChildStatus.ended() {
             guard let child = children.removeValue(forKey: pid) else { continue }
+            if let note = child.note { settle(note) }
             let wasCancelled = isCancelled && status.signal == SIGKILL
             child.server.connectionEnded(child.peer, wasCancelled ? .cancelled : status.connectionEnd)
         }

@@ -81,12 +81,15 @@ final class LiveSettings: Sendable {
     private let configuration: Configuration
     /// Nil where the service speaks no TLS.
     let tls: ServerTLS?
+    /// Whether a connection has nothing but its handler.
+    let isPlain: Bool
 
     /// Throws where there is no memory for them, and where a file of TLS is bad.
     init(_ settings: Settings, _ configuration: Configuration) throws(StartFailure) {
         (started, self.configuration) = (settings, configuration)
         live = try LiveValue(settings.live)
         tls = if let files = settings.tlsFiles { try ServerTLS(files) } else { nil }
+        isPlain = tls == nil && settings.proxy.mode == .off
     }
 
     var now: Settings {

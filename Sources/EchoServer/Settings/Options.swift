@@ -170,6 +170,8 @@ struct Options: ParsableArguments {
             valueName: "file"))
     var config: String?
 
+    @OptionGroup(title: "Options of the PROXY protocol") var proxy: ProxyOptions
+
     @Flag(help: "Check all settings, and whether the server could listen, then exit.")
     var checkConfig = false
 
@@ -191,6 +193,6 @@ struct Options: ParsableArguments {
             "handshake-timeout": handshakeTimeout,
             "admin-mode": adminMode, "admin-owner": adminOwner, "admin-group": adminGroup,
         ]
-        return all.compactMapValues { $0 }
+        return [all, proxy.given].reduce(into: [:]) { $0.merge($1.compactMapValues { $0 }) { $1 } }
     }
 }

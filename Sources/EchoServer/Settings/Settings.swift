@@ -32,6 +32,7 @@ struct Settings: Sendable {
     var tlsCertificate: String?
     var tlsKey: String?
     var tlsClientCA: String?
+    var proxy = ProxySettings()
     var live = Live()
 
     /// The settings that a reload changes.  Plain bits, in memory that forked children share.
@@ -42,6 +43,8 @@ struct Settings: Sendable {
         var writeTimeout: Duration?
         /// How long a TLS handshake may take; nil for ever.
         var handshakeTimeout: Duration? = .seconds(10)
+        /// How long the header of a proxy may take; nil for ever.
+        var proxyTimeout: Duration? = .seconds(3)
         var drainTimeout = Duration.seconds(10)
     }
 
@@ -164,12 +167,24 @@ struct Setting: Sendable {
         }
         self.show = { show($0[keyPath: path]) }
     }
+
+    /// 0 means no timeout.
+    static func timeout(
+        _ path: WritableKeyPath<Settings, Duration?> & Sendable, _ option: NumericOption<Duration>
+    ) -> Setting {
+        Setting(
+            option.name, path, option.rule,
+            parse: { option.value(of: $0).map { $0 == .zero ? .none : .some($0) } },
+            show: { ($0 ?? .zero).optionText })
+    }
 }
 
 extension Settings {
     static let names = Set(all.map(\.name))
 
-    static let all: [Setting] = [
+    static let all = basic + ProxySettings.all
+
+    private static let basic: [Setting] = [
         Setting(
             "host", \.host, "a host name or an address", parse: { try? Endpoint.host(parsing: $0) },
             reason: reason(Endpoint.host)),
@@ -190,19 +205,19 @@ extension Settings {
             parse: { $0 == "auto" ? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) : Numbers.workers.value(of: $0) }),
         optional(\.processes, Numbers.processes),
         optional(\.poolSize, Numbers.poolSize),
-        timeout(\.workerTimeout, Numbers.workerTimeout),
+        Setting.timeout(\.workerTimeout, Numbers.workerTimeout),
         required(\.bufferSize, Numbers.bufferSize),
         required(\.backlog, Numbers.backlog),
         optional(\.live.maxConnections, Numbers.maxConnections),
         optional(\.maxConnectionsPerIP, Numbers.maxConnectionsPerIP),
         Setting("overflow", \.overflow, "defer or reject", parse: { .init(rawValue: $0) }),
-        timeout(\.live.idleTimeout, Numbers.idleTimeout),
-        timeout(\.live.writeTimeout, Numbers.writeTimeout),
+        Setting.timeout(\.live.idleTimeout, Numbers.idleTimeout),
+        Setting.timeout(\.live.writeTimeout, Numbers.writeTimeout),
         required(\.live.drainTimeout, Numbers.drainTimeout),
         file("tls-certificate", \.tlsCertificate),
         file("tls-key", \.tlsKey),
         file("tls-client-ca", \.tlsClientCA),
-        timeout(\.live.handshakeTimeout, Numbers.handshakeTimeout),
+        Setting.timeout(\.live.handshakeTimeout, Numbers.handshakeTimeout),
         Setting("log-level", \.logLevel, "a level, trace to critical", parse: { Logger.Level(rawValue: $0) }),
         Setting("log-format", \.logFormat, "auto, text, json or journal", parse: { LogFormat(rawValue: $0) }),
         Setting(
@@ -273,15 +288,5 @@ extension Settings {
         Setting(
             name, path, "a \(kind)'s name, or its number, 0 to \(Account.largestNumber)",
             parse: { Account.isWellFormed($0) ? $0 : Optional<String?>.none }, show: { $0 ?? "none" })
-    }
-
-    /// 0 means no timeout.
-    private static func timeout(
-        _ path: WritableKeyPath<Settings, Duration?> & Sendable, _ option: NumericOption<Duration>
-    ) -> Setting {
-        Setting(
-            option.name, path, option.rule,
-            parse: { option.value(of: $0).map { $0 == .zero ? .none : .some($0) } },
-            show: { ($0 ?? .zero).optionText })
     }
 }

@@ -1,5 +1,6 @@
 import Glibc
 import GreenNet
+import ProgramKit
 import Synchronization
 
 /// What the server counts.
@@ -10,6 +11,8 @@ enum Counter: Int, CaseIterable {
     case endedDone, endedPeerGone, endedIdle, endedSlow, endedCancelled, endedFailed, endedCrashed
     case workersRestarted
     case tlsHandshakes, tlsFailures
+    case proxyHeaders
+    case proxyAbsent, proxyCut, proxyLate, proxyTooLong, proxyMalformed, proxyChecksum, proxyDoubled, proxyUntrusted
 
     init(_ end: ConnectionEnd) { self = Counter(rawValue: Counter.endedDone.rawValue + Int(end.rawValue))! }
 
@@ -19,6 +22,27 @@ enum Counter: Int, CaseIterable {
         case .peerFull: self = .refusedPeerFull
         case .noContext: self = .refusedNoContext
         }
+    }
+
+    init(_ reason: ProxyHeaderError.Reason) {
+        self =
+            switch reason {
+            case .absent: .proxyAbsent
+            case .cut: .proxyCut
+            case .late: .proxyLate
+            case .tooLong: .proxyTooLong
+            case .malformed: .proxyMalformed
+            case .checksum: .proxyChecksum
+            case .doubled: .proxyDoubled
+            case .untrusted: .proxyUntrusted
+            }
+    }
+
+    init(_ refusal: ClientRefusal) {
+        self =
+            switch refusal {
+            case .peerFull: .refusedPeerFull
+            }
     }
 
     static let endings = ConnectionEnd.allCases.map { Counter($0) }
@@ -36,7 +60,7 @@ final class Counters: @unchecked Sendable {
     // Unchecked: all that is behind the pointer is atomic.
     private let cells: UnsafeMutablePointer<Atomic<Int>>
     let rows: Int
-    private static let stride = 32  // cells: whole cache lines
+    private static let stride = 64  // cells: whole cache lines
 
     init(rows: Int) throws(StartFailure) {
         self.rows = rows

@@ -14,13 +14,17 @@ final class SharedAdmission: @unchecked Sendable {
     /// Nil without a limit for each peer.
     private let peers: PeerTable?
     private let placesPerPeer: Int
+    /// The proxies that speak for their clients: these count, and the proxies don't.
+    private let proxies: AddressRanges?
     private let placesNow: UnsafeMutablePointer<Atomic<Int>>
 
     private static let all = 0
 
     /// `most` is the largest value that `places` can get later.
-    init(places: Int, most: Int, perPeer placesPerPeer: Int?, rows: Int) throws(StartFailure) {
-        (self.rows, self.placesPerPeer) = (rows, placesPerPeer ?? .max)
+    init(
+        places: Int, most: Int, perPeer placesPerPeer: Int?, proxies: AddressRanges? = nil, rows: Int
+    ) throws(StartFailure) {
+        (self.rows, self.placesPerPeer, self.proxies) = (rows, placesPerPeer ?? .max, proxies)
         let taken = try SharedCells(count: 1 + rows)
         let peers: PeerTable? = if placesPerPeer == nil { nil } else { try PeerTable(connections: most, rows: rows) }
         (self.taken, self.peers) = (taken, peers)
@@ -61,20 +65,36 @@ final class SharedAdmission: @unchecked Sendable {
 
     // MARK: Peers
 
+    /// Whether the address of this peer is not that of the client.
+    private func isProxy(_ peer: SocketAddress) -> Bool { proxies?.contains(peer) ?? false }
+
+    fileprivate func admit(_ peer: SocketAddress, row: Int) -> ClientRefusal? {
+        isProxy(peer) ? nil : admitClient(peer, row: row)
+    }
+
+    fileprivate func leave(_ peer: SocketAddress, row: Int) { if !isProxy(peer) { leaveClient(peer, row: row) } }
+
+    /// What the connections of a client are counted by; nil where they are not.
+    func key(of client: SocketAddress) -> PeerTable.Address? { peers == nil ? nil : client.unmapped.hostBits }
+
     /// Refuses a new address where the table has no room for it.  The table has room for as many addresses as there can be connections.
-    fileprivate func admit(_ peer: SocketAddress, row: Int) -> Bool {
-        guard let peers, let address = peer.hostBits else { return true }
+    func admitClient(_ client: SocketAddress, row: Int) -> ClientRefusal? {
+        guard let peers, let key = key(of: client) else { return nil }
         return lock.locked {
-            guard peers.count(of: address) < placesPerPeer, peers.add(address, row: row) else { return false }
+            guard peers.count(of: key) < placesPerPeer, peers.add(key, row: row) else { return .peerFull }
             peers.commit()
-            return true
+            return nil
         }
     }
 
-    fileprivate func leave(_ peer: SocketAddress, row: Int) {
-        guard let peers, let address = peer.hostBits else { return }
+    func leaveClient(_ client: SocketAddress, row: Int) {
+        if let key = key(of: client) { leaveClient(key: key, row: row) }
+    }
+
+    func leaveClient(key: PeerTable.Address, row: Int) {
+        guard let peers else { return }
         lock.locked {
-            peers.remove(address, row: row)
+            peers.remove(key, row: row)
             peers.commit()
         }
     }
@@ -104,6 +124,8 @@ final class AdmissionRow: Admission {
     private let shared: SharedAdmission
     private let row: Int
     let lookInterval: Duration?
+    /// Why `admit` has refused the last peer.
+    private(set) var lastRefusal: ClientRefusal?
 
     init(_ shared: SharedAdmission, row: Int, of rows: Int) {
         (self.shared, self.row) = (shared, row)
@@ -113,6 +135,10 @@ final class AdmissionRow: Admission {
 
     func reserve() -> Bool { shared.reserve(row: row) }
     func release() { shared.release(row: row) }
-    func admit(_ peer: SocketAddress) -> Bool { shared.admit(peer, row: row) }
+    func admit(_ peer: SocketAddress) -> Bool {
+        lastRefusal = shared.admit(peer, row: row)
+        return lastRefusal == nil
+    }
+
     func leave(_ peer: SocketAddress) { shared.leave(peer, row: row) }
 }

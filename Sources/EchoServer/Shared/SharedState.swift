@@ -32,7 +32,8 @@ struct SharedState {
         // In a pool of processes, the one hub is that of the process that supervises them.
         gauges = isRead ? try HubGauges(hubs: max(1, arrangement.acceptingHubs)) : nil
         admission = try SharedAdmission(
-            places: places, most: mostPlaces, perPeer: settings.maxConnectionsPerIP, rows: rows)
+            places: places, most: mostPlaces, perPeer: settings.maxConnectionsPerIP,
+            proxies: settings.proxy.proxies, rows: rows)
     }
 
     var rows: Int { arrangement.rows }

@@ -83,7 +83,7 @@ public struct NetError: Error, Hashable, Sendable {
 
     // Out of line: what is not the way of every message shall not make its frames larger.
     @inline(never)
-    init(_ call: Call, _ ending: Ending, _ peer: SocketAddress?) { facts = Facts(call, ending, peer) }
+    package init(_ call: Call, _ ending: Ending, _ peer: SocketAddress?) { facts = Facts(call, ending, peer) }
 
     /// A step of several bytes that ended early, by `ending`, after `sent` bytes or with `received` in its hands.
     @inline(never)
