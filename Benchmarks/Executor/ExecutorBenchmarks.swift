@@ -75,15 +75,22 @@ struct ExecutorBenchmarks {
 
     // MARK: A computation on all cores
 
-    /// The time of one core, divided by the cores, as a share of the time that `map` takes.
+    /// The time of plain OS threads, one for each core, each with its share of the items, as a share of the time that `map` takes.
     static func shareOfIdeal() throws -> Double {
         let cores = Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-        let (items, pool) = (400, OffloadPool(limit: cores))
+        let (items, pool) = (200 * cores, OffloadPool(limit: cores))
+        let threads = try (0..<cores).map { try HubThread(name: "core \($0)") }
+        defer { for thread in threads { _ = try? thread.stop() } }
         var sums: [[UInt64]] = []
-        let one = try nanoseconds(1) { sums.append((0..<items).map { compute(UInt64($0)) }) }
+        let ideal = try nanoseconds(1) {
+            let shares = threads.enumerated().map { index, thread in
+                thread.remote.result { (index * 200..<(index + 1) * 200).map { compute(UInt64($0)) } }
+            }
+            sums.append(try shares.flatMap { try $0.value() })
+        }
         let all = try nanoseconds(1) { sums.append(try pool.map(0..<items) { compute(UInt64($0)) }) }
         precondition(sums[0] == sums[1])
-        return one / Double(cores) / all
+        return ideal / all
     }
 
     /// About a millisecond.
