@@ -32,6 +32,7 @@ package enum NumericOptions {
         package static let proxyTimeout = seconds("proxy-timeout", orZero: true)
         /// 0 stands for at once.
         package static let drainTimeout = seconds("drain-timeout", orZero: true)
+        package static let lameDuck = seconds("lame-duck", orZero: true)
 
         /// Hubs of all processes together: workers times processes.
         package static let mostHubs = 4096

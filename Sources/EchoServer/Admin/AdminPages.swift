@@ -38,7 +38,7 @@ struct AdminPages {
         case .starting: HTTPResponse(.unavailable, "starting\n")
         // The clients of a stuck hub would get no answer.
         case .accepting: stuckHubs ?? HTTPResponse(.ok, "ready\n")
-        case .stopping: HTTPResponse(.unavailable, "stopping\n")
+        case .lameDuck, .stopping: HTTPResponse(.unavailable, "stopping\n")
         }
     }
 }

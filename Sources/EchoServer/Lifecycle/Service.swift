@@ -86,16 +86,17 @@ final class Service {
 
     /// The steps are those of `StopSequence`, which `StreamServer.drain` takes on each hub.
     private func drain(_ server: StreamServer, after stop: SignalWatcher) throws {
-        let isDraining = GreenEvent()
+        let hasBegunToStop = GreenEvent()
         // Begun now: once many clients have come, there may be no memory for it.
         spawn(.endAtOnce) { [state] in
-            try isDraining.wait()
+            try hasBegunToStop.wait()
             let second = try stop.wait()
             state?.endAtOnce(second) { server.model.cancel() }
         }
         let first = try stop.wait()
+        hasBegunToStop.set()
+        if let end = state?.lameDuck(after: first) { try Greenlet.sleep(until: end) }
         state?.draining(after: first)
-        isDraining.set()
         let deadline = Deadline.after(parts.live.now.drainTimeout)
         for hub in workerHubs { hub.drain(until: deadline) }
         try server.drain(until: deadline)

@@ -1,7 +1,7 @@
 import Glibc
 import GreenNet
 
-/// How the whole service is: starting, accepting or stopping.  Reports that to the log, the service manager and the admin interface.
+/// How the whole service is: starting, accepting, accepting though it is to stop, or stopping.  Reports that to the log, the service manager and the admin interface.
 ///
 /// One for all hubs and processes, in the process that was started.
 final class ServiceState {
@@ -19,7 +19,8 @@ final class ServiceState {
     var tidyUp: () -> Void = {}
 
     enum Stage {
-        case starting, accepting, stopping
+        /// A lame duck accepts, and tells load balancers that it is not ready: it will stop.
+        case starting, accepting, lameDuck, stopping
     }
 
     init(_ parts: ServiceParts, _ variables: ManagerVariables) {
@@ -47,7 +48,7 @@ final class ServiceState {
     /// Reads the settings again, as HUP asks for.  Where they are wrong, the service goes on with the old ones.
     func reload() {
         // A manager accepts no READY=1 after STOPPING=1, and no further client would get the new settings.
-        guard stage != .stopping else { return }
+        guard stage == .starting || stage == .accepting else { return }
         if let notifier { notifier.reloading(reread) } else { reread() }
     }
 
@@ -60,13 +61,24 @@ final class ServiceState {
         }
     }
 
-    /// A first signal has come: the service drains from now on.
+    /// A first signal has come.  Returns until when the service accepts all the same; nil where it drains at once.
+    func lameDuck(after signal: Int32) -> Deadline? {
+        let (time, drainTime) = (live.now.lameDuck, live.now.drainTimeout)
+        if time == .zero { return nil }
+        stage = .lameDuck
+        notifier?.stopping(within: time + StopSequence.longest(drainTimeout: drainTime))
+        log.lameDuck(shared.counters, signal: signal, for: time)
+        return .after(time)
+    }
+
+    /// After a first signal, and the time as a lame duck: the service drains from now on.
     func draining(after signal: Int32) {
+        let wasTold = stage == .lameDuck
         stage = .stopping
         // They are closed from now on, and other files may get their numbers.
         sockets = []
         let time = live.now.drainTimeout
-        notifier?.stopping(within: StopSequence.longest(drainTimeout: time))
+        if !wasTold { notifier?.stopping(within: StopSequence.longest(drainTimeout: time)) }
         log.draining(shared.counters, signal: signal, within: time)
     }
 

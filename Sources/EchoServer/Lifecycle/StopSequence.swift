@@ -12,6 +12,7 @@ import GreenNet
 /// | kill | each green thread is killed, each socket shut down | KILL | KILL | KILL |
 ///
 /// A supervisor takes the steps as `Supervisor.stop`.  For its own hubs and their models, a process leaves them to `StreamServer.drain`.
+/// With `--lame-duck`, the process that was started waits before the first step, in which all goes on: `ServiceState.lameDuck`.
 /// A second TERM or INT ends everything at once: `ServiceState.endAtOnce`.
 struct StopSequence: Sendable {
     enum Action: Sendable {

@@ -23,15 +23,17 @@ struct Supervision {
     func run(
         on sockets: [[ListeningSocket]], stopSequence: (Duration) -> StopSequence, whenDraining: () -> Void = {}
     ) throws {
-        let signal = try supervisor.run { state.serving(on: sockets) }
-        state.draining(after: signal)
+        let first = try supervisor.run { state.serving(on: sockets) }
+        if let end = state.lameDuck(after: first), let second = try supervisor.run(until: end) { endAtOnce(second) }
+        state.draining(after: first)
         let second = try supervisor.stop(stopSequence(parts.live.now.drainTimeout)) {
             whenDraining()
             for socket in sockets.joined() { socket.close() }
         }
-        guard let second else { return }
-        state.endAtOnce(second) { supervisor.send(SIGKILL) }
+        if let second { endAtOnce(second) }
     }
+
+    private func endAtOnce(_ signal: Int32) -> Never { state.endAtOnce(signal) { supervisor.send(SIGKILL) } }
 
     private func followDeaths() {
         let (shared, log, count) = (parts.shared, parts.log, rowsOfWorker)

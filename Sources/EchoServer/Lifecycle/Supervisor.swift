@@ -58,10 +58,16 @@ final class Supervisor {
     func run(whenStarted: () -> Void) throws(WaitError) -> Int32 {
         attend()
         whenStarted()
-        while true {
-            if let signal = try nextSignal(until: nextAttention), isStop(signal) { return signal }
+        while true { if let signal = try run(until: .never) { return signal } }
+    }
+
+    /// Keeps the workers running until TERM or INT, which it returns, or until `deadline`: nil then.
+    func run(until deadline: Deadline) throws(WaitError) -> Int32? {
+        repeat {
+            if let signal = try nextSignal(until: min(deadline, nextAttention)), isStop(signal) { return signal }
             attend()
-        }
+        } while !deadline.hasPassed
+        return nil
     }
 
     private func isStop(_ signal: Int32) -> Bool { signal == SIGTERM || signal == SIGINT }

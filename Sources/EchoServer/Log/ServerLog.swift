@@ -104,6 +104,14 @@ struct ServerLog: Sendable {
         }
     }
 
+    func lameDuck(_ counters: Counters, signal: Int32, for time: Duration) {
+        logger.notice(
+            "still accepting, but not ready; going to stop",
+            metadata: [
+                "signal": .string(name(of: signal)), "open": .number(counters.open), "lame_duck": .seconds(time),
+            ])
+    }
+
     func draining(_ counters: Counters, signal: Int32, within time: Duration) {
         logger.notice(
             "no longer accepting; waiting for clients to finish",

@@ -110,6 +110,13 @@ struct Options: ParsableArguments {
     var drainTimeout: String?
 
     @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Time for which TERM leaves the service accepting, while /readyz says 503, before it drains (default: 0).",
+            valueName: "seconds"))
+    var lameDuck: String?
+
+    @Option(
         help: ArgumentHelp(
             "Speak TLS only, with the certificate in this PEM file, followed by those that it rests on; read again on HUP (default: no TLS).",
             valueName: "file"), completion: .file())
@@ -188,7 +195,8 @@ struct Options: ParsableArguments {
             "buffer-size": bufferSize, "backlog": backlog, "max-connections": maxConnections,
             "max-connections-per-ip": maxConnectionsPerIp,
             "overflow": overflow, "idle-timeout": idleTimeout, "write-timeout": writeTimeout,
-            "drain-timeout": drainTimeout, "log-level": logLevel, "log-format": logFormat, "admin": admin,
+            "drain-timeout": drainTimeout, "lame-duck": lameDuck, "log-level": logLevel, "log-format": logFormat,
+            "admin": admin,
             "tls-certificate": tlsCertificate, "tls-key": tlsKey, "tls-client-ca": tlsClientCa,
             "handshake-timeout": handshakeTimeout,
             "admin-mode": adminMode, "admin-owner": adminOwner, "admin-group": adminGroup,

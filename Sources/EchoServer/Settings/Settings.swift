@@ -46,6 +46,8 @@ struct Settings: Sendable {
         /// How long the header of a proxy may take; nil for ever.
         var proxyTimeout: Duration? = .seconds(3)
         var drainTimeout = Duration.seconds(10)
+        /// For how long the service accepts after a first TERM, and says that it is not ready.
+        var lameDuck = Duration.zero
     }
 
     init() {}
@@ -214,6 +216,7 @@ extension Settings {
         Setting.timeout(\.live.idleTimeout, Numbers.idleTimeout),
         Setting.timeout(\.live.writeTimeout, Numbers.writeTimeout),
         required(\.live.drainTimeout, Numbers.drainTimeout),
+        required(\.live.lameDuck, Numbers.lameDuck),
         file("tls-certificate", \.tlsCertificate),
         file("tls-key", \.tlsKey),
         file("tls-client-ca", \.tlsClientCA),

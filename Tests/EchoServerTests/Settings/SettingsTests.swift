@@ -28,6 +28,7 @@ import Testing
         #expect(settings.idleTimeout == nil)
         #expect(settings.writeTimeout == nil)
         #expect(settings.drainTimeout == .seconds(10))
+        #expect(settings.lameDuck == .zero)
         #expect(settings.logLevel == .info)
         #expect(settings.logFormat == .auto)
         #expect(settings.unixSocketAccess == SocketAccess())
@@ -59,7 +60,7 @@ import Testing
         "host": "::1", "port": "7", "unix-socket": "/run/echo.sock", "model": "thread", "transform": "echo",
         "pool-size": "3", "worker-timeout": "2.5", "buffer-size": "1024", "backlog": "16", "max-connections": "100",
         "max-connections-per-ip": "5", "overflow": "reject", "idle-timeout": "60", "write-timeout": "1.5",
-        "drain-timeout": "0.5", "log-level": "debug", "log-format": "journal",
+        "drain-timeout": "0.5", "lame-duck": "5", "log-level": "debug", "log-format": "journal",
         "admin": "[::1]:9090", "unix-socket-mode": "0640", "unix-socket-owner": "root", "unix-socket-group": "7",
         "admin-mode": "600", "admin-owner": "0", "admin-group": "adm", "freebind": "yes",
         "tls-certificate": "/c.pem", "tls-key": "/k.pem", "tls-client-ca": "/a.pem", "handshake-timeout": "2.5",
@@ -94,6 +95,7 @@ import Testing
         #expect(settings.idleTimeout == .seconds(60))
         #expect(settings.writeTimeout == .milliseconds(1500))
         #expect(settings.drainTimeout == .milliseconds(500))
+        #expect(settings.lameDuck == .seconds(5))
         #expect(settings.logLevel == .debug)
         #expect(settings.logFormat == .journal)
         #expect(settings.admin == .host("::1", port: 9090))
