@@ -11,7 +11,7 @@ struct Inetd {
 
     init(_ live: LiveSettings) {
         self.live = live
-        log = ServerLog(level: live.now.logLevel, format: live.now.logFormat)
+        log = ServerLog(level: { live.logLevel }, format: live.now.logFormat)
         log.unknownVariables(OwnVariables.unknown())
     }
 

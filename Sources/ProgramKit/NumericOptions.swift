@@ -25,6 +25,10 @@ package enum NumericOptions {
         package static let backlog = NumericOption("backlog", 1...Int(Int32.max))
         package static let maxConnections = NumericOption("max-connections", 1...10_000_000)
         package static let maxConnectionsPerIP = NumericOption("max-connections-per-ip", 1...10_000_000)
+        package static let ipv6Prefix = NumericOption("ipv6-prefix", 1...128, "bits")
+        /// The two numbers of `--new-per-address`.
+        package static let newPerAddress = NumericOption("new-per-address", 1...1_000_000)
+        package static let newPerAddressTime = seconds("new-per-address", upTo: .seconds(86_400))
         /// 0 stands for never.
         package static let idleTimeout = seconds("idle-timeout", orZero: true)
         package static let writeTimeout = seconds("write-timeout", orZero: true)

@@ -12,7 +12,8 @@ extension EndToEnd {
             for option in [
                 "host", "port", "unix-socket", "model", "transform", "workers", "processes", "pool-size",
                 "worker-timeout", "buffer-size",
-                "backlog", "max-connections", "max-connections-per-ip", "overflow", "idle-timeout", "write-timeout",
+                "backlog", "max-connections", "max-connections-per-ip", "overflow", "allow", "deny", "ipv6-prefix",
+                "new-per-address", "idle-timeout", "write-timeout",
                 "drain-timeout", "lame-duck", "tls-certificate", "tls-key", "tls-client-ca", "handshake-timeout",
                 "proxy-protocol",
                 "proxy-trusted", "proxy-timeout", "log-level",

@@ -77,6 +77,8 @@ struct Metrics {
             [
                 (["reason": "full"], "\(total(.refusedFull))"), (["reason": "peer_full"], "\(total(.refusedPeerFull))"),
                 (["reason": "no_context"], "\(total(.refusedNoContext))"),
+                (["reason": "denied"], "\(total(.refusedDenied))"),
+                (["reason": "too_fast"], "\(total(.refusedTooFast))"),
             ])
         text.add(
             .counter, "echo_server_accept_errors_total", "Failed attempts to accept a connection, by kind.",

@@ -16,7 +16,7 @@ struct ServerProcess {
         let passed = try Activation.sort(Activation.passed(variables, to: getpid()))
         let limit = DescriptorLimit.raise()
         let settings = live.now
-        let log = ServerLog(level: settings.logLevel, format: settings.logFormat)
+        let log = ServerLog(level: { live.logLevel }, format: settings.logFormat)
         log.unknownVariables(OwnVariables.unknown())
         let shared = try SharedState(
             settings, descriptorLimit: limit, hasAdmin: settings.admin != nil || !passed.admin.isEmpty,

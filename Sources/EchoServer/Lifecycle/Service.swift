@@ -59,10 +59,11 @@ final class Service {
         let counters = CounterRow(counters: shared.counters, row: row, isOwn: settings.model.servesOnHub)
         let service = ConnectionService(
             parts.live, parts.log, counters, ClientAdmission(shared.admission, row: row))
+        let admission = AdmissionRow(shared.admission, row: row, of: shared.rows)
         let server = StreamServer(
             sockets.map { Listener($0, ownsPath: false) }, model: try settings.model.make(service, settings),
-            admission: AdmissionRow(shared.admission, row: row, of: shared.rows), overflow: settings.overflow)
-        parts.log.follow(server, counters)
+            admission: admission, overflow: settings.overflow)
+        parts.log.follow(server, counters, admission)
         return server
     }
 

@@ -62,11 +62,19 @@ final class LogSink: Sendable {
 /// Hands swift-log's events to the sink.
 struct SinkLogHandler: LogHandler {
     let sink: LogSink
-    var logLevel: Logger.Level
+    /// Asked for each event: a reload may have changed it.
+    private let level: @Sendable () -> Logger.Level
+    private var ownLevel: Logger.Level?
     var metadata: Logger.Metadata = [:]
     var metadataProvider: Logger.MetadataProvider?
 
-    init(_ sink: LogSink, level: Logger.Level) { (self.sink, logLevel) = (sink, level) }
+    init(_ sink: LogSink, level: @escaping @Sendable () -> Logger.Level) { (self.sink, self.level) = (sink, level) }
+
+    /// Set, it stays as it is.
+    var logLevel: Logger.Level {
+        get { ownLevel ?? level() }
+        set { ownLevel = newValue }
+    }
 
     subscript(metadataKey key: String) -> Logger.MetadataValue? {
         get { metadata[key] }

@@ -11,10 +11,15 @@ struct ServerLog: Sendable {
     private let logger: Logger
     private let sink: LogSink
 
-    init(level: Logger.Level, format: LogFormat) { self.init(level: level, LogSink(format)) }
+    /// `level` is asked for each event.
+    init(level: @escaping @Sendable () -> Logger.Level, format: LogFormat) {
+        self.init(level: level, LogSink(format))
+    }
 
     /// Writes to another place than standard error: for tests.
-    init(level: Logger.Level, _ sink: LogSink) {
+    init(level: Logger.Level, _ sink: LogSink) { self.init(level: { level }, sink) }
+
+    private init(level: @escaping @Sendable () -> Logger.Level, _ sink: LogSink) {
         self.sink = sink
         logger = Logger(label: "echo-server") { _ in SinkLogHandler(sink, level: level) }
     }
@@ -192,16 +197,20 @@ struct ServerLog: Sendable {
 
     /// Logs and counts the events of `server`.  Ends the process where `server` can't accept any more, so that the supervisor or the service manager
     /// starts another: a process that accepts no client would stay.
-    func follow(_ server: StreamServer, _ counters: CounterRow) {
+    ///
+    /// `admission` is the server's own.
+    func follow(_ server: StreamServer, _ counters: CounterRow, _ admission: AdmissionRow) {
         server.onStart = { counters.add(to: .accepted) }
         server.onEnd = { end in counters.add(to: Counter(end)) }
         server.onAcceptEvent = { event, listener in
-            accept(event, listener, counters)
+            accept(event, listener, counters, admission)
             if case .stopped = event { _exit(ExitStatus.system.rawValue) }
         }
     }
 
-    private func accept(_ event: AcceptEvent, _ listener: Listener, _ counters: CounterRow) {
+    private func accept(
+        _ event: AcceptEvent, _ listener: Listener, _ counters: CounterRow, _ admission: AdmissionRow
+    ) {
         let here: Logger.Metadata = ["address": "\(listener.address)"]
         switch event {
         case .paused(let error):
@@ -212,17 +221,19 @@ struct ServerLog: Sendable {
             counters.add(to: .lostBeforeAccept)
             logger.info("connection lost before it was accepted", error: error, metadata: here)
         case .refused(let peer, let refusal):
-            counters.add(to: Counter(refusal))
-            refused(peer, refusal)
+            counters.add(to: admission.counter(of: refusal))
+            refused(peer, refusal, admission)
         case .stopped(let error): logger.error("cannot accept any more", error: error, metadata: here)
         case .hubEnded: break  // each hub of this program has a server of its own
         }
     }
 
-    private func refused(_ peer: SocketAddress, _ refusal: Refusal) {
+    private func refused(_ peer: SocketAddress, _ refusal: Refusal, _ admission: AdmissionRow) {
         switch refusal {
         case .full: logger.debug("refused", metadata: ["peer": "\(peer)", "refusal": "full"])
-        case .peerFull: logger.debug("refused", metadata: ["peer": "\(peer)", "refusal": "peer_full"])
+        case .peerFull:
+            let reason = admission.lastRefusal ?? .peerFull
+            logger.debug("refused", metadata: ["peer": "\(peer)", "refusal": .string(snakeCase(reason.rawValue))])
         case .noContext(let error):
             logger.debug("refused", error: error, metadata: ["peer": "\(peer)", "refusal": "no_context"])
         }

@@ -4,18 +4,20 @@ import GreenNet
 struct PoolWorker {
     private let server: ([ListeningSocket]) -> StreamServer
     private let counters: CounterRow
+    private let admission: AdmissionRow
 
     init(_ parts: ServiceParts, row: Int) {
         let (live, shared, log) = (parts.live, parts.shared, parts.log)
         let counters = CounterRow(counters: shared.counters, row: row)
-        self.counters = counters
+        let admission = AdmissionRow(shared.admission, row: row, of: shared.rows)
+        (self.counters, self.admission) = (counters, admission)
         server = { sockets in
             let clients = ClientAdmission(shared.admission, row: row)
             let server = StreamServer(
                 sockets.map { Listener(offHub: $0, shouldStop: { ServingSignals.shouldStop }) },
                 model: WorkerModel(ConnectionService(live, log, counters, clients)),
-                admission: AdmissionRow(shared.admission, row: row, of: shared.rows), overflow: live.now.overflow)
-            log.follow(server, counters)
+                admission: admission, overflow: live.now.overflow)
+            log.follow(server, counters, admission)
             return server
         }
     }
@@ -30,6 +32,6 @@ struct PoolWorker {
     func run(for client: consuming PendingConnection) {
         ServingSignals.beginWork()
         let refusal = server([]).serveHere(client, unless: { ServingSignals.shouldStop })
-        if let refusal { counters.add(to: Counter(refusal)) }
+        if let refusal { counters.add(to: admission.counter(of: refusal)) }
     }
 }

@@ -1,4 +1,5 @@
 import GreenNet
+import Logging
 
 /// The settings, and how to read them again.
 struct Configuration: Sendable {
@@ -97,6 +98,9 @@ final class LiveSettings: Sendable {
         settings.live = live.value
         return settings
     }
+
+    /// As `now` has it, without a copy of all the others.
+    var logLevel: Logger.Level { live.value.logLevel }
 
     /// Reads the configuration and the files of TLS again and takes over what a running server can; with an error in it, the old settings stay.
     /// Returns the names of the settings that have changed, and of those that only a restart would change.

@@ -177,6 +177,8 @@ struct Options: ParsableArguments {
             valueName: "file"))
     var config: String?
 
+    @OptionGroup(title: "Options of clients' addresses") var clients: ClientOptions
+
     @OptionGroup(title: "Options of the PROXY protocol") var proxy: ProxyOptions
 
     @Flag(help: "Check all settings, and whether the server could listen, then exit.")
@@ -201,6 +203,6 @@ struct Options: ParsableArguments {
             "handshake-timeout": handshakeTimeout,
             "admin-mode": adminMode, "admin-owner": adminOwner, "admin-group": adminGroup,
         ]
-        return [all, proxy.given].reduce(into: [:]) { $0.merge($1.compactMapValues { $0 }) { $1 } }
+        return [all, clients.given, proxy.given].reduce(into: [:]) { $0.merge($1.compactMapValues { $0 }) { $1 } }
     }
 }

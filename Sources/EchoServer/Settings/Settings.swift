@@ -24,7 +24,6 @@ struct Settings: Sendable {
     var backlog = Listener.defaultBacklog
     var maxConnectionsPerIP: Int?
     var overflow = StreamServer.Overflow.defer
-    var logLevel = Logger.Level.info
     var logFormat = LogFormat.auto
     var admin: Endpoint?
     var adminAccess = SocketAccess()
@@ -32,6 +31,7 @@ struct Settings: Sendable {
     var tlsCertificate: String?
     var tlsKey: String?
     var tlsClientCA: String?
+    var clients = ClientPolicy()
     var proxy = ProxySettings()
     var live = Live()
 
@@ -48,6 +48,13 @@ struct Settings: Sendable {
         var drainTimeout = Duration.seconds(10)
         /// For how long the service accepts after a first TERM, and says that it is not ready.
         var lameDuck = Duration.zero
+        /// As a number: a `Logger.Level` is not known to be plain bits.
+        private var logLevelNumber = UInt8(Logger.Level.allCases.firstIndex(of: .info)!)
+
+        var logLevel: Logger.Level {
+            get { Logger.Level.allCases[Int(logLevelNumber)] }
+            set { logLevelNumber = UInt8(Logger.Level.allCases.firstIndex(of: newValue)!) }
+        }
     }
 
     init() {}
@@ -184,7 +191,7 @@ struct Setting: Sendable {
 extension Settings {
     static let names = Set(all.map(\.name))
 
-    static let all = basic + ProxySettings.all
+    static let all = basic + ClientPolicy.all + ProxySettings.all
 
     private static let basic: [Setting] = [
         Setting(
@@ -221,7 +228,7 @@ extension Settings {
         file("tls-key", \.tlsKey),
         file("tls-client-ca", \.tlsClientCA),
         Setting.timeout(\.live.handshakeTimeout, Numbers.handshakeTimeout),
-        Setting("log-level", \.logLevel, "a level, trace to critical", parse: { Logger.Level(rawValue: $0) }),
+        Setting("log-level", \.live.logLevel, "a level, trace to critical", parse: { Logger.Level(rawValue: $0) }),
         Setting("log-format", \.logFormat, "auto, text, json or journal", parse: { LogFormat(rawValue: $0) }),
         Setting(
             "admin", \.admin, "an address such as 127.0.0.1:9090 or [::1]:9090, or the path of a unix socket",

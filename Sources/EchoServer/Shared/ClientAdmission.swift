@@ -1,10 +1,14 @@
 import GreenNet
 import Synchronization
 
-/// Why a client's address gets no connection more.
+/// Why a client's address gets no connection, or none more.
 enum ClientRefusal: String, CaseIterable, Sendable {
     /// The address has as many as it may have.
     case peerFull
+    /// It is denied, or others are allowed.
+    case denied
+    /// Its connections come faster than they may.
+    case tooFast
 }
 
 /// Admits clients whose address the accept loop can't see: a proxy says it, once the connection is served.

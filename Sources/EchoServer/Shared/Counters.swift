@@ -11,6 +11,7 @@ enum Counter: Int, CaseIterable {
     case endedDone, endedPeerGone, endedIdle, endedSlow, endedCancelled, endedFailed, endedCrashed
     case workersRestarted
     case tlsHandshakes, tlsFailures
+    case refusedDenied, refusedTooFast
     case proxyHeaders
     case proxyAbsent, proxyCut, proxyLate, proxyTooLong, proxyMalformed, proxyChecksum, proxyDoubled, proxyUntrusted
 
@@ -42,6 +43,8 @@ enum Counter: Int, CaseIterable {
         self =
             switch refusal {
             case .peerFull: .refusedPeerFull
+            case .denied: .refusedDenied
+            case .tooFast: .refusedTooFast
             }
     }
 

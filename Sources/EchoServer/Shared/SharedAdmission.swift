@@ -16,15 +16,21 @@ final class SharedAdmission: @unchecked Sendable {
     private let placesPerPeer: Int
     /// The proxies that speak for their clients: these count, and the proxies don't.
     private let proxies: AddressRanges?
+    private let policy: ClientPolicy
+    /// Nil where connections may come at any rate.
+    private let rates: RateTable?
     private let placesNow: UnsafeMutablePointer<Atomic<Int>>
 
     private static let all = 0
 
     /// `most` is the largest value that `places` can get later.
     init(
-        places: Int, most: Int, perPeer placesPerPeer: Int?, proxies: AddressRanges? = nil, rows: Int
+        places: Int, most: Int, perPeer placesPerPeer: Int?, policy: ClientPolicy = ClientPolicy(),
+        proxies: AddressRanges? = nil, rows: Int
     ) throws(StartFailure) {
         (self.rows, self.placesPerPeer, self.proxies) = (rows, placesPerPeer ?? .max, proxies)
+        self.policy = policy
+        rates = if let rate = policy.rate { try RateTable(rate) } else { nil }
         let taken = try SharedCells(count: 1 + rows)
         let peers: PeerTable? = if placesPerPeer == nil { nil } else { try PeerTable(connections: most, rows: rows) }
         (self.taken, self.peers) = (taken, peers)
@@ -74,17 +80,28 @@ final class SharedAdmission: @unchecked Sendable {
 
     fileprivate func leave(_ peer: SocketAddress, row: Int) { if !isProxy(peer) { leaveClient(peer, row: row) } }
 
-    /// What the connections of a client are counted by; nil where they are not.
-    func key(of client: SocketAddress) -> PeerTable.Address? { peers == nil ? nil : client.unmapped.hostBits }
+    /// What the connections of a client are counted by: its address, or the prefix that it shares with others.  Nil where they are not counted.
+    func key(of client: SocketAddress) -> PeerTable.Address? {
+        if peers == nil, rates == nil { return nil }
+        guard case .ipv6 = client.unmapped, let bits = client.mappedBits else { return client.unmapped.hostBits }
+        let prefix = bits & UInt128.max << UInt128(128 - policy.ipv6Prefix)
+        return (UInt64(prefix >> 64), UInt64(truncatingIfNeeded: prefix))
+    }
+
+    func admitClient(_ client: SocketAddress, row: Int) -> ClientRefusal? {
+        if policy.denies(client) { return .denied }
+        guard let key = key(of: client) else { return nil }
+        return lock.locked { count(key, row: row) }
+    }
 
     /// Refuses a new address where the table has no room for it.  The table has room for as many addresses as there can be connections.
-    func admitClient(_ client: SocketAddress, row: Int) -> ClientRefusal? {
-        guard let peers, let key = key(of: client) else { return nil }
-        return lock.locked {
-            guard peers.count(of: key) < placesPerPeer, peers.add(key, row: row) else { return .peerFull }
-            peers.commit()
-            return nil
-        }
+    private func count(_ key: PeerTable.Address, row: Int) -> ClientRefusal? {
+        if let peers, peers.count(of: key) >= placesPerPeer { return .peerFull }
+        if let rates, !rates.take(key) { return .tooFast }
+        guard let peers else { return nil }
+        guard peers.add(key, row: row) else { return .peerFull }
+        peers.commit()
+        return nil
     }
 
     func leaveClient(_ client: SocketAddress, row: Int) {
@@ -135,6 +152,12 @@ final class AdmissionRow: Admission {
 
     func reserve() -> Bool { shared.reserve(row: row) }
     func release() { shared.release(row: row) }
+
+    /// What a refusal counts as: the server knows only that there is something about the peer.
+    func counter(of refusal: Refusal) -> Counter {
+        if case .peerFull = refusal, let lastRefusal { return Counter(lastRefusal) }
+        return Counter(refusal)
+    }
     func admit(_ peer: SocketAddress) -> Bool {
         lastRefusal = shared.admit(peer, row: row)
         return lastRefusal == nil

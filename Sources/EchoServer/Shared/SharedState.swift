@@ -33,7 +33,7 @@ struct SharedState {
         gauges = isRead ? try HubGauges(hubs: max(1, arrangement.acceptingHubs)) : nil
         admission = try SharedAdmission(
             places: places, most: mostPlaces, perPeer: settings.maxConnectionsPerIP,
-            proxies: settings.proxy.proxies, rows: rows)
+            policy: settings.clients, proxies: settings.proxy.proxies, rows: rows)
     }
 
     var rows: Int { arrangement.rows }

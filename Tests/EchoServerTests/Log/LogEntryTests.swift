@@ -44,7 +44,7 @@ import Testing
     private func log(_ level: Logger.Level, _ body: (Logger) -> Void) -> [String] {
         let pipe = LogPipe()
         let sink = LogSink(.text, descriptor: pipe.writing)
-        var logger = Logger(label: "test") { _ in SinkLogHandler(sink, level: level) }
+        var logger = Logger(label: "test") { _ in SinkLogHandler(sink, level: { level }) }
         logger[metadataKey: "worker"] = "3"
         body(logger)
         return pipe.takeLines().map { $0.split(separator: " ").dropFirst().joined(separator: " ") }
@@ -80,7 +80,7 @@ import Testing
         }
         let pipe = LogPipe()
         let logger = Logger(label: "test") { _ in
-            SinkLogHandler(LogSink(.text, descriptor: pipe.writing), level: .info)
+            SinkLogHandler(LogSink(.text, descriptor: pipe.writing), level: { .info })
         }
         let before = now()
         logger.info("m")
