@@ -81,8 +81,7 @@ let package = Package(
 
 // Small programs to read first; tests run them.  A package that depends on this one does not build them, since they are not products.
 let examples = [
-    "ChatServer", "HTTPServer", "RedisClient", "PortForwarder", "ImageDownloads", "ProducersAndConsumers", "PingPong",
-    "GeneratorPipeline", "SOCKSProxy", "ThreeStages",
+    "ProducersAndConsumers", "PingPong", "GeneratorPipeline",
 ]
 package.targets += examples.map { name in
     .executableTarget(name: name, dependencies: ["GreenNet"], path: "Examples/\(name)", swiftSettings: strict)
@@ -90,13 +89,27 @@ package.targets += examples.map { name in
 // The programs of a course on concurrency, which share a few lines.
 let course = [
     "UppercaseServer", "SayHello", "FirstAnswers", "Deadlock", "HideAndSeek", "TrafficLights", "StartupGate",
-    "RunningAverage", "Squares", "Tickets", "RPC", "LazyConnection",
+    "RunningAverage", "Squares", "Tickets", "RPC", "LazyConnection", "ThreeStages", "ChatServer", "HTTPServer",
+    "PortForwarder", "SOCKSProxy", "RedisClient",
 ]
 package.targets.append(
     .target(name: "CourseKit", dependencies: ["GreenNet"], path: "Examples/CourseKit", swiftSettings: strict))
 package.targets += course.map { name in
     .executableTarget(
         name: name, dependencies: ["CourseKit", "GreenNet"], path: "Examples/\(name)", swiftSettings: strict)
+}
+// Those that call C libraries, which they load when they run.  A symbolic link makes the Redis.swift of RedisClient one of TaskIntake's sources.
+let onLibraries = ["TaskIntake", "Fleet", "Crawler", "ImageDownloads"]
+package.targets += [
+    .target(name: "CCurl", path: "Examples/CCurl"),
+    .target(
+        name: "CourseWeb", dependencies: ["CCurl", "GreenNet", "GreenPatch"], path: "Examples/CourseWeb",
+        swiftSettings: strict),
+]
+package.targets += onLibraries.map { name in
+    .executableTarget(
+        name: name, dependencies: ["CourseKit", "CourseWeb", "GreenNet", "GreenPatch"], path: "Examples/\(name)",
+        swiftSettings: strict)
 }
 // `make bench-million` runs it.  It is not a product, so a package that depends on this one does not build it; here it is built with the tests, which
 // shows when a change breaks it.
@@ -115,6 +128,7 @@ package.targets.append(
 package.targets.append(
     .executableTarget(
         name: "StackDepth", dependencies: ["GreenNet"], path: "Benchmarks/StackDepth", swiftSettings: strict))
+// Not on those that call C libraries: SwiftPM links a test with the programs that it depends on, and GreenPatch must not be in the test program.
 package.targets.append(
     .testTarget(
         name: "ExamplesTests",

@@ -5,19 +5,21 @@
 //
 //     swift run ChatServer 7000          # and in two other terminals: nc 127.0.0.1 7000
 
+import CourseKit
 import Glibc
 import GreenNet
 
 @main struct ChatServer {
-    static func main() throws {
-        let port = CommandLine.arguments.dropFirst().first.flatMap { UInt16($0) } ?? 7000
+    static func main() {
+        let port = UInt16(number(arguments(0...1, usage: "ChatServer [PORT]").first ?? "7000", "PORT", in: 0...65535))
         let room = Room()
-        let server = try StreamServer(on: .loopback(port: port), handler: room.welcome)
-        server.start()
-        print("chat on \(server.listeners[0].address)")
-        fflush(nil)
-        _ = try SignalWatcher(SIGINT, SIGTERM).wait()
-        try server.stop()
+        orEnd {
+            let server = try StreamServer(on: .loopback(port: port), handler: room.welcome)
+            server.start()
+            say("chat on \(server.listeners[0].address)")
+            _ = try SignalWatcher(SIGINT, SIGTERM).wait()
+            try server.stop()
+        }
     }
 }
 

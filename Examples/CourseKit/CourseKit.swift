@@ -27,9 +27,14 @@ public func orEnd<Value>(_ status: Int32 = EX_UNAVAILABLE, _ body: () throws -> 
 
 /// Ends the program with a line on standard error.
 public func end(_ status: Int32, _ text: String) -> Never {
+    complain(text)
+    exit(status)
+}
+
+/// Writes a line to standard error.
+public func complain(_ text: String) {
     let line = Array("\(text)\n".utf8)
     _ = write(STDERR_FILENO, line, line.count)
-    exit(status)
 }
 
 /// Prints a line, at once: also where standard output is a pipe.

@@ -5,18 +5,20 @@
 //
 //     swift run HTTPServer 8000          # and in another terminal: curl -i http://127.0.0.1:8000/hello
 
+import CourseKit
 import Glibc
 import GreenNet
 
 @main struct HTTPServer {
-    static func main() throws {
-        let port = CommandLine.arguments.dropFirst().first.flatMap { UInt16($0) } ?? 8000
-        let server = try StreamServer(on: .loopback(port: port), limit: 1000) { try Client($0).serve() }
-        server.start()
-        print("http on \(server.listeners[0].address)")
-        fflush(nil)
-        _ = try SignalWatcher(SIGINT, SIGTERM).wait()
-        try server.drain(until: .after(.seconds(10)))
+    static func main() {
+        let port = UInt16(number(arguments(0...1, usage: "HTTPServer [PORT]").first ?? "8000", "PORT", in: 0...65535))
+        orEnd {
+            let server = try StreamServer(on: .loopback(port: port), limit: 1000) { try Client($0).serve() }
+            server.start()
+            say("http on \(server.listeners[0].address)")
+            _ = try SignalWatcher(SIGINT, SIGTERM).wait()
+            try server.drain(until: .after(.seconds(10)))
+        }
     }
 }
 

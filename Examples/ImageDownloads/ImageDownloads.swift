@@ -1,17 +1,29 @@
 // Downloads a list of images, at most three at a time.
 //
 // Shows `GreenPool`: `map` fetches the images side by side and returns them in the order of the list; the first failure would end the other downloads.
-// The HTTP server that has the images is a green thread of the same program.
+// Without arguments, the HTTP server that has the images is a green thread of the same program.  With a directory and URLs it gets those, over HTTPS too
+// (ImageFiles.swift).
 //
 //     swift run ImageDownloads
+//     swift run ImageDownloads . https://www.swift.org/apple-touch-icon.png
 
+import CourseKit
+import CourseWeb
+import Glibc
 import GreenNet
 
 @main struct ImageDownloads {
     static let atOnce = 3
     static let names = ["ash", "beech", "cedar", "elm", "fir", "hazel", "larch", "oak", "pine", "yew"]
 
-    static func main() throws {
+    static func main() {
+        let words = arguments(0...1001, usage: "ImageDownloads [DIRECTORY URL...]")
+        if words.isEmpty { return orEnd { try downloadFromOwnServer() } }
+        if words.count == 1 { end(EX_USAGE, "usage: ImageDownloads [DIRECTORY URL...]") }
+        exit(ImageFiles(directory: words[0], urls: Array(words.dropFirst())).download())
+    }
+
+    static func downloadFromOwnServer() throws {
         var (connections, most) = (0, 0)
         let server = try StreamServer(on: .loopback(port: 0)) { connection in
             connections += 1

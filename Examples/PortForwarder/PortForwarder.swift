@@ -5,27 +5,28 @@
 //
 //     swift run PortForwarder 7000 example.org 80          # and in another terminal: nc 127.0.0.1 7000
 
+import CourseKit
 import Glibc
 import GreenNet
 
 @main struct PortForwarder {
-    static func main() throws {
-        let words = CommandLine.arguments
-        guard words.count == 4, let port = UInt16(words[1]), let targetPort = UInt16(words[3]) else {
-            print("usage: PortForwarder PORT TARGET-HOST TARGET-PORT")
-            exit(64)
-        }
-        let onFailure = { (client: Connection, error: any Error) in print("\(client.peer): \(error)") }
+    static func main() {
+        let words = arguments(3...3, usage: "PortForwarder PORT TARGET-HOST TARGET-PORT")
+        let port = UInt16(number(words[0], "PORT", in: 0...65535))
+        orEnd { try forward(port, to: words[1], UInt16(number(words[2], "TARGET-PORT", in: 1...65535))) }
+    }
+
+    static func forward(_ port: UInt16, to host: String, _ targetPort: UInt16) throws {
+        let onFailure = { (client: Connection, error: any Error) in say("\(client.peer): \(error)") }
         let server = try StreamServer(on: .loopback(port: port), onFailure: onFailure) { client in
-            let target = try Connection.connect(toHost: words[2], port: targetPort, until: .after(.seconds(5)))
+            let target = try Connection.connect(toHost: host, port: targetPort, until: .after(.seconds(5)))
             try withGreenGroup { group in
                 group.spawn { try splice(from: client, to: target) }
                 group.spawn { try splice(from: target, to: client) }
             }
         }
         server.start()
-        print("\(server.listeners[0].address) leads to \(words[2]):\(targetPort)")
-        fflush(nil)
+        say("\(server.listeners[0].address) leads to \(host):\(targetPort)")
         _ = try SignalWatcher(SIGINT, SIGTERM).wait()
         try server.drain(until: .after(.seconds(2)))
     }

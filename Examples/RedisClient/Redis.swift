@@ -13,8 +13,9 @@ final class Redis {
     }
 
     /// The server has replied what is not its protocol, or has gone.
-    struct BadReply: Error {
+    struct BadReply: Error, CustomStringConvertible {
         let line: String
+        var description: String { line.isEmpty ? "the server has gone" : "no reply of Redis: \(line.debugDescription)" }
     }
 
     /// As long as Redis takes itself.

@@ -5,12 +5,17 @@
 //     redis-server --port 6379 &
 //     swift run RedisClient 6379         # and then: SET key value
 
+import CourseKit
 import Glibc
 import GreenNet
 
 @main struct RedisClient {
-    static func main() throws {
-        let port = CommandLine.arguments.dropFirst().first.flatMap { UInt16($0) } ?? 6379
+    static func main() {
+        let port = UInt16(number(arguments(0...1, usage: "RedisClient [PORT]").first ?? "6379", "PORT", in: 1...65535))
+        orEnd { try talk(port) }
+    }
+
+    static func talk(_ port: UInt16) throws {
         let redis = Redis(try Connection.connect(to: .loopback(port: port), until: .after(.seconds(5))))
         let commands = LineReader(StandardStream.input)
         while let line = try commands.next() {

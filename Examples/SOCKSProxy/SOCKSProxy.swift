@@ -5,17 +5,18 @@
 //
 //     swift run SOCKSProxy 1080          # and in another terminal: curl --socks5-hostname 127.0.0.1:1080 http://example.org/
 
+import CourseKit
 import Glibc
 import GreenNet
 
 @main struct SOCKSProxy {
-    static func main() throws {
-        let words = CommandLine.arguments
-        guard words.count == 2, let port = UInt16(words[1]) else {
-            print("usage: SOCKSProxy PORT")
-            exit(64)
-        }
-        let onFailure = { (client: Connection, error: any Error) in print("\(client.peer): \(error)") }
+    static func main() {
+        let port = UInt16(number(arguments(1...1, usage: "SOCKSProxy PORT")[0], "PORT", in: 0...65535))
+        orEnd { try serve(port) }
+    }
+
+    static func serve(_ port: UInt16) throws {
+        let onFailure = { (client: Connection, error: any Error) in say("\(client.peer): \(error)") }
         let server = try StreamServer(on: .loopback(port: port), onFailure: onFailure) { client in
             guard let service = try negotiate(with: client, until: .after(.seconds(10))) else { return }
             try withGreenGroup { group in
@@ -24,8 +25,7 @@ import GreenNet
             }
         }
         server.start()
-        print("SOCKS5 at \(server.listeners[0].address)")
-        fflush(nil)
+        say("SOCKS5 at \(server.listeners[0].address)")
         _ = try SignalWatcher(SIGINT, SIGTERM).wait()
         try server.drain(until: .after(.seconds(2)))
     }

@@ -5,16 +5,17 @@
 //
 //     swift run ThreeStages lines.txt     # then type lines; Ctrl-D ends it
 
+import CourseKit
 import Glibc
 import GreenNet
 
 @main struct ThreeStages {
-    static func main() throws {
-        guard CommandLine.arguments.count == 2 else {
-            try StandardStream.error.sendAll("usage: ThreeStages FILE\n")
-            exit(64)
-        }
-        let path = CommandLine.arguments[1]
+    static func main() {
+        let path = arguments(1...1, usage: "ThreeStages FILE")[0]
+        orEnd(EX_CANTCREAT) { try copyInUpperCase(to: path) }
+    }
+
+    static func copyInUpperCase(to path: String) throws {
         let (read, changed) = (GreenQueue<String>(limit: 10), GreenQueue<String>(limit: 10))
         try withGreenGroup { group in
             group.spawn(name: "read") {

@@ -178,6 +178,32 @@ import Testing
         ("SayHello", ["x"], "PORT is \"x\": expected a number from 1 to 65535\n"),
         ("SayHello", ["1", "0"], "CLIENTS is \"0\": expected a number from 1 to 10000\n"),
         ("StartupGate", ["localhost"], "usage: StartupGate HOST PORT\n"),
+        ("ChatServer", ["x"], "PORT is \"x\": expected a number from 0 to 65535\n"),
+        ("HTTPServer", ["-1"], "PORT is \"-1\": expected a number from 0 to 65535\n"),
+        ("PortForwarder", ["1", "localhost"], "usage: PortForwarder PORT TARGET-HOST TARGET-PORT\n"),
+        ("PortForwarder", ["1", "localhost", "0"], "TARGET-PORT is \"0\": expected a number from 1 to 65535\n"),
+        ("SOCKSProxy", [], "usage: SOCKSProxy PORT\n"),
+        ("RedisClient", ["0"], "PORT is \"0\": expected a number from 1 to 65535\n"),
+        ("ThreeStages", [], "usage: ThreeStages FILE\n"),
+        ("TaskIntake", ["localhost"], "usage: TaskIntake HOST PORT [own|hiredis [MILLISECONDS-OF-SILENCE]]\n"),
+        ("TaskIntake", ["localhost", "1", "x"], "the client is \"x\": expected own or hiredis\n"),
+        (
+            "TaskIntake", ["localhost", "1", "own", "99"],
+            "MILLISECONDS-OF-SILENCE is \"99\": expected a number from 100 to 3600000\n"
+        ),
+        ("Crawler", ["0", "http://localhost/"], "SECONDS is \"0\": expected a number from 1 to 3600\n"),
+        ("Crawler", ["1", "ftp://x/"], "\"ftp://x/\" is no URL: expected http://HOST/PATH or https://HOST/PATH\n"),
+        ("ImageDownloads", ["."], "usage: ImageDownloads [DIRECTORY URL...]\n"),
+        (
+            "ImageDownloads", [".", "http://x/a/c", "http://y/c"],
+            "two files would be \"c\", one of them from http://x/a/c\n"
+        ),
+        ("Fleet", ["rsh", "1", "true", "localhost"], "the way is \"rsh\": expected ssh or libssh2\n"),
+        ("Fleet", ["ssh", "1", "true", "a:0"], "\"a:0\" is no host: expected [USER@]HOST[:PORT]\n"),
+        (
+            "Fleet", ["ssh", "1", "true", "-oProxyCommand=x"],
+            "\"-oProxyCommand=x\" is no host: expected [USER@]HOST[:PORT]\n"
+        ),
     ])
     func `wrong arguments are told in one line`(name: String, words: [String], text: String) throws {
         try #expect(complaint(of: name, words, status: EX_USAGE) == text)
@@ -185,7 +211,59 @@ import Testing
 
     @Test func `a server that is not there is told in one line`() throws {
         let port = try onHub { try Listener(on: .loopback(port: 0)).address.port! }
-        let text = try complaint(of: "SayHello", ["\(port)", "3"], status: EX_UNAVAILABLE)
-        #expect(text == "cannot connect to 127.0.0.1:\(port): connection refused (ECONNREFUSED)\n")
+        let calls = [
+            ("SayHello", ["\(port)", "3"]), ("RedisClient", ["\(port)"]), ("TaskIntake", ["127.0.0.1", "\(port)"]),
+        ]
+        for (name, words) in calls {
+            let text = try complaint(of: name, words, status: EX_UNAVAILABLE)
+            #expect(text == "cannot connect to 127.0.0.1:\(port): connection refused (ECONNREFUSED)\n", "\(name)")
+        }
+    }
+
+    @Test func `a port that is taken, and a file that can't be written, are told in one line`() throws {
+        let text = try onHub {
+            let listener = try Listener(on: .loopback(port: 0))
+            defer { listener.close() }
+            let port = "\(listener.address.port!)"
+            for (name, words) in [
+                ("UppercaseServer", [port]), ("ChatServer", [port]), ("HTTPServer", [port]), ("SOCKSProxy", [port]),
+                ("PortForwarder", [port, "localhost", "1"]),
+            ] {
+                let result = try Program.run(Program.built(name, words))
+                #expect(result.exit == .status(EX_UNAVAILABLE))
+                #expect(result.error == "cannot bind 127.0.0.1:\(port): address already in use (EADDRINUSE)\n")
+            }
+            let stages = try ChildProcess.run(
+                Program.built("ThreeStages").path, ["/proc/none"], input: Array("x\n".utf8))
+            #expect(stages.exit == .status(EX_CANTCREAT))
+            return String(decoding: stages.errorOutput, as: UTF8.self)
+        }
+        #expect(text == "cannot open /proc/none: no such file or directory (ENOENT)\n")
+    }
+
+    /// A program `ssh` of some lines is the first in PATH.
+    @Test func `each host of a fleet is told, whether it answers, fails, hangs or is not there`() throws {
+        try withTemporaryDirectory { directory in
+            let script = """
+                #!/bin/sh
+                case "$*" in
+                *" good uptime") echo up ;;
+                *" bad uptime") echo down >&2; exit 3 ;;
+                *" slow uptime") sleep 100 ;;
+                *) echo "Could not resolve hostname" >&2; exit 255 ;;
+                esac
+                """
+            try write(script + "\n", to: "\(directory)/ssh")
+            chmod("\(directory)/ssh", 0o755)
+            var launch = try Program.built("Fleet", ["ssh", "1", "uptime", "good", "admin@bad:2222", "slow", "none"])
+            launch.environment["PATH"] = "\(directory):/usr/bin:/bin"
+            let result = try Program.run(launch)
+            #expect(result.exit == .status(EX_UNAVAILABLE) && result.error == "", "\(result)")
+            for text in [
+                "good: status 0\n    up\n", "admin@bad:2222: status 3\n    down\n",
+                "slow: failed: timed out after 1 second\n",
+                "none: status 255\n    Could not resolve hostname\n", "4 hosts, 3 failures\n",
+            ] { #expect(result.output.contains(text), "\(text) is not in:\n\(result.output)") }
+        }
     }
 }

@@ -2,12 +2,19 @@ import Glibc
 import TestSupport
 
 extension LocalServer.Kind {
-    static let redis = LocalServer.Kind(
-        path: "/usr/bin/redis-server",
-        arguments: { directory, port in
-            ["--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", directory]
-        },
-        listens: "Ready to accept connections", usesStandardOutput: true)
+    static let redis = redis(onAddresses: [])
+
+    /// Also at `addresses`, for clients of other networks, of which it asks no password.
+    static func redis(onAddresses addresses: [String]) -> LocalServer.Kind {
+        LocalServer.Kind(
+            path: "/usr/bin/redis-server",
+            arguments: { directory, port in
+                let protection = addresses.isEmpty ? "yes" : "no"
+                return ["--port", "\(port)", "--bind", "127.0.0.1"] + addresses
+                    + ["--protected-mode", protection, "--save", "", "--appendonly", "no", "--dir", directory]
+            },
+            listens: "Ready to accept connections", usesStandardOutput: true)
+    }
 
     static let postgres = LocalServer.Kind(
         path: "\(postgresPrograms)/postgres", endingSignal: SIGINT,
