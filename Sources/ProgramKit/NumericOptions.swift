@@ -83,6 +83,7 @@ package enum NumericOptions {
     package enum Workload {
         /// `workload` makes this many processes, and OS threads, at once.
         package static let tasks = NumericOption("tasks", 1...1000)
+        package static let length = seconds("length", upTo: .seconds(60))
         package static let rounds = NumericOption("rounds", 1...100)
     }
 }

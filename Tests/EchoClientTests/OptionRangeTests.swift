@@ -62,6 +62,7 @@ struct OptionRangeTests {
         Case("compare", "--pool-size", ["1", "1024"], ["0", "1025"], "a whole number from 1 to 1024"),
         Case("compare", "--workers", ["1", "1024"], ["0", "1025"], "a whole number from 1 to 1024"),
         Case("workload", "--tasks", ["1", "1000"], ["0", "1001"], "a whole number from 1 to 1000"),
+        Case("workload", "--length", ["0.001", "60"], ["0", "0.0009", "60.1"], "from 0.001 to 60 seconds"),
         Case("workload", "--rounds", ["1", "100"], ["0", "101"], "a whole number from 1 to 100"),
     ]
 

@@ -125,6 +125,7 @@ struct ManPageTests {
         (".Ss Of compare", "connections", Compare.connections.span), (".Ss Of compare", "rounds", Compare.rounds.span),
         (".Ss Of compare", "pool-size", Compare.poolSize.span), (".Ss Of compare", "workers", Compare.workers.span),
         (".Ss Of workload", "tasks", Workload.tasks.span), (".Ss Of workload", "rounds", Workload.rounds.span),
+        (".Ss Of workload", "length", Workload.length.span),
     ])
     func `the client's page has the range of each option`(heading: String, option: String, span: String) throws {
         let page = try ManPageTests.page("echo-client.1")

@@ -6,21 +6,22 @@ import ProgramKit
 enum Work: String, CaseIterable, Sendable {
     case computation, disk, network, sleep
 
-    /// One task, in words.
-    var meaning: String {
-        switch self {
-        case .computation: "computes for about \(Work.milliseconds) ms"
-        case .disk: "writes \(DiskTask.pieces) MiB to a file, each forced to the disk, and reads them back"
+    /// One task, which takes about `length` by itself, in words.
+    func meaning(_ length: Duration) -> String {
+        let (pieces, questions) = (DiskTask.pieces(length), Work.questions(length))
+        return switch self {
+        case .computation: "computes for about \(shortTime(length.inSeconds * 1e9))"
+        case .disk: "writes \(pieces) MiB to a file, each forced to the disk, and reads them back"
         case .network:
-            "asks a server \(Work.questions) times, which takes \(Work.answerTime.inSeconds.fixed(3)) s for each answer"
-        case .sleep: "sleeps for \(Work.milliseconds) ms, as if it waited for something"
+            "asks a server \(questions == 1 ? "once" : "\(questions) times"), which takes \(Work.answerTime.inSeconds.fixed(3)) s for each answer"
+        case .sleep: "sleeps for \(shortTime(length.inSeconds * 1e9)), as if it waited for something"
         }
     }
 
-    /// About as long as a task takes by itself.
-    static let milliseconds = 100
-    static let questions = 50
     static let answerTime = Duration.milliseconds(2)
+
+    /// One at least.
+    static func questions(_ length: Duration) -> Int { max(1, Int((length / answerTime).rounded())) }
 }
 
 /// How the tasks of a workload are kept apart.
@@ -38,14 +39,17 @@ struct WorkFacts: Equatable, Sendable {
     var directory = "/tmp"
     /// Of the server for the network.
     var port: UInt16 = 0
+    /// About as long as a task takes by itself.
+    var length = Duration.milliseconds(100)
 
-    var words: [String] { ["\(rounds)", directory, "\(port)"] }
+    var words: [String] { ["\(rounds)", directory, "\(port)", "\(length.nanoseconds)"] }
 
     init() {}
 
     init?(_ words: [String]) {
-        guard words.count == 3, let rounds = Int(words[0]), let port = UInt16(words[2]) else { return nil }
-        (self.rounds, directory, self.port) = (rounds, words[1], port)
+        guard words.count == 4, let rounds = Int(words[0]), let port = UInt16(words[2]), let length = Int64(words[3])
+        else { return nil }
+        (self.rounds, directory, self.port, self.length) = (rounds, words[1], port, .nanoseconds(length))
     }
 }
 
@@ -66,14 +70,14 @@ enum ComputingTask {
     }
 
     /// How many rounds take a task's time here; by the best of some tries, for others may have been at work.
-    static func calibratedRounds() -> Int {
+    static func calibratedRounds(_ length: Duration) -> Int {
         let some = 2_000_000
         let times = (0..<3).map { _ in
             let start = Deadline.now
             blackHole(run(some))
             return (Deadline.now - start).inSeconds
         }
-        return max(1, Int(Double(some) * Double(Work.milliseconds) / 1000 / max(times.min()!, 1e-6)))
+        return max(1, Int(Double(some) * length.inSeconds / max(times.min()!, 1e-6)))
     }
 
     @inline(never)
@@ -84,10 +88,14 @@ enum ComputingTask {
 
 /// A file of its own, which is gone again at once.  The calls block: there is no other way to a file.
 struct DiskTask {
-    static let pieces = 4
     private static let pieceSize = 1 << 20
+    /// A file has no more: what a task writes further replaces what it has written.
+    private static let piecesOfFile = 4
 
-    static func run(in directory: String) throws {
+    /// As many as a disk that takes some time for each has done after `length`; one at least.
+    static func pieces(_ length: Duration) -> Int { max(1, Int((length / .milliseconds(25)).rounded())) }
+
+    static func run(in directory: String, pieces: Int) throws {
         var name = Array("\(directory)/echo-client-XXXXXX".utf8CString)
         let file = mkstemp(&name)
         guard file >= 0 else { throw Failure.notWritten(directory, SystemError(errno)) }
@@ -95,16 +103,21 @@ struct DiskTask {
         unlink(name)
         let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: pieceSize, alignment: 4096)
         defer { piece.deallocate() }
-        for number in 0..<pieces {
-            piece.initializeMemory(as: UInt8.self, repeating: UInt8(number))
-            guard write(file, piece.baseAddress, piece.count) == piece.count, fdatasync(file) == 0 else {
-                throw Failure.notWritten(directory, SystemError(errno))
+        for first in stride(from: 0, to: pieces, by: piecesOfFile) {
+            let numbers = first..<min(first + piecesOfFile, pieces)
+            for number in numbers {
+                piece.initializeMemory(as: UInt8.self, repeating: UInt8(truncatingIfNeeded: number))
+                let place = (number - first) * pieceSize
+                guard pwrite(file, piece.baseAddress, piece.count, place) == piece.count, fdatasync(file) == 0 else {
+                    throw Failure.notWritten(directory, SystemError(errno))
+                }
             }
-        }
-        lseek(file, 0, SEEK_SET)
-        for number in 0..<pieces {
-            guard read(file, piece.baseAddress, piece.count) == piece.count, piece.allSatisfy({ $0 == UInt8(number) })
-            else { throw Failure.notWritten(directory, SystemError(EIO)) }
+            for number in numbers {
+                let place = (number - first) * pieceSize
+                guard pread(file, piece.baseAddress, piece.count, place) == piece.count,
+                    piece.allSatisfy({ $0 == UInt8(truncatingIfNeeded: number) })
+                else { throw Failure.notWritten(directory, SystemError(EIO)) }
+            }
         }
     }
 }

@@ -12,9 +12,9 @@ extension Work {
     func runTask<Waits: WorkWaits>(_ facts: WorkFacts, _: Waits.Type) throws {
         switch self {
         case .computation: ComputingTask.blackHole(ComputingTask.run(facts.rounds))
-        case .disk: try DiskTask.run(in: facts.directory)
-        case .network: try Waits.ask(facts.port, times: Work.questions)
-        case .sleep: try Waits.sleep(.milliseconds(Work.milliseconds))
+        case .disk: try DiskTask.run(in: facts.directory, pieces: DiskTask.pieces(facts.length))
+        case .network: try Waits.ask(facts.port, times: Work.questions(facts.length))
+        case .sleep: try Waits.sleep(facts.length)
         }
     }
 }

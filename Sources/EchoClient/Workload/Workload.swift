@@ -15,6 +15,7 @@ struct Workload: ParsableCommand {
             EXAMPLES
               echo-client workload
               echo-client workload --work network,sleep --tasks 100
+              echo-client workload --work sleep --tasks 1000 --length 2
 
             EXIT STATUS
               0   all tasks succeeded
@@ -29,6 +30,12 @@ struct Workload: ParsableCommand {
             "Tasks of each kind, \(Numbers.tasks.span); also the number of OS threads, and of processes.",
             valueName: "n"))
     var tasks = "10"
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "How long a task takes by itself, about, \(Numbers.length.span).", valueName: "seconds"))
+    var length = "0.1"
 
     @Option(help: ArgumentHelp("Kinds of work, separated by commas.", valueName: "kinds"))
     var work = Work.allCases.map(\.rawValue).joined(separator: ",")
@@ -50,11 +57,12 @@ struct Workload: ParsableCommand {
     private typealias Numbers = NumericOptions.Workload
 
     private var taskCount: Int { get throws { try Numbers.tasks.number(in: tasks) } }
+    private var taskLength: Duration { get throws { try Numbers.length.number(in: length) } }
     private var roundCount: Int { get throws { try Numbers.rounds.number(in: rounds) } }
     private var kinds: [Work] { work.split(separator: ",").compactMap { Work(rawValue: String($0)) } }
 
     func validate() throws {
-        _ = try (taskCount, roundCount)
+        _ = try (taskCount, taskLength, roundCount)
         if kinds.isEmpty || kinds.count != work.split(separator: ",").count {
             throw ValidationError(
                 "--work takes kinds from \(Work.allCases.map(\.rawValue).joined(separator: ", ")), separated by commas."
@@ -66,7 +74,8 @@ struct Workload: ParsableCommand {
         try ProcessTree.checkReadable()
         let tasks = try taskCount
         var facts = WorkFacts()
-        facts.rounds = ComputingTask.calibratedRounds()
+        facts.length = try taskLength
+        facts.rounds = ComputingTask.calibratedRounds(facts.length)
         facts.directory = directory ?? getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
         let server = try PipedProgram([ProgramArguments.ownPath, "workload-server"], capturing: [.standardOutput])
         defer { server.end() }
@@ -75,7 +84,7 @@ struct Workload: ParsableCommand {
         var reports: [JSON] = []
         for kind in kinds {
             let report = WorkReport(
-                work: kind, tasks: tasks, times: try measure(kind, facts, tasks))
+                work: kind, tasks: tasks, length: facts.length, times: try measure(kind, facts, tasks))
             if json { reports.append(report.json) } else { try StandardStreams.write(report.text) }
         }
         if json { try StandardStreams.write("\(JSON.array(reports))\n") }
@@ -102,6 +111,8 @@ struct Workload: ParsableCommand {
 struct WorkReport {
     let work: Work
     let tasks: Int
+    /// Of each task.
+    let length: Duration
     /// In the order of `Way.allCases`.
     let times: [WorkTimes]
 
@@ -120,7 +131,7 @@ struct WorkReport {
         }
         let lines = TextTable.aligned([["", "wall time", "speed-up", "CPU time"]] + rows)
         let body = times.indices.flatMap { ["  " + lines[$0 + 1], "      " + sentence($0)] }
-        let head = "\(work.rawValue): \(tasks) \(tasks == 1 ? "task" : "tasks"), each \(work.meaning)"
+        let head = "\(work.rawValue): \(tasks) \(tasks == 1 ? "task" : "tasks"), each \(work.meaning(length))"
         return ([head, "  " + lines[0]] + body + [""]).map { $0 + "\n" }.joined()
     }
 
@@ -135,7 +146,7 @@ struct WorkReport {
             ])
         }
         return .object([
-            ("work", .string(work.rawValue)), ("meaning", .string(work.meaning)), ("tasks", .integer(tasks)),
+            ("work", .string(work.rawValue)), ("meaning", .string(work.meaning(length))), ("tasks", .integer(tasks)),
             ("ways", .array(ways)),
         ])
     }
