@@ -50,7 +50,13 @@ struct ServerModel: Hashable, Sendable, CustomTestStringConvertible {
     // MARK: Resources
 
     /// The number of children while the server has no client.
-    var workers: Int { has("--processes") ? 2 : isPool && kind == .process ? 4 : 0 }
+    var workers: Int { has("--processes") ? 2 : isPool && kind == .process ? leastOfPool : 0 }
+
+    /// As in `4` or `2...5`.
+    private var leastOfPool: Int {
+        guard let option = arguments.firstIndex(of: "--pool-size") else { return 0 }
+        return Int(arguments[option + 1].prefix { $0 != "." })!
+    }
 
     /// The number of hubs in the first process.
     var hubs: Int { isSupervised ? 1 : hubsOfWorker }

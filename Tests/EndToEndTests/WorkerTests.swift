@@ -28,6 +28,57 @@ extension EndToEnd {
             }
         }
 
+        @Test(
+            arguments: ServerModel.testable(
+                ServerModel(.thread, "--pool-size", "1"), ServerModel(.process, "--pool-size", "1")))
+        func `a pool of one serves one of six clients after the other`(model: ServerModel) throws {
+            try withServer(model) { server in
+                let clients = try (0..<6).map { _ in try server.connect() }
+                let waiting = clients.enumerated().map { number, client in
+                    spawn { try client.expect("CLIENT \(number)", to: "client \(number)") }
+                }
+                var served: Set<Int> = []
+                for count in 1...6 {
+                    try #expect(eventuallyOnHub { waiting.count { $0.hasEnded } == count })
+                    try server.expectOnly(clients: 1)
+                    let now = try #require(clients.indices.first { waiting[$0].hasEnded && !served.contains($0) })
+                    clients[now].close()
+                    served.insert(now)
+                }
+                for client in waiting { try client.value() }
+            }
+        }
+
+        /// Longer than others: idle workers end after ten seconds.
+        @Test(
+            arguments: ServerModel.testable(
+                ServerModel(.thread, "--pool-size", "2...5"), ServerModel(.process, "--pool-size", "2...5")))
+        func `a pool grows while all are busy, up to its most, and shrinks to its least`(model: ServerModel) throws {
+            try withServer(model, ["--admin", "127.0.0.1:0"]) { server in
+                let size = { try Admin(of: server).metrics()["echo_server_pool_size"] }
+                try #expect(size() == 2)
+                let clients = try (0..<6).map { _ in try server.connect() }
+                let waiting = clients.enumerated().map { number, client in
+                    spawn { try client.expect("CLIENT \(number)", to: "client \(number)") }
+                }
+                try #expect(eventuallyOnHub { waiting.count { $0.hasEnded } == 5 })
+                try #expect(size() == 5)
+                let last = try #require(clients.indices.first { !waiting[$0].hasEnded })
+                let leaver = try #require(clients.indices.first { $0 != last })
+                clients[leaver].close()
+                try #expect(eventuallyOnHub { waiting[last].hasEnded })
+                for client in clients { client.close() }
+                _ = try Hub.current.offload {
+                    try server.program.waitForLine(
+                        containing: "pool size changed pool_size=2", within: .seconds(25))
+                }
+                try #expect(size() == 2)
+                let lines = server.program.standardError.lines
+                #expect(lines.contains { $0.contains("pool size changed pool_size=5") })
+                #expect(!lines.contains { $0.contains("died") })
+            }
+        }
+
         @Test(arguments: ServerModel.testable(.processPool))
         func `each process of a pool serves one client, and then the next`(model: ServerModel) throws {
             try withServer(model) { server in

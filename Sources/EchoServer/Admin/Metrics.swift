@@ -50,6 +50,11 @@ struct Metrics {
         text.add(
             .counter, "echo_server_workers_restarted_total", "Worker processes started in place of one that died.",
             total(.workersRestarted))
+        if let pool = settings.pool {
+            text.add(
+                .gauge, "echo_server_pool_size", "OS threads or processes in the pool.",
+                pool.least + totals[.poolExtra])
+        }
         text.add(
             .counter, "echo_server_log_lines_dropped_total",
             "Log lines that the first process could not write.",

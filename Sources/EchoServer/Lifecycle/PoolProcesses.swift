@@ -3,9 +3,9 @@ import GreenNet
 /// A pool of forked processes without hubs, each of which serves one client at a time.
 struct PoolProcesses {
     private let parts: ServiceParts
-    private let count: Int
+    private let size: PoolSize
 
-    init(_ parts: ServiceParts, count: Int) { (self.parts, self.count) = (parts, count) }
+    init(_ parts: ServiceParts, _ size: PoolSize) { (self.parts, self.size) = (parts, size) }
 
     /// Returns when a signal has ended the service and the clients are done.
     func run(_ sockets: [ListeningSocket], _ state: ServiceState) throws {
@@ -18,6 +18,14 @@ struct PoolProcesses {
                 return 0
             }, onForkFailure: { [log = parts.log] in log.cannotFork($0) })
         supervisor.takePlace = { queue.serveNext(in: $0) }
+        if size.changes {
+            supervisor.growth = PoolGrowth(size)
+            supervisor.isBusy = { [counters = parts.shared.counters] in counters.open(row: $0) > 0 }
+            supervisor.onChange = { [counters = parts.shared.counters, log = parts.log] size, change in
+                counters.add(change, to: .poolExtra, row: 0)
+                log.poolChanged(to: size)
+            }
+        }
         let supervision = Supervision(parts, state, supervisor, rowsOfWorker: 1, gauges: nil)
         try supervision.run(on: [sockets], stopSequence: StopSequence.poolProcesses) { queue.accept(from: sockets) }
     }
@@ -28,7 +36,7 @@ struct PoolProcesses {
             descriptors: descriptors, signalAtParentsEnd: ServingSignals.finish,
             oomScoreRaise: Supervisor.oomScoreRaise)
         let prepare = { ServingSignals.installForWorker(listening: descriptors) }
-        return Supervisor(count: count, inheritance, prepare: prepare) { [parts] slot in
+        return Supervisor(count: size.most, beginning: size.least, inheritance, prepare: prepare) { [parts] slot in
             parts.log.exitStatus { try PoolWorker(parts, row: slot).run(sockets) }
         }
     }

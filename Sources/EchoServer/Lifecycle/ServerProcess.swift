@@ -55,7 +55,9 @@ struct ServerProcess {
         case .hubs: try Service(parts, sockets: sockets, firstRow: 0, state).run()
         case .hubProcesses(let count, let hubs):
             try HubProcesses(parts, count: count, hubsEach: hubs).run(sockets, state)
-        case .poolProcesses(let count): try PoolProcesses(parts, count: count).run(sockets[0], state)
+        case .poolProcesses(let most):
+            let size = parts.live.now.pool ?? PoolSize(most)
+            try PoolProcesses(parts, size).run(sockets[0], state)
         }
     }
 

@@ -30,6 +30,12 @@ final class Supervisor {
     /// Called while the workers drain, for each slot that is empty: starts a process that does what is left to do, and returns it; nil where
     /// there is nothing.
     var takePlace: (Int) -> pid_t? = { _ in nil }
+    /// Nil where the number of workers stays the same.
+    var growth: PoolGrowth?
+    /// Whether the worker in this slot has a client.
+    var isBusy: (Int) -> Bool = { _ in true }
+    /// The number of workers is another one now: that number, and by how many it is larger than before.
+    var onChange: (Int, Int) -> Void = { _, _ in }
 
     /// By how much the oom_score_adj of all children is above that of the parent.  The kernel's score of a process is its share of the memory in
     /// thousandths.  In a control group of 20 MB the parent's can be 400 above a child's: it maps the same, and has touched more of it.
@@ -38,13 +44,14 @@ final class Supervisor {
     private static let settleInterval = Duration.milliseconds(1)
 
     /// The child in each slot calls `prepare`, which no signal interrupts, then `work` with its slot, and ends with the exit status that `work`
-    /// returns.
+    /// returns.  There are `count` slots, of which the first `beginning` get a worker at the start: all, where it is nil.
     init(
-        count: Int, _ inheritance: Fork.Inheritance, prepare: @escaping () -> Void, work: @escaping (Int) -> Int32
+        count: Int, beginning: Int? = nil, _ inheritance: Fork.Inheritance, prepare: @escaping () -> Void,
+        work: @escaping (Int) -> Int32
     ) {
         (self.prepare, self.work) = (prepare, work)
         self.inheritance = inheritance
-        slots = Array(repeating: WorkerSlot(), count: count)
+        slots = (0..<count).map { WorkerSlot(isWanted: $0 < beginning ?? count) }
     }
 
     /// Whether it has killed the workers that were left at the end.
@@ -76,14 +83,33 @@ final class Supervisor {
     private func attend() {
         for slot in slots.indices where !slots[slot].isSettled { slots[slot].isSettled = settle(slot) }
         killStuck()
+        changeSize()
         for slot in slots.indices where slots[slot].isFree { fill(slot) }
+    }
+
+    /// Workers that are asked to end finish with the client that one of them may have got meanwhile.
+    private func changeSize() {
+        guard step == nil, growth != nil else { return }
+        let running = slots.indices.filter { slots[$0].isWanted }
+        let wanted = growth!.look(running: running.count, busy: running.count { slots[$0].pid != nil && isBusy($0) })
+        if wanted == running.count { return }
+        let unwanted = slots.indices.filter { !slots[$0].isWanted && slots[$0].isFree }
+        for slot in unwanted.prefix(max(0, wanted - running.count)) { slots[slot].want() }
+        let idle = running.reversed().filter { slots[$0].pid != nil && !isBusy($0) }
+        for slot in idle.prefix(max(0, running.count - wanted)) {
+            slots[slot].retire()
+            kill(slots[slot].pid!, SIGTERM)
+        }
+        let now = slots.count { $0.isWanted }
+        if now != running.count { onChange(now, now - running.count) }
     }
 
     /// When `attend` has something to do next.
     private var nextAttention: Deadline {
         var moments = watch.map { [$0.nextLook] } ?? []
         if slots.contains(where: { !$0.isSettled }) { moments.append(.after(Supervisor.settleInterval)) }
-        if step == nil { moments += slots.filter(\.isFree).map(\.nextStart) }
+        if step == nil { moments += slots.filter { $0.isFree && $0.isWanted }.map(\.nextStart) }
+        if step == nil, let growth { moments.append(growth.nextLook) }
         return moments.min() ?? .never
     }
 
@@ -108,7 +134,7 @@ final class Supervisor {
 
     private func fill(_ slot: Int) {
         switch step {
-        case nil: if slots[slot].nextStart <= .now { start(slot) }
+        case nil: if slots[slot].isWanted, slots[slot].nextStart <= .now { start(slot) }
         case .drain: if let pid = takePlace(slot) { slots[slot].begin(pid) }
         case .finish, .kill: break
         }

@@ -7,6 +7,8 @@ struct WorkerSlot {
     private(set) var pid: pid_t?
     /// Whether a worker has died in this slot.
     private(set) var hasDied = false
+    /// Whether the pool has as many workers that this slot is to have one.
+    private(set) var isWanted: Bool
     /// Whether all that the last worker held was given back.
     var isSettled = true
     /// When the next attempt to start a worker is due, while the slot is empty; never where no other is to come.
@@ -17,7 +19,15 @@ struct WorkerSlot {
     /// A worker that has lived for this time was not broken from the start: the next one is started at once.
     private static let soundLife = Duration.seconds(1)
 
+    init(isWanted: Bool = true) { self.isWanted = isWanted }
+
     var isFree: Bool { pid == nil && isSettled }
+
+    /// The pool has become larger.
+    mutating func want() { (isWanted, nextStart) = (true, .now) }
+
+    /// The pool has become smaller: the worker was asked to end, and its end is no death.
+    mutating func retire() { isWanted = false }
 
     mutating func begin(_ worker: pid_t) { (pid, began) = (worker, .now) }
 
@@ -25,8 +35,8 @@ struct WorkerSlot {
 
     /// The worker has died.  `isLast`: no other is to come.
     mutating func end(isLast: Bool) {
-        (pid, hasDied, isSettled) = (nil, true, false)
+        (pid, hasDied, isSettled) = (nil, isWanted, false)
         if .now - began >= WorkerSlot.soundLife { backOff.reset() }
-        nextStart = isLast ? .never : .after(backOff.next())
+        nextStart = isLast || !isWanted ? .never : .after(backOff.next())
     }
 }

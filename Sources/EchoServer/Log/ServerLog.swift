@@ -33,12 +33,12 @@ struct ServerLog: Sendable {
     func listening(on addresses: [SocketAddress], _ settings: Settings, _ shared: SharedState) {
         let numbers = [
             "workers": settings.workers > 1 ? settings.workers : nil, "processes": settings.processes,
-            "pool_size": settings.poolSize,
         ]
         var fields: Logger.Metadata = [
             "model": "\(settings.model)", "transform": "\(settings.transform)", "pid": .number(getpid()),
         ]
         fields.merge(numbers.compactMapValues { $0.map { .number($0) } }) { $1 }
+        fields["pool_size"] = settings.pool.map { $0.changes ? "\($0)" : .number($0.most) }
         for address in addresses {
             fields["address"] = "\(address)"
             logger.notice("listening on", metadata: fields)
@@ -181,6 +181,11 @@ struct ServerLog: Sendable {
                 ["exit_code": .number(status.exitCode)]
             }
         logger.warning("worker process died", metadata: worker.merging(end) { $1 })
+    }
+
+    /// All of a pool were busy, or some of it idle for a while.
+    func poolChanged(to size: Int) {
+        logger.info("pool size changed", metadata: ["pool_size": .number(size)])
     }
 
     func stuck(_ pid: pid_t, _ silence: Duration) {

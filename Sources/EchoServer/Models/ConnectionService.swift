@@ -31,6 +31,13 @@ struct ConnectionService: Sendable {
             counters: counters, onReceive: log.payloadTracer)
     }
 
+    /// A pool has `size` contexts, which are `change` more than before.
+    @Sendable
+    func poolChanged(to size: Int, by change: Int) {
+        counters.add(change, to: .poolExtra)
+        log.poolChanged(to: size)
+    }
+
     /// Serves a connection from its first byte to its last: by the handler alone, unless the settings ask for more.  `hasToEnd` says whether the server has
     /// ended receiving from it by a shutdown of the socket.
     @inline(__always)

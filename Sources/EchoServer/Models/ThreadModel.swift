@@ -2,7 +2,7 @@ import GreenNet
 
 extension ModelKind {
     static let thread = ModelKind("thread", "an OS thread", options: [.poolSize]) { service, settings in
-        try ThreadModel(poolSize: settings.poolSize, service)
+        try ThreadModel(pool: settings.pool, service)
     }
 }
 
@@ -13,10 +13,10 @@ final class ThreadModel: ConnectionModel {
     /// The connections that are being served.  Touched on the hub's OS thread only.
     private var connections: [ObjectIdentifier: ThreadConnection] = [:]
 
-    /// With `poolSize`, makes that many OS threads now, which serve one connection after the other.  Throws where the system refuses one.
-    init(poolSize: Int?, _ service: ConnectionService) throws(SystemError) {
+    /// With a pool, makes its least number of OS threads now, which serve one connection after the other.  Throws where the system refuses one.
+    init(pool size: PoolSize?, _ service: ConnectionService) throws(SystemError) {
         self.service = service
-        if let poolSize { pool = try ThreadPool(size: poolSize) } else { pool = nil }
+        if let size { pool = try ThreadPool(size, onChange: service.poolChanged) } else { pool = nil }
     }
 
     var socketsBlock: Bool { true }

@@ -56,7 +56,7 @@ struct Options: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "\(ModelKind.names(with: .poolSize)): a fixed number of them; further clients wait (default: none).",
+            "\(ModelKind.names(with: .poolSize)): a fixed number of them, or, as in 4...64, more when all are busy; further clients wait (default: none).",
             valueName: "n"))
     var poolSize: String?
 

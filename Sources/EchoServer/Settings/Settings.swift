@@ -17,7 +17,7 @@ struct Settings: Sendable {
     var model = ModelKind.all[0]
     var workers = 1
     var processes: Int?
-    var poolSize: Int?
+    var pool: PoolSize?
     /// Nil for never.
     var workerTimeout: Duration? = .seconds(10)
     var bufferSize = 64 << 10
@@ -113,6 +113,9 @@ struct Settings: Sendable {
         ]
         return limits.filter(\.1).map(\.0)
     }
+
+    /// The most contexts that a pool has; nil where there is none.
+    var poolSize: Int? { pool?.most }
 
     /// Checks the products of two settings, each of which is in its own range.
     private func checkSums(_ sources: SettingSources) throws(StartFailure) {
@@ -213,7 +216,9 @@ extension Settings {
             "workers", \.workers, "auto or \(Numbers.workers.rule)",
             parse: { $0 == "auto" ? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) : Numbers.workers.value(of: $0) }),
         optional(\.processes, Numbers.processes),
-        optional(\.poolSize, Numbers.poolSize),
+        Setting(
+            "pool-size", \.pool, PoolSize.rule, parse: { PoolSize(parsing: $0).map { .some($0) } ?? .none },
+            show: { $0.map { "\($0)" } ?? "none" }),
         Setting.timeout(\.workerTimeout, Numbers.workerTimeout),
         required(\.bufferSize, Numbers.bufferSize),
         required(\.backlog, Numbers.backlog),

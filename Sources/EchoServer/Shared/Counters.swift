@@ -10,6 +10,8 @@ enum Counter: Int, CaseIterable {
     case lostBeforeAccept, acceptPaused
     case endedDone, endedPeerGone, endedIdle, endedSlow, endedCancelled, endedFailed, endedCrashed
     case workersRestarted
+    /// By how many a pool is larger than at least.  It goes down, too.
+    case poolExtra
     case tlsHandshakes, tlsFailures
     case refusedDenied, refusedTooFast
     case proxyHeaders

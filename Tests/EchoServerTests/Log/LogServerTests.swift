@@ -86,7 +86,7 @@ import Testing
     @Test func `in JSON the first line has the same message, and fields`() throws {
         let settings = settings {
             $0.model = .thread
-            $0.poolSize = 4
+            $0.pool = PoolSize(4)
         }
         try log(.info, .json).listening(
             on: [.unix(path: "/run/echo.sock")], settings, SharedState(settings, descriptorLimit: 100))

@@ -44,7 +44,7 @@ import Testing
         model: ModelKind, workers: Int, processes: Int?, poolSize: Int?, expected: Arrangement
     ) {
         let settings = settings {
-            ($0.model, $0.workers, $0.processes, $0.poolSize) = (model, workers, processes, poolSize)
+            ($0.model, $0.workers, $0.processes, $0.pool) = (model, workers, processes, poolSize.map { PoolSize($0) })
         }
         #expect(settings.arrangement == expected)
     }

@@ -243,7 +243,10 @@ import Testing
             + each(["Green", "fork", ""], of: "model", "green, thread or process")
             + each(["0", "1025", "all", ""], of: "workers", "auto or a whole number from 1 to 1024")
             + each(["0", "1025", "auto"], of: "processes", "a whole number from 1 to 1024")
-            + each(["0", "1025", "auto"], of: "pool-size", "a whole number from 1 to 1024")
+            + each(["0", "1025", "auto"], of: "pool-size", PoolSize.rule)
+            + each(
+                ["0...4", "4...1025", "5...4", "4...", "...4", "4..8", "1...2...3", "4...x"], of: "pool-size",
+                PoolSize.rule)
             + each(
                 ["-1", "0.999", "86400.001", "inf", "10s", ""], of: "worker-timeout",
                 "a number from 1 to 86400 seconds, or 0")
@@ -348,6 +351,12 @@ import Testing
     @Test(arguments: ["1", "1024"])
     func `the smallest and the largest pool are allowed`(size: String) throws {
         #expect(try settings(["--model", "thread", "--pool-size", size]).poolSize == Int(size))
+    }
+
+    @Test(arguments: [("1...1024", 1, 1024), ("4...64", 4, 64), ("7...7", 7, 7)])
+    func `a pool can have a least and a most number`(text: String, least: Int, most: Int) throws {
+        let settings = try settings(["--model", "process", "--pool-size", text])
+        #expect(settings.pool?.least == least && settings.pool?.most == most && settings.poolSize == most)
     }
 
     // MARK: Sums

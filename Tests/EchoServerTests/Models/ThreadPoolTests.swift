@@ -1,0 +1,66 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+@testable import EchoServer
+
+@Suite(.serialized) struct ThreadPoolTests {
+    /// The numbers of OS threads that a pool has told.
+    private final class Sizes: Sendable {
+        private let all = RemoteChannel<Int>()
+        private let hub: RemoteHub
+
+        init() { hub = Hub.current.remote }
+
+        func tell(_ size: Int, _ change: Int) {
+            #expect(abs(change) == 1)
+            hub.spawn { try self.all.put(size) }
+        }
+        func next() throws -> Int? { try all.take(until: .after(.seconds(10))) }
+    }
+
+    /// For OS threads without a hub.
+    private final class BlockingSemaphore: @unchecked Sendable {
+        // Unchecked: the calls are thread-safe.
+        private let semaphore = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
+
+        init() { sem_init(semaphore, 0, 0) }
+        deinit {
+            sem_destroy(semaphore)
+            semaphore.deallocate()
+        }
+
+        func wait() { while sem_wait(semaphore) != 0 {} }
+        func post() { sem_post(semaphore) }
+    }
+
+    @Test func `further OS threads are made while all are busy, and end when they were idle`() throws {
+        try onHub {
+            let sizes = Sizes()
+            let pool = try ThreadPool(
+                PoolSize(least: 0, most: 3), idleTime: .milliseconds(50),
+                onChange: { size, change in sizes.tell(size, change) })
+            let (begun, ended, end) = (RemoteSemaphore(0), RemoteSemaphore(0), BlockingSemaphore())
+            for _ in 0..<4 {
+                pool.run {
+                    begun.release()
+                    end.wait()
+                    ended.release()
+                }
+            }
+            for _ in 0..<3 { try begun.acquire() }
+            // The fourth waits for one of the three.
+            try #expect(begun.acquire(until: .after(.milliseconds(50))) == false)
+            end.post()
+            try begun.acquire()
+            for _ in 0..<3 { end.post() }
+            for _ in 0..<4 { try ended.acquire() }
+            try #expect((0..<6).map { _ in try sizes.next() } == [1, 2, 3, 2, 1, 0])
+            // None is left, and the next job gets another one.
+            pool.run { ended.release() }
+            try ended.acquire()
+            try #expect((0..<2).map { _ in try sizes.next() } == [1, 0])
+        }
+    }
+}
