@@ -271,6 +271,10 @@ extension Greenlet where Value == Never {
     /// The green thread that runs now.  On an OS thread without a hub, it makes one; the caller is its main green thread.
     public static var current: AnyGreenlet { Hub.currentThread.greenlet }
 
+    /// The green thread that runs now; nil on an OS thread without a hub, for which it makes none.  For what may be called on any OS thread, such as the metadata
+    /// of a log line.  Callable from any OS thread; never waits.
+    public static var currentIfAny: AnyGreenlet? { Context.running?.greenlet }
+
     /// How many bytes of the running green thread's stack are left: from the stack pointer, inside this call, down to the guard.
     ///
     /// For recursion whose depth comes from outside: it can refuse in time, and throw, where an overflow would stop the program; see <doc:Stacks>.

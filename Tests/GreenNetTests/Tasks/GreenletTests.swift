@@ -16,6 +16,17 @@ struct GreenletTests {
         }
     }
 
+    @Test func `the current one is nil on an OS thread without a hub, and none is made`() throws {
+        try onOSThread {
+            #expect(Greenlet.currentIfAny == nil)
+            #expect(Greenlet.currentIfAny == nil)
+            let inside = spawn(name: "inside") { Greenlet.currentIfAny?.name }
+            try #expect(inside.value() == "inside")
+            #expect(Greenlet.currentIfAny === Greenlet.current)
+            Hub.current.close()
+        }
+    }
+
     @Test func `green threads begin in the order in which they were spawned`() throws {
         try onHub {
             var order: [Int] = []
