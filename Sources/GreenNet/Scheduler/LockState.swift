@@ -6,6 +6,8 @@ struct LockState {
     /// How many times the owner has taken it.
     var depth = 0
     var waiting = WaitQueue.Ends()
+    /// By which the `LockOrder` with that serial number knows it.
+    var orderNumber: (order: Int, number: Int)?
 }
 
 /// A ring of green threads, each of which waits for a lock that the next one has.

@@ -121,6 +121,8 @@ struct Scheduler: Equatable {
         var foreignDescriptors = DescriptorTable()
         /// Called with each green thread that is spawned.
         var onSpawn: ((GreenThread) -> Void)?
+        /// Watches the order of locks.
+        var lockOrder: LockOrder?
         /// Describes all green threads, for the error that a deadlock ends with.
         let describe: (Scheduler) -> String
         /// How task-locals are found, for green threads that inherit them; or why tasks are not kept apart.

@@ -9,8 +9,14 @@ public final class GreenLock: HubObject {
     // Raw memory: green threads are in it while they wait, and are followed from lock to owner to lock.
     private let state = UnsafeMutablePointer<LockState>.allocate(capacity: 1)
 
-    /// A lock that no green thread holds.
-    public init() { state.initialize(to: LockState()) }
+    /// For messages; nil where it has none.
+    public let name: String?
+
+    /// A lock that no green thread holds.  Messages of a `LockOrder` have its `name`.
+    public init(name: String? = nil) {
+        self.name = name
+        state.initialize(to: LockState())
+    }
 
     deinit { state.deallocate() }
 
@@ -24,7 +30,7 @@ public final class GreenLock: HubObject {
     public func tryAcquire() -> Bool {
         let thread = ownThread()
         guard !isLocked || state.isOwned(by: thread) else { return false }
-        if !isLocked { state.handOver(to: thread) }
+        if !isLocked { handOver(to: thread) }
         state.pointee.depth += 1
         return true
     }
@@ -42,8 +48,11 @@ public final class GreenLock: HubObject {
     /// Acquires the lock, and waits until `deadline` while another green thread holds it.  Returns whether it was acquired.  Throws as `acquire()` does.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func acquire(until deadline: Deadline) throws(WaitError) -> Bool {
-        if tryAcquire() { return true }
         let thread = Hub.currentThread
+        if let order = thread.scheduler.fields.pointee.lockOrder, deadline == .never, !isHeld {
+            order.wants(state, name, thread)
+        }
+        if tryAcquire() { return true }
         if let cycle = state.cycle(closedBy: thread, until: deadline) { throw .deadlock(cycle) }
         do throws(WaitError) { try wait(until: deadline) } catch {
             guard error == .deadlinePassed else { throw error }
@@ -67,9 +76,17 @@ public final class GreenLock: HubObject {
         if state.pointee.depth == 0 { passOn() }
     }
 
+    private func handOver(to thread: GreenThread) {
+        state.handOver(to: thread)
+        thread.scheduler.fields.pointee.lockOrder?.acquired(state, name, thread)
+    }
+
+    /// The running green thread has just released it.
     private func passOn() {
+        let thread = Hub.currentThread
+        thread.scheduler.fields.pointee.lockOrder?.released(state, thread)
         guard let next = state.waiting.first else { return }
-        state.handOver(to: next)
+        handOver(to: next)
         state.pointee.depth = 1
         next.wake(.event)
     }

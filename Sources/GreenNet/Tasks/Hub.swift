@@ -25,6 +25,14 @@ public final class Hub: HubObject {
         }
     }
 
+    /// Watches in which orders the green threads of this hub acquire locks; nil by default.
+    public var lockOrder: LockOrder? {
+        didSet {
+            checkOwner()
+            scheduler.fields.pointee.lockOrder = lockOrder
+        }
+    }
+
     /// A green thread can be outlived by its handle, and the handle by the hub.
     static func report(_ failure: UnobservedFailure) {
         let hub = Context.running?.scheduler.hub
