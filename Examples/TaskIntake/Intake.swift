@@ -12,6 +12,7 @@ protocol RedisCaller {
 ///
 /// Redis remembers which worker has which task until that worker has confirmed it.  A task is confirmed and counted in one transaction, so that a worker that
 /// dies has done either both or neither, and another one takes the task over.  No task is lost; one that two workers have done is told.
+/// The counts, in the hash `tasks:done`, are kept for ever here; a service would remove old ones.
 final class Intake {
     static let atOnce = 256
     /// Of a call.  A server that answers later hangs.
