@@ -330,7 +330,7 @@ places := DESTDIR PREFIX SYSCONFDIR MANDIR DOCDIR UNITDIR SYSUSERSDIR BASHDIR ZS
 # The sources of `dist`.
 dist_sources := Package.swift Scripts/build-dist.sh $(shell find Sources -type f)
 
-.PHONY: dist install uninstall deb check-deb test-systemd
+.PHONY: dist install uninstall deb check-deb test-systemd test-image
 
 dist: .build/dist/built ## build the programs for installing, with the Swift runtime linked statically
 
@@ -356,3 +356,7 @@ check-deb: deb ## install and purge the package in a minimal Debian (needs root)
 test-systemd: deb ## test the package in a booted Debian with systemd (needs root)
 	@Scripts/setup.sh debootstrap systemd-container
 	Scripts/test-systemd.sh .build/deb/echo-server_[0-9]*.deb $(TESTS)
+
+test-image: ## build the image of the Dockerfile, and run it as a cluster would (needs root)
+	@Scripts/setup.sh debootstrap podman runc netavark
+	Scripts/test-image.sh
