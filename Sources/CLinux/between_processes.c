@@ -25,13 +25,16 @@
 
 // MARK: Identity
 
-enum { PID_BITS = 22, START_BITS = 41 };
+enum { PID_BITS = 22, START_BITS = 32, IMAGE_BITS = 9 };
 
 static _Atomic uint64_t own_identity;
 static _Atomic int own_sender = -1;
+// In a forked child: its parent had a socket to ring with.
+static int parent_could_ring;
 
-// Both are the parent's.
+// All three are the parent's.
 static void forget_after_fork(void) {
+    parent_could_ring = atomic_load_explicit(&own_sender, memory_order_relaxed) >= 0;
     atomic_store_explicit(&own_identity, 0, memory_order_relaxed);
     atomic_store_explicit(&own_sender, -1, memory_order_relaxed);
 }
@@ -39,28 +42,75 @@ static void forget_after_fork(void) {
 static pthread_once_t fork_is_watched = PTHREAD_ONCE_INIT;
 static void watch_fork(void) { pthread_atfork(NULL, NULL, forget_after_fork); }
 
-// Field 22 of /proc/PID/stat, in ticks since the machine's start.  0 where there is no such file.
-static uint64_t start_of(pid_t pid) {
-    char path[32], text[1024];
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+// The beginning of a file of the kernel's; 0 where there is none.
+static int read_text(const char *path, char *text, size_t size) {
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0) return 0;
-    ssize_t count = read(file, text, sizeof text - 1);
+    ssize_t count = read(file, text, size - 1);
     close(file);
     if (count <= 0) return 0;
     text[count] = 0;
+    return 1;
+}
+
+// By how many ticks the starts that this process reads are moved: /proc shows them in the reader's time namespace.  False where that can't be found out, which
+// includes a process that has a namespace for its children and is not in it.
+static int find_clock_offset(int64_t *ticks) {
+    struct stat own, of_children;
+    char text[256];
+    long long seconds = 0;
+    long nanoseconds = 0;
+    *ticks = 0;
+    // Before Linux 5.6, or without a clock of its own for each namespace.
+    if (stat("/proc/self/ns/time", &own) != 0) return errno == ENOENT;
+    if (stat("/proc/self/ns/time_for_children", &of_children) != 0 || own.st_ino != of_children.st_ino) return 0;
+    if (!read_text("/proc/self/timens_offsets", text, sizeof text)) return 0;
+    char *line = strstr(text, "boottime");
+    if (!line || sscanf(line, "boottime %lld %ld", &seconds, &nanoseconds) != 2) return 0;
+    int64_t each_second = sysconf(_SC_CLK_TCK);
+    *ticks = seconds * each_second + nanoseconds * each_second / 1000000000;
+    return 1;
+}
+
+static _Atomic int64_t clock_offset;
+static _Atomic int knows_clock_offset;
+
+// When a process has started, in ticks since the machine's start, and where the stack of the program that it executes begins, which is another place after each
+// exec.  0 for what the kernel does not show.
+typedef struct life {
+    uint64_t start;
+    unsigned image;
+} life;
+
+static life life_of(pid_t pid) {
+    char path[32], text[1024];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    life life = {0, 0};
+    if (!read_text(path, text, sizeof text)) return life;
     // The second field is the name, which may have any characters in it.
     char *field = strrchr(text, ')');
-    for (int number = 2; field && number < 22; number++) field = strchr(field + 1, ' ');
-    return field ? strtoull(field + 1, NULL, 10) & ((1ULL << START_BITS) - 1) : 0;
+    for (int number = 2; field && number < 28; number++) {
+        field = strchr(field + 1, ' ');
+        if (!field || number + 1 != 22 || !atomic_load(&knows_clock_offset)) continue;
+        life.start = (strtoull(field + 1, NULL, 10) - (uint64_t)atomic_load(&clock_offset)) & ((1ULL << START_BITS) - 1);
+    }
+    uint64_t stack = field ? strtoull(field + 1, NULL, 10) : 0;
+    // Other users see a 0, or for some programs a 1 at most.
+    if (stack > 1) life.image = 1 + (unsigned)((stack >> 4) * 0x9e3779b97f4a7c15ULL >> 32) % ((1u << IMAGE_BITS) - 1);
+    return life;
 }
 
 uint64_t green_process_identity(void) {
     uint64_t identity = atomic_load_explicit(&own_identity, memory_order_relaxed);
     if (identity) return identity;
     pthread_once(&fork_is_watched, watch_fork);
+    int64_t offset;
+    int is_known = find_clock_offset(&offset);
+    atomic_store(&clock_offset, offset);
+    atomic_store(&knows_clock_offset, is_known);
     pid_t pid = getpid();
-    identity = (uint64_t)pid | start_of(pid) << PID_BITS;
+    life own = life_of(pid);
+    identity = (uint64_t)pid | own.start << PID_BITS | (uint64_t)own.image << (PID_BITS + START_BITS);
     atomic_store_explicit(&own_identity, identity, memory_order_relaxed);
     return identity;
 }
@@ -77,12 +127,24 @@ static int has_ended(pid_t pid) {
     return result > 0;
 }
 
+// What is not known of one of them counts as the same.
+static int is_same_life(life known, life now) {
+    uint64_t difference = (now.start - known.start + 1) & ((1ULL << START_BITS) - 1);
+    // A namespace's clock may be off by a part of a tick.
+    if (known.start && now.start && difference > 2) return 0;
+    return !known.image || !now.image || known.image == now.image;
+}
+
 int green_process_is_alive(uint64_t identity) {
+    green_process_identity();
     pid_t pid = green_process_of(identity);
     if (has_ended(pid)) return 0;
-    // The number may be another process's by now.
-    uint64_t start = identity >> PID_BITS, now = start_of(pid);
-    return !start || !now || start == now;
+    // The number may be another process's by now, or the process may have become another program.
+    life known = {
+        .start = identity >> PID_BITS & ((1ULL << START_BITS) - 1),
+        .image = (unsigned)(identity >> (PID_BITS + START_BITS)),
+    };
+    return is_same_life(known, life_of(pid));
 }
 
 // MARK: Bells
@@ -115,23 +177,32 @@ int green_bell_open(uint32_t *number) {
     return -error;
 }
 
+// -errno where there is none.
 static int sender(void) {
     int socket_now = atomic_load_explicit(&own_sender, memory_order_acquire);
     if (socket_now >= 0) return socket_now;
     pthread_once(&fork_is_watched, watch_fork);
     int made = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (made < 0) return -1;
+    if (made < 0) return -errno;
     int expected = -1;
     if (atomic_compare_exchange_strong(&own_sender, &expected, made)) return made;
     close(made);
     return expected;
 }
 
+void green_bell_prepare(void) { (void)sender(); }
+
+void green_bell_prepare_child(void) {
+    if (parent_could_ring) (void)sender();
+}
+
 int green_bell_ring(uint32_t number) {
+    int socket_now = sender();
+    if (socket_now < 0) return socket_now;
     struct sockaddr_un address;
     socklen_t length = bell_address(&address, number);
     ssize_t result;
-    do result = sendto(sender(), "", 0, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&address, length);
+    do result = sendto(socket_now, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&address, length);
     while (result < 0 && errno == EINTR);
     return result < 0 ? -errno : 0;
 }

@@ -9,18 +9,25 @@ let joiningPrograms = [
     SharedProgram("ranges") { _ in try useRanges() },
 ]
 
-private var path: String { "/proc/self/exe" }
+/// Where this program lies.
+func ownPath() throws -> String {
+    var link = [CChar](repeating: 0, count: 4096)
+    guard readlink("/proc/self/exe", &link, 4095) > 0 else { fail("no link to the program") }
+    return String(decoding: link.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}
 
 /// Runs this program, with `descriptor` as its standard input.
 private func run(_ what: String, _ descriptor: Int32?) throws {
-    guard let descriptor else { fail("no descriptor for \(what)") }
+    try run(ownPath(), ["joined", what], descriptor)
+}
+
+/// Runs `program`, with `descriptor` as its standard input.
+func run(_ program: String, _ arguments: [String], _ descriptor: Int32?) throws {
+    guard let descriptor else { fail("no descriptor for \(arguments)") }
     let options = ChildProcess.Options(input: .descriptor(descriptor), output: .inherited, errorOutput: .inherited)
-    var link = [CChar](repeating: 0, count: 4096)
-    guard readlink(path, &link, 4095) > 0 else { fail("no link to the program") }
-    let program = String(decoding: link.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    try withChild(program, ["joined", what], options: options) { child in
+    try withChild(program, arguments, options: options) { child in
         let exit = try child.wait()
-        check(exit == .status(0), "\(what): \(exit)")
+        check(exit == .status(0), "\(arguments): \(exit)")
     }
 }
 
@@ -70,6 +77,9 @@ private func joined(_ what: String) throws {
         let lock = try SharedLock(joining: 0)
         check(lock.holder == getppid(), "held by \(String(describing: lock.holder))")
         check(try lock.withLock(until: .after(.seconds(20))) { $0 } == .released, "not released")
+    case "held-lock": expectHeld(try SharedLock(joining: 0))
+    case "lock-for-a-while":
+        try SharedLock(joining: 0).withLock { _ in try Greenlet.sleep(for: .seconds(2)) }
     case "semaphore":
         let semaphore = try SharedSemaphore(joining: 0)
         check(semaphore.permits == 3, "\(semaphore.permits)")
@@ -127,9 +137,9 @@ private func refuseJoins() throws {
         var number = number
         check(pwrite(lock.descriptor!, &number, 8, 8 * word) == 8, "pwrite")
     }
-    change(1, to: 2)
-    refused(.version(found: 2, expected: 1)) { _ = try SharedLock(joining: lock.descriptor!) }
     change(1, to: 1)
+    refused(.version(found: 1, expected: 2)) { _ = try SharedLock(joining: lock.descriptor!) }
+    change(1, to: 2)
     _ = try SharedLock(joining: lock.descriptor!)
     change(6, to: 1)
     refused(.processNamespace) { _ = try SharedLock(joining: lock.descriptor!) }

@@ -38,7 +38,8 @@ struct SharedProgram: Sendable {
     init(_ name: String, _ run: @escaping @Sendable ([String]) throws -> Void) { (self.name, self.run) = (name, run) }
 }
 
-let all = crowdPrograms + tablePrograms + joiningPrograms + quietPrograms + killPrograms
+let all =
+    crowdPrograms + tablePrograms + joiningPrograms + identityPrograms + quietPrograms + killPrograms
 
 // MARK: - Checks
 

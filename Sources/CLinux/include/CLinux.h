@@ -116,20 +116,27 @@ int green_processor_count(void);
 
 // Between processes that share memory.
 
-/// The calling process, by its number and the time of its start: never 0, and below 1 << 63.  A system call at the first time only, and in a forked child
-/// again.
+/// The calling process, by its number, the time of its start, and the program that it executes: never 0, and below 1 << 63.  System calls at the first time only,
+/// and in a forked child again.
 uint64_t green_process_identity(void);
 
 /// The number in an identity.
 pid_t green_process_of(uint64_t identity);
 
-/// Whether that process has not ended.
+/// Whether that process has not ended, and executes the same program still.
 int green_process_is_alive(uint64_t identity);
 
 /// A socket that others wake this process by, and its number among all of the machine; non-blocking and closed on exec.  -errno where there is none.
 int green_bell_open(uint32_t *number);
 
-/// Makes that socket readable.  -ECONNREFUSED where it was closed, by the end of its process for instance; -EAGAIN where it is readable already.
+/// Opens the socket that this process rings with, while there is a descriptor for it; a ring that needs one opens it otherwise.
+void green_bell_prepare(void);
+
+/// The same in a forked child, where its parent had one.
+void green_bell_prepare_child(void);
+
+/// Makes that socket readable.  -ECONNREFUSED where it was closed, by the end of its process for instance; -EAGAIN where it is readable already.  Another error,
+/// such as -EMFILE, where this process can't ring now.
 int green_bell_ring(uint32_t number);
 
 /// Takes one ring away; it may be readable still.

@@ -26,6 +26,9 @@ enum LinuxCalls {
         green_close_all_but(lowest, kept.sorted(), kept.count)
     }
 
+    /// In a forked child whose descriptors were closed.
+    static func prepareBellOfChild() { green_bell_prepare_child() }
+
     static func raiseOOMScore(by amount: Int32) { green_raise_oom_score(amount) }
 
     static func wait(_ wanted: inout [pollfd], mask: inout sigset_t) -> Int32 {

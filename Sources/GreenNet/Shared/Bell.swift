@@ -24,10 +24,28 @@ struct Bell {
     /// In shared memory: no bell.
     static let none: UInt64 = 1 << 32
 
-    /// Returns false where the bell is gone, with its process or its hub.
-    static func ring(_ number: UInt64) -> Bool {
-        number == none || green_bell_ring(UInt32(truncatingIfNeeded: number)) != -ECONNREFUSED
+    /// What became of a ring.
+    enum Ring {
+        /// It is heard, or its owner looks again by itself.
+        case made
+        /// The bell is gone, with its process or its hub.
+        case gone
+        /// This process has no descriptor to ring with.
+        case unsent
     }
+
+    static func ring(_ number: UInt64) -> Ring {
+        if number == none { return .made }
+        switch -green_bell_ring(UInt32(truncatingIfNeeded: number)) {
+        // Full: it is readable.
+        case 0, EAGAIN: return .made
+        case ECONNREFUSED: return .gone
+        default: return .unsent
+        }
+    }
+
+    /// Takes the descriptor to ring with while there is one.
+    static func prepareToRing() { green_bell_prepare() }
 }
 
 /// The bells of OS threads without a hub, which are not in use.

@@ -1,11 +1,12 @@
 internal import CLinux
 
-/// A process, by its number and the time of its start, so that a later process with the same number is another one.  One word, which fits into shared memory.
+/// A process, by its number, the time of its start and the program that it executes, so that a later process with the same number is another one, and so is the
+/// program that a process has become by exec: it has none of the memory.  One word, which fits into shared memory.
 struct ProcessIdentity: Equatable {
     /// 0 stands for none in shared memory; the highest bit is never set.
     let bits: UInt64
 
-    /// The calling process.  A system call at the first time only.
+    /// The calling process.  System calls at the first time only.
     static var own: ProcessIdentity {
         @inline(__always) get { ProcessIdentity(bits: green_process_identity()) }
     }

@@ -78,7 +78,8 @@ struct SharedLine: Sendable {
 
     // MARK: The one that changes something
 
-    /// Wakes the one that has waited longest, of those that were not rung.  One that is gone leaves its place to the next.
+    /// Wakes the one that has waited longest, of those that were not rung.  One that is gone leaves its place to the next.  Where this process can't ring, the next
+    /// ring of another process, or a later one, is for that wait.
     @inline(__always)
     func ringFirst() { if !isEmpty { ringFirstCell() } }
 
@@ -105,11 +106,19 @@ struct SharedLine: Sendable {
         (0..<Int(high.value)).filter(isWaiting).min { words[$0].value < words[$1].value }
     }
 
+    /// Returns false where the wait is gone.
     private func ring(_ cell: Int) -> Bool {
+        // Marked before, so that one that hears the ring at once finds the mark.
         words[cell].value |= SharedLine.isRung
-        if Bell.ring(cells[2 * cell + 1].value) { return true }
-        free(cell)
-        return false
+        switch Bell.ring(cells[2 * cell + 1].value) {
+        case .made: return true
+        case .unsent:
+            words[cell].value &= ~SharedLine.isRung
+            return true
+        case .gone:
+            free(cell)
+            return false
+        }
     }
 
     // MARK: Deaths

@@ -10,6 +10,7 @@ final class SharedPlace: Sendable {
     init(_ content: SharedRegion.Content, lines: Int, bytes: Int) throws(SharedMemoryError) {
         region = try SharedRegion(content, bytes: SharedPlace.bytes(lines) + bytes)
         (gate, journal, self.lines, body) = SharedPlace.parts(region, lines)
+        Bell.prepareToRing()
     }
 
     init(
@@ -18,6 +19,7 @@ final class SharedPlace: Sendable {
     ) throws(SharedMemoryError) {
         region = try SharedRegion(joining: descriptor, kind) { SharedPlace.bytes(lines) + bytes($0) }
         (gate, journal, self.lines, body) = SharedPlace.parts(region, lines)
+        Bell.prepareToRing()
     }
 
     private static func bytes(_ lines: Int) -> Int { SharedJournal.bytes + lines * SharedLine.bytes }

@@ -11,7 +11,7 @@ import Synchronization
 public final class SharedQueue<Element: Sendable>: Sendable {
     private let place: SharedPlace
     private let coder: SharedCoder<Element>
-    private let takers: SharedTakers
+    let takers: SharedTakers
     /// How many elements fit.
     public let limit: Int
     /// How many bytes an element can have.
@@ -147,12 +147,14 @@ public final class SharedQueue<Element: Sendable>: Sendable {
     /// As `take`, but returns nil where the queue is shut down and empty: `while let element = try queue.next()`.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func next(until deadline: Deadline = .never) throws(WaitError) -> Element? {
+        if takers.needsRoom { settleDeaths() }
         if case .done(let element) = place.locked({ takeNow() }) { return element }
         return try place.wait(in: place.lines[Line.takers], until: deadline) { takeNow() }
     }
 
     /// Takes the next element; returns nil where the queue is empty.  Never waits.
     public func tryTake() -> Element? {
+        if takers.needsRoom { settleDeaths() }
         guard case .done(let element) = place.locked({ takeNow() }) else { return nil }
         return element
     }
@@ -177,8 +179,7 @@ public final class SharedQueue<Element: Sendable>: Sendable {
     /// Marks the work on one element as done, which this process has taken.  To be called once for each; a further call stops the program.  Never waits.
     public func taskDone() {
         let isDone = place.locked {
-            let own = takers.own
-            if own.value == 0 { return false }
+            guard let own = takers.ownWithTasks else { return false }
             finish(1, of: own)
             place.journal.commit()
             return true

@@ -51,7 +51,7 @@ final class SharedRegion: @unchecked Sendable {
     static let mostBytes = 1 << 40
 
     private static let magic: UInt64 = 0x4472_6853_6e72_4721
-    static let version = 1
+    static let version = 2
 
     // MARK: Making and joining
 

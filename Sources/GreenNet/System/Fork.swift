@@ -77,6 +77,7 @@ package enum Fork {
         if inheritance.hasOwnGroup { setpgid(0, 0) }
         Hub.abandon()
         LinuxCalls.closeAll(from: 3, but: inheritance.descriptors)
+        LinuxCalls.prepareBellOfChild()
         // Now there is a descriptor left for it.
         if inheritance.oomScoreRaise > 0 { LinuxCalls.raiseOOMScore(by: inheritance.oomScoreRaise) }
     }

@@ -64,6 +64,17 @@ struct SharedProgramTests {
         try expectOK("ranges")
     }
 
+    // MARK: Who lives, and who can ring
+
+    @Test func `a process that becomes another program has released all`() throws { try expectOK("exec-with-lock") }
+
+    @Test(.enabled(if: hasTimeNamespaces, "it takes root, and a kernel with time namespaces"))
+    func `a process of another time namespace lives while it lives`() throws { try expectOK("time-namespace") }
+
+    @Test func `a process without a free descriptor can ring`() throws { try expectOK("rings-without-descriptors") }
+
+    @Test func `a ring that could not be sent does not count as made`() throws { try expectOK("unsent-rings") }
+
     // MARK: Costs
 
     @Test(.enabled(if: Sanitizer.active == .none, "sanitizers make system calls"))
@@ -80,6 +91,9 @@ struct SharedProgramTests {
         for first in stride(from: 1, through: count, by: 10) { try expectOK("random-kills", "\(first)", "10") }
     }
 }
+
+private let hasTimeNamespaces =
+    (try? Program.run(Program.Launch("/usr/bin/unshare", ["--time", "--fork", "true"])).exit) == .status(0)
 
 /// Runs the program `name` of `SharedPrograms` to its end.
 private func expectOK(_ name: String, _ arguments: String..., at place: SourceLocation = #_sourceLocation) throws {
