@@ -30,8 +30,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PTHREAD_MUTEX_ROBUST_BIT 16  // glibc's name for it is in no header
-
 // The layout is the tests'.
 struct record {
     char name[32];
@@ -47,8 +45,8 @@ struct record {
 
 #define CALLS(X) \
     X(accept4) X(bind) X(close) X(close_range) X(connect) X(epoll_create) X(epoll_create1) X(epoll_ctl) X(epoll_wait) \
-    X(eventfd) X(fcntl) X(fork) X(getpeername) X(getsockname) X(getsockopt) X(ioctl) X(listen) X(madvise) X(mmap) \
-    X(mprotect) X(open) X(opendir) X(pipe) X(poll) X(ppoll) X(pselect) X(pthread_create) X(pthread_mutex_unlock) X(pwritev2) X(read) X(recv) X(send) \
+    X(eventfd) X(fcntl) X(fork) X(getpeername) X(getsockname) X(getsockopt) X(green_lock_held) X(ioctl) X(listen) X(madvise) X(mmap) \
+    X(mprotect) X(open) X(opendir) X(pipe) X(poll) X(ppoll) X(pselect) X(pthread_create) X(pwritev2) X(read) X(recv) X(send) \
     X(sendmsg) X(sendto) X(setsockopt) X(shutdown) X(socket) X(timerfd_create) X(unlink) X(waitpid) X(write)
 
 #define NUMBER(name) CALL_##name,
@@ -186,11 +184,10 @@ WRAP(int, unlink, -1, (const char *path), (path))
 WRAP(pid_t, waitpid, -1, (pid_t pid, int *status, int options), (pid, status, options))
 WRAP_LENGTH(write, (int d, const void *bytes, size_t count), (d, bytes, count))
 
-// Counts unlocks of robust mutexes only.  It does not fail: the process gets a signal while it holds the lock.
-int pthread_mutex_unlock(pthread_mutex_t *mutex) {
-    int signal = mutex->__data.__kind & PTHREAD_MUTEX_ROBUST_BIT ? fault(CALL_pthread_mutex_unlock) : 0;
+// The server calls it, if it is there, while it holds the lock of its limits.
+void green_lock_held(void) {
+    int signal = fault(CALL_green_lock_held);
     if (signal) syscall(SYS_kill, syscall(SYS_getpid), signal);
-    return ORIGINAL(pthread_mutex_unlock)(mutex);
 }
 
 // The program sees FAULT_DESCRIPTOR_LIMIT as its soft and hard limit.

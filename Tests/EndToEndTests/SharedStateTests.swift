@@ -84,8 +84,8 @@ extension EndToEnd {
         ) throws {
             let faults = try Faults()
             try withServer(model, ["--max-connections-per-ip", "3"], adjust: faults.preload) { server in
-                let made = faults.made(.robustUnlock)
-                faults.fail(.robustUnlock, made + number...made + number, with: SIGKILL)
+                let made = faults.made(.lockHeld)
+                faults.fail(.lockHeld, made + number...made + number, with: SIGKILL)
                 // The client may lose its server at any moment.
                 _ = try? server.answer(to: "victim")
                 try server.program.waitOnHub(forLineContaining: "worker process died killed_by=9")

@@ -51,7 +51,7 @@ extension EndToEnd {
             let arguments = StuckWorkerTests.impatient + ["--max-connections-per-ip", "100"]
             try withServer(model, arguments, adjust: faults.preload) { server in
                 let workers = try Set(server.program.status().children)
-                faults.failNext(.robustUnlock, 1, with: SIGSTOP)
+                faults.failNext(.lockHeld, 1, with: SIGSTOP)
                 let answers = try inParallel(20) { number in
                     (try? server.answer(to: "new \(number)")) == "NEW \(number)"
                 }

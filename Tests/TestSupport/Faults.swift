@@ -21,8 +21,8 @@ package final class Faults: @unchecked Sendable {
         case epollCreate1 = "epoll_create1"
         case epollControl = "epoll_ctl"
         case epollWait = "epoll_wait"
-        /// Counts unlocks of robust mutexes only.  The process gets `error` as a signal, while it holds the lock.
-        case robustUnlock = "pthread_mutex_unlock"
+        /// Counts uses of the server's lock of its limits.  The process gets `error` as a signal, while it holds the lock.
+        case lockHeld = "green_lock_held"
         case threadCreate = "pthread_create"
         case timerCreate = "timerfd_create"
 

@@ -160,17 +160,13 @@ final class Supervisor {
     }
 
     private func killStuck() {
-        guard let stuck = watch?.look(slotOfThread: { slot(ofThread: $0) }) else { return }
+        guard let stuck = watch?.look(slotOfProcess: { pid in slots.firstIndex { $0.pid == pid } }) else { return }
         for (slot, silence) in stuck {
             // A worker that has died otherwise was replaced already, or will be.
             guard let pid = slots[slot].pid else { continue }
             onStuck(pid, silence)
             kill(pid, SIGKILL)
         }
-    }
-
-    private func slot(ofThread thread: pid_t) -> Int? {
-        slots.firstIndex { $0.pid.map { access("/proc/\($0)/task/\(thread)", F_OK) == 0 } ?? false }
     }
 
     // MARK: Stopping

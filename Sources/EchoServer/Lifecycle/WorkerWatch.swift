@@ -41,10 +41,10 @@ struct WorkerWatch {
         }
     }
 
-    /// Returns the slots of stuck workers, and for how long they have been stuck; each slot once in a timeout.  `slotOfThread` returns the slot to
-    /// which an OS thread belongs; nil where that is not known.
+    /// Returns the slots of stuck workers, and for how long they have been stuck; each slot once in a timeout.  `slotOfProcess` returns the slot of
+    /// a process; nil where it is no worker.
     mutating func look(
-        at now: Deadline = .now, slotOfThread: (pid_t) -> Int?
+        at now: Deadline = .now, slotOfProcess: (pid_t) -> Int?
     ) -> [(slot: Int, silence: Duration)] {
         guard now >= nextLook else { return [] }
         // The supervisor may have been stopped itself.
@@ -53,7 +53,7 @@ struct WorkerWatch {
         lookAtHubs(elapsed)
         lookAtLock(elapsed)
         // All workers that want the lock wait: only its holder is stuck.
-        if holder.time > .zero, let thread = holder.0?.thread, let slot = slotOfThread(thread) {
+        if holder.time > .zero, let process = holder.0?.process, let slot = slotOfProcess(process) {
             return stuckHolder(slot)
         }
         return stuckWorkers()

@@ -8,19 +8,31 @@ import Glibc
 ///
 /// It is no robust pthread mutex: of OS threads that sleep for one, the kernel wakes one at the death of the holder, and where that is killed in turn before it
 /// has run, the others sleep for ever.  Here they sleep for moments, and look again.
-struct SharedGate: Sendable {
+package struct SharedGate: Sendable {
     private let holder: SharedWord
     /// The OS thread inside, of that process.
     private let thread: SharedWord
 
-    init(_ region: SharedRegion) {
-        holder = SharedWord(region.base + SharedRegion.gateOffset)
+    /// How many bytes it takes, at an address that is a multiple of 8.
+    package static let bytes = 16
+
+    /// That which lies at `address`.  It is free where all its bytes are zero.
+    package init(at address: UnsafeMutableRawPointer) {
+        holder = SharedWord(address)
         thread = holder[1]
+    }
+
+    init(_ region: SharedRegion) { self.init(at: region.base + SharedRegion.gateOffset) }
+
+    /// The number of the process inside, which may have ended; nil where there is none.
+    package var holderProcess: Int32? {
+        let process = ProcessIdentity(bits: holder.value)
+        return process.bits == 0 ? nil : process.pid
     }
 
     /// Runs `body` alone.  `repair` runs before it where the last process was killed here; where this one is killed in `repair`, the next repeats it.
     @inline(__always)
-    func locked<Value, Failure>(
+    package func locked<Value, Failure>(
         repair: () -> Void, _ body: () throws(Failure) -> Value
     ) throws(Failure) -> Value {
         let own = ProcessIdentity.own.bits
@@ -28,6 +40,18 @@ struct SharedGate: Sendable {
         thread.value = SharedGate.caller
         defer { leave() }
         return try body()
+    }
+
+    /// As `locked`; nil where a living process is inside for longer than a moment.
+    package func lockedIfFree<Value>(repair: () -> Void, _ body: () -> Value) -> Value? {
+        let own = ProcessIdentity.own.bits
+        if !enterSoon(own) {
+            guard takeOver(own) else { return nil }
+            repair()
+        }
+        thread.value = SharedGate.caller
+        defer { leave() }
+        return body()
     }
 
     @inline(__always)
@@ -53,11 +77,7 @@ struct SharedGate: Sendable {
         require(
             holder.value != own || thread.value != SharedGate.caller,
             "an object between processes is used by the closure that changes it")
-        for _ in 0..<SharedGate.spins where holder.value == 0 && holder.exchange(0, for: own) { return }
-        for _ in 0..<SharedGate.yields {
-            sched_yield()
-            if holder.value == 0, holder.exchange(0, for: own) { return }
-        }
+        if enterSoon(own) { return }
         var (sleep, slept) = (SharedGate.shortestSleep, Duration.zero)
         while !holder.exchange(0, for: own) {
             SystemCalls.sleep(sleep)
@@ -67,6 +87,16 @@ struct SharedGate: Sendable {
             slept = .zero
             if takeOver(own) { return repair() }
         }
+    }
+
+    /// Without sleeping.
+    private func enterSoon(_ own: UInt64) -> Bool {
+        for _ in 0..<SharedGate.spins where holder.value == 0 && holder.exchange(0, for: own) { return true }
+        for _ in 0..<SharedGate.yields {
+            sched_yield()
+            if holder.value == 0, holder.exchange(0, for: own) { return true }
+        }
+        return false
     }
 
     /// Returns whether the process inside was dead, and this one is inside now.

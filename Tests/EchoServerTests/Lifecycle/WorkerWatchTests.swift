@@ -28,7 +28,7 @@ import Testing
         func look(silent: Set<Int> = [], after pause: Duration? = nil) -> [Int] {
             now = now + (pause ?? interval)
             for hub in 0..<4 where !silent.contains(hub) { gauges.begin(hub: hub) }
-            return watch.look(at: now, slotOfThread: { [100: 0, 101: 1][$0] }).map(\.slot)
+            return watch.look(at: now, slotOfProcess: { [100: 0, 101: 1][$0] }).map(\.slot)
         }
 
         func looks(_ count: Int, silent: Set<Int> = []) -> [[Int]] { (0..<count).map { _ in look(silent: silent) } }
@@ -83,7 +83,7 @@ import Testing
     @Test func `of all workers that do not turn, the holder of the lock is reported`() throws {
         let scene = try Scene()
         _ = scene.look()
-        scene.holder = .init(thread: 101, acquisition: 5)
+        scene.holder = .init(process: 101, acquisition: 5)
         #expect(scene.looks(5, silent: [0, 1, 2, 3]) == [[], [], [], [], [1]])
         scene.holder = nil
         #expect(scene.looks(5) == Array(repeating: [], count: 5))
@@ -92,24 +92,24 @@ import Testing
     @Test func `if the holder of the lock is unknown, all workers that do not turn are reported`() throws {
         let scene = try Scene()
         _ = scene.look()
-        scene.holder = .init(thread: 999, acquisition: 5)
+        scene.holder = .init(process: 999, acquisition: 5)
         #expect(scene.looks(4, silent: [0, 1, 2, 3]) == [[], [], [], [0, 1]])
     }
 
     @Test func `a lock that changes hands is in use`() throws {
         let scene = try Scene()
         for number in 0..<20 {
-            scene.holder = .init(thread: 101, acquisition: UInt64(number))
+            scene.holder = .init(process: 101, acquisition: UInt64(number))
             #expect(scene.look() == [])
         }
     }
 
     @Test func `workers without hubs are reported for the lock alone`() throws {
-        var watch = WorkerWatch(timeout: .seconds(1)) { WorkerLock.Holder(thread: 100, acquisition: 1) }
+        var watch = WorkerWatch(timeout: .seconds(1)) { WorkerLock.Holder(process: 100, acquisition: 1) }
         var now = watch.nextLook
         var told: [Int] = []
         for _ in 0..<5 {
-            told += watch.look(at: now, slotOfThread: { $0 == 100 ? 3 : nil }).map(\.slot)
+            told += watch.look(at: now, slotOfProcess: { $0 == 100 ? 3 : nil }).map(\.slot)
             now = now + .milliseconds(250)
         }
         #expect(told == [3])
