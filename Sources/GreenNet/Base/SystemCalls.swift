@@ -67,6 +67,13 @@ enum SystemCalls {
     /// Not made again after a signal: Linux has let go of the number by then.
     static func close(_ descriptor: Int32) { _ = Glibc.close(descriptor) }
 
+    /// As `close`; returns 0 or -errno.  A signal is no error: what was written is on its way.
+    static func closeReporting(_ descriptor: Int32) -> Int {
+        if Glibc.close(descriptor) == 0 { return 0 }
+        let number = errno
+        return number == EINTR ? 0 : -Int(number)
+    }
+
     /// Waits with all signals let through, and only then; nil where one came.  Returns which of `descriptors` are readable: where the kernel
     /// refuses, all of them, and the read reports why.
     static func waitReadableUnlessSignalled(_ descriptors: [Int32]) -> [Bool]? {

@@ -53,9 +53,12 @@ extension Connection {
             if let error { throw failure(.wait(error), after: sent) }
             if socket.isClosed { throw failure(.wait(.closed), after: sent) }
             // Not all at once: others have their turn.
-            let part = min(file.wanted - sent, 1 << 20)
-            let result = SystemCalls.send(socket.descriptor, file: file.descriptor, from: file.offset + sent, part)
+            let start = file.offset + sent
+            let part = min(file.wanted - sent, 1 << 20, .max - start)
+            let result = SystemCalls.send(socket.descriptor, file: file.descriptor, from: start, part)
             if result >= 0 { return result }
+            // Behind the longest file that the file system can have.
+            if result == -Int(EOVERFLOW) { return 0 }
             if result != -Int(EAGAIN) { throw failure(.system(SystemError(Int32(-result))), after: sent) }
             error = socket.waitUntilWritable(until: deadline)
         }

@@ -126,10 +126,7 @@ public final class ResourcePool<Resource>: HubObject {
 
     private func limited(until deadline: Deadline, _ body: () throws -> Resource) throws -> Resource {
         if deadline == .never { return try body() }
-        let limit = deadline - .now
-        do { return try withTimeout(limit, body) } catch let error as TimedOut where error.limit.duration == limit {
-            throw WaitError.deadlinePassed
-        }
+        return try GreenNet.limited(to: deadline - .now, orThrow: { _ in WaitError.deadlinePassed }, body)
     }
 }
 

@@ -9,7 +9,7 @@
 /// | 4 | unsigned integer | 7 bits a byte |
 /// | 5, 6 | `Float`, `Double` | 4 or 8 bytes, as the processor has them |
 /// | 7 | text | its length in bytes, UTF-8 |
-/// | 8 | packed array | its length in bytes, the elements as the processor has them |
+/// | 8 | packed array | a byte for the type of its elements (`PackedType`), its length in bytes, the elements as the processor has them |
 /// | 9 | list | the number of its values, the values |
 /// | 10 | keyed | the number of its values, each behind its key (a length, UTF-8) |
 ///
@@ -22,7 +22,7 @@ enum CodedValue {
     case float(Float)
     case double(Double)
     case text(String)
-    case packed(ArraySlice<UInt8>)
+    case packed(PackedType, ArraySlice<UInt8>)
     case list([CodedValue])
     case keyed([(key: String, value: CodedValue)])
 
@@ -57,28 +57,70 @@ public enum ValueError: Error, Hashable, Sendable, CustomStringConvertible {
 
 /// An array whose elements go as they lie in memory: to encode a million numbers one by one takes tens of milliseconds.
 protocol PackedArray {
+    static var packedType: PackedType { get }
     var packedBytes: [UInt8] { get }
     /// Nil where `bytes` are no whole number of elements.
     init?(packed bytes: ArraySlice<UInt8>)
 }
 
-/// A number of which each pattern of bits is one.
-protocol PackedElement: BitwiseCopyable {}
+/// The type of the elements of a packed array.  The numbers go to other processes.
+enum PackedType: UInt8 {
+    case int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, float, double
 
-extension Int: PackedElement {}
-extension Int8: PackedElement {}
-extension Int16: PackedElement {}
-extension Int32: PackedElement {}
-extension Int64: PackedElement {}
-extension UInt: PackedElement {}
-extension UInt8: PackedElement {}
-extension UInt16: PackedElement {}
-extension UInt32: PackedElement {}
-extension UInt64: PackedElement {}
-extension Float: PackedElement {}
-extension Double: PackedElement {}
+    /// An element as it is encoded by itself.
+    func element(_ index: Int, of bytes: ArraySlice<UInt8>) -> CodedValue {
+        bytes.withUnsafeBytes { bytes in
+            func load<Number: BitwiseCopyable>(_ type: Number.Type) -> Number {
+                bytes.loadUnaligned(fromByteOffset: index * MemoryLayout<Number>.size, as: type)
+            }
+            return switch self {
+            case .int: .signed(Int64(load(Int.self)))
+            case .int8: .signed(Int64(load(Int8.self)))
+            case .int16: .signed(Int64(load(Int16.self)))
+            case .int32: .signed(Int64(load(Int32.self)))
+            case .int64: .signed(load(Int64.self))
+            case .uint: .unsigned(UInt64(load(UInt.self)))
+            case .uint8: .unsigned(UInt64(load(UInt8.self)))
+            case .uint16: .unsigned(UInt64(load(UInt16.self)))
+            case .uint32: .unsigned(UInt64(load(UInt32.self)))
+            case .uint64: .unsigned(load(UInt64.self))
+            case .float: .float(load(Float.self))
+            case .double: .double(load(Double.self))
+            }
+        }
+    }
+
+    /// In bytes.
+    var size: Int {
+        switch self {
+        case .int8, .uint8: 1
+        case .int16, .uint16: 2
+        case .int32, .uint32, .float: 4
+        case .int, .int64, .uint, .uint64, .double: 8
+        }
+    }
+}
+
+/// A number of which each pattern of bits is one.
+protocol PackedElement: BitwiseCopyable {
+    static var packedType: PackedType { get }
+}
+
+extension Int: PackedElement { static var packedType: PackedType { .int } }
+extension Int8: PackedElement { static var packedType: PackedType { .int8 } }
+extension Int16: PackedElement { static var packedType: PackedType { .int16 } }
+extension Int32: PackedElement { static var packedType: PackedType { .int32 } }
+extension Int64: PackedElement { static var packedType: PackedType { .int64 } }
+extension UInt: PackedElement { static var packedType: PackedType { .uint } }
+extension UInt8: PackedElement { static var packedType: PackedType { .uint8 } }
+extension UInt16: PackedElement { static var packedType: PackedType { .uint16 } }
+extension UInt32: PackedElement { static var packedType: PackedType { .uint32 } }
+extension UInt64: PackedElement { static var packedType: PackedType { .uint64 } }
+extension Float: PackedElement { static var packedType: PackedType { .float } }
+extension Double: PackedElement { static var packedType: PackedType { .double } }
 
 extension Array: PackedArray where Element: PackedElement {
+    static var packedType: PackedType { Element.packedType }
     var packedBytes: [UInt8] { withUnsafeBytes { [UInt8]($0) } }
 
     init?(packed bytes: ArraySlice<UInt8>) {

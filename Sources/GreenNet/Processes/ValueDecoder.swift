@@ -30,10 +30,19 @@ private struct ValueReader {
         case .float: return .float(Float(bitPattern: try readBits()))
         case .double: return .double(Double(bitPattern: try readBits()))
         case .text: return .text(try readText())
-        case .packed: return .packed(try take(try readLength()))
+        case .packed: return try readPacked()
         case .list: return try readList(depth)
         case .keyed: return try readKeyed(depth)
         }
+    }
+
+    private mutating func readPacked() throws(ValueError) -> CodedValue {
+        guard let byte = bytes.popFirst(), let type = PackedType(rawValue: byte) else {
+            throw .malformed("a packed array has elements of no known type")
+        }
+        let elements = try take(try readLength())
+        guard elements.count % type.size == 0 else { throw .malformed("a packed array ends in an element") }
+        return .packed(type, elements)
     }
 
     private mutating func readList(_ depth: Int) throws(ValueError) -> CodedValue {
@@ -95,8 +104,9 @@ private struct NodeDecoder: Decoder {
 
     func decode<T: Decodable>(_ type: T.Type) throws -> T {
         if codingPath.count > CodedValue.depthLimit { throw ValueError.tooDeep(limit: CodedValue.depthLimit) }
-        if case .packed(let bytes) = value, let array = type as? any PackedArray.Type {
-            guard let array = array.init(packed: bytes) else { throw mismatch(type, "a part of an element") }
+        if case .packed(let packed, let bytes) = value, let array = type as? any PackedArray.Type,
+            array.packedType == packed, let array = array.init(packed: bytes)
+        {
             return array as! T
         }
         return try T(from: self)
@@ -108,8 +118,10 @@ private struct NodeDecoder: Decoder {
     }
 
     func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
-        guard case .list(let values) = value else { throw mismatch([Any].self) }
-        return ListedValues(values: values, codingPath: codingPath)
+        switch value {
+        case .list, .packed: return ListedValues(list: value, codingPath: codingPath)
+        default: throw mismatch([Any].self)
+        }
     }
 
     func singleValueContainer() -> any SingleValueDecodingContainer { SingleValue(decoder: self) }
@@ -187,19 +199,35 @@ private struct KeyedValues<Key: CodingKey>: KeyedDecodingContainerProtocol {
 }
 
 private struct ListedValues: UnkeyedDecodingContainer {
-    let values: [CodedValue]
+    /// A list, or a packed array.
+    let list: CodedValue
     let codingPath: [any CodingKey]
     private(set) var currentIndex = 0
 
-    var count: Int? { values.count }
-    var isAtEnd: Bool { currentIndex == values.count }
+    var count: Int? {
+        switch list {
+        case .list(let values): values.count
+        case .packed(let type, let bytes): bytes.count / type.size
+        default: 0
+        }
+    }
+
+    var isAtEnd: Bool { currentIndex == count }
+
+    private var current: CodedValue {
+        switch list {
+        case .list(let values): values[currentIndex]
+        case .packed(let type, let bytes): type.element(currentIndex, of: bytes)
+        default: .null
+        }
+    }
 
     private func decoder(_ type: Any.Type) throws -> NodeDecoder {
         let path = codingPath + [ValueKey(intValue: currentIndex)]
         if isAtEnd {
             throw DecodingError.valueNotFound(type, .init(codingPath: path, debugDescription: "the list has ended"))
         }
-        return NodeDecoder(value: values[currentIndex], codingPath: path)
+        return NodeDecoder(value: current, codingPath: path)
     }
 
     mutating func decodeNil() throws -> Bool {

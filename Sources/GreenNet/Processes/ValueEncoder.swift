@@ -29,7 +29,7 @@ private final class EncodedNode {
     func encode(_ value: some Encodable, _ path: [any CodingKey]) throws {
         if path.count >= CodedValue.depthLimit { throw ValueError.tooDeep(limit: CodedValue.depthLimit) }
         if let array = value as? any PackedArray {
-            content = .value(.packed(array.packedBytes[...]))
+            content = .value(.packed(type(of: array).packedType, array.packedBytes[...]))
         } else {
             try value.encode(to: NodeEncoder(node: self, codingPath: path))
         }
@@ -87,8 +87,9 @@ private struct ValueWriter {
         case .text(let text):
             bytes.append(CodedValue.Tag.text.rawValue)
             write(text)
-        case .packed(let elements):
-            begin(.packed, elements.count)
+        case .packed(let type, let elements):
+            bytes += [CodedValue.Tag.packed.rawValue, type.rawValue]
+            writeNumber(UInt64(elements.count))
             bytes += elements
         }
     }

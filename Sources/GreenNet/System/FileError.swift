@@ -5,7 +5,7 @@ public struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The system call that failed, under the name that strace shows.
     public enum Call: String, Sendable {
         /// The system call of that name.
-        case open, fstat, lseek, read, write, fsync, fchmod, flock, rename
+        case open, fstat, lseek, read, write, fsync, fchmod, flock, rename, close
     }
 
     /// The call that failed.
@@ -35,6 +35,7 @@ public struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
         case .fchmod: "set the mode of"
         case .flock: "lock"
         case .rename: "replace"
+        case .close: "close"
         }
     }
 }
@@ -51,6 +52,8 @@ public struct FileTooLong: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 /// Opens a file on an OS thread of `Hub.offload`, and closes it behind `body`.
+///
+/// The error of a close is thrown where the file was written and `body` has thrown none: there are file systems that report a full disk only then.
 func withFile<Value>(
     _ path: String, _ flags: Int32, mode: mode_t = 0o666, _ body: (Int32) throws -> Value
 ) throws -> Value {
@@ -58,6 +61,9 @@ func withFile<Value>(
     if path.utf8.contains(0) { throw FileError(.open, path, result: -Int(EINVAL)) }
     let descriptor = SystemCalls.openFile(path, flags, mode: mode)
     if descriptor < 0 { throw FileError(.open, path, result: descriptor) }
-    defer { SystemCalls.close(Int32(descriptor)) }
-    return try body(Int32(descriptor))
+    let outcome = Result { try body(Int32(descriptor)) }
+    let closed = SystemCalls.closeReporting(Int32(descriptor))
+    let value = try outcome.get()
+    if closed < 0, flags & O_ACCMODE != O_RDONLY { throw FileError(.close, path, result: closed) }
+    return value
 }

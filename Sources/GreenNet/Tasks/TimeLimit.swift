@@ -26,6 +26,13 @@ extension TimedOut: WaitOutcome {
 /// Throws `TimedOut`, or what `body` throws.  The type is `any Error`, for it is one or the other: `error.isTimeout` tells them apart.
 @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
 public func withTimeout<Value>(_ duration: Duration, _ body: () throws -> Value) throws -> Value {
+    try limited(to: duration, orThrow: { TimedOut(limit: $0) }, body)
+}
+
+/// As `withTimeout`, but throws what `timedOut` makes of the limit where its time is over: a caller tells its own limit from others of the same duration by it.
+func limited<Value>(
+    to duration: Duration, orThrow timedOut: (TimeLimit) -> any Error, _ body: () throws -> Value
+) throws -> Value {
     let thread = Hub.currentThread
     let limit = TimeLimit(number: thread.scheduler.nextID(), duration: duration)
     let scope = TimeScope.open(on: thread, limit: limit, deadline: .after(duration))
@@ -33,7 +40,7 @@ public func withTimeout<Value>(_ duration: Duration, _ body: () throws -> Value)
     do {
         return try body()
     } catch let error as any WaitEnding where error.waitError == .timedOut(limit) {
-        throw TimedOut(limit: limit)
+        throw timedOut(limit)
     }
 }
 

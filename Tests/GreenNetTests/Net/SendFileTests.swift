@@ -52,6 +52,19 @@ struct SendFileTests {
         }
     }
 
+    @Test(arguments: [1 << 44, 1 << 53, 1 << 62, .max - (1 << 20), .max - 2, .max - 1])
+    func `an offset behind the longest file that there can be is one behind the end`(offset: Int) throws {
+        try onHub {
+            let (one, _) = try Connection.pair()
+            try withFile(pattern(1000)) { path in
+                try #expect(one.sendFile(path, from: offset) == 0)
+                let failed = error { () throws(TransferError) in try one.sendFile(path, from: offset, count: 1) }
+                #expect(failed?.description == "cannot send \(path): the file ended after 0 of 1 bytes, after 0 bytes")
+                #expect((failed?.side, failed?.transferred) == (.source, 0))
+            }
+        }
+    }
+
     @Test func `an offset behind the end sends nothing, and a file that is too short says how far it came`() throws {
         try onHub {
             let (one, other) = try Connection.pair()

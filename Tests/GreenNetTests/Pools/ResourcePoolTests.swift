@@ -99,6 +99,16 @@ struct ResourcePoolTests {
         }
     }
 
+    @Test func `a limit of the maker's own that is as long as the deadline is not taken for it`() throws {
+        try onVirtualHub {
+            let old = #expect(throws: TimedOut.self) {
+                try withTimeout(.seconds(1)) { try Greenlet.sleep(for: .seconds(2)) }
+            }
+            let pool = ResourcePool<Int>(limit: 1) { throw old! }
+            #expect(throws: old!) { try pool.withResource(until: .after(.seconds(1))) { _ in } }
+        }
+    }
+
     @Test func `a green thread that is killed in the body drops its resource, also where the body returns`() throws {
         try onVirtualHub {
             let maker = Maker()

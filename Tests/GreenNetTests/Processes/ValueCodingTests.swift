@@ -47,7 +47,7 @@ struct ValueCodingTests {
 
     @Test func `arrays of numbers take their size and a few bytes, and plain bytes nothing beside`() throws {
         #expect(try ValueEncoder.encode([UInt8](repeating: 1, count: 64), upTo: 64).count == 64)
-        #expect(try ValueEncoder.encode([Double](repeating: 1, count: 1000), upTo: 9000).count == 8003)
+        #expect(try ValueEncoder.encode([Double](repeating: 1, count: 1000), upTo: 9000).count == 8004)
         #expect(try ValueEncoder.encode(3, upTo: 9000) == [3, 6])
         #expect(try ValueEncoder.encode(-1, upTo: 9000) == [3, 1])
         #expect(try ValueEncoder.encode("ab", upTo: 9000) == [7, 2, 97, 98])
@@ -60,6 +60,32 @@ struct ValueCodingTests {
         #expect(derived.base == 1 && derived.own == 2)
         let nested = try ValueDecoder.decode(Nested.self, from: try ValueEncoder.encode(Nested(), upTo: 1000)[...])
         #expect(nested.numbers == [7, 8, 9])
+    }
+
+    @Test func `an array of numbers is read one element after the other, too, and as numbers of another type`() throws {
+        func elements<Element: PackedElement & Codable & Equatable>(
+            _ array: [Element], sourceLocation: SourceLocation = #_sourceLocation
+        ) throws {
+            let bytes = try ValueEncoder.encode([array], upTo: 1000)
+            let decoded = try ValueDecoder.decode([OneByOne<Element>].self, from: bytes[...])
+            #expect(decoded.first?.elements == array, sourceLocation: sourceLocation)
+        }
+        try elements([Int.min, 0, .max])
+        try elements([Int8.min, 0, .max])
+        try elements([Int16.min, 0, .max])
+        try elements([Int32.min, 0, .max])
+        try elements([Int64.min, 0, .max])
+        try elements([UInt.max, 0])
+        try elements([UInt8.max, 0])
+        try elements([UInt16.max, 0])
+        try elements([UInt32.max, 0])
+        try elements([UInt64.max, 0])
+        try elements([Float.pi, -0.5])
+        try elements([Double.pi, -0.5])
+        try elements([Int]())
+        let small = try ValueEncoder.encode([UInt16(1), 300], upTo: 100)
+        #expect(try ValueDecoder.decode([Int].self, from: small[...]) == [1, 300])
+        #expect(try ValueDecoder.decode([Number].self, from: small[...]) == [Number(1), Number(300)])
     }
 
     // MARK: Limits
@@ -88,7 +114,7 @@ struct ValueCodingTests {
 
     @Test(arguments: [
         [], [11], [255], [3], [3, 0x80], [7, 5, 97], [7, 1, 0xff], [8, 9, 1], [9, 200, 1], [10, 1], [5, 1, 2],
-        [3, 2, 3, 2], [4] + [UInt8](repeating: 0xff, count: 10),
+        [3, 2, 3, 2], [8, 12, 0], [8, 3, 2, 1, 2], [4] + [UInt8](repeating: 0xff, count: 10),
     ])
     func `bytes that are no value are refused`(bytes: [UInt8]) {
         #expect(throws: (any Error).self) { try ValueDecoder.decode(Int.self, from: bytes[...]) }
@@ -106,7 +132,10 @@ struct ValueCodingTests {
             try ValueDecoder.decode(UInt8.self, from: try ValueEncoder.encode(256, upTo: 100)[...])
         }
         #expect(throws: DecodingError.self) {
-            try ValueDecoder.decode([Int].self, from: try ValueEncoder.encode([UInt16(1)], upTo: 100)[...])
+            try ValueDecoder.decode([Int8].self, from: try ValueEncoder.encode([UInt16(1), 128], upTo: 100)[...])
+        }
+        #expect(throws: DecodingError.self) {
+            try ValueDecoder.decode([Double].self, from: try ValueEncoder.encode([Int64(1)], upTo: 100)[...])
         }
         #expect(throws: DecodingError.self) {
             try ValueDecoder.decode(Tree.self, from: try ValueEncoder.encode(["name": "x"], upTo: 100)[...])
@@ -179,6 +208,17 @@ private struct Number: Codable, Equatable {
     func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         try container.encode(value)
+    }
+}
+
+/// Reads a list as code does that wants to see how long it is.
+private struct OneByOne<Element: Codable>: Decodable {
+    var elements: [Element] = []
+
+    init(from decoder: any Decoder) throws {
+        var container = try decoder.unkeyedContainer()
+        for _ in 0..<container.count! { elements.append(try container.decode(Element.self)) }
+        #expect(container.isAtEnd && container.currentIndex == elements.count)
     }
 }
 

@@ -37,6 +37,27 @@ struct FilesTests {
         }
     }
 
+    @Test func `an error of the close is thrown where the file was written and nothing has failed before`() async {
+        // In a process of its own, for no other OS thread may open a file in between.
+        await #expect(processExitsWith: .success) {
+            let path = "/tmp/greennet-close-\(getpid())"
+            func outcome(_ flags: Int32, _ body: () throws -> Void) -> String {
+                do {
+                    try withFile(path, flags) { file in
+                        // So that the close which follows fails.
+                        close(file)
+                        try body()
+                    }
+                    return "done"
+                } catch { return "\(error)" }
+            }
+            defer { unlink(path) }
+            #expect(outcome(O_WRONLY | O_CREAT) {} == "cannot close \(path): bad file descriptor (EBADF)")
+            #expect(outcome(O_RDWR) { throw Failure(3) } == "Failure(3)")
+            #expect(outcome(O_RDONLY) {} == "done")
+        }
+    }
+
     @Test func `errors name the path, the call and the reason`() throws {
         try onHub {
             try withTemporaryDirectory { directory in
