@@ -38,13 +38,22 @@ extension TaskLocalItem {
     /// Binds the same value, as a new item.
     fileprivate func bindCopy() {
         guard let type, let key else { return }
-        func bind<Value>(_: Value.Type) {
-            withUnsafeTemporaryAllocation(of: Value.self, capacity: 1) { copy in
-                copy.initializeElement(at: 0, to: value(as: Value.self).pointee)
-                swift_task_localValuePush(key, copy.baseAddress, unsafeBitCast(type, to: UnsafeRawPointer.self))
-            }
-        }
+        func bind<Value>(_: Value.Type) { TaskLocalItem.bind(value(as: Value.self).pointee, to: key) }
         _openExistential(type, do: bind)
+    }
+
+    fileprivate static func bind<Value>(_ value: Value, to key: UnsafeRawPointer) {
+        withUnsafeTemporaryAllocation(of: Value.self, capacity: 1) { copy in
+            copy.initializeElement(at: 0, to: value)
+            swift_task_localValuePush(key, copy.baseAddress, unsafeBitCast(Value.self, to: UnsafeRawPointer.self))
+        }
+    }
+
+    /// Its value by itself; nil for a mark.
+    fileprivate var carried: CarriedTaskLocals.Item? {
+        guard let type, let key else { return nil }
+        func take<Value>(_: Value.Type) -> Any { value(as: Value.self).pointee }
+        return CarriedTaskLocals.Item(key: key, value: _openExistential(type, do: take))
     }
 }
 
@@ -68,6 +77,12 @@ enum TaskLocals {
             for item in items.reversed() { item.bindCopy() }
             return here.locals
         }
+    }
+
+    /// Those that are bound on the OS thread that calls, which has a hub; nil where none is.
+    static func carry(_ layout: TaskLocalLayout) -> CarriedTaskLocals? {
+        let items = first(TaskWords.here, layout).map { visible(from: TaskLocalItem($0)) } ?? []
+        return items.isEmpty ? nil : CarriedTaskLocals(items.reversed().compactMap(\.carried))
     }
 
     private static func first(_ here: TaskWords.Here, _ layout: TaskLocalLayout) -> UnsafeRawPointer? {
@@ -115,6 +130,30 @@ final class CapturedTaskLocals {
             here.locals = storage
             body()
         }
+    }
+}
+
+/// Task-locals as they were at one place of the program, for code that runs later on whatever OS thread, which needs no hub.
+struct CarriedTaskLocals: @unchecked Sendable {
+    // Unchecked: constant, and the value of a task-local is Sendable.
+    fileprivate struct Item {
+        /// The `TaskLocal`, a global or a static.
+        let key: UnsafeRawPointer
+        let value: Any
+    }
+
+    private let items: [Item]
+
+    fileprivate init(_ items: [Item]) { self.items = items }
+
+    /// Runs `body` with them bound.  It ends on the OS thread and in the green thread or task in which it began, as all code does.
+    func bound<Value>(_ body: () throws -> Value) rethrows -> Value {
+        for item in items {
+            func bind<Local>(_ value: Local) { TaskLocalItem.bind(value, to: item.key) }
+            _openExistential(item.value, do: bind)
+        }
+        defer { for _ in items { swift_task_localValuePop() } }
+        return try body()
     }
 }
 

@@ -116,6 +116,12 @@ extension Scheduler {
         return CapturedTaskLocals(layout)
     }
 
+    /// The same, for code that runs on other OS threads.
+    func carryTaskLocals() -> CarriedTaskLocals? {
+        guard TaskWords.areHeld, case .success(let layout) = fields.pointee.taskLocals else { return nil }
+        return TaskLocals.carry(layout)
+    }
+
     func enrol(_ greenlet: AnyGreenlet, as thread: GreenThread) {
         add(thread)
         thread.body = Unmanaged.passRetained(greenlet).toOpaque()

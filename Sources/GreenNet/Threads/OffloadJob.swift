@@ -17,3 +17,11 @@ enum OffloadStage {
     case givenUp
     case ended
 }
+
+/// `body`, with the task-locals that are bound here bound in it.  Outside of a hub, where they can't be found, it is `body` itself.
+func withTaskLocalsOfCaller<Value>(
+    _ body: @escaping @Sendable () throws -> Value
+) -> @Sendable () throws -> Value {
+    guard let locals = Context.running?.scheduler.carryTaskLocals() else { return body }
+    return { try locals.bound(body) }
+}

@@ -16,7 +16,7 @@ import Synchronization
 ///
 /// An OS thread that has run a call waits 5 seconds for the next one, of this pool or another, then ends.  If a call makes a hub, by spawning or
 /// waiting, that hub is closed when the call returns.  Thread-specific values and the signal mask stay.  A process that is about to fork ends the idle OS
-/// threads with `endIdleThreads()`.  Green threads of any hub may use a pool.
+/// threads with `endIdleThreads()`.  Green threads of any hub may use a pool; the task-locals that are bound where one makes a call are bound in the call.
 public final class OffloadPool: Sendable {
     private struct State: ~Copyable {
         /// The calls that wait for their turn, and calls that have left the line meanwhile.
@@ -80,7 +80,8 @@ public final class OffloadPool: Sendable {
     /// Throws `WaitError.deadlinePassed` where `body` has not returned by `deadline`, and `WaitError` when the caller is killed or an enclosing time limit
     /// is over.  The call is given up then: if `body` has not begun it never will, else it runs on and its result is dropped.
     /// Throws `OffloadError.shutDown` where the pool was shut down, and `SystemError` where no OS thread can be started.  The type is `any Error`, for `body` can
-    /// throw any type.  A call made by a body of this pool runs at once on the same OS thread, for it might wait for its own.
+    /// throw any type.  Without a deadline or time limit, a call made by a body of this pool runs at once, on the same OS thread.  One with a deadline, or made by a green thread that
+    /// such a body has spawned, has an OS thread of its own, and does not count against `limit`.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func run<Value: Sendable>(
         until deadline: Deadline = .never, _ body: @escaping @Sendable () throws -> Value
@@ -91,10 +92,17 @@ public final class OffloadPool: Sendable {
     func run<Value: Sendable>(
         waitingFor kind: WaitKind, until deadline: Deadline, _ body: @escaping @Sendable () throws -> Value
     ) throws -> Value {
-        if runsCaller { return try body() }
+        let isInside = runsCaller
+        if isInside, isOnOwnStack, min(deadline, Context.running?.scopeDeadline ?? .never) == .never {
+            return try body()
+        }
         let call = OffloadedCall(self, isObserved: true, body)
         try add(call)
-        defer { if !call.hasEnded { giveUp(call) } }
+        if isInside { beginWaitInside() }
+        defer {
+            if isInside { endWaitInside() }
+            if !call.hasEnded { giveUp(call) }
+        }
         guard try call.outcome.wait(for: kind, until: deadline) else { throw WaitError.deadlinePassed }
         return try call.outcome.result!.get()
     }
@@ -264,10 +272,13 @@ public final class OffloadPool: Sendable {
         return withState { $0.workers[own] != nil }
     }
 
+    /// Whether the caller runs on its OS thread's own stack, and not on that of a green thread.
+    private var isOnOwnStack: Bool { Context.running.map { $0 == $0.scheduler.main } ?? true }
+
     /// Makes the call `job` here and now, if the caller is a call of the same pool and `job` has not begun.  On the OS thread's own stack only: that of a green thread
     /// may be too small.
     func performIfInside(_ job: any OffloadJob) {
-        if let thread = Context.running, thread != thread.scheduler.main { return }
+        guard isOnOwnStack else { return }
         let own = pthread_self()
         let begins = withState { state in
             guard state.workers[own] != nil, job.stage == .queued else { return false }
@@ -286,6 +297,7 @@ public final class OffloadPool: Sendable {
 
     /// The caller is about to wait for a call of this pool.  Returns whether it is a call of this pool itself: it does not count against `limit` until
     /// `endWaitInside`.
+    @discardableResult
     func beginWaitInside() -> Bool {
         let own = pthread_self()
         let needsThread: Bool? = withState { state in

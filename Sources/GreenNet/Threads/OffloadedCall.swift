@@ -23,14 +23,16 @@ public final class OffloadedCall<Value: Sendable>: @unchecked Sendable {
     private let isObserved: Atomic<Bool>
 
     init(_ pool: OffloadPool, _ name: String?, _ site: SpawnSite, _ body: @escaping @Sendable () throws -> Value) {
-        (self.pool, self.name, self.site, self.body) = (pool, name, site, body)
+        (self.pool, self.name, self.site) = (pool, name, site)
+        self.body = withTaskLocalsOfCaller(body)
         home = Context.running?.scheduler.hub.remote.weakly()
         isObserved = Atomic(false)
     }
 
     /// For a caller that waits for it at once.
     init(_ pool: OffloadPool, isObserved: Bool, _ body: @escaping @Sendable () throws -> Value) {
-        (self.pool, self.body, name, site, home) = (pool, body, nil, nil, nil)
+        (self.pool, name, site, home) = (pool, nil, nil, nil)
+        self.body = withTaskLocalsOfCaller(body)
         self.isObserved = Atomic(isObserved)
     }
 
@@ -114,7 +116,7 @@ public final class OffloadedCall<Value: Sendable>: @unchecked Sendable {
 extension OffloadedCall: Waitable {
     /// Ready once the call has ended.
     public var waitSource: WaitSource {
-        WaitSource(RemoteResultSource(outcome, of: pool) { self.observe() })
+        WaitSource(RemoteReadiness(of: outcome, in: pool) { self.observe() })
     }
 }
 

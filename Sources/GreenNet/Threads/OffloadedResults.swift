@@ -222,7 +222,7 @@ private final class OffloadItem<Output: Sendable>: OffloadJob, @unchecked Sendab
     private var body: (@Sendable () throws -> Output)?
 
     init(_ index: Int, of run: OffloadRun<Output>, _ body: @escaping @Sendable () throws -> Output) {
-        (self.index, self.run, self.body) = (index, run, body)
+        (self.index, self.run, self.body) = (index, run, withTaskLocalsOfCaller(body))
     }
 
     func perform() { run.finish(index, makeCall()) }

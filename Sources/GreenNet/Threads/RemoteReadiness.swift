@@ -21,21 +21,35 @@ final class RemoteReadiness: ReadinessSource {
     var owner = Owner()
     var observers: [Observer] = []
     private let object: any RemoteSource
+    /// Where the object is a call of this pool: it has one OS thread more for its calls while one of them waits so.
+    private let pool: OffloadPool?
+    /// Called where the error of the object is asked for.
+    private let whenAsked: () -> Void
     private var watcher: RemoteWatcher?
+    private var isWaitingInside = false
 
-    fileprivate init(of object: any RemoteSource) { self.object = object }
+    init(of object: any RemoteSource, in pool: OffloadPool? = nil, whenAsked: @escaping () -> Void = {}) {
+        (self.object, self.pool, self.whenAsked) = (object, pool, whenAsked)
+    }
 
     var kind: String { "\(type(of: object))" }
     var isReady: Bool { object.isReady }
-    var failure: (any Error)? { object.failure }
+
+    var failure: (any Error)? {
+        guard let error = object.failure else { return nil }
+        whenAsked()
+        return error
+    }
 
     func watch() {
+        if !isWaitingInside { isWaitingInside = pool?.beginWaitInside() ?? false }
         let watcher = RemoteWatcher { self.look() }
         self.watcher = watcher
         object.add(watcher)
     }
 
     func unwatch() {
+        endWaitInside()
         guard let watcher else { return }
         object.remove(watcher)
         watcher.end()
@@ -45,7 +59,14 @@ final class RemoteReadiness: ReadinessSource {
     /// It was ready, and may not be any more: another green thread or task was faster.
     private func look() {
         watcher = nil
-        if isReady { announce() } else if !observers.isEmpty { watch() }
+        if !isReady { return observers.isEmpty ? () : watch() }
+        endWaitInside()
+        announce()
+    }
+
+    private func endWaitInside() {
+        if isWaitingInside { pool!.endWaitInside() }
+        isWaitingInside = false
     }
 }
 

@@ -64,8 +64,9 @@ struct TaskLocalTests {
         let read = try Request.$number.withValue(7) {
             (try Hub.current.offload { Request.name }, Request.name, Request.number)
         }
+        check("in a call on another OS thread", read.0)
         check("after a call on another OS thread", read.1)
-        if read.0 != "none" || read.2 != 7 { check("on another OS thread", "\(read)") }
+        if read.2 != 7 { check("after a call on another OS thread", "\(read)") }
     }
 
     private func inFiber(_ check: @escaping Check) throws {
