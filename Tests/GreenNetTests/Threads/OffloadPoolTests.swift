@@ -51,6 +51,68 @@ struct OffloadPoolTests {
         }
     }
 
+    @Test func `a call inside a call of the same pool has its deadline, and its time limit`() throws {
+        try onHub {
+            let (pool, gate) = (OffloadPool(limit: 1, givenUpLimit: 2), Gate())
+            try pool.run {
+                #expect(throws: WaitError.deadlinePassed) {
+                    try pool.run(until: .after(.milliseconds(20))) { gate.pass() }
+                }
+                #expect(throws: TimedOut.self) {
+                    try withTimeout(.milliseconds(20)) { try pool.run { gate.pass() } }
+                }
+                try #expect(pool.run(until: .after(.seconds(10))) { 5 } == 5)
+            }
+            gate.open()
+            try eventuallyOnHub { pool.statistics.running == 0 }
+        }
+    }
+
+    @Test func `a green thread of a call makes a further one on another OS thread, and its hub goes on`() throws {
+        try onHub {
+            let pool = OffloadPool(limit: 1)
+            try pool.run {
+                let (own, gate) = (pthread_self(), Gate())
+                let inner = spawn {
+                    try pool.run {
+                        gate.pass()
+                        return pthread_self() != own
+                    }
+                }
+                try eventuallyOnHub { gate.waiting == 1 }
+                gate.open()
+                try #expect(inner.value())
+                // On the OS thread's own stack it needs no other.
+                try #expect(pool.run { pthread_self() } == own)
+            }
+        }
+    }
+
+    @TaskLocal private static var request = 0
+    @TaskLocal private static var path: [String] = []
+    private static var seen: String { "\(request) \(path)" }
+
+    @Test func `a call sees the task-locals of its caller, and leaves none behind`() throws {
+        try onHub {
+            let pool = OffloadPool(limit: 1)
+            try OffloadPoolTests.$request.withValue(1) {
+                try OffloadPoolTests.$request.withValue(7) {
+                    try OffloadPoolTests.$path.withValue(["a", "b"]) {
+                        try #expect(pool.run { OffloadPoolTests.seen } == "7 [\"a\", \"b\"]")
+                        try #expect(pool.submit { OffloadPoolTests.seen }.value() == "7 [\"a\", \"b\"]")
+                        try #expect(pool.map([1]) { _ in OffloadPoolTests.seen } == ["7 [\"a\", \"b\"]"])
+                        // With a hub that the call makes.
+                        let inner = try pool.run {
+                            try OffloadPoolTests.$request.withValue(8) { try spawn { OffloadPoolTests.seen }.value() }
+                        }
+                        #expect(inner == "8 [\"a\", \"b\"]")
+                    }
+                }
+            }
+            try #expect(pool.run { OffloadPoolTests.seen } == "0 []")
+        }
+    }
+
     @Test func `a caller that is late or killed goes on, and its call never begins if it has not`() throws {
         try onHub {
             let pool = OffloadPool(limit: 1)
@@ -173,6 +235,24 @@ struct OffloadPoolTests {
                 #expect(most.load(ordering: .relaxed) <= 6)
             }
             #expect(eventually { threads.count == 0 })
+        }
+    }
+
+    @Test(arguments: [0, 1, 3]) func `no more OS threads wait than may be idle`(mostIdle: Int) throws {
+        try onHub {
+            let threads = ThreadCache(mostIdle: mostIdle)
+            let gate = Gate()
+            for _ in 0..<5 { try threads.run { gate.pass() } }
+            try eventuallyOnHub { gate.waiting == 5 }
+            gate.open()
+            try eventuallyOnHub { threads.count == mostIdle }
+            #expect(threads.count == mostIdle)
+            try threads.run {}
+            try eventuallyOnHub {
+                threads.endIdle()
+                return threads.count == 0
+            }
+            #expect(threads.count == 0)
         }
     }
 
