@@ -57,11 +57,16 @@ struct LeakCheck {
     private static let mark = __libc_current_sigrtmax() - 7
 
     /// Marks the calling OS thread, and so all OS threads that it starts.
-    static func markOSThread() {
+    static func markOSThread() { changeMask(SIG_BLOCK) }
+
+    /// For an OS thread that a test has started, and that stays.
+    static func unmarkOSThread() { changeMask(SIG_UNBLOCK) }
+
+    private static func changeMask(_ change: Int32) {
         var set = sigset_t()
         sigemptyset(&set)
         sigaddset(&set, mark)
-        pthread_sigmask(SIG_BLOCK, &set, nil)
+        pthread_sigmask(change, &set, nil)
     }
 
     private static func markedThreads() -> [Int32: String] {

@@ -177,13 +177,13 @@ extension Program.Launch {
 }
 
 extension Program {
-    /// Starts `words[0]`, which the caller reaps, with `descriptors` as 0, 1 and so on, and no others.
+    /// Starts `words[0]`, which the caller reaps, with `descriptors` as 0, 1 and so on, and no others.  It ends with the tests, however they end.
     package static func spawn(
         _ words: [String], _ environment: [String], descriptors: [Int32]
     ) throws(SystemError) -> pid_t {
         var start = ProgramStart(words, environment: environment)
         start.streams = descriptors
-        return try start.start()
+        return try ProgramStarter.start(start)
     }
 
     private static func openNull() throws(SystemError) -> Int32 {
