@@ -3,9 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-scratch=.build/static
-swift build -c release --static-swift-stdlib --scratch-path "$scratch" --product AsyncPrograms
-program=$scratch/release/AsyncPrograms
+program=$(Scripts/build-static.sh AsyncPrograms)
 
 failed=0 count=0
 while read -r name; do

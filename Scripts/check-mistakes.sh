@@ -3,9 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-scratch=.build/static
-swift build -c release --static-swift-stdlib --scratch-path "$scratch" --product Mistakes
-program=$scratch/release/Mistakes
+program=$(Scripts/build-static.sh Mistakes)
 
 failed=0 count=0
 while IFS=$'\t' read -r name message; do
