@@ -1,4 +1,4 @@
-// Waiting for child processes, and system().
+// Waiting for child processes, system() and pclose().
 
 #include "patch.h"
 
@@ -83,4 +83,29 @@ int system(const char *command) {
     if (error || result < 0) errno = error ? error : s->record.number;
     patch_release(s);
     return result;
+}
+
+// ---- pclose()
+
+typedef struct ended_stream {
+    patch_record record;
+    FILE *file;
+    int result;
+} ended_stream;
+
+static void close_stream(patch_record *record) {
+    ended_stream *s = (ended_stream *)record;
+    s->result = own_pclose(s->file);
+}
+
+int pclose(FILE *file) {
+    patch_closes(fileno(file));
+    ended_stream *s = patch_caller() ? malloc(sizeof *s) : NULL;
+    if (!s) return own_pclose(file);
+    *s = (ended_stream){.record = {.work = close_stream}, .file = file};
+    int error = patch_offload(&s->record), result = error ? -1 : s->result;
+    if (error || result < 0) errno = error ? error : s->record.number;
+    patch_release(s);
+    // No OS thread could be had.
+    return error == EAGAIN ? own_pclose(file) : result;
 }

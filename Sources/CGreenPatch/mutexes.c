@@ -78,16 +78,36 @@ static void pause_between_attempts(int64_t *length) {
     errno = number;
 }
 
+// The caller has it already, which the C library reports.
+static int is_callers_error(const pthread_mutex_t *mutex, const green_thread *thread) {
+    return (mutex->__data.__kind & TYPE) == PTHREAD_MUTEX_ERRORCHECK_NP && is_this_os_threads(mutex) && !is_held_by_other(mutex, thread);
+}
+
 PATCH_IF(patch_mutexes, int, pthread_mutex_lock, (pthread_mutex_t *mutex), (mutex)) {
     green_thread *thread = patch_caller();
-    if (!thread || !is_simple(mutex)) return own_pthread_mutex_lock(mutex);
-    // An error, which the C library reports.
-    if ((mutex->__data.__kind & TYPE) == PTHREAD_MUTEX_ERRORCHECK_NP && is_this_os_threads(mutex) && !is_held_by_other(mutex, thread)) {
-        return own_pthread_mutex_lock(mutex);
-    }
+    if (!thread || !is_simple(mutex) || is_callers_error(mutex, thread)) return own_pthread_mutex_lock(mutex);
     int64_t length = 0;
     int result;
     while ((result = try_lock(mutex, thread)) == EBUSY) pause_between_attempts(&length);
+    return result;
+}
+
+static int64_t left_until(const struct timespec *end) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return patch_of_timespec(end) - patch_of_timespec(&now);
+}
+
+PATCH_IF(patch_mutexes, int, pthread_mutex_timedlock, (pthread_mutex_t *mutex, const struct timespec *end), (mutex, end)) {
+    green_thread *thread = patch_caller();
+    if (!thread || !is_simple(mutex) || is_callers_error(mutex, thread)) return own_pthread_mutex_timedlock(mutex, end);
+    int64_t length = 0;
+    int result;
+    while ((result = try_lock(mutex, thread)) == EBUSY) {
+        if (!patch_is_valid(end)) return EINVAL;
+        if (left_until(end) <= 0) return ETIMEDOUT;
+        pause_between_attempts(&length);
+    }
     return result;
 }
 

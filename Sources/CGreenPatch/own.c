@@ -94,6 +94,15 @@ static int raw_epoll_pwait(int set, struct epoll_event *events, int room, int ti
 }
 static int raw_epoll_wait(int set, struct epoll_event *events, int room, int timeout) { return raw_epoll_pwait(set, events, room, timeout, NULL); }
 
+#if __GLIBC_PREREQ(2, 35)
+#ifndef SYS_epoll_pwait2
+#define SYS_epoll_pwait2 441
+#endif
+static int raw_epoll_pwait2(int set, struct epoll_event *events, int room, const struct timespec *timeout, const sigset_t *mask) {
+    return (int)syscall(SYS_epoll_pwait2, set, events, room, timeout, mask, SIGNAL_SET_SIZE);
+}
+#endif
+
 static ssize_t raw_read(int fd, void *bytes, size_t size) { return syscall(SYS_read, fd, bytes, size); }
 static ssize_t raw_readv(int fd, const struct iovec *parts, int count) { return syscall(SYS_readv, fd, parts, (long)count); }
 static ssize_t raw_write(int fd, const void *bytes, size_t size) { return syscall(SYS_write, fd, bytes, size); }
@@ -108,6 +117,12 @@ static ssize_t raw_sendto(int fd, const void *bytes, size_t size, int flags, con
 }
 static ssize_t raw_send(int fd, const void *bytes, size_t size, int flags) { return raw_sendto(fd, bytes, size, flags, NULL, 0); }
 static ssize_t raw_sendmsg(int fd, const struct msghdr *message, int flags) { return syscall(SYS_sendmsg, fd, message, flags); }
+static int raw_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout) {
+    return (int)syscall(SYS_recvmmsg, fd, messages, count, flags, timeout);
+}
+static int raw_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags) {
+    return (int)syscall(SYS_sendmmsg, fd, messages, count, flags);
+}
 static ssize_t raw_sendfile(int to, int from, off_t *offset, size_t size) { return syscall(SYS_sendfile, to, from, offset, size); }
 #define raw_sendfile64 raw_sendfile
 static ssize_t raw_splice(int from, off64_t *from_offset, int to, off64_t *to_offset, size_t size, unsigned flags) {
@@ -145,8 +160,22 @@ RAW_MUTEX(lock)
 RAW_MUTEX(trylock)
 RAW_MUTEX(unlock)
 
+static int raw_pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *end) {
+    find_own();
+    if (own_pthread_mutex_timedlock != raw_pthread_mutex_timedlock) return own_pthread_mutex_timedlock(mutex, end);
+    int result;
+    while ((result = raw_pthread_mutex_trylock(mutex)) == EBUSY) {
+        struct timespec now, pause = {0, 1000000};
+        clock_gettime(CLOCK_REALTIME, &now);
+        if (now.tv_sec > end->tv_sec || (now.tv_sec == end->tv_sec && now.tv_nsec >= end->tv_nsec)) return ETIMEDOUT;
+        raw_nanosleep(&pause, NULL);
+    }
+    return result;
+}
+
 extern int _IO_fclose(FILE *file);  // the same under a name that is not patched
 #define raw_fclose _IO_fclose
+#define raw_pclose _IO_fclose  // what the C library's does
 
 #if __GLIBC_PREREQ(2, 34)
 static int raw_close_range(unsigned first, unsigned last, int flags) { return (int)syscall(SYS_close_range, first, last, flags); }

@@ -38,12 +38,14 @@
 // What the kernel has, or can be made of what it has.
 #define KERNEL_CALLS(X) \
     X(accept) X(accept4) X(clock_nanosleep) X(close) X(connect) X(dup2) X(dup3) X(epoll_pwait) X(epoll_wait) X(fclose) X(fcntl) \
-    X(fcntl64) X(flock) X(ioctl) X(lockf) X(lockf64) X(nanosleep) X(poll) X(ppoll) X(pselect) X(pthread_mutex_lock) X(pthread_mutex_trylock) \
-    X(pthread_mutex_unlock) X(read) X(readv) X(recv) X(recvfrom) X(recvmsg) X(select) \
-    X(send) X(sendfile) X(sendfile64) X(sendmsg) X(sendto) X(setsockopt) X(sleep) X(splice) X(system) X(thrd_sleep) X(usleep) X(wait) X(wait3) X(wait4) \
+    X(fcntl64) X(flock) X(ioctl) X(lockf) X(lockf64) X(nanosleep) X(pclose) X(poll) X(ppoll) X(pselect) X(pthread_mutex_lock) X(pthread_mutex_timedlock) \
+    X(pthread_mutex_trylock) X(pthread_mutex_unlock) X(read) X(readv) X(recv) X(recvfrom) X(recvmmsg) X(recvmsg) X(select) \
+    X(send) X(sendfile) X(sendfile64) X(sendmmsg) X(sendmsg) X(sendto) X(setsockopt) X(sleep) X(splice) X(system) X(thrd_sleep) X(usleep) X(wait) X(wait3) X(wait4) \
     X(waitid) X(waitpid) X(write) X(writev)
 
-#if __GLIBC_PREREQ(2, 34)
+#if __GLIBC_PREREQ(2, 35)
+#define NEWER_CALLS(X) X(close_range) X(closefrom) X(epoll_pwait2)
+#elif __GLIBC_PREREQ(2, 34)
 #define NEWER_CALLS(X) X(close_range) X(closefrom)
 #else
 #define NEWER_CALLS(X)
@@ -86,6 +88,7 @@ extern _Atomic int patch_mutexes;  // whether install() was asked for them
 int64_t patch_now(void);
 int64_t patch_after(int64_t ns);
 int64_t patch_of_timespec(const struct timespec *t);
+static inline int patch_is_valid(const struct timespec *t) { return t->tv_sec >= 0 && t->tv_nsec >= 0 && t->tv_nsec < 1000000000; }
 int64_t patch_of_timeval(const struct timeval *t);
 
 /// -1 with `number` in errno.

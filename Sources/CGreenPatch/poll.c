@@ -32,13 +32,12 @@ PATCH(int, poll, (struct pollfd *wanted, nfds_t count, int timeout), (wanted, co
     return poll_until(thread, wanted, count, timeout < 0 ? INT64_MAX : timeout == 0 ? 0 : patch_after((int64_t)timeout * 1000000));
 }
 
-static int is_valid(const struct timespec *t) { return t->tv_sec >= 0 && t->tv_nsec >= 0 && t->tv_nsec < 1000000000; }
 static int64_t end_of(const struct timespec *timeout) { return timeout ? patch_after(patch_of_timespec(timeout)) : INT64_MAX; }
 
 // With a signal mask, a signal must end it: only the kernel does both.
 PATCH(int, ppoll, (struct pollfd *wanted, nfds_t count, const struct timespec *timeout, const sigset_t *mask), (wanted, count, timeout, mask)) {
     green_thread *thread = patch_caller();
-    if (!thread || mask || (timeout && !is_valid(timeout))) return own_ppoll(wanted, count, timeout, mask);
+    if (!thread || mask || (timeout && !patch_is_valid(timeout))) return own_ppoll(wanted, count, timeout, mask);
     return poll_until(thread, wanted, count, end_of(timeout));
 }
 
@@ -119,17 +118,14 @@ PATCH(int, select, (int count, fd_set *in, fd_set *out, fd_set *urgent, struct t
 PATCH(int, pselect, (int count, fd_set *in, fd_set *out, fd_set *urgent, const struct timespec *timeout, const sigset_t *mask),
       (count, in, out, urgent, timeout, mask)) {
     green_thread *thread = patch_caller();
-    if (!thread || mask || count < 0 || (timeout && !is_valid(timeout))) return own_pselect(count, in, out, urgent, timeout, mask);
+    if (!thread || mask || count < 0 || (timeout && !patch_is_valid(timeout))) return own_pselect(count, in, out, urgent, timeout, mask);
     word *const sets[SETS] = {(word *)in, (word *)out, (word *)urgent};
     return select_until(thread, count, sets, end_of(timeout));
 }
 
 // ---- epoll
 
-PATCH(int, epoll_pwait, (int set, struct epoll_event *events, int room, int timeout, const sigset_t *mask), (set, events, room, timeout, mask)) {
-    green_thread *thread = patch_caller();
-    if (!thread || mask) return own_epoll_pwait(set, events, room, timeout, mask);
-    int64_t deadline = timeout < 0 ? INT64_MAX : timeout == 0 ? 0 : patch_after((int64_t)timeout * 1000000);
+static int epoll_until(green_thread *thread, int set, struct epoll_event *events, int room, int64_t deadline) {
     struct pollfd one = {set, POLLIN, 0};
     int result, failed = patch_turn(thread);
     if (failed) return patch_fail(failed);
@@ -138,6 +134,21 @@ PATCH(int, epoll_pwait, (int set, struct epoll_event *events, int room, int time
     return failed ? patch_fail(failed) : result;
 }
 
+PATCH(int, epoll_pwait, (int set, struct epoll_event *events, int room, int timeout, const sigset_t *mask), (set, events, room, timeout, mask)) {
+    green_thread *thread = patch_caller();
+    if (!thread || mask) return own_epoll_pwait(set, events, room, timeout, mask);
+    return epoll_until(thread, set, events, room, timeout < 0 ? INT64_MAX : timeout == 0 ? 0 : patch_after((int64_t)timeout * 1000000));
+}
+
 PATCH(int, epoll_wait, (int set, struct epoll_event *events, int room, int timeout), (set, events, room, timeout)) {
     return green_epoll_pwait(set, events, room, timeout, NULL);
 }
+
+#if __GLIBC_PREREQ(2, 35)
+PATCH(int, epoll_pwait2, (int set, struct epoll_event *events, int room, const struct timespec *timeout, const sigset_t *mask),
+      (set, events, room, timeout, mask)) {
+    green_thread *thread = patch_caller();
+    if (!thread || mask || (timeout && !patch_is_valid(timeout))) return own_epoll_pwait2(set, events, room, timeout, mask);
+    return epoll_until(thread, set, events, room, end_of(timeout));
+}
+#endif

@@ -78,6 +78,34 @@ PATCH(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), (fd, messag
     return result;
 }
 
+// As the kernel does, it looks at the time only when a message has come.
+static int receive_messages(green_thread *thread, int fd, struct mmsghdr *messages, unsigned count, int flags, int64_t end) {
+    patch_operation operation = patch_begin(thread, fd, POLLIN, SO_RCVTIMEO);
+    unsigned got = 0;
+    int result;
+    do {
+        result = own_recvmmsg(fd, messages + got, count - got, (flags & ~MSG_WAITFORONE) | MSG_DONTWAIT, NULL);
+        if (result > 0) got += (unsigned)result;
+        if (got && (flags & MSG_WAITFORONE || end <= patch_now())) break;
+    } while ((result > 0 && got < count) || (result < 0 && patch_again(&operation, result)));
+    if (got) errno = operation.number;
+    return got ? (int)got : result;
+}
+
+PATCH(int, recvmmsg, (int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout), (fd, messages, count, flags, timeout)) {
+    green_thread *thread = patch_caller();
+    if (!thread || flags & MSG_DONTWAIT || count == 0 || (timeout && !patch_is_valid(timeout))) return own_recvmmsg(fd, messages, count, flags, timeout);
+    int error = patch_turn(thread);
+    if (error) return patch_fail(error);
+    int64_t end = timeout ? patch_after(patch_of_timespec(timeout)) : INT64_MAX;
+    int result = receive_messages(thread, fd, messages, count, flags, end);
+    if (timeout && result > 0) {  // Linux stores what is left
+        int64_t left = end - patch_now();
+        *timeout = left > 0 ? (struct timespec){left / 1000000000, left % 1000000000} : (struct timespec){0};
+    }
+    return result;
+}
+
 ssize_t __recv_chk(int fd, void *bytes, size_t size, size_t room, int flags) {
     if (size > room) __chk_fail();
     return recv(fd, bytes, size, flags);
@@ -141,6 +169,24 @@ PATCH(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags), (fd, 
     ssize_t result = send_all(thread, fd, &rest, flags);
     free(copy);
     return result;
+}
+
+// Those that are cut into messages go together, as long as there is room; in a stream, each is sent as a whole.
+PATCH(int, sendmmsg, (int fd, struct mmsghdr *messages, unsigned count, int flags), (fd, messages, count, flags)) {
+    if (!patch_caller() || flags & MSG_DONTWAIT) return own_sendmmsg(fd, messages, count, flags);
+    int type = SOCK_STREAM, number = errno;
+    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &(socklen_t){sizeof type});
+    unsigned sent = 0;
+    while (sent < count) {
+        int result = type == SOCK_STREAM ? -1 : own_sendmmsg(fd, messages + sent, count - sent, flags | MSG_DONTWAIT);
+        if (result > 0) sent += (unsigned)result;
+        if (result > 0) continue;
+        ssize_t one = green_sendmsg(fd, &messages[sent].msg_hdr, flags);
+        if (one < 0) break;
+        messages[sent++].msg_len = (unsigned)one;
+    }
+    if (sent || count == 0) errno = number;
+    return sent || count == 0 ? (int)sent : -1;
 }
 
 // ---- Connecting and accepting

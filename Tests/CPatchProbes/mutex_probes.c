@@ -48,6 +48,39 @@ static void attempt_lock(void *context) {
     a->result = pthread_mutex_trylock(a->mutex);
 }
 
+static void hold_for_a_while(void *context) {
+    pthread_mutex_t *mutex = context;
+    pthread_mutex_lock(mutex);
+    poll(NULL, 0, 30);
+    pthread_mutex_unlock(mutex);
+}
+
+static struct timespec in_ms(int ms) {
+    struct timespec time;
+    clock_gettime(CLOCK_REALTIME, &time);
+    time.tv_nsec += (long)ms * 1000000;
+    time.tv_sec += time.tv_nsec / 1000000000, time.tv_nsec %= 1000000000;
+    return time;
+}
+
+const char *probe_timed_mutex(void) {
+    pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    task t;
+    start(&t, hold_for_a_while, &mutex);
+    yield();
+    struct timespec soon = in_ms(5), later = in_ms(10000), past = {0}, wrong = {0, 1000000000};
+    int64_t begin = now_ms();
+    EXPECT(pthread_mutex_timedlock(&mutex, &soon) == ETIMEDOUT && now_ms() - begin >= 4);
+    EXPECT(pthread_mutex_timedlock(&mutex, &past) == ETIMEDOUT);
+    EXPECT(pthread_mutex_timedlock(&mutex, &wrong) == EINVAL);
+    EXPECT(pthread_mutex_timedlock(&mutex, &later) == 0);
+    EXPECT(now_ms() - begin < 5000);
+    EXPECT(pthread_mutex_unlock(&mutex) == 0 && pthread_mutex_timedlock(&mutex, &past) == 0);
+    EXPECT(pthread_mutex_unlock(&mutex) == 0);
+    join(&t);
+    return NULL;
+}
+
 const char *probe_mutex_errors(void) {
     int types[] = {PTHREAD_MUTEX_RECURSIVE, PTHREAD_MUTEX_ERRORCHECK, PTHREAD_MUTEX_NORMAL};
     for (int i = 0; i < 3; i++) {

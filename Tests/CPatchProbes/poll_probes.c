@@ -140,6 +140,28 @@ const char *probe_epoll(void) {
     return NULL;
 }
 
+const char *probe_epoll_pwait2(void) {
+#if __GLIBC_PREREQ(2, 35)
+    pair p = sockets(SOCK_STREAM);
+    int set = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = 5}, events[4];
+    epoll_ctl(set, EPOLL_CTL_ADD, p.ends[0], &event);
+    struct timespec none = {0}, time = {0, 5000000}, wrong = {0, 1000000000};
+    EXPECT(epoll_pwait2(set, events, 4, &none, NULL) == 0);
+    int64_t begin = now_ms();
+    EXPECT(epoll_pwait2(set, events, 4, &time, NULL) == 0 && now_ms() - begin >= 4);
+    EXPECT(epoll_pwait2(set, events, 4, &wrong, NULL) == -1 && errno == EINVAL);
+    say s = {p.ends[1], "x"};
+    task t;
+    start(&t, say_later, &s);
+    EXPECT(epoll_pwait2(set, events, 4, NULL, NULL) == 1 && events[0].data.fd == 5);
+    join(&t);
+    close(set);
+    close_pair(p);
+#endif
+    return NULL;
+}
+
 // ---- Sleeping
 
 static void sleep_20_ms(void *context) {

@@ -6,6 +6,8 @@
     X(recv, "recv parks until something comes") \
     X(recvfrom, "recvfrom parks, and has the sender's address") \
     X(recvmsg, "recvmsg parks, and has the control data") \
+    X(recvmmsg, "recvmmsg parks until as many messages have come as it has room for, or one with MSG_WAITFORONE") \
+    X(sendmmsg, "sendmmsg of more than fits sends all, in a stream and in messages") \
     X(wait_for_all, "recv with MSG_WAITALL gathers all, or what came before the end") \
     X(wait_for_all_parts, "recvmsg with MSG_WAITALL fills all parts") \
     X(wait_for_all_of_datagram, "MSG_WAITALL does not join datagrams") \
@@ -44,6 +46,7 @@
     X(poll_for_hang_up, "poll for a hang-up alone does not spin over unread data") \
     X(select, "select parks, and stores the time left") \
     X(epoll, "epoll_wait and epoll_pwait park") \
+    X(epoll_pwait2, "epoll_pwait2 parks, and ends in time") \
     X(sleep, "sleeps of all kinds run at the same time") \
     X(flock, "flock parks until the lock is free") \
     X(lockf, "lockf parks until another process unlocks") \
@@ -52,6 +55,7 @@
     X(wait_for_child, "wait, waitpid, wait4 and waitid park until a child ends") \
     X(wait_for_stop, "waitpid with WUNTRACED sees a child stop") \
     X(system, "system parks until the command ends") \
+    X(pclose, "pclose parks until the command ends") \
     X(forked_child, "a forked child that waits does not run its parent's green threads") \
     X(signal_handler, "a signal handler on a stack of its own is not parked") \
     X(getaddrinfo, "getaddrinfo parks, and knows numbers without a look-up") \
@@ -63,6 +67,7 @@
     X(plain_mutex, "a plain mutex that is held over a wait makes others wait") \
     X(recursive_mutex, "a recursive mutex that is held over a wait lets no other in") \
     X(checking_mutex, "a mutex with error checks that is held over a wait makes others wait") \
+    X(timed_mutex, "a timed lock waits for another green thread, and no longer than its time") \
     X(mutex_errors, "mutexes report what is an error and what is busy")
 
 #define DECLARE(name, text) const char *probe_##name(void) __attribute__((visibility("hidden")));

@@ -73,6 +73,42 @@ const char *probe_recvmsg(void) {
     return NULL;
 }
 
+static void say_three_times(void *context);
+
+const char *probe_recvmmsg(void) {
+    enum { COUNT = 3 };
+    pair p = sockets(SOCK_DGRAM);
+    say s = {p.ends[1], "hello"};
+    task t;
+    char bytes[COUNT + 1][16];
+    struct iovec parts[COUNT + 1];
+    struct mmsghdr messages[COUNT + 1] = {0};
+    for (int i = 0; i <= COUNT; i++) {
+        parts[i] = (struct iovec){bytes[i], sizeof bytes[i]};
+        messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
+    }
+    start(&t, say_three_times, &s);
+    errno = 77;
+    EXPECT(recvmmsg(p.ends[0], messages, COUNT, 0, NULL) == COUNT && errno == 77);
+    for (int i = 0; i < COUNT; i++) EXPECT(messages[i].msg_len == 5 && !memcmp(bytes[i], "hello", 5));
+    join(&t);
+    start(&t, say_three_times, &s);
+    EXPECT(recvmmsg(p.ends[0], messages, COUNT + 1, MSG_WAITFORONE, NULL) >= 1);
+    join(&t);
+    while (recvmmsg(p.ends[0], messages, COUNT + 1, MSG_DONTWAIT, NULL) > 0) {}
+    EXPECT(errno == EAGAIN);
+    // Its time is over when the first has come.
+    start(&t, say_three_times, &s);
+    struct timespec time = {0, 1};
+    EXPECT(recvmmsg(p.ends[0], messages, COUNT + 1, 0, &time) >= 1 && time.tv_sec == 0 && time.tv_nsec == 0);
+    join(&t);
+    limit(p.ends[0], SO_RCVTIMEO, 20);
+    while (recvmmsg(p.ends[0], messages, COUNT + 1, 0, NULL) > 0) {}
+    EXPECT(errno == EAGAIN);
+    close_pair(p);
+    return NULL;
+}
+
 static void say_three_times(void *context) {
     for (int i = 0; i < 3; i++) say_later(context);
 }
@@ -421,4 +457,36 @@ const char *probe_reused_number(void) {
     if (number != q.ends[0] && number != q.ends[1]) close(number);
     close_pair(q);
     return NULL;
+}
+
+// ---- Several messages
+
+static const char *send_messages(int type, size_t size) {
+    enum { COUNT = 40 };
+    pair p = sockets(type);
+    char *bytes = malloc(COUNT * size);
+    fill(bytes, COUNT * size);
+    struct iovec parts[COUNT];
+    struct mmsghdr messages[COUNT] = {0};
+    for (int i = 0; i < COUNT; i++) {
+        parts[i] = (struct iovec){bytes + (size_t)i * size, size};
+        messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
+    }
+    drain d = {p.ends[0], COUNT * size, 0};
+    task t;
+    start(&t, drain_slowly, &d);
+    errno = 77;
+    EXPECT(sendmmsg(p.ends[1], messages, COUNT, 0) == COUNT && errno == 77);
+    for (int i = 0; i < COUNT; i++) EXPECT(messages[i].msg_len == size);
+    join(&t);
+    EXPECT(d.is_right);
+    EXPECT(sendmmsg(-1, messages, COUNT, 0) == -1 && errno == EBADF);
+    free(bytes);
+    close_pair(p);
+    return NULL;
+}
+
+const char *probe_sendmmsg(void) {
+    const char *failure = send_messages(SOCK_STREAM, 20000);
+    return failure ? failure : send_messages(SOCK_SEQPACKET, 1000);
 }

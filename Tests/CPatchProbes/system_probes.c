@@ -155,6 +155,18 @@ const char *probe_system(void) {
     return NULL;
 }
 
+const char *probe_pclose(void) {
+    int ticks = 0;
+    task t;
+    FILE *file = popen("sleep 0.05; exit 3", "r");
+    EXPECT(file);
+    start(&t, count_ticks, &ticks);
+    EXPECT(WEXITSTATUS(pclose(file)) == 3);
+    EXPECT(ticks > 0);
+    join(&t);
+    return NULL;
+}
+
 // A child that waits must not run the green threads of its parent, of which it has copies.
 static void die_in_child(void *context) {
     pid_t *parent = context;
