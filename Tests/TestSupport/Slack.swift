@@ -1,3 +1,4 @@
+import Glibc
 import GreenNet
 
 /// How much later than asked something may happen on a busy machine.  A test about time makes this one allowance;
@@ -35,4 +36,11 @@ extension Sanitizer {
         case .thread: thread
         }
     }
+}
+
+/// The processor time that the calling OS thread has used.
+package func ownProcessorTime() -> Duration {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
 }

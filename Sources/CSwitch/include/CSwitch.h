@@ -170,6 +170,15 @@ static inline void *green_stack_pointer(void) {
 /// Kept: x86-64 rbx rbp r12-r15, MXCSR, x87 control word; AArch64 x19-x30, d8-d15, FPCR.
 void green_switch(green_thread *from, green_thread *to);
 
+/// In a loop that waits for another OS thread: leaves the processor's other thread more of it.
+static inline void green_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#else
+    __asm__ volatile("yield");
+#endif
+}
+
 /// Has the processor fetch the cache line of `address`, while something else is done.  It never faults, whatever the address.
 static inline void green_prefetch(const void *address) { __builtin_prefetch(address, 1); }
 

@@ -1,3 +1,5 @@
+internal import CSwitch
+import Glibc
 import Synchronization
 
 /// Jobs that other OS threads send to the loop of a hub.  Safe to use from any OS thread at any time, also after the hub has closed.
@@ -21,6 +23,8 @@ final class JobQueue: Sendable {
     }
 
     private let state: Mutex<State>
+    /// For a look without the mutex.
+    private let hasJobs = Atomic<Bool>(false)
 
     /// On the scheduler's OS thread.
     init(of scheduler: Scheduler, on loop: EventLoop) {
@@ -41,6 +45,7 @@ final class JobQueue: Sendable {
         withState { state in
             guard let bell = state.bell, !(isSpawn && state.refusesSpawns) else { return false }
             state.jobs.append((job, refuse))
+            hasJobs.store(true, ordering: .releasing)
             // Under the lock: the loop is not destroyed before `close` has had it.
             bell.watcher.send(to: bell.loop)
             return true
@@ -49,13 +54,30 @@ final class JobQueue: Sendable {
 
     // MARK: On the scheduler's OS thread
 
-    fileprivate func run() {
+    func run() {
         let jobs = withState { state in
             defer { state.jobs = [] }
+            hasJobs.store(false, ordering: .relaxed)
             return state.jobs
         }
         for job in jobs { job.run() }
     }
+
+    /// Looks for jobs until there are some, or `limit` is over.  Returns whether there are.
+    func appear(within limit: Duration) -> Bool {
+        let end = Deadline.after(limit)
+        repeat {
+            for _ in 0..<JobQueue.looksPerYield {
+                if hasJobs.load(ordering: .acquiring) { return true }
+                green_pause()
+            }
+            // Another OS thread may need this processor, that which will send a job even.
+            sched_yield()
+        } while !end.hasPassed
+        return false
+    }
+
+    private static let looksPerYield = 64
 
     /// Else a hub might never have unwound all that come.
     func refuseSpawns() { withState { $0.refusesSpawns = true } }
@@ -73,5 +95,7 @@ final class JobQueue: Sendable {
 
 /// In the loop.
 private let jobsCame: WakeWatcher.Callback = { _, watcher, _ in
-    Scheduler(WakeWatcher.context(watcher, as: Scheduler.Fields.self)).fields.pointee.jobs.run()
+    let scheduler = Scheduler(WakeWatcher.context(watcher, as: Scheduler.Fields.self))
+    scheduler.fields.pointee.spin.jobsCame = true
+    scheduler.fields.pointee.jobs.run()
 }

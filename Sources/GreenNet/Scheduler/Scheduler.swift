@@ -82,6 +82,7 @@ struct Scheduler: Equatable {
         var lastDescriptor: Int32 = -1
         /// From other OS threads.
         var jobs: JobQueue
+        var spin = Spin()
         /// The signals that the hub's watchers hold.
         var signals: ContiguousArray<UnsafeMutablePointer<SignalEvent>> = []
         /// The hub closes: what its green threads spawn while they unwind is killed before it begins.
@@ -229,6 +230,26 @@ struct Scheduler: Equatable {
     }
 
     private func waitForEvents() {
+        if fields.pointee.spin.waiters > 0, Spin.isPossible, fields.pointee.virtualTime == nil {
+            waitForJobs()
+        } else {
+            sleepUntilEvents()
+        }
+    }
+
+    /// As `waitForEvents`, where a green thread waits for other OS threads.
+    private func waitForJobs() {
+        let begin = Deadline.now
+        if fields.pointee.spin.isDue {
+            let areFound = fields.pointee.jobs.appear(within: Spin.limit)
+            if fields.pointee.spin.ended(found: areFound) { return fields.pointee.jobs.run() }
+        }
+        fields.pointee.spin.jobsCame = false
+        sleepUntilEvents()
+        fields.pointee.spin.slept(for: .now - begin)
+    }
+
+    private func sleepUntilEvents() {
         fields.pointee.watch?.pulse.sleep()
         fields.pointee.ready.beginArrivals()
         loop.waitForEvents()

@@ -36,6 +36,8 @@ class RemoteWaiter: @unchecked Sendable {
     /// Parks the running green thread, whose waiter this is, until `wake()`; it may be woken for nothing.
     final func park(for kind: WaitKind = .remote, until deadline: Deadline) -> WaitError? {
         let thread = thread!
+        thread.scheduler.fields.pointee.spin.waiters += 1
+        defer { thread.scheduler.fields.pointee.spin.waiters -= 1 }
         return thread.error(after: thread.wait(for: kind, until: deadline))
     }
 
