@@ -6,7 +6,7 @@ internal import CLibev
 struct EventLoop {
     let raw: OpaquePointer
     /// Rings where the loop must not sleep.  Raw memory: libev keeps its address.
-    private let bell: UnsafeMutablePointer<ev_async>
+    private let bell: UnsafeMutablePointer<green_bell>
 
     /// Null where the kernel has no descriptor left, or no memory to watch one.
     init?() {
@@ -14,7 +14,7 @@ struct EventLoop {
         guard let raw = ev_loop_new(UInt32(EVBACKEND_EPOLL | EVFLAG_NOENV)) else { return nil }
         self.raw = raw
         bell = .allocate(capacity: 1)
-        bell.initialize(to: ev_async())
+        bell.initialize(to: green_bell())
         if green_loop_prepare(raw, bell) != 0 { return }
         destroy()
         return nil
@@ -27,6 +27,19 @@ struct EventLoop {
 
     /// Calls the callbacks of what is due, and where nothing is, sleeps until something is.
     func waitForEvents() { _ = ev_run(raw, Int32(EVRUN_ONCE)) }
+
+    /// As `waitForEvents`, but sleeps no longer than until `end`, to some tens of microseconds: libev itself sleeps for whole milliseconds.
+    func nap(until end: Deadline) {
+        bell.pointee.nap_end = end.nanoseconds
+        waitForEvents()
+        bell.pointee.nap_end = .max
+    }
+
+    /// Whether it can `nap`.
+    var isPrecise: Bool { bell.pointee.epoll >= 0 }
+
+    /// `watcher` is what other OS threads wake the loop by; nil: nothing, any more.
+    func setWaker(_ watcher: UnsafeMutablePointer<ev_async>?) { bell.pointee.jobs = UnsafePointer(watcher) }
 
     /// Calls the callbacks of what is due, without sleeping.
     func pollEvents() { _ = ev_run(raw, Int32(EVRUN_NOWAIT)) }

@@ -25,12 +25,14 @@ extension UnsafeMutablePointer<WakeWatcher> {
         green_async_init(watcher.async, callback)
         watcher.async.pointee.data = context
         ev_async_start(loop.raw, watcher.async)
+        loop.setWaker(watcher.async)
         return watcher
     }
 
     func send(to loop: EventLoop) { ev_async_send(loop.raw, async) }
 
     func free(on loop: EventLoop) {
+        loop.setWaker(nil)
         ev_async_stop(loop.raw, async)
         deallocate()
     }

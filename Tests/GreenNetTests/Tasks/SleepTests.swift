@@ -1,3 +1,4 @@
+import Glibc
 import GreenNet
 import TestSupport
 import Testing
@@ -97,6 +98,53 @@ struct SleepTests {
                 if let due { #expect(next == due) }
                 due = next
             }
+        }
+    }
+
+    @Test(arguments: [10, 100, 500, 1500, 5000])
+    func `a short sleep is late by less than the millisecond in which libev counts`(microseconds: Int) throws {
+        try onHub {
+            #expect(Hub.current.scheduler.loop.isPrecise)
+            let length = Duration.microseconds(microseconds)
+            let late = try (0..<51).map { _ in try elapsed { try Greenlet.sleep(for: length) } - length }.sorted()
+            #expect(late[0] >= .zero)
+            // Not all: this OS thread may not have its turn.
+            #expect(late[10] < .microseconds(400) * Sanitizer.slowness, "\(late[10]), \(late[25]), \(late[40])")
+        }
+    }
+
+    @Test func `a job from another OS thread, and bytes, come while the hub naps`() throws {
+        try onHub {
+            let sleeper = spawn { while true { try Greenlet.sleep(for: .milliseconds(9)) } }
+            let (one, other) = try Connection.pair()
+            let remote = Hub.current.remote
+            var waits: [Duration] = []
+            for _ in 0..<30 {
+                let (start, came) = (Deadline.now, GreenEvent())
+                nonisolated(unsafe) let (event, connection) = (came, other)
+                let thread = TestThread {
+                    usleep(200)
+                    _ = remote.callInHub {
+                        event.set()
+                        spawn { try connection.sendAll([1]) }
+                    }
+                }
+                try came.wait()
+                _ = try one.receive(exactly: 1)
+                waits.append(.now - start)
+                try thread.value()
+            }
+            sleeper.kill()
+            #expect(waits.sorted()[10] < .milliseconds(3) * Sanitizer.slowness, "\(waits.sorted())")
+        }
+    }
+
+    @Test func `a hub whose near moment has come sleeps until the next one, and uses no processor time`() throws {
+        try onHub {
+            try Greenlet.sleep(for: .milliseconds(1))
+            let before = ownProcessorTime()
+            try Greenlet.sleep(for: .milliseconds(300))
+            #expect(ownProcessorTime() - before < .milliseconds(30) * Sanitizer.slowness)
         }
     }
 
