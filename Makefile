@@ -152,6 +152,11 @@ flood: ## flood each model with connections for FLOOD_SECONDS, in a network name
 docs: setup ## build GreenNet's documentation into .build/docs; warnings are errors
 	Scripts/docs.sh
 
+.PHONY: course
+course: setup ## run all examples and show what they print
+	swift build
+	Scripts/course.sh
+
 check: ## run all checks of CI
 	Scripts/check.sh
 
@@ -295,6 +300,15 @@ bench-redis: setup ## compare the Redis client of the examples with redis-benchm
 	@Scripts/setup.sh redis-server redis-tools
 	$(build_release) --product RedisBenchmark
 	.build/release/RedisBenchmark $(ROUNDS)
+
+# For `make bench-intake`.
+TASKS ?= 50000
+
+.PHONY: bench-intake
+bench-intake: setup ## compare the TaskIntake example with a worker on redis-py and gevent (ROUNDS, TASKS; PYTHON names a Python that has them)
+	@Scripts/setup.sh redis-server redis-tools libhiredis0.14
+	$(build_release) --product TaskIntake
+	Benchmarks/Intake/intake.sh $(ROUNDS) $(TASKS) $(or $(PYTHON),python3)
 
 # Options of Benchmarks/tls/bench.sh for `make bench-tls`: rounds, and seconds of each measurement.
 TLS ?= 3 3

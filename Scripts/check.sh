@@ -24,6 +24,8 @@ step make check-units
 step Scripts/check-dependent.sh
 step make --keep-going test
 step make test-libraries
+step make course
+step Scripts/course-pages.sh
 step Scripts/check-mistakes.sh
 step Scripts/check-async.sh
 step Scripts/check-noasync.sh
