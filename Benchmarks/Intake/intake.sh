@@ -17,7 +17,7 @@ fill="for i = 1, tonumber(ARGV[1]) do redis.call('XADD', 'tasks', '*', 'job', i,
     echo "bench-intake needs a Python with redis and gevent: python3 -m venv V; V/bin/pip install redis gevent; make bench-intake PYTHON=V/bin/python" >&2
     exit 69
 }
-redis-server --port $port --bind 127.0.0.1 --save '' --appendonly no --loglevel warning &
+redis-server --port $port --bind 127.0.0.1 --save '' --appendonly no --loglevel warning >/dev/null &
 server=$!
 trap 'kill $server; wait' EXIT
 ask() { redis-cli -p $port "$@"; }
@@ -47,5 +47,8 @@ for ((round = 1; round <= rounds; round++)); do
     echo "round $round, tasks/s: own client $own, hiredis on GreenPatch $hiredis, redis-py and gevent $gevent"
     results+="$own $hiredis $gevent"$'\n'
 done
-awk '{ print $1 / $3, $2 / $3 }' <<<"${results%$'\n'}" | sort -n |
-    awk '{ own[NR] = $1; hiredis[NR] = $2 } END { print "median ratio to gevent: own " own[int((NR + 1) / 2)] ", hiredis " hiredis[int((NR + 1) / 2)] }'
+# Usage: ratio COLUMN: the median of a column's ratios to gevent's.
+ratio() {
+    awk -v column="$1" '{ print $column / $3 }' <<<"${results%$'\n'}" | sort -n | awk '{ ratio[NR] = $1 } END { print ratio[int((NR + 1) / 2)] }'
+}
+echo "median ratio to gevent: own client $(ratio 1), hiredis on GreenPatch $(ratio 2)"

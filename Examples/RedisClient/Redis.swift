@@ -31,11 +31,21 @@ final class Redis {
     func call(_ commands: [[String]]) throws -> [Reply] {
         var bytes: [UInt8] = []
         for words in commands {
-            bytes += "*\(words.count)\r\n".utf8
-            for word in words { bytes += "$\(word.utf8.count)\r\n\(word)\r\n".utf8 }
+            Redis.add("*", words.count, to: &bytes)
+            for word in words {
+                Redis.add("$", word.utf8.count, to: &bytes)
+                bytes += word.utf8
+                bytes += "\r\n".utf8
+            }
         }
         try connection.sendAll(bytes)
         return try commands.map { _ in try reply() }
+    }
+
+    private static func add(_ kind: Unicode.Scalar, _ count: Int, to bytes: inout [UInt8]) {
+        bytes.append(UInt8(ascii: kind))
+        bytes += String(count).utf8
+        bytes += "\r\n".utf8
     }
 
     private func reply() throws -> Reply {

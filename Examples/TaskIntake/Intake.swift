@@ -158,10 +158,11 @@ struct Job {
 
     init?(_ id: String, _ fields: Redis.Reply) {
         guard case .list(let parts) = fields, parts.count % 2 == 0 else { return nil }
-        let words = parts.map { $0.word ?? "" }
-        let pairs = stride(from: 0, to: words.count, by: 2).map { (words[$0], words[$0 + 1]) }
-        let values = Dictionary(pairs, uniquingKeysWith: { first, _ in first })
-        guard let name = values["job"], let seconds = values["seconds"].flatMap(Double.init), 0...86400 ~= seconds
+        func value(_ name: String) -> String? {
+            let place = stride(from: 0, to: parts.count, by: 2).first { parts[$0].word == name }
+            return place.flatMap { parts[$0 + 1].word }
+        }
+        guard let name = value("job"), let seconds = value("seconds").flatMap(Double.init), 0...86400 ~= seconds
         else {
             return nil
         }
