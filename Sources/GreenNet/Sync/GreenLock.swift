@@ -48,7 +48,8 @@ public final class GreenLock: HubObject {
     /// Acquires the lock, and waits until `deadline` while another green thread holds it.  Returns whether it was acquired.  Throws as `acquire()` does.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func acquire(until deadline: Deadline) throws(WaitError) -> Bool {
-        let thread = Hub.currentThread
+        // Before all else: an OS thread without a hub must not get one by its mistake.
+        let thread = ownThread()
         if let order = thread.scheduler.fields.pointee.lockOrder, deadline == .never, !isHeld {
             order.wants(state, name, thread)
         }
