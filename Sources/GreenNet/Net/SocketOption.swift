@@ -16,6 +16,8 @@ public struct SocketOption: Hashable, Sendable {
         case receiveBuffer(Int)
         case sendBuffer(Int)
         case device(String)
+        case deferAccept(Duration)
+        case fastOpen(Int)
     }
 
     private let kind: Kind
@@ -56,6 +58,15 @@ public struct SocketOption: Hashable, Sendable {
     /// changed without CAP_NET_RAW.
     public static func bindToDevice(_ name: String) -> SocketOption { SocketOption(.device(name)) }
 
+    /// A listener reports a connection when its client has sent something, and not before; after `time` without a byte it is reported all the same, where the
+    /// client's system still answers.  1 to 32767 seconds, rounded up to whole seconds, which the kernel in turn rounds up to its steps of retransmission (1, 3,
+    /// 7, 15 seconds and so on).  TCP only, for listeners.
+    public static func deferAccept(_ time: Duration) -> SocketOption { SocketOption(.deferAccept(time)) }
+
+    /// A client that was here before may send its first bytes with its first packet (RFC 7413); this many such connections, 1 to 65535, may wait to be
+    /// established; the kernel cuts the number at `net.core.somaxconn`.  In effect where bit 2 of `net.ipv4.tcp_fastopen` is set.  TCP only, for listeners.
+    public static func fastOpen(queue length: Int) -> SocketOption { SocketOption(.fastOpen(length)) }
+
     /// Whether a listener may be bound though connections of an earlier one are still closing: true unless set otherwise.  For sockets that are yet to be bound.
     public static func reuseAddress(_ isOn: Bool) -> SocketOption { SocketOption(.reuseAddress(isOn)) }
 
@@ -84,6 +95,10 @@ extension SocketOption {
         case .sendBuffer(let bytes):
             try target.set(socket, SO_SNDBUF, bytes, Target.bufferSizes, unit: " bytes", "the send buffer")
         case .device(let name): try target.bind(toDevice: name)
+        case .deferAccept(let time):
+            let seconds = time.roundedUp(to: .seconds(1))
+            try target.set(tcp, TCP_DEFER_ACCEPT, seconds, 1...32767, unit: " s", "the deferral of accepts")
+        case .fastOpen(let length): try target.set(tcp, TCP_FASTOPEN, length, 1...65535, "fast open")
         case .reuseAddress(let isOn): try target.set(socket, SO_REUSEADDR, isOn ? 1 : 0, "address reuse")
         case .reusePort(let isOn): try target.set(socket, SO_REUSEPORT, isOn ? 1 : 0, "port reuse")
         }

@@ -143,4 +143,48 @@ struct SocketOptionTests {
             #expect(openDescriptors() == before)
         }
     }
+
+    @Test func `a listener has a queue for fast open, cut as the kernel cuts all queues`() throws {
+        try onHub {
+            #expect(throws: Never.self) {
+                try ListeningSocket(on: loopback, backlog: 1, options: [.fastOpen(queue: 65_535)]).close()
+            }
+            let socket = try ListeningSocket(on: loopback, backlog: 1, options: [.fastOpen(queue: 1)])
+            defer { socket.close() }
+            var (value, size) = (Int32(0), socklen_t(MemoryLayout<Int32>.size))
+            #expect(getsockopt(socket.descriptor, Int32(IPPROTO_TCP), TCP_FASTOPEN, &value, &size) == 0)
+            #expect(value == 1)
+        }
+    }
+
+    @Test(arguments: [Duration.milliseconds(1), .seconds(32767)])
+    func `a listener that defers reports a client that has sent something, and no other`(time: Duration) throws {
+        try onHub {
+            let listener = try Listener(on: loopback, options: [.deferAccept(time)])
+            defer { listener.close() }
+            let (silent, talker) = (
+                try Connection.connect(to: listener.address), try Connection.connect(to: listener.address)
+            )
+            defer {
+                silent.close()
+                talker.close()
+            }
+            try talker.sendAll("x")
+            #expect(try listener.accept(until: .after(.seconds(10))).peer == talker.localAddress())
+            #expect(failure { () throws(NetError) in try listener.accept(until: .now) }?.isTimeout == true)
+        }
+    }
+
+    @Test func `options of listeners have ranges`() throws {
+        for option in [SocketOption.fastOpen(queue: 0), .fastOpen(queue: 65_536)] {
+            #expect(
+                failure { () throws(NetError) in try Listener(on: loopback, options: [option]) }?.description
+                    .contains("is out of range, 1 to 65535") == true)
+        }
+        for option in [SocketOption.deferAccept(.zero), .deferAccept(.seconds(32768))] {
+            #expect(
+                failure { () throws(NetError) in try Listener(on: loopback, options: [option]) }?.description
+                    .contains("s is out of range, 1 to 32767 s") == true)
+        }
+    }
 }
