@@ -72,7 +72,12 @@ struct EchoServerCommand: ParsableCommand {
             if options.printConfig { return try list(configuration) }
             let settings = try LiveSettings(configuration.read(), configuration)
             if options.checkConfig { return try check(settings.now) }
-            if options.inetd { try Inetd(settings).run() } else { try ServerProcess(settings).run() }
+            if options.inetd {
+                try Inetd(settings).run()
+            } else {
+                var process = try ServerProcess(settings)
+                try process.run()
+            }
         } catch let failure as StartFailure {
             writeLine("echo-server: \(failure.message)")
             throw ExitCode(failure.status.rawValue)

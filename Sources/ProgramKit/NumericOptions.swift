@@ -38,6 +38,26 @@ package enum NumericOptions {
         package static let drainTimeout = seconds("drain-timeout", orZero: true)
         package static let lameDuck = seconds("lame-duck", orZero: true)
 
+        /// Whole seconds, as the kernel takes them, and its ranges.
+        package static let keepAliveIdle = NumericOption("keepalive", 1...32767, "seconds")
+        package static let keepAliveCount = NumericOption("keepalive", 1...127)
+        /// 0 stands for the kernel's own.
+        package static let tcpUserTimeout = seconds(
+            "tcp-user-timeout", upTo: .milliseconds(Int64(Int32.max)), orZero: true)
+        package static let dscp = NumericOption("dscp", 0...63)
+        /// 0 stands for no deferral.
+        package static let deferAccept = NumericOption("defer-accept", 1...32767, "seconds", orZero: 0)
+        /// 0 stands for none.
+        package static let fastOpen = NumericOption("fast-open", 1...65535, orZero: 0)
+
+        /// Of faults on purpose: each of their times, and each probability.
+        package static let faultDelay = seconds("delay", upTo: .seconds(86_400), orZero: true)
+        package static let faultProbability = NumericOption("corrupt", 0.0...1.0)
+        package static let faultPercent = NumericOption("fault", 0.0...100.0)
+        /// Datagrams a second.
+        package static let udpRate = NumericOption("udp-rate", 1...10_000_000)
+        package static let faultSeed = NumericOption("fault-seed", 0...Int.max)
+
         /// Hubs of all processes together: workers times processes.
         package static let mostHubs = 4096
         /// Receive buffers of a pool together, in bytes.

@@ -19,6 +19,10 @@ extension EndToEnd {
                 "proxy-trusted", "proxy-timeout", "log-level",
                 "log-format", "config", "admin", "unix-socket-mode", "unix-socket-owner",
                 "unix-socket-group", "admin-mode", "admin-owner", "admin-group",
+                "keepalive", "tcp-user-timeout", "dscp", "bind-device", "defer-accept", "fast-open", "listen",
+                "take-over", "service", "chargen-limit", "udp-rate", "delay",
+                "jitter", "bandwidth", "reset-after", "close-after", "truncate", "corrupt", "refuse", "fault",
+                "fault-seed",
             ] {
                 #expect(result.output.contains("--\(option) "))
             }

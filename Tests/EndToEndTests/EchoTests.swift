@@ -48,7 +48,7 @@ extension EndToEnd {
         private static let much = (isLongRun ? 1 << 30 : 64 << 20) / (Sanitizer.active == .none ? 1 : 8)
 
         /// The most memory that a server of one client may use.
-        private static let peakMemory = 20 << 20
+        private static let peakMemory = 24 << 20
 
         @Test(arguments: ServerModel.all, ["upper", "echo"])
         func `many random bytes come back exactly, in little memory`(model: ServerModel, transform: String) throws {

@@ -59,7 +59,8 @@ struct Server: Sendable {
         _ model: ServerModel = .green, _ arguments: [String] = [],
         adjust: (inout Program.Launch) -> Void = { _ in }
     ) throws -> Program.Launch {
-        let place = arguments.contains("--port") || arguments.contains("--unix-socket") ? [] : ["--port", "0"]
+        let hasPlace = ["--port", "--unix-socket", "--listen"].contains { arguments.contains($0) }
+        let place = hasPlace ? [] : ["--port", "0"]
         // Standard error is a pipe, for which the default is JSON.
         let format = arguments.contains("--log-format") ? [] : ["--log-format", "text"]
         var launch = try Program.built("echo-server", place + format + model.arguments + arguments)

@@ -306,7 +306,7 @@ extension EndToEnd {
 
 extension Server {
     /// A connection with TLS, after the handshake.
-    fileprivate func secured(_ context: TLSContext) throws -> TLSConnection {
+    func secured(_ context: TLSContext) throws -> TLSConnection {
         let tls = try TLSConnection(connect(), context, serverName: "localhost")
         try tls.handshake(until: .after(.patient(10)))
         return tls
@@ -314,7 +314,7 @@ extension Server {
 }
 
 extension TLSConnection {
-    fileprivate func receiveToEnd() throws -> [UInt8] {
+    func receiveToEnd() throws -> [UInt8] {
         var bytes: [UInt8] = []
         while let more = try receive(until: .after(.patient(20))) { bytes += more }
         return bytes

@@ -105,6 +105,14 @@ struct ManPageTests {
         ("buffer-size", NumericOptions.Server.bufferSize.span), ("backlog", NumericOptions.Server.backlog.span),
         ("max-connections", NumericOptions.Server.maxConnections.span),
         ("max-connections-per-ip", NumericOptions.Server.maxConnectionsPerIP.span),
+        ("keepalive", NumericOptions.Server.keepAliveIdle.span),
+        ("keepalive", NumericOptions.Server.keepAliveCount.span),
+        ("tcp-user-timeout", NumericOptions.Server.tcpUserTimeout.span), ("dscp", NumericOptions.Server.dscp.span),
+        ("defer-accept", NumericOptions.Server.deferAccept.span),
+        ("fast-open", NumericOptions.Server.fastOpen.span), ("udp-rate", NumericOptions.Server.udpRate.span),
+        ("fault-seed", NumericOptions.Server.faultSeed.span),
+        ("corrupt", NumericOptions.Server.faultProbability.span),
+        ("refuse", NumericOptions.Server.faultProbability.span),
     ])
     func `the server's page has the range of each option`(option: String, span: String) throws {
         let page = try ManPageTests.page("echo-server.8")

@@ -25,6 +25,8 @@ struct Metrics {
         page.addConnections(to: &text)
         page.addTLS(to: &text)
         page.addProxies(to: &text)
+        page.addFaults(to: &text)
+        page.addDatagrams(to: &text)
         page.addTraffic(to: &text)
         page.addHubs(to: &text)
         return text.text
@@ -114,6 +116,32 @@ struct Metrics {
             ProxyHeaderError.Reason.allCases.map {
                 (["reason": snakeCase($0.rawValue)], "\(total(Counter($0)))")
             })
+    }
+
+    private func addFaults(to text: inout PrometheusText) {
+        if settings.faults.areNone { return }
+        text.add(
+            .counter, "echo_server_faults_total", "Connections to which a fault was done on purpose, by fault.",
+            [
+                (["fault": "refuse"], "\(total(.faultsRefused))"), (["fault": "reset"], "\(total(.faultsReset))"),
+                (["fault": "close"], "\(total(.faultsClosed))"),
+                (["fault": "truncate"], "\(total(.faultsTruncated))"),
+                (["fault": "stall"], "\(total(.faultsStalled))"),
+            ])
+    }
+
+    private func addDatagrams(to text: inout PrometheusText) {
+        guard settings.services.servesDatagrams || !settings.datagramEntries.isEmpty else { return }
+        text.add(.counter, "echo_server_datagrams_received_total", "Datagrams received.", total(.datagramsReceived))
+        text.add(
+            .counter, "echo_server_datagrams_answered_total", "Datagrams sent as answers.", total(.datagramsAnswered))
+        text.add(
+            .counter, "echo_server_datagrams_dropped_total", "Datagrams without an answer, by reason.",
+            [
+                (["reason": "port"], "\(total(.datagramsRefused))"),
+                (["reason": "rate"], "\(total(.datagramsLimited))"),
+                (["reason": "send"], "\(total(.datagramsFailed))"),
+            ])
     }
 
     private func addTraffic(to text: inout PrometheusText) {

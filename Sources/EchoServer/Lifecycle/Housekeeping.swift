@@ -14,6 +14,10 @@ enum Housekeeping: String, CaseIterable {
     case listThreads = "list green threads"
     // By `HubGauges`.
     case measure = "measure"
+    // By `ServerProcess`.
+    case takeOver = "take over"
+    // By `DatagramServer`, once for each socket.
+    case datagrams
     // By `AdminSeat`, once for each.
     case admin = "admin"
     // By the process model.

@@ -17,6 +17,10 @@ final class ServiceState {
     private var workerHubs: [WorkerHub] = []
     /// Called before the process exits: removes the paths of its sockets.
     var tidyUp: () -> Void = {}
+    /// Called when the service accepts.
+    var whenServing: () -> Void = {}
+    /// Called when a first signal has come: ends what is served beside connections.
+    var whenDraining: () -> Void = {}
 
     enum Stage {
         /// A lame duck accepts, and tells load balancers that it is not ready: it will stop.
@@ -42,7 +46,9 @@ final class ServiceState {
         (self.workerHubs, stage) = (workerHubs, .accepting)
         log.listening(on: sockets[0].map(\.address), live.now, shared)
         if let certificate = live.tls?.certificate { log.servesTLS(certificate) }
+        if let faults = live.faults { log.injectsFaults(faults.seed) }
         notifier?.ready(workerHubs)
+        whenServing()
     }
 
     /// Reads the settings again, as HUP asks for.  Where they are wrong, the service goes on with the old ones.
@@ -75,6 +81,7 @@ final class ServiceState {
     func draining(after signal: Int32) {
         let wasTold = stage == .lameDuck
         stage = .stopping
+        whenDraining()
         // They are closed from now on, and other files may get their numbers.
         sockets = []
         let time = live.now.drainTimeout

@@ -9,15 +9,21 @@ struct StartCheck {
     /// Throws what a start would throw.  Returns what the check can't decide, a sentence each.
     func run() throws(StartFailure) -> [String] {
         _ = try SharedState(settings, descriptorLimit: DescriptorLimit.raise())
-        let service = try settings.endpoint.listenAddress()
-        _ = try settings.unixSocketAccess.permissions("unix-socket")
+        var service: [SocketAddress] = []
+        for entry in settings.streamEntries + settings.datagramEntries {
+            let settings = entry.settings(settings)
+            try settings.socket.checkDevice()
+            _ = try settings.unixSocketAccess.permissions("unix-socket")
+            let address = try entry.endpoint.listenAddress()
+            if entry.kind != .udp { service.append(address) }
+        }
         let admin = try settings.admin?.listenAddress()
         _ = try settings.adminAccess.permissions("admin")
-        if let admin, admin.overlaps(service) {
-            throw StartFailure(.unavailable, "cannot bind \(service): --admin listens on \(admin)")
+        if let admin, let address = service.first(where: { admin.overlaps($0) }) {
+            throw StartFailure(.unavailable, "cannot bind \(address): --admin listens on \(admin)")
         }
         var notes: [String] = []
-        for address in [admin, service].compactMap({ $0 }) { try notes += findings(on: address) }
+        for address in (admin.map { [$0] } ?? []) + service { try notes += findings(on: address) }
         return notes
     }
 

@@ -15,8 +15,8 @@ struct StartFailure: Error, CustomStringConvertible {
     init(_ error: NetError) {
         let status: ExitStatus =
             switch error.errno?.code {
-            // Both may change in a moment: the machine may get an address later.
-            case EADDRINUSE, EADDRNOTAVAIL: .unavailable
+            // Each may change in a moment: the machine may get an address or an interface later.
+            case EADDRINUSE, EADDRNOTAVAIL, ENODEV: .unavailable
             case EACCES, EPERM: .permission
             case ENAMETOOLONG, ENOENT, ENOTDIR, EAFNOSUPPORT, EISDIR, ENOTSOCK, EROFS, ELOOP: .configuration
             // An address that no socket can have, or an account that this user namespace does not have.

@@ -92,6 +92,29 @@ struct ServerLog: Sendable {
         logger.warning("the TLS certificate is not valid now; clients will refuse it", metadata: fields)
     }
 
+    func tookOver(_ count: Int) {
+        logger.notice("took the listeners of another instance over", metadata: ["listeners": .number(count)])
+    }
+
+    func takenOver() { logger.notice("another instance has taken the listeners over; draining") }
+
+    func notTakenOver(_ error: any Error) {
+        logger.warning("the listeners were not taken over; serving on", metadata: ["reason": .string("\(error)")])
+    }
+
+    func cannotGiveAway(_ error: any Error) {
+        logger.error("no other instance can take over", metadata: ["error": .string("\(error)")])
+    }
+
+    func servesDatagrams(at address: SocketAddress) {
+        logger.notice("serving datagrams", metadata: ["address": "\(address)"])
+    }
+
+    /// So that faults on purpose are not taken for others, and the run can be repeated.
+    func injectsFaults(_ seed: UInt64) {
+        logger.warning("connections get faults on purpose", metadata: ["fault_seed": .string("\(seed)")])
+    }
+
     /// By a forked process, after the process that forked it has read it.
     func certificateNotRead(_ error: TLSContextError) {
         logger.error("TLS certificate not reloaded; keeping the old one", metadata: ["error": .string("\(error)")])

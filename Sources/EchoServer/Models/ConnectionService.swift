@@ -3,11 +3,13 @@ import GreenTLS
 
 /// What a model needs to serve connections: the handler with the settings of now, the counters, the log.
 struct ConnectionService: Sendable {
-    private let live: LiveSettings
+    let live: LiveSettings
     let log: ServerLog
-    private let counters: CounterRow
+    let counters: CounterRow
     /// Counts clients behind proxies; nil where there are no limits.
     private(set) var clients: ClientAdmission?
+    /// Where the connection was accepted; nil where all listeners serve alike.
+    var place: ListenEntry?
 
     init(_ live: LiveSettings, _ log: ServerLog, _ counters: CounterRow, _ clients: ClientAdmission? = nil) {
         (self.live, self.log, self.counters, self.clients) = (live, log, counters, clients)
@@ -25,7 +27,7 @@ struct ConnectionService: Sendable {
 
     /// The handler for a connection that begins now.
     var handler: EchoHandler {
-        let settings = live.now
+        let settings = settings
         return EchoHandler(
             transform: settings.transform, idleTimeout: settings.idleTimeout, writeTimeout: settings.writeTimeout,
             counters: counters, onReceive: log.payloadTracer)
@@ -46,18 +48,22 @@ struct ConnectionService: Sendable {
         try serveInSteps(connection, hasToEnd)
     }
 
-    /// The header of a proxy, TLS, the handler: in this order.
+    /// The header of a proxy, TLS, the handler: in this order, with the settings of the place at which the connection was accepted.
     @inline(never)
     private func serveInSteps(_ connection: Connection, _ hasToEnd: () -> Bool) throws {
-        guard let gate = proxyGate else { return try serve(connection, over: connection, hasToEnd) }
+        try at(connection).serveFromHeader(connection, hasToEnd)
+    }
+
+    private func serveFromHeader(_ connection: Connection, _ hasToEnd: () -> Bool) throws {
+        guard let gate = proxyGate else { return try serve(connection.peer, connection, over: connection, hasToEnd) }
         guard let arrival = try gate.open(connection) else { return }
         let client = arrival.header?.ends?.source ?? connection.peer
         if let header = arrival.header { log.proxied(header, by: connection.peer) }
         try admitting(client, of: connection, gate) {
             let stream = GuardedStream(connection, client, arrival, gate)
             // TLS is faster over a connection, and no header is the beginning of TLS.
-            let isPlain = live.tls != nil && arrival.received.isEmpty
-            do { try serve(connection, over: isPlain ? connection : stream, hasToEnd) } catch {
+            let isPlain = tls != nil && arrival.received.isEmpty
+            do { try serve(client, connection, over: isPlain ? connection : stream, hasToEnd) } catch {
                 throw client == connection.peer ? error : ProxiedFailure(error: error, client: client)
             }
         }
@@ -82,27 +88,56 @@ struct ConnectionService: Sendable {
         try body()
     }
 
-    private func serve(_ connection: Connection, over stream: any PeerStream, _ hasToEnd: () -> Bool) throws {
-        guard let tls = live.tls else { return try handler.serve(stream) }
-        try serve(stream, securedBy: tls) { connection.endsReceivingItself || hasToEnd() }
+    private func serve(
+        _ client: SocketAddress, _ connection: Connection, over stream: any PeerStream, _ hasToEnd: () -> Bool
+    ) throws {
+        let fault = live.faults?.next(for: client)
+        if let fault, refuses(connection, fault) { return }
+        guard let tls else {
+            _ = try handle(stream, fault, on: connection)
+            return
+        }
+        try serve(stream, securedBy: tls, fault, on: connection) { connection.endsReceivingItself || hasToEnd() }
     }
 
-    private func serve(_ stream: any PeerStream, securedBy tls: ServerTLS, _ hasToEnd: () -> Bool) throws {
+    private func serve(
+        _ stream: any PeerStream, securedBy tls: ServerTLS, _ fault: Fault?, on connection: Connection,
+        _ hasToEnd: () -> Bool
+    ) throws {
         let stream = try shakeHands(stream, tls)
-        do { try handler.serve(stream) } catch let error as TLSError {
+        do {
+            if try handle(stream, fault, on: connection) { return }
+        } catch let error as TLSError {
             guard case .truncated = error.reason, hasToEnd() else { throw error }
         }
         // The client learns that it has got all.  One that has gone meanwhile was answered.
-        do throws(TLSError) { try stream.shutdownSending(until: .after(live.now.writeTimeout)) } catch {
+        do throws(TLSError) { try stream.shutdownSending(until: .after(settings.writeTimeout)) } catch {
             if error.waitError != nil { throw error }
         }
+    }
+
+    /// Serves what lies under no further step.  Returns whether the client was sent an end already, by a fault.
+    private func handle(_ stream: some PeerStream, _ fault: Fault?, on connection: Connection) throws -> Bool {
+        guard let fault else {
+            try handle(stream)
+            return false
+        }
+        let faulty = FaultyStream(stream, on: connection, fault, counters)
+        try handle(faulty)
+        return faulty.isOver
+    }
+
+    private func handle(_ stream: some PeerStream) throws {
+        let settings = settings
+        if settings.services.service == .echo { return try handler.serve(stream) }
+        try SmallServiceHandler(settings, counters).serve(stream)
     }
 
     private func shakeHands(_ connection: any PeerStream, _ tls: ServerTLS) throws -> TLSConnection {
         let context = tls.current(onFailure: { log.certificateNotRead($0) })
         do throws(TLSError) {
             let stream = try TLSConnection(connection, context)
-            try stream.handshake(until: .after(live.now.handshakeTimeout))
+            try stream.handshake(until: .after(settings.handshakeTimeout))
             counters.add(to: .tlsHandshakes)
             return stream
         } catch {

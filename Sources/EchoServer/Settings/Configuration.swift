@@ -84,13 +84,23 @@ final class LiveSettings: Sendable {
     let tls: ServerTLS?
     /// Whether a connection has nothing but its handler.
     let isPlain: Bool
+    /// Nil where nothing is done to connections on purpose.
+    let faults: FaultInjector?
+    /// Nil where all listeners serve alike.
+    let profiles: ListenerProfiles?
 
     /// Throws where there is no memory for them, and where a file of TLS is bad.
     init(_ settings: Settings, _ configuration: Configuration) throws(StartFailure) {
         (started, self.configuration) = (settings, configuration)
         live = try LiveValue(settings.live)
         tls = if let files = settings.tlsFiles { try ServerTLS(files) } else { nil }
-        isPlain = tls == nil && settings.proxy.mode == .off
+        let entries = settings.streamEntries
+        let isMixed = entries.contains { $0.overridesSettings || $0.speaksTLS != (settings.tlsFiles != nil) }
+        profiles = isMixed ? ListenerProfiles() : nil
+        faults = settings.faults.areNone ? nil : try FaultInjector(settings.faults)
+        isPlain =
+            tls == nil && settings.proxy.mode == .off && settings.services.service == .echo && faults == nil
+            && profiles == nil
     }
 
     var now: Settings {

@@ -30,6 +30,12 @@ struct Options: ParsableArguments {
         help: "Listen even on an address that the machine does not have yet (default: --no-freebind).")
     var freebind: Bool?
 
+    @OptionGroup(title: "Several Listeners") var listen: ListenOptions
+    @OptionGroup(title: "Taking Over") var takeOver: TakeOverOptions
+    @OptionGroup(title: "Socket Options") var socket: SocketOptions
+    @OptionGroup(title: "Services") var services: ServiceOptions
+    @OptionGroup(title: "Faults on Purpose") var faults: FaultOptions
+
     @Option(
         help: ArgumentHelp(
             "What each connection gets: \(ModelKind.names) (default: \(ModelKind.all[0])).", valueName: "model"),
@@ -203,6 +209,9 @@ struct Options: ParsableArguments {
             "handshake-timeout": handshakeTimeout,
             "admin-mode": adminMode, "admin-owner": adminOwner, "admin-group": adminGroup,
         ]
-        return [all, clients.given, proxy.given].reduce(into: [:]) { $0.merge($1.compactMapValues { $0 }) { $1 } }
+        let groups = [
+            all, clients.given, proxy.given, listen.given, takeOver.given, socket.given, services.given, faults.given,
+        ]
+        return groups.reduce(into: [:]) { $0.merge($1.compactMapValues { $0 }) { $1 } }
     }
 }

@@ -13,7 +13,14 @@ enum OwnVariables {
     static func unknown(in environment: [String] = names) -> [Unknown] {
         let known = (Settings.names + ["config"]).map(SettingSources.variable)
         return environment.filter { $0.hasPrefix(SettingSources.variablePrefix) && !known.contains($0) }.sorted()
-            .map { Unknown(name: $0, nearest: Spelling.nearest(to: $0, among: known)) }
+            .map { Unknown(name: $0, nearest: nearest(to: $0, among: known)) }
+    }
+
+    /// The prefix, which all have, says nothing.
+    private static func nearest(to name: String, among known: [String]) -> String? {
+        let prefix = SettingSources.variablePrefix
+        let names = known.map { String($0.dropFirst(prefix.count)) }
+        return Spelling.nearest(to: String(name.dropFirst(prefix.count)), among: names).map { prefix + $0 }
     }
 
     private static var names: [String] {

@@ -12,6 +12,13 @@ struct Settings: Sendable {
     var unixSocketAccess = SocketAccess()
     /// Whether to listen on an address that the machine does not have yet.
     var freebind = false
+    var socket = SocketSettings()
+    var faults = FaultSettings()
+    var services = ServiceSettings()
+    /// Where the next instance asks for the listeners; nil where none can.
+    var takeOver: String?
+    /// Empty where host, port and unix-socket count.
+    var listen: [ListenEntry] = []
     /// Whether host, port or unix-socket was given.
     private(set) var namesAddress = false
     var model = ModelKind.all[0]
@@ -73,7 +80,7 @@ struct Settings: Sendable {
                 throw origin.failure("'\(text)' is not \(setting.rule)\(reason)")
             }
         }
-        namesAddress = ["host", "port", "unix-socket"].contains { sources.pick($0) != nil }
+        namesAddress = ["host", "port", "unix-socket", "listen"].contains { sources.pick($0) != nil }
         for option in ModelKind.Option.allCases where !model.options.contains(option) {
             guard let (text, origin) = sources.pick(option.rawValue) else { continue }
             throw origin.failure(model.complaint(about: option, text))
@@ -82,6 +89,9 @@ struct Settings: Sendable {
         try checkSums(sources)
         try checkAccess(sources)
         try checkTLS(sources)
+        try ListenSettings.check(self, sources)
+        try SocketSettings.check(self, sources)
+        try ServiceSettings.check(self, sources)
     }
 
     /// Nil where the service speaks no TLS.
@@ -191,10 +201,24 @@ struct Setting: Sendable {
     }
 }
 
+extension Setting {
+    /// One of which `set` changes a part only.
+    init(
+        _ name: String, _ rule: String, set: @escaping @Sendable (inout Settings, String) -> Bool,
+        show: @escaping @Sendable (Settings) -> String
+    ) {
+        (self.name, self.rule, self.set, self.show) = (name, rule, set, show)
+        reason = { _ in nil }
+    }
+}
+
 extension Settings {
     static let names = Set(all.map(\.name))
 
-    static let all = basic + ClientPolicy.all + ProxySettings.all
+    static let all =
+        basic + ClientPolicy.all + ProxySettings.all + SocketSettings.all + FaultSettings.all + ServiceSettings.all
+        + ListenSettings.all
+        + [takeOverSetting]
 
     private static let basic: [Setting] = [
         Setting(
@@ -268,18 +292,27 @@ extension Settings {
         }
     }
 
-    private static func required<Number>(
+    static func required<Number>(
         _ path: WritableKeyPath<Settings, Number> & Sendable, _ option: NumericOption<Number>
     ) -> Setting {
         Setting(option.name, path, option.rule, parse: { option.value(of: $0) }, show: { $0.optionText })
     }
 
-    private static func optional<Number>(
+    static func optional<Number>(
         _ path: WritableKeyPath<Settings, Number?> & Sendable, _ option: NumericOption<Number>
     ) -> Setting {
         Setting(
             option.name, path, option.rule, parse: { text in option.value(of: text).map { .some($0) } ?? .none },
             show: { $0?.optionText ?? "none" })
+    }
+
+    /// 0 means none.
+    static func optionalOrZero(
+        _ path: WritableKeyPath<Settings, Int?> & Sendable, _ option: NumericOption<Int>
+    ) -> Setting {
+        Setting(
+            option.name, path, option.rule, parse: { option.value(of: $0).map { $0 == 0 ? .none : .some($0) } },
+            show: { "\($0 ?? 0)" })
     }
 
     private static func file(_ name: String, _ path: WritableKeyPath<Settings, String?> & Sendable) -> Setting {

@@ -1,11 +1,11 @@
 /// Finds the known name that was probably meant by an unknown name.
 enum Spelling {
-    /// The name of `names` with the fewest changes to `name`; nil where each has more than `mostChanges`.
+    /// The name of `names` with the fewest changes to `name`; nil where each has more than `mostChanges`, or as many as the name has bytes.
     static func nearest(to name: String, among names: some Sequence<String>) -> String? {
         let found = names.map { (name: $0, changes: changes(from: Array(name.utf8), to: Array($0.utf8))) }
+            .filter { $0.changes <= mostChanges && $0.changes < $0.name.utf8.count }
             .min { ($0.changes, $0.name) < ($1.changes, $1.name) }
-        guard let found, found.changes <= mostChanges else { return nil }
-        return found.name
+        return found?.name
     }
 
     private static let mostChanges = 3

@@ -16,6 +16,8 @@ enum Counter: Int, CaseIterable {
     case refusedDenied, refusedTooFast
     case proxyHeaders
     case proxyAbsent, proxyCut, proxyLate, proxyTooLong, proxyMalformed, proxyChecksum, proxyDoubled, proxyUntrusted
+    case faultsRefused, faultsReset, faultsClosed, faultsTruncated, faultsStalled
+    case datagramsReceived, datagramsAnswered, datagramsRefused, datagramsLimited, datagramsFailed
 
     init(_ end: ConnectionEnd) { self = Counter(rawValue: Counter.endedDone.rawValue + Int(end.rawValue))! }
 

@@ -46,8 +46,9 @@ struct SharedState {
         let (standard, each, connection) = (3, 2, 1)
         // A listener, and the spare descriptor for a connection.
         let admin = hasAdmin ? 2 : 0
-        let listeners = settings.arrangement.listeners
-        let needed = standard + listeners + admin + settings.workers * each + connection
+        let listeners = settings.arrangement.listeners * settings.streamEntries.count
+        let datagrams = settings.datagramEntries.count + (settings.services.servesDatagrams ? 1 : 0)
+        let needed = standard + listeners + datagrams + admin + settings.workers * each + connection
         if limit < needed {
             throw StartFailure(
                 .system, "descriptor limit too low: \(limit); these workers need at least \(needed)")

@@ -41,6 +41,11 @@ public struct ListeningSocket: Sendable {
         (self.descriptor, self.address, file, isInherited) = (descriptor, address, nil, true)
     }
 
+    init(taken descriptor: Int32, address: SocketAddress) {
+        (self.descriptor, self.address, isInherited) = (descriptor, address, false)
+        file = address.filePath.flatMap { SystemCalls.FileIdentity(of: $0) }
+    }
+
     /// How many connections wait in the kernel's queue; nil for a unix socket, of which the kernel does not report it.
     public var queuedConnections: Int? { SystemCalls.queuedConnections(descriptor) }
 

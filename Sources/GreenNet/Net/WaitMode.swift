@@ -120,8 +120,9 @@ extension Listener {
 // MARK: - Waiting for no socket
 
 /// Waits that are the same on a hub and off it.
-enum Pause {
-    static func wait(for length: Duration) throws(WaitError) {
+package enum Pause {
+    /// Throws when killed or when an enclosing time limit is over, on a hub.
+    package static func wait(for length: Duration) throws(WaitError) {
         switch WaitMode.current {
         case .hub: try Greenlet.sleep(for: length)
         case .blocking: SystemCalls.sleep(length)

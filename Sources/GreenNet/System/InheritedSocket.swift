@@ -26,6 +26,11 @@ public enum InheritedSocket {
         return ListeningSocket(inherited: descriptor, address: SocketAddress(storage))
     }
 
+    /// The same for a socket that the other program gives away: the path of a unix socket and the queue belong to this one from now on.
+    package static func taken(_ descriptor: Int32) throws(Problem) -> ListeningSocket {
+        ListeningSocket(taken: descriptor, address: try listener(descriptor).address)
+    }
+
     /// Checks that `descriptor` is a connected stream socket, makes it a blocking one, and returns the address of the other side.
     package static func connection(_ descriptor: Int32) throws(Problem) -> SocketAddress {
         try connection(descriptor, blocking: true)

@@ -64,6 +64,7 @@ import Testing
         "admin": "[::1]:9090", "unix-socket-mode": "0640", "unix-socket-owner": "root", "unix-socket-group": "7",
         "admin-mode": "600", "admin-owner": "0", "admin-group": "adm", "freebind": "yes",
         "tls-certificate": "/c.pem", "tls-key": "/k.pem", "tls-client-ca": "/a.pem", "handshake-timeout": "2.5",
+        "keepalive": "off",
     ]
 
     @Test func `every setting can be an option`() throws {
@@ -106,6 +107,7 @@ import Testing
             settings.tlsFiles
                 == ServerTLS.Files(certificate: "/c.pem", key: "/k.pem", clientAuthorities: "/a.pem"))
         #expect(settings.handshakeTimeout == .milliseconds(2500))
+        #expect(settings.socket.keepAlive == nil)
     }
 
     @Test func `TLS needs a certificate and a key, and a handshake has ten seconds unless the settings say otherwise`()

@@ -1,0 +1,99 @@
+import GreenNet
+
+/// Answers datagrams at one socket, a batch after the other.
+///
+/// Belongs to the hub of the process that was started, whatever processes serve the connections.
+final class DatagramService {
+    let socket: Datagram
+    private let entry: ListenEntry
+    private let live: LiveSettings
+    private let counters: CounterRow
+    private let questions = DatagramBatch(capacity: capacity, size: longest)
+    private let answers = DatagramBatch(capacity: capacity, size: longest)
+    @exclusivity(unchecked)
+    private var limit: SourceLimit
+
+    private static let capacity = 32
+    private static let longest = 65_535
+
+    /// The settings are those of `entry`.
+    init(_ socket: Datagram, _ entry: ListenEntry, _ live: LiveSettings, _ counters: CounterRow) {
+        (self.socket, self.entry, self.live, self.counters) = (socket, entry, live, counters)
+        limit = SourceLimit(rate: entry.settings(live.now).services.datagramRate)
+    }
+
+    /// Until the socket is closed.
+    func run() throws {
+        do { try answerAll() } catch { if !error.isClosed { throw error } }
+    }
+
+    private func answerAll() throws {
+        while true {
+            do throws(NetError) { try socket.receive(into: questions) } catch {
+                // The kernel reports what has become of an earlier answer.
+                if error.waitError == nil { continue }
+                throw error
+            }
+            let settings = entry.settings(live.now)
+            answers.removeAll()
+            let now = Deadline.now
+            for question in questions where admits(question, now) { answer(question, settings) }
+            try sendAnswers()
+        }
+    }
+
+    /// Other services answer from ports below 1024, and others of this kind from the same port: two of them would answer each other for ever.
+    private func admits(_ question: DatagramBatch.Item, _ now: Deadline) -> Bool {
+        let peer = question.peer
+        counters.add(to: .datagramsReceived)
+        guard let port = peer.port, port >= DatagramService.firstClientPort, port != socket.address.port else {
+            counters.add(to: .datagramsRefused)
+            return false
+        }
+        guard limit.admits(peer, now: now) else {
+            counters.add(to: .datagramsLimited)
+            return false
+        }
+        return true
+    }
+
+    private static let firstClientPort = 1024
+
+    /// An answer is no longer than its question, except for that of `daytime` and `time`, so that it is of no use in a flood.
+    private func answer(_ question: DatagramBatch.Item, _ settings: Settings) {
+        let (bytes, peer) = (question.bytes, question.peer)
+        switch settings.services.service {
+        case .echo:
+            settings.transform.apply(to: bytes)
+            try? answers.append(UnsafeRawBufferPointer(bytes), to: peer)
+        case .discard: break
+        case .chargen: try? answers.append(CharacterGenerator.bytes(bytes.count), to: peer)
+        case .daytime, .time: try? answers.append(settings.services.service.answer()!, to: peer)
+        }
+    }
+
+    private func sendAnswers() throws {
+        if answers.isEmpty { return }
+        do throws(NetError) { try socket.send(answers) } catch {
+            if error.waitError != nil { throw error }
+            try sendOneByOne(from: answers.sent)
+            return
+        }
+        counters.add(answers.count, to: .datagramsAnswered)
+    }
+
+    /// Behind an answer that the kernel has refused, such as for a network that cannot be reached.
+    private func sendOneByOne(from first: Int) throws {
+        counters.add(first, to: .datagramsAnswered)
+        for index in first..<answers.count {
+            let answer = answers[index]
+            do throws(NetError) {
+                try socket.send(UnsafeRawBufferPointer(answer.bytes), to: answer.peer)
+                counters.add(to: .datagramsAnswered)
+            } catch {
+                if error.waitError != nil { throw error }
+                counters.add(to: .datagramsFailed)
+            }
+        }
+    }
+}

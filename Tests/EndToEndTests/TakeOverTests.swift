@@ -1,0 +1,136 @@
+import Glibc
+import GreenNet
+import TestSupport
+import Testing
+
+extension EndToEnd {
+    /// `--take-over`: one instance after the other serves the same listeners.
+    @Suite(.serialized) struct TakeOverTests {
+        /// Clients that come one after the other until killed; throws where one of them is refused, reset or not answered.
+        private func keepAsking(_ address: SocketAddress, _ count: UnsafeMutablePointer<Int>) throws {
+            while true {
+                let connection = try Connection.connect(to: address)
+                defer { connection.close() }
+                try connection.expect("HELLO", to: "hello")
+                try connection.shutdownSending()
+                if try !connection.receiveToEnd().isEmpty { throw Unexpected("more than the answer") }
+                count.pointee += 1
+            }
+        }
+
+        private static let models = ServerModel.testable(
+            .green, .greenWorkers, .greenProcesses, .thread, .process, .processPool)
+
+        @Test(arguments: models, [false, true])
+        func `under load, no client is refused and no answer is lost`(model: ServerModel, onPath: Bool) throws {
+            try withTemporaryDirectory { directory in
+                let path = "\(directory)/take-over"
+                let place = onPath ? ["--unix-socket", "\(directory)/echo"] : []
+                try withServer(model, place + ["--take-over", path]) { first in
+                    let count = UnsafeMutablePointer<Int>.allocate(capacity: 1)
+                    count.initialize(to: 0)
+                    let clients = (0..<4).map { _ in spawn { try keepAsking(first.address, count) } }
+                    defer {
+                        for client in clients { client.kill() }
+                        for client in clients { _ = try? client.value() }
+                        count.deallocate()
+                    }
+                    // The place from which the next instance is asked for is there soon after the listeners.
+                    try #require(eventuallyOnHub { access(path, F_OK) == 0 && count.pointee > 50 })
+                    let port = onPath ? [] : ["--port", "\(try first.port)"]
+                    let second = try Program(Server.launch(model, place + port + ["--take-over", path]))
+                    defer { second.end() }
+                    try second.waitOnHub(forLineContaining: "took the listeners of another instance over")
+                    try #expect(first.program.waitForExitOnHub(within: .seconds(20)) == .status(0))
+                    let before = count.pointee
+                    try #require(eventuallyOnHub { count.pointee > before + 50 })
+                    for client in clients { #expect(!client.hasEnded) }
+                    // A third one takes over from the second.
+                    let third = try Program(Server.launch(model, place + port + ["--take-over", path]))
+                    defer { third.end() }
+                    try third.waitOnHub(forLineContaining: "took the listeners of another instance over")
+                    try #expect(second.waitForExitOnHub(within: .seconds(20)) == .status(0))
+                    for client in clients { #expect(!client.hasEnded) }
+                    for client in clients { client.kill() }
+                    third.send(SIGTERM)
+                    try #expect(third.waitForExitOnHub(within: .seconds(20)) == .status(0))
+                    #expect(!onPath || access("\(directory)/echo", F_OK) != 0)
+                    #expect(access(path, F_OK) != 0)
+                }
+            }
+        }
+
+        @Test func `an open connection goes on with the instance that accepted it`() throws {
+            try withTemporaryDirectory { directory in
+                let path = "\(directory)/take-over"
+                try withServer(.green, ["--take-over", path]) { first in
+                    let connection = try first.connect()
+                    defer { connection.close() }
+                    try connection.expect("ONE", to: "one")
+                    try #require(eventuallyOnHub { access(path, F_OK) == 0 })
+                    let arguments = ["--port", "\(try first.port)", "--workers", "3", "--take-over", path]
+                    let second = try Program(Server.launch(.green, arguments))
+                    defer { second.end() }
+                    try first.program.waitOnHub(forLineContaining: "another instance has taken the listeners over")
+                    try connection.expect("TWO", to: "two")
+                    #expect(!first.program.hasEnded)
+                    try #expect(first.answer(to: "new") == "NEW")
+                    connection.close()
+                    try #expect(first.program.waitForExitOnHub() == .status(0))
+                    try #expect(first.answer(to: "newer") == "NEWER")
+                }
+            }
+        }
+
+        @Test func `one of another version is refused, with the reason, and the old one goes on`() throws {
+            try withTemporaryDirectory { directory in
+                let path = "\(directory)/take-over"
+                try withServer(.green, ["--take-over", path]) { server in
+                    try #require(eventuallyOnHub { access(path, F_OK) == 0 })
+                    for (question, answer) in [
+                        (
+                            "echo-server-take-over 2\n",
+                            "error version 2 of the take-over is not supported; this instance has 1\n"
+                        ), ("hello\n", "error 'hello' is no message\n"),
+                        ("serving\n", "error 'serving' is not expected\n"),
+                    ] {
+                        let other = try Connection.connect(to: .unix(path: path))
+                        defer { other.close() }
+                        try other.sendAll(question)
+                        try #expect(String(decoding: other.receiveToEnd(), as: UTF8.self) == answer)
+                    }
+                    // One that leaves after it has got the listeners.
+                    let other = try Connection.connect(to: .unix(path: path))
+                    try other.sendAll("echo-server-take-over 1\n")
+                    let received = try other.receiveDescriptors(upTo: 10)
+                    #expect(received?.bytes == Array("listeners 1 0\n".utf8))
+                    for descriptor in received?.descriptors ?? [] { close(descriptor) }
+                    #expect(received?.descriptors.count == 1)
+                    other.close()
+                    try server.program.waitOnHub(forLineContaining: "the listeners were not taken over", count: 4)
+                    try #expect(server.answer(to: "still here") == "STILL HERE")
+                }
+            }
+        }
+
+        @Test func `an instance that is refused ends with status 69 and the reason`() throws {
+            try withTemporaryDirectory { directory in
+                try onHub {
+                    let path = "\(directory)/take-over"
+                    let listener = try Listener(on: .unix(path: path))
+                    defer { listener.close() }
+                    let program = try Program(
+                        Program.built("echo-server", ["--port", "0", "--take-over", path]))
+                    defer { program.end() }
+                    let client = try listener.accept(until: .after(.patient(10)))
+                    try #expect(client.receive() == Array("echo-server-take-over 1\n".utf8))
+                    try client.sendAll("error version 1 of the take-over is not supported; this instance has 2\n")
+                    try #expect(program.waitForExitOnHub() == .status(69))
+                    let error = program.standardError.textToEnd()
+                    #expect(
+                        error.contains("it answers: version 1 of the take-over is not supported; this instance has 2"))
+                }
+            }
+        }
+    }
+}
