@@ -88,7 +88,7 @@ static inline int green_is_watched(int epoll, int descriptor) {
     return 0;
 }
 
-// libev has no call for its descriptor.  So it watches another one, and then the set is searched for in which that is; nearly always it has the number before.
+// libev has no call for its descriptor.  So it watches another one, and then the set is searched for in which that is; nearly always it has a number shortly before.
 // In a hub that is made where no descriptor is left for that, times are of whole milliseconds.
 static inline int green_find_epoll(struct ev_loop *loop) {
     int probe = eventfd(0, EFD_CLOEXEC), found = -1;
@@ -97,8 +97,8 @@ static inline int green_find_epoll(struct ev_loop *loop) {
     ev_io_init(&watcher, green_io_ignore, probe, EV_READ);
     ev_io_start(loop, &watcher);
     ev_run(loop, EVRUN_NOWAIT);
-    for (int number = probe + 16; number >= 0 && found < 0; number--) {
-        if (number != probe && green_is_watched(number, probe)) found = number;
+    for (int number = probe - 1; number >= 0 && found < 0; number--) {
+        if (green_is_watched(number, probe)) found = number;
     }
     ev_io_stop(loop, &watcher);
     close(probe);

@@ -142,7 +142,12 @@ final class Supervisor {
 
     private func start(_ slot: Int) {
         do throws(SystemError) {
-            slots[slot].begin(try Fork.child(inheritance, prepare: prepare) { [work] in work(slot) })
+            let pid = try Fork.child(inheritance, prepare: prepare) { [work] in
+                // For the lock of the limits, before the worker serves: it opens a file.
+                SharedGate.prepareProcess()
+                return work(slot)
+            }
+            slots[slot].begin(pid)
             watch?.began(slot)
             if slots[slot].hasDied { onRestart(slot) }
         } catch {

@@ -15,6 +15,7 @@ struct WorkerLock: @unchecked Sendable {
     /// `repair` undoes what a holder that was killed has left half done; the next holder calls it first.
     init(repair: @escaping @Sendable () -> Void) throws(StartFailure) {
         self.repair = repair
+        SharedGate.prepareProcess()
         let words = SharedGate.bytes / MemoryLayout<Atomic<UInt64>>.size
         let memory = try SharedMemory.allocate(words + 1, of: Atomic<UInt64>.self)
         gate = SharedGate(at: UnsafeMutableRawPointer(memory))

@@ -22,6 +22,9 @@ package struct SharedGate: Sendable {
         thread = holder[1]
     }
 
+    /// Reads from /proc now what the first use of a gate in this process would read.
+    package static func prepareProcess() { _ = ProcessIdentity.own }
+
     init(_ region: SharedRegion) { self.init(at: region.base + SharedRegion.gateOffset) }
 
     /// The number of the process inside, which may have ended; nil where there is none.
