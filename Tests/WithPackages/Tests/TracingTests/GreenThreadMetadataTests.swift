@@ -20,7 +20,7 @@ struct GreenThreadMetadataTests {
         logger.info("without a hub")
         let id = try await onHub {
             logger.info("on the main one")
-            let workers = ["one", "two"].map { name in
+            let workers = ["one", "two"].map { (name: String) in
                 spawn(name: name) {
                     for _ in 0..<3 {
                         logger.info("\(name)")
