@@ -15,7 +15,7 @@ extension EndToEnd {
                 "backlog", "max-connections", "max-connections-per-ip", "overflow", "allow", "deny", "ipv6-prefix",
                 "new-per-address", "idle-timeout", "write-timeout",
                 "drain-timeout", "lame-duck", "tls-certificate", "tls-key", "tls-client-ca", "handshake-timeout",
-                "proxy-protocol",
+                "proxy-protocol", "record",
                 "proxy-trusted", "proxy-timeout", "log-level",
                 "log-format", "config", "admin", "unix-socket-mode", "unix-socket-owner",
                 "unix-socket-group", "admin-mode", "admin-owner", "admin-group",
@@ -38,7 +38,7 @@ extension EndToEnd {
 
         @Test(arguments: [
             ["--port", "70000"], ["--port", "-1"], ["--idle-timeout", "-1"], ["--idle-timeout", "1e300"],
-            ["--transform", "lower"], ["--buffer-size", "0"], ["--drain-timeout", "soon"],
+            ["--transform", "title"], ["--buffer-size", "0"], ["--drain-timeout", "soon"],
             ["--log-level", "loud"],
         ])
         func `an invalid option ends the start with status 64 and one line with option, value and what is expected`(

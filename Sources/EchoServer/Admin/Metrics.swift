@@ -28,6 +28,7 @@ struct Metrics {
         page.addFaults(to: &text)
         page.addDatagrams(to: &text)
         page.addTraffic(to: &text)
+        page.addRecords(to: &text)
         page.addHubs(to: &text)
         return text.text
     }
@@ -151,6 +152,16 @@ struct Metrics {
             "Deprecated name of echo_server_reads_total; the next release will not have it.", total(.reads))
         text.add(.counter, "echo_server_received_bytes_total", "Bytes received from clients.", total(.bytesIn))
         text.add(.counter, "echo_server_sent_bytes_total", "Bytes sent to clients.", total(.bytesOut))
+    }
+
+    private func addRecords(to text: inout PrometheusText) {
+        if settings.record == nil { return }
+        text.add(
+            .counter, "echo_server_records_total", "Records of connections, by what became of them.",
+            [
+                (["result": "written"], "\(total(.recordsWritten))"),
+                (["result": "dropped"], "\(total(.recordsDropped))"),
+            ])
     }
 
     private func addHubs(to text: inout PrometheusText) {

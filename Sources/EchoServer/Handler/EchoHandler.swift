@@ -28,12 +28,30 @@ struct EchoHandler: Sendable {
 
     /// Serves a client that reads slowly.  Throws where the client reads nothing for `writeTimeout`.
     @inline(__always)
-    private func send(_ bytes: UnsafeRawBufferPointer, on connection: some PeerStream) throws {
+    func send(_ bytes: UnsafeRawBufferPointer, on connection: some PeerStream) throws {
         if let writeTimeout {
             try connection.sendAll(bytes, stall: writeTimeout)
         } else {
             try connection.sendAll(bytes, until: .never)
         }
+    }
+}
+
+extension EchoHandler {
+    /// Sends bytes that are no answer in place, and counts them.
+    func send(_ bytes: [UInt8], on connection: some PeerStream) throws {
+        if bytes.isEmpty { return }
+        try bytes.withUnsafeBytes { try send($0, on: connection) }
+        counters.add(bytes.count, to: .bytesOut)
+    }
+
+    /// Waits for more bytes of the client, and counts them; nil at the end of its stream.
+    func receive(from connection: some PeerStream) throws -> UnsafeMutableRawBufferPointer? {
+        guard let bytes = try connection.receiveView(until: .after(idleTimeout)) else { return nil }
+        counters.add(to: .reads)
+        counters.add(bytes.count, to: .bytesIn)
+        onReceive?(UnsafeRawBufferPointer(bytes), connection.peerAddress)
+        return bytes
     }
 }
 

@@ -1,3 +1,4 @@
+import Glibc
 import GreenNet
 import GreenTLS
 
@@ -40,30 +41,55 @@ struct ConnectionService: Sendable {
         log.poolChanged(to: size)
     }
 
-    /// Serves a connection from its first byte to its last: by the handler alone, unless the settings ask for more.  `hasToEnd` says whether the server has
-    /// ended receiving from it by a shutdown of the socket.
+    /// Serves a connection from its first byte to its last: by the handler alone, unless the settings ask for more.  `request` is what the server asks of the
+    /// connection by a shutdown of its socket.
     @inline(__always)
-    func serve(_ connection: Connection, hasToEnd: () -> Bool = { false }) throws {
-        if live.isPlain { return try handler.serve(connection) }
-        try serveInSteps(connection, hasToEnd)
+    func serve(_ connection: Connection, request: @escaping () -> Request? = { nil }) throws {
+        if live.isPlain, live.answersInPlace { return try handler.serve(connection) }
+        try serveRecorded(connection, request)
     }
 
-    /// The header of a proxy, TLS, the handler: in this order, with the settings of the place at which the connection was accepted.
+    /// With the settings of the place at which the connection was accepted.
     @inline(never)
-    private func serveInSteps(_ connection: Connection, _ hasToEnd: () -> Bool) throws {
-        try at(connection).serveFromHeader(connection, hasToEnd)
+    private func serveRecorded(_ connection: Connection, _ request: @escaping () -> Request?) throws {
+        let service = at(connection)
+        guard let records = live.records else { return try service.serveInSteps(connection, nil, request) }
+        let tally = ConnectionTally(connection)
+        var end = ConnectionEnd.done
+        defer { write(tally.record(end, live.now.model), to: records) }
+        do { try service.serveInSteps(connection, tally, request) } catch {
+            end = request() == .cancel ? .cancelled : ConnectionEnd(error)
+            throw error
+        }
     }
 
-    private func serveFromHeader(_ connection: Connection, _ hasToEnd: () -> Bool) throws {
-        guard let gate = proxyGate else { return try serve(connection.peer, connection, over: connection, hasToEnd) }
+    private func write(_ record: ConnectionRecord, to records: RecordSink) {
+        counters.add(to: records.write(record) ? .recordsWritten : .recordsDropped)
+    }
+
+    /// Writes the record of a child process that was killed and could not write it.
+    func recordLost(_ child: pid_t, _ peer: SocketAddress, since begin: ConnectionTally.Begin, _ end: ConnectionEnd) {
+        guard let records = live.records else { return }
+        let record = ConnectionRecord(
+            start: begin.time, duration: begin.elapsed, peer: peer, model: live.now.model.name, pid: child, end: end)
+        write(record, to: records)
+    }
+
+    /// The header of a proxy, TLS, the banner, the handler: in this order.
+    private func serveInSteps(
+        _ connection: Connection, _ tally: ConnectionTally?, _ request: @escaping () -> Request?
+    ) throws {
+        let visit = Visit(connection: connection, tally: tally, request: request)
+        guard let gate = proxyGate else { return try serve(connection, visit) }
         guard let arrival = try gate.open(connection) else { return }
         let client = arrival.header?.ends?.source ?? connection.peer
+        tally?.client = client
         if let header = arrival.header { log.proxied(header, by: connection.peer) }
         try admitting(client, of: connection, gate) {
             let stream = GuardedStream(connection, client, arrival, gate)
             // TLS is faster over a connection, and no header is the beginning of TLS.
             let isPlain = tls != nil && arrival.received.isEmpty
-            do { try serve(client, connection, over: isPlain ? connection : stream, hasToEnd) } catch {
+            do { try serve(isPlain ? connection : stream, Visit(visit, client)) } catch {
                 throw client == connection.peer ? error : ProxiedFailure(error: error, client: client)
             }
         }
@@ -88,27 +114,45 @@ struct ConnectionService: Sendable {
         try body()
     }
 
-    private func serve(
-        _ client: SocketAddress, _ connection: Connection, over stream: any PeerStream, _ hasToEnd: () -> Bool
-    ) throws {
-        let fault = live.faults?.next(for: client)
-        if let fault, refuses(connection, fault) { return }
+    /// What the steps of one connection have in common.
+    private struct Visit {
+        let connection: Connection
+        /// The client behind a proxy, or else the other end of the connection.
+        let client: SocketAddress
+        let tally: ConnectionTally?
+        let request: () -> Request?
+
+        init(connection: Connection, tally: ConnectionTally?, request: @escaping () -> Request?) {
+            (self.connection, client, self.tally, self.request) = (connection, connection.peer, tally, request)
+        }
+
+        init(_ visit: Visit, _ client: SocketAddress) {
+            (connection, self.client, tally, request) = (visit.connection, client, visit.tally, visit.request)
+        }
+
+        /// Whether the end of the stream is the server's doing.
+        var hasToEnd: Bool { connection.endsReceivingItself || request() == .finishReceiving }
+    }
+
+    private func serve(_ stream: any PeerStream, _ visit: Visit) throws {
+        let fault = live.faults?.next(for: visit.client)
+        if let fault, refuses(visit.connection, fault) { return }
         guard let tls else {
-            _ = try handle(stream, fault, on: connection)
+            _ = try handle(stream, fault, visit)
             return
         }
-        try serve(stream, securedBy: tls, fault, on: connection) { connection.endsReceivingItself || hasToEnd() }
+        try serve(stream, securedBy: tls, fault, visit)
     }
 
     private func serve(
-        _ stream: any PeerStream, securedBy tls: ServerTLS, _ fault: Fault?, on connection: Connection,
-        _ hasToEnd: () -> Bool
+        _ stream: any PeerStream, securedBy tls: ServerTLS, _ fault: Fault?, _ visit: Visit
     ) throws {
         let stream = try shakeHands(stream, tls)
+        visit.tally?.tls = stream.facts.version
         do {
-            if try handle(stream, fault, on: connection) { return }
+            if try handle(stream, fault, visit) { return }
         } catch let error as TLSError {
-            guard case .truncated = error.reason, hasToEnd() else { throw error }
+            guard case .truncated = error.reason, visit.hasToEnd else { throw error }
         }
         // The client learns that it has got all.  One that has gone meanwhile was answered.
         do throws(TLSError) { try stream.shutdownSending(until: .after(settings.writeTimeout)) } catch {
@@ -117,20 +161,36 @@ struct ConnectionService: Sendable {
     }
 
     /// Serves what lies under no further step.  Returns whether the client was sent an end already, by a fault.
-    private func handle(_ stream: some PeerStream, _ fault: Fault?, on connection: Connection) throws -> Bool {
+    private func handle(_ stream: some PeerStream, _ fault: Fault?, _ visit: Visit) throws -> Bool {
         guard let fault else {
-            try handle(stream)
+            try greet(stream, visit)
             return false
         }
-        let faulty = FaultyStream(stream, on: connection, fault, counters)
-        try handle(faulty)
+        let faulty = FaultyStream(stream, on: visit.connection, fault, counters)
+        try greet(faulty, visit)
         return faulty.isOver
     }
 
-    private func handle(_ stream: some PeerStream) throws {
+    private func greet(_ stream: any PeerStream, _ visit: Visit) throws {
         let settings = settings
-        if settings.services.service == .echo { return try handler.serve(stream) }
-        try SmallServiceHandler(settings, counters).serve(stream)
+        let stream: any PeerStream = visit.tally.map { TalliedStream(stream, $0) as any PeerStream } ?? stream
+        if let banner = settings.banner {
+            try handler.send(banner.bytes(for: visit.connection.peer, visit.client, settings.model), on: stream)
+        }
+        if settings.services.service != .echo { return try SmallServiceHandler(settings, counters).serve(stream) }
+        try serve(stream, settings.transform, for: visit.client)
+    }
+
+    /// By the handler that the transform needs.
+    private func serve(_ stream: any PeerStream, _ transform: Transform, for client: SocketAddress) throws {
+        switch transform {
+        case .upper, .echo, .lower, .rot13: try handler.serve(stream)
+        case .discard: try DiscardHandler(handler: handler).serve(stream)
+        case .reverse: try LineHandler(handler: handler, answer: LineHandler.reversed).serve(stream)
+        case .whoami:
+            let answer = Array("\(client) \(live.now.model) \(getpid())\n".utf8)
+            try LineHandler(handler: handler) { _ in answer }.serve(stream)
+        }
     }
 
     private func shakeHands(_ connection: any PeerStream, _ tls: ServerTLS) throws -> TLSConnection {
@@ -154,11 +214,11 @@ struct ConnectionService: Sendable {
     /// Serves a connection from its first byte to its last, on an OS thread without a hub: the socket blocks.  Returns the connection, still
     /// open.  Calls `request` once the handler has ended.
     func serve(
-        _ descriptor: Int32, _ peer: SocketAddress, request: () -> Request?
+        _ descriptor: Int32, _ peer: SocketAddress, request: @escaping () -> Request?
     ) -> (Connection, ConnectionEnd) {
         let connection = Connection(blocking: descriptor, peer: peer, receiveBufferSize: live.now.bufferSize)
         do {
-            try serve(connection, hasToEnd: { request() == .finishReceiving })
+            try serve(connection, request: request)
             if request() == .finishReceiving { connection.linger(within: StreamServer.grace / 2) }
             return (connection, .done)
         } catch {

@@ -25,6 +25,7 @@ final class ProcessModel: ConnectionModel {
         let server: StreamServer
         /// Nil where the child counts nothing.
         let note: CrashNote?
+        let begin = ConnectionTally.Begin()
     }
 
     init(_ service: ConnectionService) {
@@ -70,7 +71,9 @@ final class ProcessModel: ConnectionModel {
             guard let child = children.removeValue(forKey: pid) else { continue }
             if let note = child.note { settle(note) }
             let wasCancelled = isCancelled && status.signal == SIGKILL
-            child.server.connectionEnded(child.peer, wasCancelled ? .cancelled : status.connectionEnd)
+            let end = wasCancelled ? .cancelled : status.connectionEnd
+            if status.signal != nil { service.recordLost(pid, child.peer, since: child.begin, end) }
+            child.server.connectionEnded(child.peer, end)
         }
     }
 }

@@ -82,6 +82,8 @@ final class LiveSettings: Sendable {
     private let configuration: Configuration
     /// Nil where the service speaks no TLS.
     let tls: ServerTLS?
+    /// Nil where no records of connections are written.
+    let records: RecordSink?
     /// Whether a connection has nothing but its handler.
     let isPlain: Bool
     /// Nil where nothing is done to connections on purpose.
@@ -94,19 +96,25 @@ final class LiveSettings: Sendable {
         (started, self.configuration) = (settings, configuration)
         live = try LiveValue(settings.live)
         tls = if let files = settings.tlsFiles { try ServerTLS(files) } else { nil }
+        records = if let place = settings.record { try RecordSink(place) } else { nil }
         let entries = settings.streamEntries
         let isMixed = entries.contains { $0.overridesSettings || $0.speaksTLS != (settings.tlsFiles != nil) }
         profiles = isMixed ? ListenerProfiles() : nil
         faults = settings.faults.areNone ? nil : try FaultInjector(settings.faults)
         isPlain =
-            tls == nil && settings.proxy.mode == .off && settings.services.service == .echo && faults == nil
-            && profiles == nil
+            tls == nil && records == nil && settings.banner == nil && settings.proxy.mode == .off
+            && settings.services.service == .echo && faults == nil && profiles == nil
     }
 
     var now: Settings {
         var settings = started
         settings.live = live.value
         return settings
+    }
+
+    /// Whether the transform of now changes bytes in place.  Out of line: a copy of the settings would lie on the stack of each connection.
+    var answersInPlace: Bool {
+        @inline(never) get { live.value.transform.isInPlace }
     }
 
     /// As `now` has it, without a copy of all the others.
@@ -117,6 +125,7 @@ final class LiveSettings: Sendable {
     func reload() throws(StartFailure) -> (changed: [String], needRestart: [String]) {
         let result = now.reloaded(try configuration.readAgain())
         let hasNewCertificate = try tls?.reload() ?? false
+        records?.reopen()
         live.value = result.settings.live
         return (result.changed + (hasNewCertificate ? ["tls-certificate"] : []), result.needRestart)
     }

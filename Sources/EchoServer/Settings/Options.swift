@@ -42,7 +42,9 @@ struct Options: ParsableArguments {
         completion: .list(ModelKind.all.map(\.name)))
     var model: String?
 
-    @Option(help: ArgumentHelp("What to send back: upper or echo (default: upper).", valueName: "transform"))
+    @Option(
+        help: ArgumentHelp("What to send back: \(Transform.names) (default: upper).", valueName: "transform"),
+        completion: .list(Transform.allCases.map(\.rawValue)))
     var transform: String?
 
     @Option(
@@ -183,6 +185,10 @@ struct Options: ParsableArguments {
             valueName: "file"))
     var config: String?
 
+    @OptionGroup(title: "Option of what is sent first") var banner: BannerOptions
+
+    @OptionGroup(title: "Option of records") var records: RecordOptions
+
     @OptionGroup(title: "Options of clients' addresses") var clients: ClientOptions
 
     @OptionGroup(title: "Options of the PROXY protocol") var proxy: ProxyOptions
@@ -210,7 +216,8 @@ struct Options: ParsableArguments {
             "admin-mode": adminMode, "admin-owner": adminOwner, "admin-group": adminGroup,
         ]
         let groups = [
-            all, clients.given, proxy.given, listen.given, takeOver.given, socket.given, services.given, faults.given,
+            all, banner.given, records.given, clients.given, proxy.given, listen.given, takeOver.given, socket.given,
+            services.given, faults.given,
         ]
         return groups.reduce(into: [:]) { $0.merge($1.compactMapValues { $0 }) { $1 } }
     }

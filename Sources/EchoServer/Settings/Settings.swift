@@ -38,6 +38,10 @@ struct Settings: Sendable {
     var tlsCertificate: String?
     var tlsKey: String?
     var tlsClientCA: String?
+    /// Nil where nothing is sent first.
+    var banner: Banner?
+    /// Nil where no records are written.
+    var record: RecordPlace?
     var clients = ClientPolicy()
     var proxy = ProxySettings()
     var live = Live()
@@ -216,9 +220,8 @@ extension Settings {
     static let names = Set(all.map(\.name))
 
     static let all =
-        basic + ClientPolicy.all + ProxySettings.all + SocketSettings.all + FaultSettings.all + ServiceSettings.all
-        + ListenSettings.all
-        + [takeOverSetting]
+        basic + BannerOptions.all + RecordPlace.all + ClientPolicy.all + ProxySettings.all + SocketSettings.all
+        + FaultSettings.all + ServiceSettings.all + ListenSettings.all + [takeOverSetting]
 
     private static let basic: [Setting] = [
         Setting(
@@ -235,7 +238,7 @@ extension Settings {
         Setting(
             "freebind", \.freebind, "yes or no", parse: { ["yes": true, "no": false][$0] }, show: { $0 ? "yes" : "no" }),
         Setting("model", \.model, ModelKind.names, parse: { ModelKind(name: $0) }),
-        Setting("transform", \.live.transform, "upper or echo", parse: { Transform(rawValue: $0) }),
+        Setting("transform", \.live.transform, Transform.names, parse: { Transform(rawValue: $0) }),
         Setting(
             "workers", \.workers, "auto or \(Numbers.workers.rule)",
             parse: { $0 == "auto" ? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) : Numbers.workers.value(of: $0) }),

@@ -14,6 +14,7 @@ enum Counter: Int, CaseIterable {
     case poolExtra
     case tlsHandshakes, tlsFailures
     case refusedDenied, refusedTooFast
+    case recordsWritten, recordsDropped
     case proxyHeaders
     case proxyAbsent, proxyCut, proxyLate, proxyTooLong, proxyMalformed, proxyChecksum, proxyDoubled, proxyUntrusted
     case faultsRefused, faultsReset, faultsClosed, faultsTruncated, faultsStalled

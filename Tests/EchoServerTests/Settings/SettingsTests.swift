@@ -239,7 +239,8 @@ import Testing
             + ["unix-socket-group", "admin-group"].flatMap { name in
                 each(["4294967295", "a b", ""], of: name, "a group's name, or its number, 0 to 4294967294")
             }
-            + each(["lower", "UPPER", ""], of: "transform", "upper or echo")
+            + each(
+                ["title", "UPPER", ""], of: "transform", "upper, echo, lower, rot13, reverse, discard or whoami")
             + each(["0", "-1", "16777217", "64k", ""], of: "buffer-size", "a whole number from 1 to 16777216 bytes")
             + each(["0", "-1", "2147483648", "many"], of: "backlog", "a whole number from 1 to 2147483647")
             + each(["Green", "fork", ""], of: "model", "green, thread or process")
@@ -255,7 +256,7 @@ import Testing
             + each(["0", "10000001", "all"], of: "max-connections", "a whole number from 1 to 10000000")
             + each(["0", "10000001", "all"], of: "max-connections-per-ip", "a whole number from 1 to 10000000")
             + each(["wait", ""], of: "overflow", "defer or reject")
-            + ["idle-timeout", "write-timeout", "handshake-timeout", "drain-timeout"].flatMap { name in
+            + ["idle-timeout", "write-timeout", "handshake-timeout", "drain-timeout", "lame-duck"].flatMap { name in
                 each(
                     ["-0.001", "0.0009", "1e-30", "3153600001", "1e300", "inf", "nan", "10s", "1,5", "0x10", ""],
                     of: name, "a number from 0.001 to 3153600000 seconds, or 0")

@@ -1,0 +1,85 @@
+import Glibc
+import GreenNet
+import Synchronization
+
+/// Writes records of connections, each in one system call that does not wait.  A record that is not taken is dropped, and its caller counts it.
+///
+/// Any OS thread may write.  A forked process opens the place for itself, since its other descriptors are closed.
+final class RecordSink: Sendable {
+    private let place: RecordPlace
+    /// The descriptor, in the process that has opened it.
+    private let descriptor = PerProcess()
+    /// How often the place is to be opened anew, in memory that forked processes share, and how often this process has.
+    private let generation: LiveValue<Int>
+    private let own = Mutex(0)
+
+    /// Throws where the file can't be opened: without it the service would not do what it was asked for.
+    init(_ place: RecordPlace) throws(StartFailure) {
+        self.place = place
+        generation = try LiveValue(0)
+        do throws(SystemError) { _ = try open() } catch {
+            throw StartFailure(
+                [EACCES, EPERM, EROFS].contains(error.code) ? .permission : .configuration,
+                "record: cannot open \(place): \(error)")
+        }
+    }
+
+    deinit { if let number = descriptor.value { close(Int32(number)) } }
+
+    /// Opens the file anew before the next record, for this process and those that it has forked: another program may have renamed it.
+    func reopen() { generation.value += 1 }
+
+    /// Returns whether the record was taken.
+    func write(_ record: ConnectionRecord) -> Bool {
+        guard let number = try? current() else { return false }
+        let line = record.line
+        return line.withUnsafeBytes { bytes in
+            switch place {
+            case .file: return LossyOutput(number).write(bytes) == bytes.count
+            case .socket(let path):
+                return (try? DatagramSocket(descriptor: number).send(bytes, to: .unix(path: path))) != nil
+            }
+        }
+    }
+
+    private func current() throws(SystemError) -> Int32 {
+        let number: Int32
+        if let value = descriptor.value { number = Int32(value) } else { number = try open() }
+        let wanted = generation.value
+        let isOld = own.withLock { own in
+            defer { own = wanted }
+            return own != wanted
+        }
+        if isOld { replace(number) }
+        return number
+    }
+
+    /// The number stays: other OS threads may be writing.
+    private func replace(_ number: Int32) {
+        guard case .file(let path) = place, let new = try? RecordSink.open(path) else { return }
+        if dup2(new, number) >= 0 { _ = fcntl(number, F_SETFD, FD_CLOEXEC) }
+        close(new)
+    }
+
+    private func open() throws(SystemError) -> Int32 {
+        let number: Int32 =
+            switch place {
+            case .file(let path): try RecordSink.open(path)
+            case .socket: try DatagramSocket().descriptor
+            }
+        if descriptor.setIfMissing(UInt32(number)) { return number }
+        // Another OS thread has opened it meanwhile.
+        close(number)
+        return Int32(descriptor.value!)
+    }
+
+    /// A named pipe without a reader would make a plain opening wait; for reading and writing, it does not.
+    private static func open(_ path: String) throws(SystemError) -> Int32 {
+        var status = stat()
+        let isPipe = stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO
+        let way = isPipe ? O_RDWR : O_WRONLY | O_APPEND | O_CREAT
+        let number = Glibc.open(path, way | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0o640)
+        if number < 0 { throw SystemError(errno) }
+        return number
+    }
+}

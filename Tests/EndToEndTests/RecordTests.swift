@@ -1,0 +1,159 @@
+import Glibc
+import GreenNet
+import GreenTLS
+import ProgramKit
+import TestSupport
+import Testing
+
+extension EndToEnd {
+    /// `--record`, `--banner` and the transforms that need a handler of their own.
+    @Suite(.serialized) struct RecordTests {
+        private func records(_ path: String) -> [Substring] {
+            ProcessStatus.contents(of: path)?.split(separator: "\n") ?? []
+        }
+
+        /// A worker opens the file for its first record: it has one descriptor more than at first.
+        private func endIfSupervised(_ server: Server, _ model: ServerModel) throws {
+            guard model.isSupervised else { return }
+            server.program.send(SIGTERM)
+            try #expect(server.program.waitForExitOnHub() == .status(0))
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `each connection has a record at its end`(model: ServerModel) throws {
+            try withTemporaryDirectory { directory in
+                let path = "\(directory)/records"
+                try withServer(model, ["--record", path, "--idle-timeout", "0.5", "--admin", "127.0.0.1:0"]) { server in
+                    let client = try server.connect()
+                    let port = try client.localAddress().port!
+                    try client.expect("HELLO", to: "hello")
+                    #expect(records(path).isEmpty)
+                    client.close()
+                    try #expect(eventuallyOnHub { records(path).count == 1 })
+                    let line = records(path)[0]
+                    #expect(
+                        line.contains(#""peer":"127.0.0.1:\#(port)","proxied_peer":null,"local":"\#(server.address)""#))
+                    #expect(line.contains(#""bytes_in":5,"bytes_out":5,"reads":1,"end":"done","tls":null}"#))
+                    #expect(line.contains(#""model":"\#(model.kind.rawValue)""#))
+                    let idle = try server.connect()
+                    defer { idle.close() }
+                    try #expect(eventuallyOnHub { records(path).count == 2 })
+                    #expect(records(path)[1].contains(#""bytes_in":0,"bytes_out":0,"reads":0,"end":"idle""#))
+                    try #expect(
+                        eventuallyOnHub {
+                            try Admin(of: server).metrics()["echo_server_records_total{result=\"written\"}"] == 2
+                        })
+                    try endIfSupervised(server, model)
+                }
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `a record has the client behind a proxy and the version of TLS`(model: ServerModel) throws {
+            try withTemporaryDirectory { directory in
+                let (path, files) = ("\(directory)/records", TLSTests.Files(directory: directory))
+                try files.write(Certificates.all.server)
+                let options = files.serverOptions + ["--record", path, "--proxy-protocol", "required"]
+                try withServer(model, options) { server in
+                    let connection = try server.connect()
+                    let ends = ProxyHeader.Ends(
+                        source: try #require(SocketAddress(ip: "192.0.2.1", port: 8)), destination: .loopback(port: 2))
+                    try connection.sendAll(ProxyHeader(.v2, ends).bytes)
+                    let context = try TLSContext.client(roots: .pem(Certificates.all.authority.certificate))
+                    let tls = try TLSConnection(connection, context, serverName: "localhost")
+                    try tls.handshake(until: .after(.patient(10)))
+                    try tls.sendAll("hello")
+                    try #expect(tls.receive() == Array("HELLO".utf8))
+                    tls.close()
+                    try #expect(eventuallyOnHub { records(path).count == 1 })
+                    #expect(records(path)[0].contains(#""proxied_peer":"192.0.2.1:8""#))
+                    #expect(records(path)[0].contains(#""bytes_in":5,"bytes_out":5"#))
+                    #expect(records(path)[0].contains(#""tls":"TLSv1.3""#))
+                    try endIfSupervised(server, model)
+                }
+            }
+        }
+
+        @Test func `a process of one connection that is killed has a record by its parent`() throws {
+            try withTemporaryDirectory { directory in
+                let path = "\(directory)/records"
+                try withServer(.process, ["--record", path]) { server in
+                    let client = try server.connect()
+                    defer { client.close() }
+                    try client.expect("HELLO", to: "hello")
+                    let child = try #require(server.program.status().children.first)
+                    kill(child, SIGKILL)
+                    try #expect(eventuallyOnHub { records(path).count == 1 })
+                    #expect(records(path)[0].contains(#""pid":\#(child),"bytes_in":null"#))
+                    #expect(records(path)[0].contains(#""end":"crashed""#))
+                }
+            }
+        }
+
+        // MARK: - Banners
+
+        @Test(arguments: ServerModel.all)
+        func `a banner comes before the client sends anything, and behind the header of its proxy`(
+            model: ServerModel
+        ) throws {
+            try withServer(model, ["--banner={model} {proxied_peer}", "--proxy-protocol", "optional"]) { server in
+                let client = try server.connect()
+                defer { client.close() }
+                let ends = ProxyHeader.Ends(
+                    source: try #require(SocketAddress(ip: "192.0.2.1", port: 8)), destination: .loopback(port: 2))
+                try client.sendAll(ProxyHeader(.v1, ends).bytes)
+                let banner = "\(model.kind.rawValue) 192.0.2.1:8\n"
+                try #expect(client.receive(exactly: banner.utf8.count) == Array(banner.utf8))
+                try client.expect("HELLO", to: "hello")
+            }
+        }
+
+        @Test func `a banner without a template has all there is`() throws {
+            try withServer(.green, ["--banner"]) { server in
+                let client = try server.connect()
+                defer { client.close() }
+                let line = try #require(try LineReader(client).next())
+                #expect(line.hasPrefix("echo-server/") && line.split(separator: " ").count == 6)
+            }
+        }
+
+        // MARK: - Transforms
+
+        @Test(arguments: ServerModel.all)
+        func `each transform answers as it is called`(model: ServerModel) throws {
+            for (transform, answer) in [
+                ("lower", "hello, wörld\nsecond"), ("rot13", "Uryyb, Jöeyq\nFrpbaq"),
+                ("reverse", "dlröW ,olleH\ndnoceS"), ("discard", ""),
+            ] {
+                try withServer(model, ["--transform", transform]) { server in
+                    try #expect(server.answer(to: "Hello, Wörld\nSecond") == answer, "\(transform)")
+                }
+            }
+        }
+
+        @Test(arguments: ServerModel.all)
+        func `whoami answers each line with the client, the model and the process`(model: ServerModel) throws {
+            try withServer(model, ["--transform", "whoami"]) { server in
+                let client = try server.connect()
+                defer { client.close() }
+                let (own, reader) = (try client.localAddress(), LineReader(client))
+                for _ in 0..<3 {
+                    try client.sendAll(Array("who\n".utf8))
+                    let words = try #require(try reader.next()).split(separator: " ")
+                    #expect(words.count == 3 && words[0] == "\(own)" && words[1] == model.kind.rawValue)
+                    let pid = try #require(pid_t(words[2]))
+                    try #expect(server.program.processes().contains(pid))
+                }
+            }
+        }
+
+        @Test func `a line without an end is answered in pieces`() throws {
+            try withServer(.green, ["--transform", "reverse"]) { server in
+                let piece = 65_536
+                let bytes = [UInt8](repeating: 0x61, count: piece) + [UInt8](repeating: 0x62, count: 7) + [0x63]
+                let answer = try server.answer(to: bytes)
+                #expect(answer == Array(bytes.prefix(piece)) + [0x63] + [UInt8](repeating: 0x62, count: 7))
+            }
+        }
+    }
+}
