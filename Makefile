@@ -41,7 +41,7 @@ $(1) $(patch_flags) -o .build/patch-test-$(3) $(patch_sources) -lpthread
 timeout 120 $(2) .build/patch-test-$(3) $(4)
 endef
 
-.PHONY: help setup run build test test-switch test-patch test-debug test-release test-redis test-libraries test-async test-asan test-tsan test-aarch64 \
+.PHONY: help setup run build test test-switch test-patch test-debug test-release test-redis test-libraries test-operators test-async test-asan test-tsan test-aarch64 \
     format format-check check-units check clean
 
 help: ## list the targets
@@ -93,6 +93,11 @@ test-libraries: ## test C libraries on green threads against the servers of Debi
 	@Scripts/setup.sh $(servers)
 	swift build --build-tests $(testable)
 	TEST_LIBRARIES=all timeout --foreground 600 $(library_tests)
+
+test-operators: ## test the server behind HAProxy and nginx of Debian's packages
+	@Scripts/setup.sh haproxy nginx libnginx-mod-stream
+	swift build --build-tests
+	TEST_OPERATORS=1 timeout --foreground 600 swift test --skip-build --no-parallel --disable-xctest --filter OperatorTests
 
 test-release: setup ## run the Swift tests in release
 	Scripts/swift-test.sh $(testable)

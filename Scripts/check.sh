@@ -26,6 +26,7 @@ step make --keep-going test
 step make test-libraries
 step make course
 step Scripts/course-pages.sh
+step make test-operators
 step Scripts/check-mistakes.sh
 step Scripts/check-async.sh
 step Scripts/check-noasync.sh
