@@ -82,6 +82,23 @@ extension EndToEnd {
             }
         }
 
+        @Test func `datagrams are answered by the next instance, at the same port`() throws {
+            try withTemporaryDirectory { directory in
+                let arguments = ["--udp", "--take-over", "\(directory)/take-over"]
+                try withServer(.green, arguments) { first in
+                    try #require(eventuallyOnHub { access("\(directory)/take-over", F_OK) == 0 })
+                    let second = try Program(Server.launch(.green, arguments + ["--port", "\(try first.port)"]))
+                    defer { second.end() }
+                    try #expect(first.program.waitForExitOnHub(within: .seconds(20)) == .status(0))
+                    let socket = try Datagram(bind: .loopback(port: 0))
+                    defer { socket.close() }
+                    try socket.send(Array("hello".utf8), to: first.address)
+                    let answer = try socket.receive(upTo: 100, until: .after(.patient(10)))
+                    #expect(answer.bytes == Array("HELLO".utf8))
+                }
+            }
+        }
+
         @Test func `one of another version is refused, with the reason, and the old one goes on`() throws {
             try withTemporaryDirectory { directory in
                 let path = "\(directory)/take-over"

@@ -20,7 +20,9 @@ final class DatagramServer {
     private static func service(
         _ entry: ListenEntry, _ address: SocketAddress, _ parts: ServiceParts
     ) throws(StartFailure) -> DatagramService {
-        let options = entry.settings(parts.live.now).socket.datagramOptions
+        let settings = entry.settings(parts.live.now)
+        // Another instance may have the port until it has ended.
+        let options = settings.socket.datagramOptions + (settings.takeOver == nil ? [] : [.reusePort(true)])
         do throws(NetError) {
             return DatagramService(
                 try Datagram(bind: address, options: options), entry, parts.live,
