@@ -6,14 +6,10 @@ extension ModelKind {
     }
 }
 
-/// An OS thread for each connection, of a pool, or one that serves the next connection where that comes soon.
+/// An OS thread for each connection, made for it or taken from a pool.
 final class ThreadModel: ConnectionModel {
     private let service: ConnectionService
     private let pool: ThreadPool?
-    /// Without a pool.  To hand a connection to an OS thread that waits takes less than half of the time that it takes to start one.
-    private let cache = ThreadCache(idleTime: .seconds(1), mostIdle: 64) { (body) throws(SystemError) in
-        try OSThread.start(stackSize: OSThread.smallStack, blocksSignals: true, body)
-    }
     /// The connections that are being served.  Touched on the hub's OS thread only.
     private var connections: [ObjectIdentifier: ThreadConnection] = [:]
 
@@ -36,7 +32,7 @@ final class ThreadModel: ConnectionModel {
             if let pool {
                 pool.run(job)
             } else {
-                try cache.run(job)
+                try OSThread.start(stackSize: OSThread.smallStack, blocksSignals: true, job)
             }
         } catch {
             connections[ObjectIdentifier(connection)] = nil

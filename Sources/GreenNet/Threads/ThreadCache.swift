@@ -1,6 +1,6 @@
 import Glibc
 
-/// OS threads that run one body after the other.  An idle OS thread ends after `idleTime`, or at once where `mostIdle` others are idle.
+/// OS threads that run one body after the other.  An idle OS thread ends after `idleTime`.
 ///
 /// Starting an OS thread for each body takes ten times as long as handing the body to an idle one.
 // Guarded by `lock`: all that is not constant, here and in `Worker`.
@@ -11,7 +11,6 @@ package final class ThreadCache: @unchecked Sendable {
     package static let idleTime = Duration.seconds(5)
 
     private let idleTime: Duration
-    private let mostIdle: Int
     private let startThread: ThreadStart
     private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     /// The one that has waited longest comes first, and is used last: so that surplus OS threads end.
@@ -21,11 +20,8 @@ package final class ThreadCache: @unchecked Sendable {
     /// As `OSThread.start`, whose place it takes in tests: they run in this process, and a preloaded library that makes calls fail can't.
     package typealias ThreadStart = @Sendable (@escaping @Sendable () -> Void) throws(SystemError) -> OSThread
 
-    package init(
-        idleTime: Duration = ThreadCache.idleTime, mostIdle: Int = .max,
-        startThread: @escaping ThreadStart = ThreadCache.start
-    ) {
-        (self.idleTime, self.mostIdle, self.startThread) = (idleTime, mostIdle, startThread)
+    package init(idleTime: Duration = ThreadCache.idleTime, startThread: @escaping ThreadStart = ThreadCache.start) {
+        (self.idleTime, self.startThread) = (idleTime, startThread)
         pthread_mutex_init(lock, nil)
     }
 
@@ -113,7 +109,6 @@ package final class ThreadCache: @unchecked Sendable {
     private func waitForTask(_ worker: Worker) {
         // Its first body may be done before its starter has the handle, which `endIdle` needs.
         while worker.thread == nil { pthread_cond_wait(worker.woken, lock) }
-        if idle.count >= mostIdle { return }
         idle.append(worker)
         var end = timespec(Deadline.after(idleTime))
         while worker.task == nil, !worker.shallEnd {

@@ -238,24 +238,6 @@ struct OffloadPoolTests {
         }
     }
 
-    @Test(arguments: [0, 1, 3]) func `no more OS threads wait than may be idle`(mostIdle: Int) throws {
-        try onHub {
-            let threads = ThreadCache(mostIdle: mostIdle)
-            let gate = Gate()
-            for _ in 0..<5 { try threads.run { gate.pass() } }
-            try eventuallyOnHub { gate.waiting == 5 }
-            gate.open()
-            try eventuallyOnHub { threads.count == mostIdle }
-            #expect(threads.count == mostIdle)
-            try threads.run {}
-            try eventuallyOnHub {
-                threads.endIdle()
-                return threads.count == 0
-            }
-            #expect(threads.count == 0)
-        }
-    }
-
     @Test func `green threads that a call has spawned end with it, even if its OS thread is kept`() throws {
         try onHub {
             let threads = ThreadCache()
