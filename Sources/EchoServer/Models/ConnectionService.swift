@@ -24,14 +24,24 @@ struct ConnectionService: Sendable {
     }
 
     /// Whether a connection may be counted by its own process.
-    var countsClients: Bool { clients != nil && live.now.proxy.mode != .off }
+    var countsClients: Bool { clients != nil && live.looksForProxies }
 
-    /// The handler for a connection that begins now.
-    var handler: EchoHandler {
-        let settings = settings
-        return EchoHandler(
+    /// The handler for a connection that begins now, with the settings of its place.
+    var handler: EchoHandler { handler(place == nil ? live.changing : settings.live) }
+
+    private func handler(_ settings: Settings.Live) -> EchoHandler {
+        EchoHandler(
             transform: settings.transform, idleTimeout: settings.idleTimeout, writeTimeout: settings.writeTimeout,
             counters: counters, onReceive: log.payloadTracer)
+    }
+
+    /// The handler of a connection of which nothing else is asked; nil where more is.
+    private var plainHandler: EchoHandler? {
+        // Out of line: the settings would lie on the stack of each connection.
+        @inline(never) get {
+            let settings = live.changing
+            return live.isPlain && settings.transform.isInPlace ? handler(settings) : nil
+        }
     }
 
     /// A pool has `size` contexts, which are `change` more than before.
@@ -45,7 +55,7 @@ struct ConnectionService: Sendable {
     /// connection by a shutdown of its socket.
     @inline(__always)
     func serve(_ connection: Connection, request: @escaping () -> Request? = { nil }) throws {
-        if live.isPlain, live.answersInPlace { return try handler.serve(connection) }
+        if let handler = plainHandler { return try handler.serve(connection) }
         try serveRecorded(connection, request)
     }
 
@@ -96,8 +106,8 @@ struct ConnectionService: Sendable {
     }
 
     private var proxyGate: ProxyGate? {
+        guard live.looksForProxies else { return nil }
         let settings = live.now
-        if settings.proxy.mode == .off { return nil }
         return ProxyGate(settings: settings.proxy, timeout: settings.proxyTimeout, counters: counters)
     }
 
@@ -216,7 +226,7 @@ struct ConnectionService: Sendable {
     func serve(
         _ descriptor: Int32, _ peer: SocketAddress, request: @escaping () -> Request?
     ) -> (Connection, ConnectionEnd) {
-        let connection = Connection(blocking: descriptor, peer: peer, receiveBufferSize: live.now.bufferSize)
+        let connection = Connection(blocking: descriptor, peer: peer, receiveBufferSize: live.bufferSize)
         do {
             try serve(connection, request: request)
             if request() == .finishReceiving { connection.linger(within: StreamServer.grace / 2) }

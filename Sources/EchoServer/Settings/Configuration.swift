@@ -112,13 +112,13 @@ final class LiveSettings: Sendable {
         return settings
     }
 
-    /// Whether the transform of now changes bytes in place.  Out of line: a copy of the settings would lie on the stack of each connection.
-    var answersInPlace: Bool {
-        @inline(never) get { live.value.transform.isInPlace }
-    }
+    /// What a reload may have changed, without a copy of all the others.
+    var changing: Settings.Live { live.value }
 
-    /// As `now` has it, without a copy of all the others.
-    var logLevel: Logger.Level { live.value.logLevel }
+    var logLevel: Logger.Level { changing.logLevel }
+    var bufferSize: Int { started.bufferSize }
+    /// Whether clients may be behind proxies that name them.
+    var looksForProxies: Bool { started.proxy.mode != .off }
 
     /// Reads the configuration and the files of TLS again and takes over what a running server can; with an error in it, the old settings stay.
     /// Returns the names of the settings that have changed, and of those that only a restart would change.
