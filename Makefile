@@ -107,6 +107,14 @@ test-async: setup ## test green threads with AsyncHTTPClient, SwiftNIO, swift-as
 	timeout --foreground --signal=INT --kill-after=60 1800 \
 	    swift test --package-path Tests/WithPackages --scratch-path .build/with-packages --disable-xctest
 
+# What the tests after those in debug are built from.
+.PHONY: build-ahead
+build-ahead:
+	swift build --build-tests $(testable)
+	Scripts/build-static.sh Mistakes
+	Scripts/build-static.sh AsyncPrograms
+	swift build --build-tests --package-path Tests/WithPackages --scratch-path .build/with-packages
+
 test-asan: setup ## run the patched calls in C and the Swift tests under AddressSanitizer
 	$(call run_patch_test,$(CC) -O1 -fsanitize=address,,asan)
 	Scripts/swift-test.sh --sanitize=address --scratch-path .build/asan

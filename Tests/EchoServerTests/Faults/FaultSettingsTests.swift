@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct FaultSettingsTests {
     private func settings(_ arguments: [String]) throws -> Settings {
-        try Settings(SettingSources(Options.parse(arguments).given, environment: { _ in nil }))
+        try Settings(parsing: arguments)
     }
 
     @Test(arguments: [

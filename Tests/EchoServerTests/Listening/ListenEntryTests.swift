@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct ListenEntryTests {
     private func settings(_ arguments: [String]) throws -> Settings {
-        try Settings(SettingSources(Options.parse(arguments).given, environment: { _ in nil }))
+        try Settings(parsing: arguments)
     }
 
     @Test func `a list has places of each kind, with settings of their own`() throws {

@@ -33,7 +33,7 @@ import Testing
     // MARK: Settings
 
     private func settings(_ arguments: [String]) throws -> Settings {
-        try Settings(SettingSources(Options.parse(arguments).given, environment: { _ in nil }))
+        try Settings(parsing: arguments)
     }
 
     @Test(arguments: [

@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct ClientPolicyTests {
     private func settings(_ arguments: [String] = [], environment: [String: String] = [:]) throws -> Settings {
-        try Settings(SettingSources(Options.parse(arguments).given, environment: { environment[$0] }))
+        try Settings(parsing: arguments, environment: environment)
     }
 
     private func address(_ text: String) throws -> SocketAddress { try #require(SocketAddress(ip: text, port: 1)) }

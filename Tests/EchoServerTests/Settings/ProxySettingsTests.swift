@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct ProxySettingsTests {
     private func settings(_ arguments: [String] = [], environment: [String: String] = [:]) throws -> Settings {
-        try Settings(SettingSources(Options.parse(arguments).given, environment: { environment[$0] }))
+        try Settings(parsing: arguments, environment: environment)
     }
 
     @Test func `no header is looked for unless the settings say so, and then proxies of this machine are believed`()

@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct SettingsTests {
     private func settings(_ arguments: [String] = [], environment: [String: String] = [:]) throws -> Settings {
-        try Settings(SettingSources(Options.parse(arguments).given, environment: { environment[$0] }))
+        try Settings(parsing: arguments, environment: environment)
     }
 
     @Test func `with nothing given, the defaults count`() throws {

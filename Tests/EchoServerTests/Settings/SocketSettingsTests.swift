@@ -8,7 +8,7 @@ import Testing
 
 @Suite struct SocketSettingsTests {
     private func settings(_ arguments: [String], environment: [String: String] = [:]) throws -> Settings {
-        try Settings(SettingSources(Options.parse(arguments).given, environment: { environment[$0] }))
+        try Settings(parsing: arguments, environment: environment)
     }
 
     private static let tcp = Int32(IPPROTO_TCP)
