@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -48,6 +49,7 @@ typedef struct green_bell {
     const ev_async *jobs;  // by which other OS threads wake it; null: none do
     int epoll;             // the descriptor that libev waits for; -1: not known
     int64_t nap_end;       // see green_nap; INT64_MAX: no nap
+    int has_napped;        // its OS thread's timers are exact
 } green_bell;
 
 static inline int green_async_is_pending(const ev_async *watcher) { return ev_async_pending(watcher); }
@@ -62,6 +64,8 @@ static inline void green_nap(struct ev_loop *loop, green_bell *bell) {
     int64_t moment = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
     // A moment in the past may be so far away that the difference is no number.
     if (bell->nap_end > moment) left = (struct timespec){(bell->nap_end - moment) / 1000000000, (bell->nap_end - moment) % 1000000000};
+    // By default the kernel lets each sleep be 50 us late, to wake several OS threads together.
+    if (!bell->has_napped) prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0), bell->has_napped = 1;
     struct pollfd events = {.fd = bell->epoll, .events = POLLIN};
     if (ppoll(&events, 1, &left, NULL) == 0) ev_async_send(loop, &bell->async);
 }
