@@ -33,6 +33,7 @@ step make test-libraries
 step make course
 step Scripts/course-pages.sh
 step make test-operators
+step make check-kubernetes
 step Scripts/check-mistakes.sh
 step Scripts/check-async.sh
 step Scripts/check-noasync.sh
