@@ -41,7 +41,7 @@ $(1) $(patch_flags) -o .build/patch-test-$(3) $(patch_sources) -lpthread
 timeout 120 $(2) .build/patch-test-$(3) $(4)
 endef
 
-.PHONY: help setup run build test test-switch test-patch test-debug test-release test-redis test-libraries test-operators check-kubernetes test-async test-asan test-tsan test-aarch64 \
+.PHONY: help setup run build test test-switch test-patch test-debug test-release test-redis test-libraries test-operators check-kubernetes check-proxies test-async test-asan test-tsan test-aarch64 \
     format format-check check-units check clean
 
 help: ## list the targets
@@ -97,6 +97,10 @@ test-libraries: ## test C libraries on green threads against the servers of Debi
 check-kubernetes: ## check the manifests of packaging/kubernetes against Kubernetes' schemas
 	swift build --product echo-server
 	Scripts/check-kubernetes.sh
+
+check-proxies: ## check the examples for HAProxy, nginx and keepalived
+	@Scripts/setup.sh haproxy nginx libnginx-mod-stream keepalived
+	Scripts/check-proxies.sh
 
 test-operators: ## test the server behind HAProxy and nginx of Debian's packages
 	@Scripts/setup.sh haproxy nginx libnginx-mod-stream

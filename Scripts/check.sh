@@ -34,6 +34,7 @@ step make course
 step Scripts/course-pages.sh
 step make test-operators
 step make check-kubernetes
+step make check-proxies
 step Scripts/check-mistakes.sh
 step Scripts/check-async.sh
 step Scripts/check-noasync.sh
