@@ -170,9 +170,9 @@ flood: ## flood each model with connections for FLOOD_SECONDS, in a network name
 	FLOOD_SECONDS=$(FLOOD_SECONDS) swift test --skip-build --no-parallel --disable-xctest $(testable) --filter FloodTests
 
 .PHONY: test-scale
-test-scale: ## drain and replace a server of three under load, behind HAProxy, nginx and IPVS, in network namespaces (needs root)
+test-scale: ## drain and replace a server of three under load, behind HAProxy, nginx, nftables and IPVS (needs root)
 	@((EUID == 0)) || { echo "make test-scale needs root: it makes network namespaces" >&2; exit 77; }
-	@Scripts/setup.sh iproute2 procps curl jq haproxy nginx libnginx-mod-stream keepalived ipvsadm
+	@Scripts/setup.sh iproute2 procps curl jq nftables haproxy nginx libnginx-mod-stream keepalived ipvsadm
 	swift build --product echo-server
 	swift build --product echo-client
 	Scripts/test-scale.sh

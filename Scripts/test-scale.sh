@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Drains and replaces one of three echo-servers under load, behind HAProxy, nginx and the kernel's IPVS with the files of packaging/.  No connection may be lost.
+# Drains and replaces one of three echo-servers under load, behind HAProxy, nginx, rules of nftables as Kubernetes'
+# nodes have, and the kernel's IPVS, with the files of packaging/.  No connection may be lost.
 # The servers, the balancer and the clients have a network namespace each, which are removed however this ends.  Needs root.
 # Usage: test-scale.sh [DIRECTORY]; DIRECTORY has the programs (default: .build/debug).
 set -euo pipefail
@@ -152,6 +153,37 @@ start_ipvs() {
         --pid "$scratch/keepalived.pid" --checkers_pid "$scratch/checkers.pid" >"$scratch/balancer.log" 2>&1
 }
 
+# Usage: spread ADDRESSES...: as kube-proxy does in its mode nftables; the connections that are there keep their server.
+spread() {
+    local address number=0 map=
+    for address in "$@"; do map+="$((number++)) : $address, "; done
+    inside front nft -f - <<RULES
+table ip spread {
+    chain incoming { type nat hook prerouting priority dstnat; }
+}
+flush chain ip spread incoming
+add rule ip spread incoming ip daddr 10.0.0.10 tcp dport 8080 dnat to numgen random mod $# map { ${map%, } }
+RULES
+}
+
+# In the place of Kubernetes, which asks the pods and tells each node: up to three seconds later than the server knows.
+spread_over_ready() {
+    local name before= now
+    while sleep 1.5; do
+        now=
+        for name in one two three; do ! is_ready "$name" || now+=" ${addresses[$name]}"; done
+        sleep 1.5
+        # shellcheck disable=SC2086  # a list
+        if [[ -n $now && $now != "$before" ]]; then spread $now; fi
+        before=$now
+    done
+}
+
+start_nftables() {
+    spread_over_ready >"$scratch/balancer.log" 2>&1 &
+    processes[balancer]=$!
+}
+
 # A kernel that has it as a module loads it now.
 has_ipvs() { modprobe ip_vs 2>/dev/null || true; inside front ipvsadm --list >/dev/null 2>&1; }
 
@@ -239,6 +271,8 @@ make_network
 behind_proxy=(--proxy-protocol required --proxy-trusted 10.0.0.1)
 test_behind haproxy 10.0.0.1 "${behind_proxy[@]}"
 test_behind nginx 10.0.0.1 "${behind_proxy[@]}"
+test_behind nftables 10.0.0.10
+inside front nft delete table ip spread
 if has_ipvs; then
     test_behind ipvs 10.0.0.10
 else
