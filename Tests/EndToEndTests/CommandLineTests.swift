@@ -151,6 +151,13 @@ extension EndToEnd {
             #expect(result.error == "echo-server: cannot write to standard output: \(error)\n")
         }
 
+        @Test func `as many workers as there are processors on which the server may run is auto`() throws {
+            var launch = try Program.built("echo-server", ["--workers", "auto", "--print-config"])
+            // The first of those on which it may run now.
+            launch.setup = "taskset -cp $(taskset -cp $$ | sed 's/.*: //; s/[-,].*//') $$ >&2"
+            try #expect(Program.run(launch).output.contains("workers = 1  # --workers\n"))
+        }
+
         @Test func `the configuration is printed with the origin of each value`() throws {
             try withTemporaryPath("settings") { path in
                 try write("port = 7\nhost = ::1\n", to: path)

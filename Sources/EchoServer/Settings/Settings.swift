@@ -241,7 +241,7 @@ extension Settings {
         Setting("transform", \.live.transform, Transform.names, parse: { Transform(rawValue: $0) }),
         Setting(
             "workers", \.workers, "auto or \(Numbers.workers.rule)",
-            parse: { $0 == "auto" ? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) : Numbers.workers.value(of: $0) }),
+            parse: { $0 == "auto" ? HubCount.perCore.number : Numbers.workers.value(of: $0) }),
         optional(\.processes, Numbers.processes),
         Setting(
             "pool-size", \.pool, PoolSize.rule, parse: { PoolSize(parsing: $0).map { .some($0) } ?? .none },

@@ -8,7 +8,7 @@ public enum HubCount: Hashable, Sendable {
     static let range = 1...1024
 
     /// Stops the program where it is out of range.
-    var number: Int {
+    package var number: Int {
         switch self {
         case .perCore: return min(LinuxCalls.processorCount, HubCount.range.upperBound)
         case .count(let count):

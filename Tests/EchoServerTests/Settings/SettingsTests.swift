@@ -137,10 +137,6 @@ import Testing
         try #expect(settings(environment: ["ECHO_SERVER_HOST": "::1"]).namesAddress)
     }
 
-    @Test func `as many workers as there are processors is auto`() throws {
-        try #expect(settings(["--workers", "auto"]).workers >= 1)
-    }
-
     @Test(arguments: [
         (["--model", "thread", "--workers", "2"], "--workers: '2' needs the model green, not thread"),
         (["--model", "process", "--processes", "2"], "--processes: '2' needs the model green, not process"),
