@@ -24,6 +24,13 @@ func task(_ milliseconds: Int) -> Span {
     return Span(begin: begin, end: Deadline.now.nanoseconds, pid: getpid())
 }
 
+/// Of this process, in microseconds.
+func processorTime() -> Int {
+    var time = timespec()
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+    return time.tv_sec * 1_000_000 + time.tv_nsec / 1000
+}
+
 /// How many of them were under way at a time, at most.
 func width(_ spans: [Span]) -> Int {
     spans.map { one in spans.count { $0.begin <= one.begin && one.begin < $0.end } }.max() ?? 0
@@ -50,6 +57,20 @@ let callPrograms = [
         check(osThreads == 1, "\(osThreads) OS threads")
         pool.close()
         check(!hasChildren && pids.allSatisfy { !isRunning($0) }, "processes are left")
+    },
+    // A worker looks for its next call for some microseconds only, and its pool for the answer.
+    ProcessProgram("pool-idle-time") {
+        let pool = try ProcessPool(limit: 1) { (_: Int) in processorTime() }
+        for _ in 0..<200 { _ = try pool.call(0) }
+        let (worker, own) = (try pool.call(0), processorTime())
+        try Greenlet.sleep(for: .milliseconds(300))
+        for number in 0..<100 {
+            try Greenlet.sleep(for: .milliseconds(2))
+            _ = try pool.call(number)
+        }
+        let used = (worker: try pool.call(0) - worker, own: processorTime() - own)
+        check(used.worker < 100_000 && used.own < 200_000, "\(used) microseconds")
+        pool.close()
     },
     // Ten tasks of one unit by three processes take four units.
     ProcessProgram("pool-ten-by-three") {

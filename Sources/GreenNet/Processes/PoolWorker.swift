@@ -5,6 +5,7 @@ final class PoolWorker {
     let end: ChildEnd
     let connection: Connection
     private var frames: WorkerFrames
+    private var look = ShortLook()
 
     /// Its pool has asked for its end: by a signal, or by closing the connection.
     private(set) var isDismissed = false
@@ -39,7 +40,9 @@ final class PoolWorker {
         while true {
             // Apart from the property: the wait is not inside an access to it.
             do throws(WorkerFrames.Malformed) { if let frame = try frames.next() { return frame } } catch { return nil }
+            look.beforeWait(for: connection.socket.descriptor)
             guard let view = try connection.receiveView(until: deadline) else { return nil }
+            look.afterWait()
             frames.append(UnsafeRawBufferPointer(view))
         }
     }

@@ -6,6 +6,7 @@ import Glibc
 struct WorkerLoop {
     private let socket: Int32
     private var frames: WorkerFrames
+    private var look = ShortLook()
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
 
     /// In bytes: as much as an OS thread usually has.  A worker that was forked on a green thread has only that one's stack otherwise.
@@ -52,8 +53,10 @@ struct WorkerLoop {
     private mutating func receive() -> WorkerFrame? {
         while true {
             do throws(WorkerFrames.Malformed) { if let frame = try frames.next() { return frame } } catch { return nil }
+            look.beforeWait(for: socket)
             let count = SystemCalls.receive(socket, into: buffer)
             if count <= 0 { return nil }
+            look.afterWait()
             frames.append(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
         }
     }

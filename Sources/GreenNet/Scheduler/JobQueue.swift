@@ -1,4 +1,3 @@
-internal import CSwitch
 import Glibc
 import Synchronization
 
@@ -63,21 +62,8 @@ final class JobQueue: Sendable {
         for job in jobs { job.run() }
     }
 
-    /// Looks for jobs until there are some, or `limit` is over.  Returns whether there are.
-    func appear(within limit: Duration) -> Bool {
-        let end = Deadline.after(limit)
-        repeat {
-            for _ in 0..<JobQueue.looksPerYield {
-                if hasJobs.load(ordering: .acquiring) { return true }
-                green_pause()
-            }
-            // Another OS thread may need this processor, that which will send a job even.
-            sched_yield()
-        } while !end.hasPassed
-        return false
-    }
-
-    private static let looksPerYield = 64
+    /// Looks for jobs until there are some, or a spin is over.  Returns whether there are.
+    func appear() -> Bool { Spin.look { hasJobs.load(ordering: .acquiring) } }
 
     /// Else a hub might never have unwound all that come.
     func refuseSpawns() { withState { $0.refusesSpawns = true } }

@@ -241,7 +241,7 @@ struct Scheduler: Equatable {
     private func waitForJobs() {
         let begin = Deadline.now
         if fields.pointee.spin.isDue {
-            let areFound = fields.pointee.jobs.appear(within: Spin.limit)
+            let areFound = fields.pointee.jobs.appear()
             if fields.pointee.spin.ended(found: areFound) { return fields.pointee.jobs.run() }
         }
         fields.pointee.spin.jobsCame = false

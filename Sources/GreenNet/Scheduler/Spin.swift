@@ -1,3 +1,6 @@
+internal import CSwitch
+import Glibc
+
 /// Decides whether a hub that has nothing to do looks for jobs of other OS threads for some microseconds before it sleeps.
 ///
 /// The kernel takes ten microseconds and more to put an OS thread to sleep and wake it: two that hand work to and fro would spend most of their time so.  A hub
@@ -43,4 +46,20 @@ struct Spin {
         isPromising = jobsCame && duration < Spin.promise
         rest = max(0, rest - 1)
     }
+
+    /// Looks until `isThere`, which makes no system call, is true, or `limit` has passed.  Returns whether it is.
+    static func look(_ isThere: () -> Bool) -> Bool {
+        let end = Deadline.after(limit)
+        repeat {
+            for _ in 0..<looksPerYield {
+                if isThere() { return true }
+                green_pause()
+            }
+            // Another OS thread may need this processor, that which is waited for even.
+            sched_yield()
+        } while !end.hasPassed
+        return false
+    }
+
+    private static let looksPerYield = 64
 }

@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// OS threads that run one body after the other.  An idle OS thread ends after `idleTime`.
 ///
@@ -52,7 +53,7 @@ package final class ThreadCache: @unchecked Sendable {
     ) throws(SystemError) {
         let worker = locked {
             let worker = idle.popLast()
-            worker?.task = (name, body)
+            worker?.give((name, body))
             return worker
         }
         if let worker { worker.wake() } else { try start((name, body)) }
@@ -75,7 +76,7 @@ package final class ThreadCache: @unchecked Sendable {
     package func endIdle() {
         let ending = locked {
             defer { idle = [] }
-            for worker in idle { worker.shallEnd = true }
+            for worker in idle { worker.askToEnd() }
             return idle
         }
         for worker in ending {
@@ -109,8 +110,11 @@ package final class ThreadCache: @unchecked Sendable {
     private func waitForTask(_ worker: Worker) {
         // Its first body may be done before its starter has the handle, which `endIdle` needs.
         while worker.thread == nil { pthread_cond_wait(worker.woken, lock) }
+        let begin = Deadline.now
         idle.append(worker)
-        var end = timespec(Deadline.after(idleTime))
+        lookForTask(worker)
+        defer { worker.waited(since: begin) }
+        var end = timespec(begin + idleTime)
         while worker.task == nil, !worker.shallEnd {
             guard pthread_cond_timedwait(worker.woken, lock, &end) == ETIMEDOUT else { continue }
             // Off the list it is given nothing any more, and is never joined: it goes detached.
@@ -121,13 +125,27 @@ package final class ThreadCache: @unchecked Sendable {
     }
 }
 
+extension ThreadCache {
+    /// With the lock, which it releases meanwhile.  A body that comes within microseconds finds an OS thread that has not gone to sleep; see `Spin`.
+    private func lookForTask(_ worker: Worker) {
+        guard worker.shallLook else { return }
+        pthread_mutex_unlock(lock)
+        worker.look()
+        pthread_mutex_lock(lock)
+    }
+}
+
 /// One OS thread.
 private final class Worker: @unchecked Sendable {
     typealias Task = (name: String, body: @Sendable () -> Void)
 
     let cache: ThreadCache
     var task: Task?
-    var shallEnd = false
+    private(set) var shallEnd = false
+    /// It has got a task, or is to end: for a look without the lock.
+    private let isCalled = Atomic<Bool>(false)
+    /// Its own OS thread's alone.
+    private var spin = Spin()
     /// Set by its starter.
     var thread: OSThread?
     let woken = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
@@ -144,6 +162,27 @@ private final class Worker: @unchecked Sendable {
     deinit {
         pthread_cond_destroy(woken)
         woken.deallocate()
+    }
+
+    func give(_ task: Task) {
+        self.task = task
+        isCalled.store(true, ordering: .releasing)
+    }
+
+    func askToEnd() {
+        shallEnd = true
+        isCalled.store(true, ordering: .releasing)
+    }
+
+    var shallLook: Bool { Spin.isPossible && spin.isDue }
+
+    func look() { _ = spin.ended(found: Spin.look { isCalled.load(ordering: .acquiring) }) }
+
+    /// To be called with the lock, when a wait is over.
+    func waited(since begin: Deadline) {
+        isCalled.store(false, ordering: .relaxed)
+        spin.jobsCame = task != nil
+        spin.slept(for: .now - begin)
     }
 
     /// Outside of the lock, which the OS thread needs when it wakes.

@@ -70,6 +70,10 @@ struct ProcessPoolTests {
         try expectEnd("pool-six-clients")
     }
 
+    @Test func `a worker that has calls now and then uses hardly any processor time, and its pool neither`() throws {
+        try expectEnd("pool-idle-time")
+    }
+
     @Test func `ten tasks by three processes take the time of four`() throws { try expectEnd("pool-ten-by-three") }
 
     @Test func `calls one after the other are one at a time`() throws { try expectEnd("pool-one-at-a-time") }

@@ -74,6 +74,24 @@ struct SpinTests {
         }
     }
 
+    @Test func `an OS thread that waits for its next call, or has calls now and then, uses no processor time`() throws {
+        try onHub {
+            // Of its one OS thread.
+            let pool = OffloadPool(limit: 1)
+            for _ in 0..<200 { try pool.run {} }
+            let before = try pool.run { ownProcessorTime() }
+            try Greenlet.sleep(for: .milliseconds(300))
+            let middle = try pool.run { ownProcessorTime() }
+            #expect(middle - before < .milliseconds(30) * Sanitizer.slowness)
+            for _ in 0..<100 {
+                try Greenlet.sleep(for: .milliseconds(2))
+                try pool.run {}
+            }
+            let after = try pool.run { ownProcessorTime() }
+            #expect(after - middle < .milliseconds(60) * Sanitizer.slowness)
+        }
+    }
+
     @Test func `while two hubs hand work to and fro, sleepers and descriptors of theirs have their turn`() throws {
         try onHub {
             let (there, back) = (RemoteChannel<Int>(limit: 4), RemoteChannel<Int>(limit: 4))
