@@ -1,8 +1,6 @@
 // An HTTP/1.1 server that says who asks, and sends back what is posted to it.
-//
 // Shows a reader that finds the pieces of a request; a limit for each thing that a client may do, and the status that tells of it; connections that are kept for the
 // next request; and a server that is drained at a signal: requests that have begun are answered.
-//
 //     swift run HTTPServer 8000          # and in another terminal: curl -i http://127.0.0.1:8000/hello
 
 import CourseKit
