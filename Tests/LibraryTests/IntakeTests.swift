@@ -117,7 +117,7 @@ struct IntakeTests {
     // MARK: -
 
     private func killInTheMiddle(_ redis: RedisShell, _ victim: Program, _ survivor: Program) throws {
-        try redis.add(thousand: 0.02)
+        try redis.add(thousand: 0.5)
         let isMiddle = eventually(within: .seconds(30)) {
             done(by: victim).count > 100 && done(by: survivor).count > 100
         }
@@ -125,6 +125,8 @@ struct IntakeTests {
         #expect(isMiddle)
         let areDone = eventually(within: .seconds(30)) { (try? redis.run("HLEN", "tasks:done")) == "1000" }
         #expect(areDone)
+        let isTold = eventually(within: .seconds(30)) { !told("taken over: job ", by: survivor).isEmpty }
+        #expect(isTold)
         survivor.send(SIGTERM)
         try #expect(survivor.waitForExit() == .status(0))
         try #expect(redis.pending == 0)
@@ -135,7 +137,6 @@ struct IntakeTests {
         let lost = Set((1...1000).map(String.init)).subtracting(jobs)
         // The victim may have died between a confirmation and its line.
         #expect(lost.count <= 256)
-        #expect(!told("taken over: job ", by: survivor).isEmpty)
     }
 
     private func told(_ text: String, by program: Program) -> [String] {

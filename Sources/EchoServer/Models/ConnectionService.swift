@@ -17,7 +17,7 @@ struct ConnectionService: Sendable {
     }
 
     /// For a process that serves one connection: its parent settles `note` when it has died.
-    func noting(in note: CrashNote?) -> ConnectionService {
+    func noting(in note: CrashNote) -> ConnectionService {
         var service = self
         service.clients = clients?.noting(in: note)
         return service

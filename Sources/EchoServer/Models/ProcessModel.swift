@@ -48,7 +48,9 @@ final class ProcessModel: ConnectionModel {
             descriptors: [number], signalAtParentsEnd: ServingSignals.finish, oomScoreRaise: Supervisor.oomScoreRaise)
         let note = service.countsClients ? try freeNotes.popLast() ?? CrashNote() : nil
         let pid = try Fork.child(inheritance, prepare: { ServingSignals.install(serving: number) }) { [service] in
-            Int32(service.noting(in: note).serve(number, peer, request: { ServingSignals.request }).1.rawValue)
+            // A copy of the service would write to each object's count of references, and so to a page of each, which the child then has for itself.
+            if let note { return service.noting(in: note).serveInOwnProcess(number, peer) }
+            return service.serveInOwnProcess(number, peer)
         }
         // The parent's own descriptor closes with `socket`: the client would never see the end of the stream otherwise.
         children[pid] = Child(peer: peer, server: server, note: note)
@@ -75,5 +77,12 @@ final class ProcessModel: ConnectionModel {
             if status.signal != nil { service.recordLost(pid, child.peer, since: child.begin, end) }
             child.server.connectionEnded(child.peer, end)
         }
+    }
+}
+
+extension ConnectionService {
+    /// Returns the exit status of the process.
+    fileprivate func serveInOwnProcess(_ descriptor: Int32, _ peer: SocketAddress) -> Int32 {
+        Int32(serve(descriptor, peer, request: { ServingSignals.request }).1.rawValue)
     }
 }
