@@ -68,6 +68,41 @@ def pass_through_queue(count):
     assert sum(queue.get() for _ in range(count)) == count * (count - 1) // 2
 
 
+def take_from_generator(count):
+    def numbers():
+        number = 0
+        while True:
+            yield number
+            number += 1
+
+    values = numbers()
+    for number in range(count):
+        assert next(values) == number
+
+
+def send_to_generator(count):
+    def sums():
+        total = 0
+        while True:
+            total += yield total
+
+    values = sums()
+    next(values)
+    for number in range(1, count + 1):
+        assert values.send(1) == number
+
+
+def switch_with_values(count):
+    def loop(value):
+        while True:
+            value = parent.switch(value + 1)
+
+    parent, child, value = greenlet.getcurrent(), greenlet.greenlet(loop), 0
+    for _ in range(count):
+        value = child.switch(value)
+    assert value == count
+
+
 block = bytes(i * 7 % 256 for i in range(64 << 10))
 other = bytearray(block)
 
@@ -104,6 +139,9 @@ steps = {
     "event hand-over": lambda count: pass_events(count, None),
     "event hand-over with deadline": lambda count: pass_events(count, 10),
     "queue hand-over": pass_through_queue,
+    "generator, next": take_from_generator,
+    "generator, send": send_to_generator,
+    "fiber, there and back": switch_with_values,
     "uppercase of 64 KiB": uppercase_block,
     "copy of 64 KiB": copy_block,
 }
