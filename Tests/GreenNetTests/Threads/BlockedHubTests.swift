@@ -10,7 +10,7 @@ struct BlockedHubTests {
         try onHub {
             let reports = Reports()
             try Hub.current.watch(longerThan: .milliseconds(20)) { reports.append($0) }
-            for round in 1...2 {
+            for round in 1...4 {
                 let culprit = spawn(name: "culprit \(round)") {
                     spinUntil { reports.all(of: "culprit").count >= round }
                 }
@@ -19,13 +19,15 @@ struct BlockedHubTests {
                 try Greenlet.sleep(for: .milliseconds(1))
             }
             Hub.current.stopWatching()
-            #expect(reports.all(of: "culprit").count == 2)
+            #expect(reports.all(of: "culprit").count == 4)
             let first = try #require(reports.all(of: "culprit").first)
             #expect(first.greenThread == "green thread 2 (culprit 1)")
             #expect(first.duration >= .milliseconds(20))
-            // The culprit may be in ThreadSanitizer's own functions, which keep no frame pointers.
+            // The culprit may be in a function without frame pointers: at the beginning of one of the library's, or in ThreadSanitizer's own.
+            let backtraces = reports.all(of: "culprit").map(\.backtrace)
             #expect(
-                Sanitizer.active == .thread || first.backtrace.contains { $0.contains("spinUntil") }, "\(first)")
+                Sanitizer.active == .thread || backtraces.joined().contains { $0.contains("spinUntil") },
+                "\(backtraces)")
             #expect(first.description.hasPrefix("green thread 2 (culprit 1) has not given way for "))
         }
     }
