@@ -187,7 +187,7 @@ struct ConnectionService: Sendable {
         if let banner = settings.banner {
             try handler.send(banner.bytes(for: visit.connection.peer, visit.client, settings.model), on: stream)
         }
-        if settings.services.service != .echo { return try SmallServiceHandler(settings, counters).serve(stream) }
+        if settings.services.service != .echo { return try SmallServiceHandler(settings, handler).serve(stream) }
         try serve(stream, settings.transform, for: visit.client)
     }
 
