@@ -52,7 +52,7 @@ extension EndToEnd {
         func `a hundred HUPs, half of them with an error in the file, disturb no client`(model: ServerModel) throws {
             try withConfiguredServer(model, "log-level = info") { server, rewrite in
                 let client = try server.connect()
-                for number in 1...100 {
+                for number in 0..<100 {
                     try rewrite(number % 2 == 0 ? "log-level = info" : "log-level = loud")
                     try client.expect("LINE \(number)", to: "line \(number)")
                 }
