@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Usage: Benchmarks/peers/build.sh PEER; builds it into .build/peers, and prints the command that runs it.
 # Installs what it needs: Debian's packages, and PyPI's into an environment below .build.  Where that fails it says why, in one line.
+# Photon's sources are fetched from GitHub, unless PHOTON names a directory that has them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -42,6 +43,18 @@ python() {
     fi
 }
 
+# Photon as a library, of a version that this program was written for.
+photon() {
+    local sources=${PHOTON:-$built/photon-source} version=v0.9.4
+    install cmake make g++ libssl-dev libaio-dev liburing-dev zlib1g-dev
+    [[ -d $sources ]] || build git clone -q --depth 1 --branch "$version" https://github.com/alibaba/PhotonLibOS "$sources"
+    build cmake -S "$sources" -B "$built/photon-library" -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER=gcc -DCMAKE_CXX_COMPILER=g++ \
+        -DPHOTON_ENABLE_URING=ON -DPHOTON_ENABLE_LIBCURL=OFF
+    build cmake --build "$built/photon-library" --target photon_static --parallel
+    build g++ -std=c++17 -O3 -I"$sources/include" -o "$built/photon" Benchmarks/peers/photon.cpp \
+        "$built/photon-library/output/libphoton_sole.a" -lssl -lcrypto -laio -luring -lz -lresolv -ldl -pthread
+}
+
 : >"$log"
 case $peer in
     libev)
@@ -56,6 +69,14 @@ case $peer in
         build "$compiler" -std=c++17 -O3 -DBOOST_COROUTINES_NO_DEPRECATION_WARNING -o "$built/asio" "$sources/asio.cpp" \
             -lboost_coroutine -lboost_context -pthread
         echo "$built/asio"
+        ;;
+    photon)
+        photon
+        echo "$built/photon"
+        ;;
+    photon-uring)
+        photon
+        echo "$built/photon --engine io_uring"
         ;;
     go)
         command -v go >/dev/null || install golang-go

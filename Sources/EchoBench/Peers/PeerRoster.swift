@@ -54,6 +54,8 @@ struct PeerRoster {
             Peer(name: ModelContender.again, program: .floor("epoll-floor")),
             Peer(name: Peer.smallBuffer, program: .floor("epoll-floor")),
             Peer(name: "C libev", program: .built("libev")), Peer(name: "Rust tokio", program: .built("tokio")),
+            Peer(name: "Photon", program: .built("photon")),
+            Peer(name: "Photon, io_uring", program: .built("photon-uring")),
             Peer(name: "Boost.Asio", program: .built("asio")), Peer(name: "Go net", program: .built("go")),
             Peer(name: "SwiftNIO", program: .built("nio")), Peer(name: "Python uvloop", program: .built("uvloop")),
             Peer(name: "Python gevent", program: .built("gevent")), ours("green"),
