@@ -36,24 +36,27 @@ struct PeersReport {
 
     private func tables(_ arrangement: Arrangement) -> [String] {
         let loads = run.loads(arrangement)
-        let summary = summary(arrangement, loads).text
-        let intro = "CPU time a message against the C epoll floor in the same round, medians:"
-        return ["## \(arrangement.title)", intro, summary]
+        return [
+            "## \(arrangement.title)", "CPU time a message against the C epoll floor in the same round, medians:",
+            summary(arrangement, loads, "server_us").text,
+            "The latency that 99 of 100 messages keep, against the floor's in the same round, medians:",
+            summary(arrangement, loads, "p99_us").text,
+        ]
             + loads.flatMap { ["### \($0.title)", table(arrangement, $0).text] }
     }
 
     /// Medians of the ratio to the floor: a column for each load.
-    private func summary(_ arrangement: Arrangement, _ loads: [PeerLoad]) -> MarkdownTable {
+    private func summary(_ arrangement: Arrangement, _ loads: [PeerLoad], _ column: String) -> MarkdownTable {
         var table = MarkdownTable("server", loads.map(\.name))
         let groups = loads.map { PeersRun.group(arrangement, $0) }
         for peer in run.roster.peers where groups.contains(where: { run.speed.servers(in: $0).contains(peer.name) }) {
-            table.add([peer.name] + groups.map { ratio(peer.name, $0).median.decimals(2) })
+            table.add([peer.name] + groups.map { ratio(peer.name, $0, column).median.decimals(2) })
         }
         return table
     }
 
-    private func ratio(_ name: String, _ group: String) -> Spread {
-        run.speed.ratio(of: name, to: ModelContender.floor, in: group) { $0["server_us"] }
+    private func ratio(_ name: String, _ group: String, _ column: String = "server_us") -> Spread {
+        run.speed.ratio(of: name, to: ModelContender.floor, in: group) { $0[column] }
     }
 
     private func table(_ arrangement: Arrangement, _ load: PeerLoad) -> MarkdownTable {
