@@ -46,7 +46,9 @@ struct PeerTests {
     @Test func `instructions are read from perf's lines and from valgrind's`() throws {
         #expect(InstructionCount.counts(in: "# begun\n\n4200,,instructions:u,100,100.00,,\n", "instructions:u") == 4200)
         #expect(InstructionCount.counts(in: "<not supported>,,instructions:u,0,100.00,,\n", "instructions:u") == nil)
-        #expect(try InstructionCount.instructions(in: "==7== \n==7== I   refs:      1,234,567\n") == 1_234_567)
-        #expect(throws: BenchFailure.self) { try InstructionCount.instructions(in: "==7== killed\n") }
+        let log = "==7== \n==7== I   refs:      1,234,567\n==7== D1  misses:     4,200  ( 4,000 rd   +    200 wr)\n"
+        #expect(try Cachegrind.Counter.instructions.value(in: log) == 1_234_567)
+        #expect(try Cachegrind.Counter.lines.value(in: log) == 4200)
+        #expect(throws: BenchFailure.self) { try Cachegrind.Counter.lines.value(in: "==7== killed\n") }
     }
 }

@@ -19,7 +19,7 @@ struct Peers: ParsableCommand {
     @Option(help: "Loads with a CPU for each. (default: \(Peers.usualApartLoads))") var apartLoads: LoadList?
     @Option(
         help: """
-            Measured once: hold (memory of idle connections), calls (system calls a message), instructions (a message). (default: all)
+            Measured once: hold (memory of idle connections), calls (system calls a message), instructions and lines of the cache (a message). (default: all)
             """) var extras: ExtraList?
     @Option(help: "Connections of hold. (default: 10000)") var crowd: Int?
     @Option(help: "Measures the C epoll server and those servers that match this regular expression.")
@@ -96,4 +96,6 @@ enum PeerExtra: String, CaseIterable {
     case calls
     /// Instructions a message.
     case instructions
+    /// Cache lines a message.
+    case lines
 }

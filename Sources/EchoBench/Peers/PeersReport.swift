@@ -112,6 +112,14 @@ struct PeersReport {
                 64 connections, 64 bytes, one in flight on each; counted in runs of their own, by the processor or else by valgrind.
                 """, instructionsTable.text,
             ]
+        case .lines:
+            [
+                "## Cache lines a message",
+                """
+                1,000 connections, 64 bytes, one in flight on each; the lines of 64 bytes in user space that a data cache of 32 KiB \
+                does not have, counted by valgrind.
+                """, linesTable.text,
+            ]
         }
     }
 
@@ -130,6 +138,12 @@ struct PeersReport {
             let row = run.instructions.rows(of: name)[0]
             table.add(name, row["user"].decimals(0), row["kernel"] > 0 ? row["kernel"].decimals(0) : "-")
         }
+        return table
+    }
+
+    private var linesTable: MarkdownTable {
+        var table = MarkdownTable("server", ["lines"])
+        for name in run.lines.servers() { table.add(name, run.lines.rows(of: name)[0]["lines"].decimals(1)) }
         return table
     }
 }

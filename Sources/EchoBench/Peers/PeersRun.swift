@@ -8,6 +8,7 @@ final class PeersRun {
     let memory: Samples
     let calls: Samples
     let instructions: Samples
+    let lines: Samples
     private(set) var roster: PeerRoster
     /// Measurements without a server that failed in them.
     private(set) var failures: [String] = []
@@ -20,6 +21,7 @@ final class PeersRun {
         memory = try Samples("\(folder)/peers-memory.csv", columns: IdleMemory.columns)
         calls = try Samples("\(folder)/peers-calls.csv", columns: ["calls"])
         instructions = try Samples("\(folder)/peers-instructions.csv", columns: ["user", "kernel"])
+        lines = try Samples("\(folder)/peers-lines.csv", columns: ["lines"])
     }
 
     private static let speedColumns = [
@@ -95,6 +97,9 @@ final class PeersRun {
         case .instructions:
             let count = try InstructionCount(of: peer, harness, seconds: plan.seconds)
             try instructions.add(peer.name, round: 1, [count.user, count.kernel])
+        case .lines:
+            let count = try Cachegrind(counter: .lines, connections: 1000).count(of: peer, harness)
+            try lines.add(peer.name, round: 1, [count])
         }
     }
 
@@ -104,6 +109,7 @@ final class PeersRun {
         if extras.contains(.instructions), !InstructionCount.processorCounts {
             install(["valgrind", "binutils"], for: .instructions)
         }
+        if extras.contains(.lines) { install(["valgrind", "binutils"], for: .lines) }
     }
 
     private func install(_ packages: [String], for extra: PeerExtra) {
