@@ -250,7 +250,7 @@ bench-processes: setup ## compare ProcessPool with Python's pools of processes
 CORES ?=
 
 .PHONY: bench-cores
-bench-cores: setup .build/bench/echo-load ## compare one worker with two and with two processes, with the options in CORES
+bench-cores: setup .build/bench/echo-load .build/bench/epoll-floor ## compare one worker with two, with two processes and with C, with the options in CORES
 	$(build_release) --product echo-server
 	$(build_release) --product EchoBench
 	$(bench) cores $(CORES)

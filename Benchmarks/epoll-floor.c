@@ -1,9 +1,11 @@
 // The floor: what a message costs where nothing stands between epoll and the program.  One OS thread, level-triggered, one buffer
-// for all connections.  TERM ends it.
+// for all connections.  With `--processes N` first, as many processes, each with a listener of its own on the same port.  TERM ends it.
 
 #include "floor.h"
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 
 enum { events_at_once = 1024, accepts_at_once = 64, reads_at_once = 16 };
 
@@ -80,12 +82,41 @@ static void accept_some(int listener) {
     }
 }
 
+/// Takes `--processes N` away from the arguments.
+static int process_count(int *count, char **arguments) {
+    if (*count < 3 || strcmp(arguments[1], "--processes") != 0) return 1;
+    int processes = atoi(arguments[2]);
+    if (processes < 1 || processes > 64) {
+        fprintf(stderr, "%s: --processes is 1 to 64\n", arguments[0]);
+        exit(64);
+    }
+    *count -= 2;
+    for (int i = 1; i < *count; i++) arguments[i] = arguments[i + 2];
+    return processes;
+}
+
+/// Returns the listener of this process: of the first, or of one that it has forked, which ends with it.
+static int listen_in(int processes) {
+    in_port_t port;
+    int listener = listen_and_say("c-epoll", SOCK_NONBLOCK, &port);
+    for (int number = 1; number < processes; number++) {
+        pid_t child = fork();
+        check(child, "fork");
+        if (child > 0) continue;
+        check(prctl(PR_SET_PDEATHSIG, SIGKILL), "prctl");
+        close(listener);
+        return listen_on(&port, SOCK_NONBLOCK);
+    }
+    return listener;
+}
+
 int main(int count, char **arguments) {
+    int processes = process_count(&count, arguments);
     size = buffer_size(count, arguments);
     buffer = malloc(size);
+    struct connection listener = {.descriptor = listen_in(processes)};
     epoll = epoll_create1(EPOLL_CLOEXEC);
     check(epoll, "epoll_create1");
-    struct connection listener = {.descriptor = listen_and_say("c-epoll", SOCK_NONBLOCK)};
     watch(&listener, EPOLL_CTL_ADD, EPOLLIN);
     while (1) {
         static struct epoll_event events[events_at_once];

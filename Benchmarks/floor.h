@@ -47,22 +47,32 @@ static inline void uppercase(uint8_t *text, size_t count) {
         if ((uint8_t)(text[i] - 'a') < 26) text[i] ^= 0x20;
 }
 
-/// Listens on a free port of 127.0.0.1, without delay for those who connect, and says so.
-static inline int listen_and_say(const char *model, int socket_flags) {
+/// Listens on a port of 127.0.0.1, without delay for those who connect; on a free one where `port` is 0, which then gets its number.
+static inline int listen_on(in_port_t *port, int socket_flags) {
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | socket_flags, 0);
+    check(listener, "socket");
+    check(setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)), "setsockopt");
+    check(setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &(int){1}, sizeof(int)), "setsockopt");
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(*port)};
+    socklen_t length = sizeof address;
+    check(bind(listener, (struct sockaddr *)&address, length), "bind");
+    check(listen(listener, 4096), "listen");
+    check(getsockname(listener, (struct sockaddr *)&address, &length), "getsockname");
+    *port = ntohs(address.sin_port);
+    return listener;
+}
+
+/// Listens on a free port, and says so.
+static inline int listen_and_say(const char *model, int socket_flags, in_port_t *port) {
     struct rlimit files;
     check(getrlimit(RLIMIT_NOFILE, &files), "getrlimit");
     files.rlim_cur = files.rlim_max;
     check(setrlimit(RLIMIT_NOFILE, &files), "setrlimit");
 
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | socket_flags, 0);
-    check(listener, "socket");
-    check(setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)), "setsockopt");
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof address;
-    check(bind(listener, (struct sockaddr *)&address, length), "bind");
-    check(listen(listener, 4096), "listen");
-    check(getsockname(listener, (struct sockaddr *)&address, &length), "getsockname");
-    fprintf(stderr, "listening on 127.0.0.1:%d model=%s pid=%d\n", ntohs(address.sin_port), model, (int)getpid());
+    *port = 0;
+    int listener = listen_on(port, socket_flags);
+    fprintf(stderr, "listening on 127.0.0.1:%d model=%s pid=%d\n", *port, model, (int)getpid());
     return listener;
 }
 

@@ -8,7 +8,8 @@
 int main(int count, char **arguments) {
     size_t size = buffer_size(count, arguments);
     signal(SIGCHLD, SIG_IGN);  // the kernel reaps
-    int listener = listen_and_say("c-fork", 0);
+    in_port_t port;
+    int listener = listen_and_say("c-fork", 0, &port);
     while (1) {
         int descriptor = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
         if (descriptor < 0) {

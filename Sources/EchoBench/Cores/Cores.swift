@@ -4,7 +4,8 @@ import ProgramKit
 /// `EchoBench cores`: what a second core brings, and how connections spread over the hubs.
 struct Cores: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Compares one worker with two workers and with two processes, each under two generators at once.",
+        abstract:
+            "Compares one worker with two, with two processes and with two in C, each under two generators at once.",
         discussion: "Prints Markdown tables; the rounds are in .build/bench/cores.csv.")
 
     @Option(help: "Rounds; in each, every server is measured once.") var rounds = 5
@@ -19,7 +20,8 @@ struct Cores: ParsableCommand {
     }
 
     func run() throws {
-        try Tool.check([GeneratorStart.program, server], builtBy: "bench-cores")
+        try Tool.check(
+            [GeneratorStart.program, "\(GeneratorStart.folder)/epoll-floor", server], builtBy: "bench-cores")
         _ = DescriptorLimit.raise()
         let run = try CoresRun(self)
         try run.measure()

@@ -1,4 +1,4 @@
-/// The comparison of one worker, two workers and two processes as Markdown.
+/// The comparison of one worker, two workers and two processes, with two processes in C, as Markdown.
 struct CoresReport {
     private let samples: Samples
     private let options: Cores
@@ -31,7 +31,7 @@ struct CoresReport {
 
     private func table(_ group: String) -> MarkdownTable {
         let numbers = [
-            "messages/s", "x 1 worker", "server CPU us/message", "x 1 worker", "generator us/message", "p99 us",
+            "messages/s", "x 1 worker", "server CPU us/message", "x 1 worker", "x C", "generator us/message", "p99 us",
             "server uses CPUs",
         ]
         var table = MarkdownTable(
@@ -40,14 +40,15 @@ struct CoresReport {
             func median(_ column: String) -> Double { samples.median(of: name, in: group, column) }
             table.add(
                 name, median("messages_per_second").decimals(0), ratio(name, "messages_per_second", group),
-                median("server_us").decimals(2), ratio(name, "server_us", group), median("load_us").decimals(2),
+                median("server_us").decimals(2), ratio(name, "server_us", group),
+                ratio(name, "server_us", group, to: CoresRun.floor), median("load_us").decimals(2),
                 median("p99_us").decimals(0), median("server_cpus").decimals(2), spread(name, group))
         }
         return table
     }
 
-    private func ratio(_ name: String, _ column: String, _ group: String) -> String {
-        samples.ratio(of: name, to: CoresRun.base, in: group) { $0[column] }.text()
+    private func ratio(_ name: String, _ column: String, _ group: String, to base: String = CoresRun.base) -> String {
+        samples.ratio(of: name, to: base, in: group) { $0[column] }.text()
     }
 
     /// As in `500 + 500, 498 + 502`: of each round.
