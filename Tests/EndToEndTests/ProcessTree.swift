@@ -28,9 +28,11 @@ extension ProcessTree: CustomStringConvertible {
 
 extension ProcessStatus {
     /// Each hub has one eventfd, which it opens last; or, if there was none, both ends of a pipe.
-    var hubs: Int {
-        let pipes = Dictionary(grouping: descriptorTargets.filter { $0.hasPrefix("pipe:") }) { $0 }
-        return descriptorTargets.count { $0 == "anon_inode:[eventfd]" } + pipes.values.count { $0.count == 2 }
+    var hubs: Int { descriptorTargets.count { $0 == "anon_inode:[eventfd]" } + hubsWithPipe }
+
+    /// The hubs that have both ends of a pipe: one descriptor more than others.
+    var hubsWithPipe: Int {
+        Dictionary(grouping: descriptorTargets.filter { $0.hasPrefix("pipe:") }) { $0 }.values.count { $0.count == 2 }
     }
 }
 

@@ -46,7 +46,7 @@ struct Server: Sendable {
         let workers = tree.children
         // A worker that could not start has closed some of its descriptors when it ends, and is replaced.
         return tree.root.hubs == model.hubs && workers.count == model.workers
-            && Set(workers.map(\.descriptors)).count <= 1
+            && Set(workers.map { $0.descriptors - $0.hubsWithPipe }).count <= 1
             && workers.allSatisfy { worker in
                 // Hubs of a worker run beside its main OS thread.  A worker without hubs has the standard descriptors and the listener, and more
                 // until it has closed its parent's.

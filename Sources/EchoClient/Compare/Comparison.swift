@@ -64,8 +64,9 @@ final class Comparison {
         let server = try RunningContender(contender)
         defer { server.stop() }
         let idleMemory = server.tree.memory
-        let fleet = try LoadFleet(plan(server.address, count))
+        let fleet = LoadFleet(plan(server.address, count))
         defer { fleet.close() }
+        try fleet.start()
         try fleet.open()
         let tree = server.tree
         let (memory, threads, before) = (tree.memory, tree.threads, tree.processorTime)

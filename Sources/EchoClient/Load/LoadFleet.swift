@@ -4,9 +4,10 @@ import ProgramKit
 
 /// The processes of a load.
 ///
-/// `open()`, `go()`, `wait()`, `close()`, in that order; `stop()` at any time.  Belongs to the hub that made it.
+/// `start()`, `open()`, `go()`, `wait()`, `close()`, in that order; `stop()` at any time.  Belongs to the hub that made it.
 final class LoadFleet {
     let plan: LoadPlan
+    private let count: Int
     private var workers: [Worker] = []
     /// All connections are open, or have failed.
     private(set) var isOpen = false
@@ -38,28 +39,30 @@ final class LoadFleet {
     }
 
     /// Without a number of processes, as many as have descriptors for all connections.
-    init(_ plan: LoadPlan, processes: Int? = nil) throws {
+    init(_ plan: LoadPlan, processes: Int? = nil) {
         self.plan = plan
-        let count = processes ?? LoadFleet.processes(for: plan.connections)
-        do {
-            for number in 0..<count {
-                let worker = try Worker(plan.share(number, of: count))
-                workers.append(worker)
-                worker.listener = spawn(name: "process \(number) of the load") { [self] in try listen(to: worker) }
-                // A signal may end it before all are there.
-                try Greenlet.sleep(for: .microseconds(1))
-            }
-        } catch {
-            close()
-            throw error
+        count = processes ?? LoadFleet.processes(for: plan.connections)
+    }
+
+    /// Starts the processes; after `stop()`, no more of them.  After an error, `close()` ends those that have been started.
+    func start() throws {
+        for number in 0..<count where !isStopping {
+            let worker = try Worker(plan.share(number, of: count))
+            workers.append(worker)
+            worker.listener = spawn(name: "process \(number) of the load") { [self] in try listen(to: worker) }
+            // A signal may end it before all are there.
+            try Greenlet.sleep(for: .microseconds(1))
         }
     }
+
+    private var isStopping: Bool { lastAnswer != .never }
 
     static func processes(for connections: Int) -> Int {
         let each = DescriptorLimit.connections
         return (connections + each - 1) / each
     }
 
+    /// How many have been started.
     var processes: Int { workers.count }
 
     var progress: Progress {

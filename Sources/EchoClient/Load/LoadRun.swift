@@ -5,13 +5,11 @@ import ProgramKit
 /// One load from its beginning to its end, with what a person at a terminal sees meanwhile.
 final class LoadRun {
     private let plan: LoadPlan
-    private let wantedProcesses: Int?
-    /// Nil until all its processes have been started.
-    private var fleet: LoadFleet?
+    private let fleet: LoadFleet
     private var signal: Int32?
     private(set) var processes = 0
 
-    init(_ plan: LoadPlan, processes: Int?) { (self.plan, wantedProcesses) = (plan, processes) }
+    init(_ plan: LoadPlan, processes: Int?) { (self.plan, fleet) = (plan, LoadFleet(plan, processes: processes)) }
 
     /// Returns what came out, and the signal that has ended it early.
     func run() throws -> (LoadResult, signal: Int32?) {
@@ -22,29 +20,28 @@ final class LoadRun {
             // Once it has ended, the signals have their usual effect again: to write the report may block the hub for ever.
             _ = try? shielded { try signals.value() }
         }
-        let fleet = try LoadFleet(plan, processes: wantedProcesses)
         defer { fleet.close() }
-        (self.fleet, processes) = (fleet, fleet.processes)
-        let progress = spawn(name: "progress") { [self] in try showProgress(fleet) }
+        let progress = spawn(name: "progress") { [self] in try showProgress() }
         defer {
             progress.kill()
             LoadProgress.clear()
         }
+        try fleet.start()
+        processes = fleet.processes
         try fleet.open()
         fleet.go()
         return (try fleet.wait(), signal)
     }
 
-    /// The first one ends the load; the second one the program, and so does the first while there is no load yet.
+    /// The first one ends the load; the second one the program.
     private func obeySignals(_ watcher: SignalWatcher) throws {
         let first = try watcher.wait()
-        guard let fleet else { exit(ExitStatus.ended(bySignal: first)) }
         signal = first
         fleet.stop()
         exit(ExitStatus.ended(bySignal: try watcher.wait()))
     }
 
-    private func showProgress(_ fleet: LoadFleet) throws {
+    private func showProgress() throws {
         guard LoadProgress.isSeen else { return }
         var display = LoadProgress(plan)
         while true {
