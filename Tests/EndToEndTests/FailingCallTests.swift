@@ -117,7 +117,7 @@ private struct Trial: Sendable {
             try Server.waitUntilItAnswers(at: .unix(path: path))
             return try server(program, .unix(path: path))
         }
-        let hasDecided = eventually(within: .seconds(5)) {
+        let hasDecided = eventually(within: .seconds(15)) {
             program.hasEnded || program.standardError.lines.contains { $0.contains("connection limit") }
         }
         if !hasDecided { throw Unexpected("it neither starts nor ends") }
