@@ -107,7 +107,7 @@ private final class GreenletOfTask<Value: Sendable>: AnyGreenlet {
     func end(with result: Result<Value, any Error>) {
         body = nil
         // The task may release it on another OS thread.
-        fiberCores = []
+        endRoles()
         continuation!.resume(with: result)
     }
 }

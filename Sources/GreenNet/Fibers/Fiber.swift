@@ -7,7 +7,8 @@
 /// When the last reference to a suspended fiber is released, its `switchTo` throws, so that it unwinds soon.  Fibers exchange values of one type, and are
 /// to be used on the OS thread that made them.  `Hub.run()` does not wait for them.
 public final class Fiber<Value> {
-    let core: FiberCore<Value>
+    @usableFromInline
+    let core: FiberCore
 
     /// A fiber that will run `body` with the value of the first switch to it.  `body` must not hold the fiber itself.
     ///
@@ -16,20 +17,28 @@ public final class Fiber<Value> {
     public convenience init(
         name: String? = nil, parent: Fiber? = nil, stackSize: Int? = nil, _ body: @escaping (Value) throws -> Value
     ) {
-        self.init(FiberCore(name: name, parent: parent ?? .current, stackSize: stackSize, body))
+        let parent = (parent ?? .current).asParent
+        let core = FiberCore(exchanging: Value.self, name: name, parent: parent, stackSize: stackSize) { core in
+            // Two looks at the slot: a child's value comes in a slot of its own.
+            let value = try body(core.slot.assumingMemoryBound(to: Value.self).move())
+            core.slot.initializeMemory(as: Value.self, to: value)
+        }
+        self.init(core)
     }
 
-    init(_ core: FiberCore<Value>) {
+    private init(_ core: FiberCore) {
         self.core = core
         core.handle = self
     }
 
     deinit { core.drop() }
 
+    private var asParent: FiberCore.Parent { FiberCore.Parent(handle: self, core: core) }
+
     /// The fiber that runs now, among the fibers that exchange a `Value`.
     public static var current: Fiber {
-        let core = FiberCore<Value>.current
-        return core.handle ?? Fiber(core)
+        let core = FiberCore.current(exchanging: Value.self)
+        return core.handle.map { unsafeDowncast($0, to: Fiber.self) } ?? Fiber(core)
     }
 
     /// Whether `body` has begun.
@@ -40,11 +49,10 @@ public final class Fiber<Value> {
 
     /// The fiber that gets the value or the error at the end; nil for a green thread.  A parent must not descend from its child.
     public var parent: Fiber? {
-        get { core.parent }
+        get { core.parent.map { unsafeDowncast($0.handle, to: Fiber.self) } }
         set {
-            let ancestors = sequence(first: newValue) { $0?.core.parent }.prefix { $0 != nil }
-            require(!ancestors.contains { $0!.core === core }, "a fiber can't descend from itself")
-            core.parent = newValue
+            require(newValue?.core.descends(from: core) != true, "a fiber can't descend from itself")
+            core.parent = newValue?.asParent
         }
     }
 
@@ -55,14 +63,21 @@ public final class Fiber<Value> {
     /// an enclosing time limit is over.  The type is `any Error`, for bodies can throw any type.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
-    public func switchTo(_ value: Value) throws -> Value { try core.take(.success(value)) }
+    @inlinable  // here and below: only the caller's code knows the type of the value as it is compiled
+    public func switchTo(_ value: Value) throws -> Value {
+        let way = try core.prepareSwitch(exchanging: Value.self)
+        way.target._withUnsafeGuaranteedRef { _ = $0.slot.initializeMemory(as: Value.self, to: value) }
+        try way.go()
+        return way.me._withUnsafeGuaranteedRef { $0.slot.assumingMemoryBound(to: Value.self).move() }
+    }
 
     /// As `switchTo`, but the pending `switchTo` of this fiber throws `error`.  A fiber that has not begun never will, and `error` goes to its parent; if
     /// the parent is busy, this call throws `FiberError.busy` and nothing changes.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
+    @inlinable
     public func throwInto(_ error: any Error = GreenletExit()) throws -> Value {
-        try core.take(.failure(error))
+        try core.throwInto(error, exchanging: Value.self).slot.assumingMemoryBound(to: Value.self).move()
     }
 }
 

@@ -1,52 +1,105 @@
-/// The state of a `Fiber`.  It outlives the `Fiber` while the stack unwinds.
-final class FiberCore<Value>: HubObject {
+/// The state of a `Fiber`.
+@usableFromInline
+final class FiberCore: Coroutine {
+    /// Takes the first value out of the slot, runs the program's body, and puts its value into the slot.
+    typealias Body = (FiberCore) throws -> Void
+
+    struct Parent {
+        /// The `Fiber`, which is not dropped while it has a child.
+        let handle: AnyObject
+        let core: FiberCore
+    }
+
+    /// The `Fiber` that the program has.
+    weak var handle: AnyObject?
+    var parent: Parent?
+    private var body: Body?
+    /// Memory for the value of the next switch to it, of the type `valueType`.  Only between the two halves of a switch is there a value in it.
     @exclusivity(unchecked)
-    var owner = Owner()
-    /// Of the fiber that a program has.
-    var kind: String { "Fiber<\(Value.self)>" }
-    weak var handle: Fiber<Value>?
-    var parent: Fiber<Value>?
-    private let name: String?
-    private let stackSize: Int?
-    private var body: ((Value) throws -> Value)?
-    /// The message of the next switch to it.
-    private var inbox: Result<Value, any Error>?
-    /// The green thread on whose stack it runs; nil before it begins.  A green thread holds the cores of the fibers that it is, and not the reverse.
-    private weak var greenlet: AnyGreenlet?
-    /// False for the fiber that a green thread is, or that a fiber for other values is.
-    private var ownsStack = false
-    private(set) var isStarted = false
-    private var isFinished = false
-    /// It has switched to another fiber, or has not begun to run.
-    private var awaitsSwitch = false
-    /// It is in the `yield` of a generator, where only a request for a value resumes it; inside `shielded`, too.
-    var isAtYield = false
+    @usableFromInline
+    var slot: UnsafeMutableRawPointer
 
-    init(name: String?, parent: Fiber<Value>?, stackSize: Int?, _ body: @escaping (Value) throws -> Value) {
-        if let stackSize { StackClass.check(stackSize) }
-        (self.name, self.parent, self.stackSize, self.body) = (name, parent, stackSize, body)
+    init(exchanging type: Any.Type, name: String?, parent: Parent?, stackSize: Int?, _ body: @escaping Body) {
+        (self.parent, self.body, slot) = (parent, body, .allocate(for: type))
+        super.init(name: name, stackSize: stackSize, valueType: type)
     }
 
-    private init(of greenlet: AnyGreenlet) {
-        (name, stackSize, isStarted) = (greenlet.name, nil, true)
-        self.greenlet = greenlet
-        greenlet.fiberCores.append(self)
+    private init(exchanging type: Any.Type, of greenlet: AnyGreenlet) {
+        slot = .allocate(for: type)
+        super.init(name: greenlet.name, stackSize: nil, valueType: type)
+        isStarted = true
+        greenlet.add(self)
     }
 
-    static var current: FiberCore {
-        let greenlet = Hub.currentThread.greenlet
-        for case let core as FiberCore in greenlet.fiberCores { return core }
-        return FiberCore(of: greenlet)
+    deinit { slot.deallocate() }
+
+    override var kind: String { "Fiber<\(valueType!)>" }
+
+    /// What `thread`, which runs, is among the fibers that exchange values of `type`.
+    @inline(__always)
+    private static func core(of thread: GreenThread, exchanging type: Any.Type) -> Unmanaged<FiberCore> {
+        guard let role = thread.role(exchanging: type) else { return makeCore(of: thread, exchanging: type) }
+        return Unmanaged.fromOpaque(role.toOpaque())
     }
 
-    var isDead: Bool { isFinished || isStarted && thread == nil }
+    @inline(never)  // Rare: once for each green thread and type.
+    private static func makeCore(of thread: GreenThread, exchanging type: Any.Type) -> Unmanaged<FiberCore> {
+        .passUnretained(FiberCore(exchanging: type, of: thread.greenlet))
+    }
 
-    private var thread: GreenThread? { greenlet?.thread }
+    static func current(exchanging type: Any.Type) -> FiberCore {
+        core(of: Hub.currentThread, exchanging: type).takeUnretainedValue()
+    }
 
-    /// Parked until a fiber switches to it.  Not to the other fibers that its green thread is: fibers for other values wait in the same way.
-    var isSuspended: Bool {
-        guard awaitsSwitch, let thread else { return false }
-        return thread.state == .parked && thread.waitKind == .fiber
+    /// Whether it is `other`, or a child of its, or a child's.
+    func descends(from other: FiberCore) -> Bool {
+        sequence(first: self) { $0.parent?.core }.contains { $0 === other }
+    }
+
+    // MARK: Switching
+
+    /// The first half of a switch from the current fiber to this one: the caller puts the value into the slot of `target`, and calls `go()`.
+    ///
+    /// Where it throws `FiberError.busy`, nothing has changed.
+    @inline(__always)
+    @usableFromInline
+    func prepareSwitch(exchanging type: Any.Type) throws -> FiberSwitch {
+        try prepareSwitch(exchanging: type, throwing: false)
+    }
+
+    @inline(__always)
+    private func prepareSwitch(exchanging type: Any.Type, throwing isError: Bool) throws -> FiberSwitch {
+        let thread = ownThread()
+        let me = FiberCore.core(of: thread, exchanging: type)
+        if isSuspended {
+            if thread.isCancelled { throw WaitError.cancelled }
+            return FiberSwitch(from: me, to: .passUnretained(self))
+        }
+        return try prepareOther(from: me, on: thread, throwing: isError)
+    }
+
+    /// As `prepareSwitch`, where it has not begun or is dead.
+    @inline(never)
+    private func prepareOther(
+        from me: Unmanaged<FiberCore>, on thread: GreenThread, throwing isError: Bool
+    ) throws -> FiberSwitch {
+        let current = me.takeUnretainedValue()
+        if let receiver = receiver(ofError: isError), receiver !== current, receiver.isBusy { throw FiberError.busy }
+        guard let target = try begin(withError: isError) else { throw FiberError.dead }
+        // On a hub that closes, one that has just begun was killed.
+        if target !== current, !target.isSuspended { throw FiberError.busy }
+        if target !== current, thread.isCancelled { throw WaitError.cancelled }
+        return FiberSwitch(from: me, to: .passUnretained(target))
+    }
+
+    /// A switch whose receiver throws `error`.  Returns once a value is in the slot of the current fiber, which is returned.
+    @usableFromInline
+    func throwInto(_ error: any Error, exchanging type: Any.Type) throws -> FiberCore {
+        let way = try prepareSwitch(exchanging: type, throwing: true)
+        if way.isNone { throw error }
+        way.target.takeUnretainedValue().pendingError = error
+        try way.go()
+        return way.me.takeUnretainedValue()
     }
 
     /// Itself, or the nearest ancestor that is not dead.
@@ -56,154 +109,87 @@ final class FiberCore<Value>: HubObject {
         return core
     }
 
-    // MARK: Switching
-
-    /// Switches from the current fiber to this one.
-    func take(_ message: Result<Value, any Error>) throws -> Value { try FiberCore.leave(for: self, with: message) }
-
-    /// In the fiber that switches.  Where it throws `FiberError.busy`, nothing has changed.
-    static func leave(for other: FiberCore, with message: Result<Value, any Error>) throws -> Value {
-        let thread = other.ownThread()
-        let me = current
-        guard let target = try other.target(of: message, from: me) else { throw FiberError.dead }
-        if target === me { return try message.get() }
-        let next = target.thread!
-        target.inbox = message
-        me.awaitsSwitch = true
-        defer { me.awaitsSwitch = false }
-        if let error = thread.error(after: thread.handOver(to: next)) { throw error }
-        return try me.takeMessage().get()
-    }
-
-    /// Itself or an ancestor, ready to be switched to.  Nil where all are dead.
-    private func target(of message: Result<Value, any Error>, from me: FiberCore) throws -> FiberCore? {
-        if isSuspended { return self }
-        if let receiver = receiver(of: message), receiver !== me, receiver.isBusy { throw FiberError.busy }
-        let target = try begin(with: message)
-        // On a hub that closes, one that has just begun was killed.
-        if let target, target !== me, !target.isSuspended { throw FiberError.busy }
-        return target
-    }
-
     /// It has begun, and no switch to it is possible.
     var isBusy: Bool { isStarted && !isSuspended && !isDead }
 
     /// Itself or an ancestor.  A fiber that has not begun does not receive errors.
-    private func receiver(of message: Result<Value, any Error>) -> FiberCore? {
+    private func receiver(ofError isError: Bool) -> FiberCore? {
         var core = living
-        if case .failure = message {
-            while let current = core, !current.isStarted { core = current.parent?.core.living }
-        }
+        while isError, let current = core, !current.isStarted { core = current.parent?.core.living }
         return core
     }
 
     /// Returns the receiver, ready to be switched to.  Fibers before it that have not begun die of an error.
-    private func begin(with message: Result<Value, any Error>) throws(SpawnError) -> FiberCore? {
+    private func begin(withError isError: Bool) throws(SpawnError) -> FiberCore? {
         while let core = living, !core.isStarted {
-            if case .success = message { try core.start() } else { core.isFinished = true }
+            if isError { core.isFinished = true } else { try core.start() }
         }
         return living
     }
 
-    private func takeMessage() -> Result<Value, any Error> {
-        defer { inbox = nil }
-        return inbox!
-    }
-
-    private func start() throws(SpawnError) {
-        let greenlet = FiberGreenlet(name: name ?? "fiber") { [self] in run() }
-        try Hub.currentThread.scheduler.startFiber(greenlet, on: StackClass(stackSize))
-        greenlet.fiberCores.append(self)
-        self.greenlet = greenlet
-        (ownsStack, isStarted, awaitsSwitch) = (true, true, true)
-    }
-
     // MARK: Running and ending
 
-    /// On its own stack, with the first value in the inbox, unless it was killed before.
-    private func run() {
+    override func runBody() -> (any Error)? {
         let body = body!
         self.body = nil
-        awaitsSwitch = false
-        let isKilled = Hub.currentThread.isCancelled
-        let result = isKilled ? nil : Result { try body(takeMessage().get()) }
-        isFinished = true
-        if let result { tellParent(result) }
+        do { try body(self) } catch { return error }
+        return nil
     }
 
     /// Makes the parent run next.  A fiber that was released, or whose hub closes, has no parent to resume.
-    private func tellParent(_ result: Result<Value, any Error>) {
-        if isKilled { return }
-        let parent = try? self.parent?.core.begin(with: result)
-        guard let parent, parent.isSuspended, let next = parent.thread else {
-            if case .failure(let error) = result {
-                Hub.report(UnobservedFailure(name: name ?? "a fiber", error: error, spawnSite: nil))
-            }
+    override func end(with failure: (any Error)?) {
+        let parent = isKilled ? nil : try? self.parent?.core.begin(withError: failure != nil)
+        guard let parent, parent.isSuspended else {
+            if !isKilled { report(failure) }
+            if failure == nil { slot.destroyValue(of: valueType!) }
             return
         }
-        parent.inbox = result
-        next.wakeReason = .event
-        next.state = .ready
-        next.scheduler.setSuccessor(next)
+        parent.pendingError = failure
+        // The value changes hands with its memory: here its type is not known.
+        if failure == nil { swapSlots(with: parent) }
+        setSuccessor(parent.thread!)
     }
 
-    /// No fiber can switch to it any more.
-    func drop() {
-        guard ownsStack, !isFinished else { return }
-        checkOwner()
-        guard isSuspended else { return }
-        kill()
-        // Inside `shielded`, too: no other call could end that wait.
-        thread?.wake(.cancelled)
-    }
-
-    /// Ends its wait, for whatever event.
-    func kill() {
-        greenlet?.kill()
-        if isAtYield { thread?.wake(.cancelled) }
-    }
-
-    /// Released, or killed by the green thread that asked for a value.
-    var isKilled: Bool { greenlet?.isKilled ?? true }
-
-    /// Lets a suspended one go on with `message` at its turn; the caller runs on.
-    func wake(with message: Value) {
-        guard isSuspended else { return }
-        inbox = .success(message)
-        thread?.wake(.event)
-    }
+    private func swapSlots(with other: FiberCore) { (slot, other.slot) = (other.slot, slot) }
 }
 
-/// The stack of a fiber.
-final class FiberGreenlet: AnyGreenlet {
-    private let givenName: String
-    private let body: () -> Void
-    /// The hub does not wait for fibers, unless it closes.
-    private var isCounted = false
+/// A switch from the fiber that runs, `me`, to `target`.  Both live until it is over: the one runs, and the caller has the other or a descendant of it.
+@usableFromInline
+struct FiberSwitch {
+    @usableFromInline
+    let me: Unmanaged<FiberCore>
+    @usableFromInline
+    let target: Unmanaged<FiberCore>
 
-    init(name: String, _ body: @escaping () -> Void) { (givenName, self.body) = (name, body) }
+    @inline(__always)
+    init(from me: Unmanaged<FiberCore>, to target: Unmanaged<FiberCore>) { (self.me, self.target) = (me, target) }
 
-    override var name: String? { givenName }
+    /// From a fiber to itself.
+    @inline(__always)
+    var isNone: Bool { me.toOpaque() == target.toOpaque() }
 
-    override func run() {
-        body()
-        fiberCores = []
-        if !isCounted { thread!.scheduler.alive += 1 }
-    }
-
-    override func willClose() {
-        isCounted = true
-        thread!.scheduler.alive += 1
-    }
-}
-
-extension Scheduler {
-    fileprivate func startFiber(_ greenlet: FiberGreenlet, on size: StackClass) throws(SpawnError) {
-        try startParked(greenlet, on: size)
-        alive -= 1
-        if fields.pointee.killsNewcomers {
-            greenlet.willClose()
-            greenlet.kill()
+    /// The second half of a switch.  Returns once a value is in the slot of `me`.
+    @usableFromInline
+    func go() throws {
+        if isNone { return }
+        try me._withUnsafeGuaranteedRef { me in
+            try me.leave(me.thread!, for: target._withUnsafeGuaranteedRef { $0.thread! })
         }
+    }
+}
+
+extension UnsafeMutableRawPointer {
+    /// Memory for one value of `type`.
+    fileprivate static func allocate(for type: Any.Type) -> Self {
+        func memory<Value>(_: Value.Type) -> Self {
+            allocate(byteCount: MemoryLayout<Value>.size, alignment: MemoryLayout<Value>.alignment)
+        }
+        return _openExistential(type, do: memory)
+    }
+
+    /// There is a value of `type` in this memory, which is released.
+    fileprivate func destroyValue(of type: Any.Type) {
+        func destroy<Value>(_: Value.Type) { assumingMemoryBound(to: Value.self).deinitialize(count: 1) }
+        _openExistential(type, do: destroy)
     }
 }

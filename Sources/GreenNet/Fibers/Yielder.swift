@@ -1,8 +1,8 @@
 /// The inner side of a generator.  To be used in its body only, on its stack.
 public struct Yielder<Output, Input> {
-    // Not the fiber itself, which would never be released while it is held on its own stack.
-    let core: FiberCore<GeneratorMessage<Output, Input>>
-    let closing: GeneratorClosing
+    // Not the generator itself, which would never be released while it is held on its own stack.
+    @usableFromInline
+    let core: GeneratorCore
 
     /// Gives `output` to the caller of `next()` or `send(_:)`, and waits until the next value is asked for.  Returns the value that was sent; nil from `next()`.
     ///
@@ -10,48 +10,30 @@ public struct Yielder<Output, Input> {
     /// that asked was killed: the call gives way then, and `output` is dropped.  The type is `any Error`, for `throwInto(_:)` takes any type.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     @discardableResult
+    @inlinable  // here and below: only the caller's code knows the types of the values as it is compiled
     public func yield(_ output: Output) throws -> Input? {
-        let running = FiberCore<GeneratorMessage<Output, Input>>.current
-        require(running === core, "yield is called outside of the body of its generator")
-        guard let asker else { throw refusal() }
-        core.isAtYield = true
-        defer { core.isAtYield = false }
-        guard case .input(let input) = try asker.take(.success(.output(output))) else { return nil }
-        return input
-    }
-
-    /// The green thread that waits for a value.
-    private var asker: FiberCore<GeneratorMessage<Output, Input>>? {
-        if closing.isClosed || core.isKilled { return nil }
-        return core.parent.flatMap { $0.core.isSuspended ? $0.core : nil }
-    }
-
-    private func refusal() -> WaitError {
-        closing.refusals += 1
-        // The green thread that asked was killed, or its time is over, and ends the body when it runs next: that is no failure of the body.
-        if core.parent?.core.isSuspended != true { core.kill() }
-        if closing.isClosed, closing.refusals == GeneratorClosing.patience {
-            core.parent?.core.wake(with: .goesOn)
-            core.kill()
-        }
-        // A body that catches this for ever would otherwise keep all other green threads from running.
-        Hub.currentThread.giveWay()
-        return .cancelled
+        let input = try withAddress(of: output) { try core.yield($0) }
+        return input?.assumingMemoryBound(to: Input.self).pointee
     }
 
     /// Yields all values of `other`, and passes on to it the values and errors that are sent and thrown meanwhile.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
+    @inlinable
     public func yield(from other: Generator<Output, Input>) throws {
         var output = try other.next()
-        while let value = output {
-            switch Result(catching: { try yield(value) }) {
-            case .success(let input?): output = try other.send(input)
-            case .success(nil): output = try other.next()
+        while let value = output { output = try pass(value, of: other) }
+    }
+
+    /// Yields `value`, and returns what `other` yields next.
+    @inlinable
+    func pass(_ value: Output, of other: Generator<Output, Input>) throws -> Output? {
+        let input: Input?
+        do { input = try yield(value) } catch {
             // The end of this generator, which releases the other.
-            case .failure(let error as any WaitEnding): throw error
-            case .failure(let error): output = try other.throwInto(error)
-            }
+            if GeneratorCore.isEnd(error) { throw error }
+            return try other.throwInto(error)
         }
+        return if let input { try other.send(input) } else { try other.next() }
     }
 
     /// As the other `yield(from:)`; returns what the body of `other` has returned.
@@ -63,6 +45,7 @@ public struct Yielder<Output, Input> {
 
     /// Yields all of `values`; values that are sent meanwhile are dropped.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
+    @inlinable
     public func yield(from values: some Sequence<Output>) throws {
         for value in values { try yield(value) }
     }
@@ -70,16 +53,3 @@ public struct Yielder<Output, Input> {
 
 @available(*, unavailable)
 extension Yielder: Sendable {}
-
-/// A generator whose body returns a value at its end.
-public final class ReturningGenerator<Output, Input, Returned>: Generator<Output, Input> {
-    private let result = GreenResult<Returned>()
-
-    /// The value that the body has returned; nil until then.
-    public var returned: Returned? { try? result.result?.get() }
-
-    /// A generator that will run `body` at the first `next()`.  `stackSize` is in bytes, as for `spawn`.
-    public init(stackSize: Int? = nil, _ body: @escaping (Body) throws -> Returned) {
-        super.init(stackSize: stackSize) { [result] in result.set(try body($0)) }
-    }
-}

@@ -22,8 +22,9 @@ public class AnyGreenlet: Waitable {
     public var name: String? { nil }
     /// The error of the first kill.
     final var killReason: (any Error)?
-    /// What it is among fibers: a core for each type of value that it has exchanged.
-    final var fiberCores: [AnyObject] = []
+    /// What it is besides, the latest first.
+    @exclusivity(unchecked)
+    final var roles: GreenThreadRole?
 
     /// Where it was spawned; nil for the main green thread and for fibers.
     public var spawnSite: SpawnSite? { nil }

@@ -138,6 +138,7 @@ extension Scheduler {
     func strikeOffMain() {
         let greenlet = main.greenlet
         greenlet.forgetLocals()
+        greenlet.endRoles()
         greenlet.thread = nil
         // No green thread is left that it could be called on, but other OS threads may have asked for its end.
         greenlet.announce()
@@ -166,6 +167,7 @@ private func runBody(of thread: GreenThread) {
     greenlet.run()
     if !greenlet.locals.isEmpty { greenlet.forgetLocals() }
     if _slowPath(greenlet.isDaemon) { greenlet.stopBeingDaemon() }
+    if _slowPath(greenlet.roles != nil) { greenlet.endRoles() }
     greenlet.thread = nil
     greenlet.announce()
     if _slowPath(TaskWords.areHeld) { endTaskLocals(of: &greenlet) }

@@ -69,6 +69,58 @@ struct FiberTests {
         }
     }
 
+    @Test func `values of every size and alignment pass both ways`() throws {
+        try onHub {
+            func check<Value>(_ values: [Value], _ isEqual: (Value, Value) -> Bool) throws {
+                let main = Fiber<Value>.current
+                let echo = Fiber<Value> { first in
+                    var value = first
+                    while true { value = try main.switchTo(value) }
+                }
+                for value in values { try #expect(isEqual(echo.switchTo(value), value)) }
+                let once = Fiber<Value> { $0 }
+                try #expect(isEqual(once.switchTo(values[0]), values[0]))
+            }
+            try check([(), ()]) { _, _ in true }
+            try check([UInt8.min, .max], ==)
+            try check(["", "a text that has memory of its own"], ==)
+            try check([SIMD64<UInt8>(repeating: 1), SIMD64(repeating: 255)], ==)
+            try check([1...3, nil], ==)
+        }
+    }
+
+    @Test func `each value is released once, also that of a fiber that ends with no parent to take it`() throws {
+        let count = ValueCount()
+        try onHub {
+            let main = Fiber<CountedValue?>.current
+            let fiber = Fiber<CountedValue?> { first in
+                var value = first
+                while value != nil { value = try main.switchTo(CountedValue(count)) }
+                return CountedValue(count)
+            }
+            for _ in 0..<3 { try #expect(fiber.switchTo(CountedValue(count)) != nil) }
+            try #expect(fiber.switchTo(nil) != nil)
+            try #expect(fiber.isDead && fiber.switchTo(CountedValue(count)) != nil)
+            // Its parent waits for an event, and not for a switch.
+            let event = GreenEvent()
+            let parent = Fiber<CountedValue?> { _ in try event.wait() ? nil : nil }
+            let asker = spawn {
+                parent.parent = .current
+                return try parent.switchTo(nil) == nil
+            }
+            try Greenlet.yield()
+            let orphan = Fiber<CountedValue?>(parent: parent) { $0 }
+            let other = spawn { try orphan.switchTo(CountedValue(count)) }
+            try Greenlet.yield()
+            #expect(orphan.isDead)
+            other.kill()
+            event.set()
+            try #expect(asker.value())
+            try other.join()
+        }
+        #expect(count.made == 9 && count.alive == 0)
+    }
+
     // MARK: Parents and death
 
     @Test func `an error of the body is thrown in the parent`() throws {

@@ -65,6 +65,47 @@ struct GeneratorTests {
         }
     }
 
+    @Test func `values of every size and alignment are yielded and sent`() throws {
+        try onHub {
+            func check<Value>(_ values: [Value], _ isEqual: (Value, Value) -> Bool) throws {
+                let echo = Generator<Value, Value> { me in
+                    var value = values[0]
+                    while let next = try me.yield(value) { value = next }
+                }
+                try #expect(echo.next().map { isEqual($0, values[0]) } == true)
+                for value in values { try #expect(echo.send(value).map { isEqual($0, value) } == true) }
+                try #expect(echo.next() == nil)
+            }
+            try check([(), ()]) { _, _ in true }
+            try check([UInt8.min, .max], ==)
+            try check(["", "a text that has memory of its own"], ==)
+            try check([SIMD64<UInt8>(repeating: 1), SIMD64(repeating: 255)], ==)
+            try check([1...3, nil], ==)
+        }
+    }
+
+    @Test func `each value that is yielded or sent is released once, also where the asker was killed`() throws {
+        let count = ValueCount()
+        try onHub {
+            let event = GreenEvent()
+            let generator = Generator<CountedValue, CountedValue> { me in
+                while try me.yield(CountedValue(count)) != nil {}
+                try event.wait()
+                try me.yield(CountedValue(count))
+            }
+            _ = try generator.next()
+            for _ in 0..<3 { try generator.send(CountedValue(count)) }
+            let asker = spawn { try generator.next() }
+            try Greenlet.yield()
+            event.set()
+            asker.kill()
+            try asker.join()
+            try Greenlet.yield()
+            #expect(generator.isDone)
+        }
+        #expect(count.made == 8 && count.alive == 0)
+    }
+
     @Test func `send before the first next stops the program`() async throws {
         let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             try TestThread {
