@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
+#include <unwind.h>
 #if __has_include(<execinfo.h>)
 #include <execinfo.h>
 #define HAVE_BACKTRACE 1
@@ -54,6 +55,27 @@ static void describe_depth(const green_thread *thread, fault fault, char *text, 
     else snprintf(text, size, "with %zu KiB", used / 1024);
 }
 
+#if HAVE_BACKTRACE
+typedef struct trace {
+    void *frames[FRAMES];
+    int count;
+} trace;
+
+static _Unwind_Reason_Code add_frame(struct _Unwind_Context *context, void *argument) {
+    trace *trace = argument;
+    uintptr_t pc = _Unwind_GetIP(context);
+    if (pc == 0 || trace->count == FRAMES) return _URC_END_OF_STACK;
+    trace->frames[trace->count++] = (void *)pc;
+    return _URC_NO_REASON;
+}
+
+// glibc's backtrace loads libgcc_s.so.1 for itself, also into a program that is linked with libgcc statically: five more mappings, which each fork copies.
+static void collect_frames(trace *trace) {
+    trace->count = 0;
+    _Unwind_Backtrace(add_frame, trace);
+}
+#endif
+
 // snprintf is not on POSIX's list of what a handler may call; glibc's allocates nothing for integers and short strings, and the
 // process is about to end anyway.
 static void report(const green_thread *thread, fault fault) {
@@ -68,8 +90,9 @@ static void report(const green_thread *thread, fault fault) {
                           thread->name ? ")" : "", pages * 4, depth);
     say(line, (size_t)length < sizeof line ? (size_t)length : sizeof line - 1);
 #if HAVE_BACKTRACE
-    void *frames[FRAMES];
-    backtrace_symbols_fd(frames, backtrace(frames, FRAMES), STDERR_FILENO);
+    trace trace;
+    collect_frames(&trace);
+    backtrace_symbols_fd(trace.frames, trace.count, STDERR_FILENO);
 #endif
 }
 
@@ -85,8 +108,8 @@ static void on_fault(int signal, siginfo_t *info, void *context) {
 
 static void install(void) {
 #if HAVE_BACKTRACE
-    void *frame;
-    backtrace(&frame, 1);  // loads the unwinder now: a handler must not
+    trace trace;
+    collect_frames(&trace);  // the unwinder sorts its tables now: a handler must not
 #endif
     struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     sigemptyset(&action.sa_mask);

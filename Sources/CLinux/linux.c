@@ -91,12 +91,19 @@ static char *write_decimal(char *end, int number) {
     return end;
 }
 
+// atoi lies in a page of the C library that a forked child has not touched before: a fault takes longer than the rest of this.
+static int read_decimal(const char *text) {
+    int is_negative = *text == '-', value = 0;
+    for (text += is_negative; *text >= '0' && *text <= '9'; text++) value = value * 10 + (*text - '0');
+    return is_negative ? -value : value;
+}
+
 void green_raise_oom_score(int amount) {
     int file = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
     if (file < 0) return;
     char text[16] = {0};
     if (read(file, text, sizeof(text) - 1) > 0) {
-        int wanted = atoi(text) + amount;
+        int wanted = read_decimal(text) + amount;
         char *end = text + sizeof(text), *start = write_decimal(end, wanted > 1000 ? 1000 : wanted);
         (void)!write(file, start, (size_t)(end - start));
     }

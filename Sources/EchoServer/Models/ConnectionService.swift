@@ -44,6 +44,10 @@ struct ConnectionService: Sendable {
         }
     }
 
+    /// Makes the types whose values `serve` makes and destroys, as Swift's runtime does at their first use.  Each forked child would otherwise do so for
+    /// itself, which took 6 % of the time of a connection with one message.
+    func prepareForChildren() { _ = plainHandler }
+
     /// A pool has `size` contexts, which are `change` more than before.
     @Sendable
     func poolChanged(to size: Int, by change: Int) {

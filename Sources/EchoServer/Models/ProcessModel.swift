@@ -30,6 +30,7 @@ final class ProcessModel: ConnectionModel {
 
     init(_ service: ConnectionService) {
         self.service = service
+        service.prepareForChildren()
         let childEnded = SignalWatcher(SIGCHLD)
         spawn(.reap) { [unowned self] in
             while true {

@@ -34,6 +34,8 @@ enum HubOwners {
         let number = locked { state in
             let number = green_owner_here() == 0 ? nextNumber(&state) : green_owner_here()
             state.closed.removeAll { $0 == number }
+            // For all that may leave: a forked child leaves, and would allocate in memory that it shares with its parent until it writes to it.
+            state.closed.reserveCapacity(closedLimit + 1)
             state.entries[number] = entry
             return number
         }
