@@ -4,5 +4,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 scratch=.build/static
-swift build -c release --static-swift-stdlib --scratch-path "$scratch" --product "$1" >&2
+swift build -c release --static-swift-stdlib --scratch-path "$scratch" --product "$1" \
+    -Xswiftc -Xclang-linker -Xswiftc -static-libgcc -Xswiftc -Xclang-linker -Xswiftc -no-pie -Xlinker --icf=safe >&2
 printf '%s\n' "$scratch/release/$1"
