@@ -255,6 +255,15 @@ bench-cores: setup .build/bench/echo-load .build/bench/epoll-floor ## compare on
 	$(build_release) --product EchoBench
 	$(bench) cores $(CORES)
 
+# The options of `EchoBench start` for `make bench-start`.
+START ?=
+
+.PHONY: bench-start
+bench-start: setup dist .build/bench/epoll-floor ## measure what a start of the server costs, with the options in START
+	$(build_release) --product echo-server
+	$(build_release) --product EchoBench
+	$(bench) start $(START)
+
 # The options of `EchoBench peers` for `make bench-peers`.
 PEERS ?=
 
@@ -371,7 +380,7 @@ FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 STRIP ?= strip
 places := DESTDIR PREFIX SYSCONFDIR MANDIR DOCDIR UNITDIR SYSUSERSDIR BASHDIR ZSHDIR FISHDIR STRIP
 # The sources of `dist`.
-dist_sources := Package.swift Scripts/build-dist.sh $(shell find Sources -type f)
+dist_sources := Package.swift Scripts/build-dist.sh $(wildcard Scripts/essentials/*.swift) $(shell find Sources -type f)
 
 .PHONY: dist install uninstall deb check-deb test-systemd test-image
 

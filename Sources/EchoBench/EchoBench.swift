@@ -11,8 +11,8 @@ struct EchoBench: ParsableCommand {
         abstract: "Measures echo-server beside C, other languages and other builds of itself.",
         discussion: "Run from the package's root; `make bench-models` and the like build what each subcommand needs.",
         subcommands: [
-            Models.self, Peers.self, Cores.self, Million.self, Micro.self, Profile.self, FiguresCommand.self,
-            Check.self,
+            Models.self, Peers.self, Cores.self, StartCost.self, Million.self, Micro.self, Profile.self,
+            FiguresCommand.self, Check.self,
         ]
     )
 
