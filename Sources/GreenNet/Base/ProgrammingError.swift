@@ -2,6 +2,7 @@
 ///
 /// In release builds too: `precondition` drops its message under -O, and traps without a word.
 @inline(never)
+@usableFromInline
 package func programmingError(_ message: String, file: StaticString = #fileID, line: UInt = #line) -> Never {
     fatalError(message, file: file, line: line)
 }
@@ -9,6 +10,7 @@ package func programmingError(_ message: String, file: StaticString = #fileID, l
 /// Stops the program with `message` if `condition` is false: for the obligations of a public function's caller.
 ///
 /// The message is made only then.
+@inlinable
 @inline(__always)
 package func require(
     _ condition: Bool, _ message: @autoclosure () -> String, file: StaticString = #fileID, line: UInt = #line

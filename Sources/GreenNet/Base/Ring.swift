@@ -1,15 +1,21 @@
 /// A first-in, first-out ring buffer.
 ///
 /// Raw, with no optionals in it: code that is compiled once for all types of item would look up the type of each optional as it runs.
+@usableFromInline
 package struct Ring<Item: ~Copyable>: ~Copyable {
-    private var slots: UnsafeMutablePointer<Item>?
+    @usableFromInline
+    var slots: UnsafeMutablePointer<Item>?
     /// How many items fit; a power of two, or 0 before the first item.
-    private var room = 0
-    private var first = 0
-    private(set) var count = 0
+    @usableFromInline
+    var room = 0
+    @usableFromInline
+    var first = 0
+    @usableFromInline
+    var count = 0
 
     package init() {}
 
+    @inlinable
     package var isEmpty: Bool { count == 0 }
 
     deinit {
@@ -17,6 +23,7 @@ package struct Ring<Item: ~Copyable>: ~Copyable {
         slots?.deallocate()
     }
 
+    @inlinable
     @inline(__always)
     package mutating func append(_ item: consuming Item) {
         if count == room { grow() }
@@ -25,6 +32,7 @@ package struct Ring<Item: ~Copyable>: ~Copyable {
     }
 
     /// Takes the oldest item out of a ring that is not empty.
+    @inlinable
     @inline(__always)
     package mutating func removeFirst() -> Item {
         require(count > 0, "a ring without an item")
@@ -40,10 +48,12 @@ package struct Ring<Item: ~Copyable>: ~Copyable {
     }
 
     /// The memory of the item that is `index` places after the oldest.
+    @inlinable
     @inline(__always)
-    fileprivate func slot(_ index: Int) -> UnsafeMutablePointer<Item> { slots! + (first + index) & (room - 1) }
+    func slot(_ index: Int) -> UnsafeMutablePointer<Item> { slots! + (first + index) & (room - 1) }
 
-    private mutating func grow() {
+    @usableFromInline
+    mutating func grow() {
         let larger = UnsafeMutablePointer<Item>.allocate(capacity: max(4, room * 2))
         for index in 0..<count { (larger + index).moveInitialize(from: slot(index), count: 1) }
         slots?.deallocate()

@@ -1,6 +1,7 @@
 internal import CSwitch
 
 /// The sanitizer that this build uses.  Tests scale their durations and counts by it.
+@usableFromInline
 package enum Sanitizer {
     case none, address, thread
 
@@ -18,5 +19,16 @@ package enum Sanitizer {
         green_sanitizer_locked(lock)
         defer { green_sanitizer_unlocking(lock) }
         return body()
+    }
+
+    /// As `locked`, in two halves, for code that is compiled into programs.
+    @usableFromInline
+    static func noteLock(of owner: AnyObject) {
+        green_sanitizer_locked(Unmanaged.passUnretained(owner).toOpaque())
+    }
+
+    @usableFromInline
+    static func noteUnlock(of owner: AnyObject) {
+        green_sanitizer_unlocking(Unmanaged.passUnretained(owner).toOpaque())
     }
 }

@@ -46,6 +46,73 @@ struct RemoteChannelTests {
         }
     }
 
+    @Test(arguments: [0, 1, 2, 7])
+    func `hubs that put and hubs that take by turns lose no item, and none waits for ever`(limit: Int) throws {
+        try onHub(.seconds(60)) {
+            let channel = RemoteChannel<Int>(limit: limit)
+            let count = Sanitizer.scaled(4000, address: 1000, thread: 500)
+            let givers = (0..<2).map { giver in
+                TestThread {
+                    defer { Hub.current.close() }
+                    for number in 0..<count {
+                        let item = 2 * number + giver
+                        if try number % 3 > 0 || !channel.tryPut(item) { try channel.put(item) }
+                    }
+                }
+            }
+            let takers = (0..<2).map { _ in
+                TestThread {
+                    defer { Hub.current.close() }
+                    var taken: [Int] = []
+                    while let item = try channel.next() {
+                        taken.append(item)
+                        if let item = channel.tryTake() { taken.append(item) }
+                    }
+                    return taken
+                }
+            }
+            for giver in givers { try giver.value() }
+            channel.close()
+            let taken = try takers.flatMap { try $0.value() }
+            #expect(taken.sorted() == Array(0..<2 * count))
+        }
+    }
+
+    @Test(arguments: [1, 2, 3, 100])
+    func `as many items fit as the limit says, whatever was put and taken before`(limit: Int) throws {
+        try onHub {
+            let channel = RemoteChannel<Int>(limit: limit)
+            var (put, taken) = (0, 0)
+            for round in 0..<3 * limit {
+                while try channel.tryPut(put) { put += 1 }
+                #expect(put - taken == limit && channel.count == limit)
+                for _ in 0...round % limit {
+                    #expect(channel.tryTake() == taken)
+                    taken += 1
+                }
+                #expect(channel.count == put - taken)
+            }
+        }
+    }
+
+    @Test func `green threads that wait to put come in first, in their order, as room is made`() throws {
+        try onHub {
+            let channel = RemoteChannel<Int>(limit: 2)
+            let putters = (0..<5).map { number in spawn { try channel.put(number) } }
+            try Greenlet.yield()
+            #expect(channel.count == 2)
+            for number in 0..<3 {
+                #expect(channel.tryTake() == number)
+                try #expect(!channel.tryPut(9) && channel.count == 2)
+            }
+            #expect(channel.tryTake() == 3)
+            try #expect(channel.tryPut(5))
+            try #expect((channel.take(), channel.take()) == (4, 5))
+            for putter in putters { try putter.value() }
+            #expect(channel.tryTake() == nil)
+        }
+    }
+
     @Test func `a closed channel still gives its items, and ends waits that can't succeed`() throws {
         try onHub {
             let channel = RemoteChannel<Int>(limit: 1)
