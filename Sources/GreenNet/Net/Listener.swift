@@ -79,6 +79,9 @@ public final class Listener {
         return socket.mayReceive
     }
 
+    /// The next accept comes after a wait: whether a connection is there is not asked before.
+    func waitBeforeNext() { socket.mayReceive = false }
+
     /// An accept may find a connection: the last one did, or the listener was found readable.
     var mayAccept: Bool { socket.mayReceive }
     /// Others go on listening where this one stops.

@@ -10,6 +10,7 @@ struct AcceptLoop {
     private let listener: Listener
     private let server: StreamServer
     private var backOff = BackOff()
+    private var rhythm = AcceptRhythm()
     /// When a pause was reported whose end was not reported yet.
     private var pauseReported: Deadline?
 
@@ -49,7 +50,8 @@ struct AcceptLoop {
             try listener.waitUntilAcceptable()
             // Only now: a place must not be held while no client wants it.
             let place = try server.takePlace()
-            guard try acceptOne(in: place) else { return }
+            guard try acceptOne(in: place) else { return rhythm.foundNone() }
+            if rhythm.shouldWait() { listener.waitBeforeNext() }
         }
         do throws(WaitError) {
             try Pause.giveWay(after: AcceptLoop.batch)
