@@ -55,6 +55,6 @@ struct StartedFile {
         let valgrind = ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
         start.words = valgrind + ["--log-file=\(log)"] + start.words
         try start.run(placement: []) { try StartSample.exchange(with: $0.port) }
-        return try InstructionCount.instructions(in: SmallFile.text(of: log) ?? "")
+        return try Cachegrind.Counter.instructions.value(in: SmallFile.text(of: log) ?? "")
     }
 }
