@@ -48,6 +48,22 @@ extension EndToEnd {
             }
         }
 
+        /// The limit is 1 KiB at the most, which a few records fill.
+        @Test(arguments: ServerModel.all)
+        func `at a limit of file sizes records are lost, and no client`(model: ServerModel) throws {
+            try withTemporaryPath("records") { path in
+                let arguments = ["--record", path, "--admin", "127.0.0.1:0"]
+                try withServer(model, arguments, adjust: { $0.setup = "ulimit -f 1" }) { server in
+                    for _ in 0..<12 { try #expect(server.answer(to: "still here") == "STILL HERE") }
+                    let count = "echo_server_records_total{result=\"dropped\"}"
+                    try #expect(eventuallyOnHub { try Admin(of: server).metrics()[count] ?? 0 >= 4 })
+                    #expect(!records(path).isEmpty)
+                    #expect(!server.log.contains { $0.contains("signal") })
+                    try endIfSupervised(server, model)
+                }
+            }
+        }
+
         @Test(arguments: ServerModel.all)
         func `a record has the client behind a proxy and the version of TLS`(model: ServerModel) throws {
             try withTemporaryDirectory { directory in

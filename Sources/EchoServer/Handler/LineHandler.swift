@@ -36,6 +36,7 @@ struct LineHandler {
         let end = ends.first { line.suffix($0.count).elementsEqual($0) } ?? []
         let content = line.dropLast(end.count)
         guard let characters = String(utf8: content) else { return content.reversed() + end }
-        return Array(String(characters.reversed()).utf8) + end
+        // Forwards first: going backwards, the standard library counts all flags in front of a flag anew.
+        return Array(String(Array(characters).reversed()).utf8) + end
     }
 }

@@ -83,6 +83,11 @@ extension ListenEntry {
         }
         if kind != .unix, case .unix = endpoint { throw Problem(description: "'\(address)': a path goes behind unix:") }
         overrides = parts.count == 1 ? [] : try ListenEntry.overrides(parts[1], of: kind)
+        if let name = overrides.map(\.setting.name).first(where: { $0.hasPrefix("unix-socket-") }),
+            address.hasPrefix("@")
+        {
+            throw Problem(description: "\(name) needs a path: the abstract socket \(address) has no permissions")
+        }
         (self.kind, self.text) = (kind, text)
     }
 
@@ -101,6 +106,9 @@ extension ListenEntry {
             var trial = Settings()
             guard setting.set(&trial, parts[1]) else {
                 throw Problem(description: "\(parts[0]): '\(parts[1])' is not \(setting.rule)")
+            }
+            if overrides.contains(where: { $0.setting.name == parts[0] }) {
+                throw Problem(description: "\(parts[0]) is there twice")
             }
             overrides.append((setting: setting, value: parts[1]))
         }

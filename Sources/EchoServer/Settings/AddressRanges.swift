@@ -48,12 +48,15 @@ struct AddressRanges: Hashable, Sendable {
         guard !parts[0].contains("%"), let address = SocketAddress(ip: parts[0], port: 0), let bits = address.mappedBits
         else { return nil }
         let longest = if case .ipv4 = address { 32 } else { 128 }
-        guard let length = parts.count == 1 ? longest : Int(parts[1]), (0...longest).contains(length) else {
+        guard let length = parts.count == 1 ? longest : prefix(parts[1]), (0...longest).contains(length) else {
             return nil
         }
         // Shifted by all bits, a number is 0.
         return Range(bits: bits, mask: UInt128.max << UInt128(longest - length), text: text)
     }
+
+    /// Without a sign, and without a zero in front.
+    private static func prefix(_ text: String) -> Int? { Int(text).flatMap { "\($0)" == text ? $0 : nil } }
 
     /// Whether the address is in one of the ranges.  A client of IPv4 is the same on a socket of IPv6.
     func contains(_ address: SocketAddress) -> Bool {

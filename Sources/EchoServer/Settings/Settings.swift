@@ -149,7 +149,7 @@ struct Settings: Sendable {
 
     /// Refuses permissions for an abstract socket, which has none: all users may connect to it.
     private func checkAccess(_ sources: SettingSources) throws(StartFailure) {
-        var paths = [("unix-socket", unixSocket)]
+        var paths = [("unix-socket", unixSocket)] + abstractPlaces.map { ("unix-socket", $0) }
         if case .unix(let path)? = admin { paths.append(("admin", path)) }
         for (prefix, path) in paths {
             guard let path, path.hasPrefix("@") else { continue }
@@ -157,6 +157,12 @@ struct Settings: Sendable {
                 throw origin.failure("'\(text)' needs a path: the abstract socket \(path) has no permissions")
             }
         }
+    }
+
+    /// The places of `--listen`, where all that are unix sockets are abstract.
+    private var abstractPlaces: [String?] {
+        let paths = streamEntries.compactMap { if case .unix(let path) = $0.endpoint { path } else { nil } }
+        return paths.allSatisfy { $0.hasPrefix("@") } ? paths : []
     }
 
     /// In a pool of processes, a process that has no client rejects further ones: there must be one left.

@@ -11,6 +11,16 @@ import Testing
         #expect(LineHandler.reversed(Array(line.utf8)) == Array(reversed.utf8))
     }
 
+    @Test func `a line of eight times as many flags takes nowhere near 64 times as long`() {
+        func quickest(_ flags: Int) -> Duration {
+            let line = Array(String(repeating: "\u{1f1e9}\u{1f1ea}", count: flags).utf8) + [0x0a]
+            let clock = ContinuousClock()
+            let times = (0..<5).map { _ in clock.measure { #expect(LineHandler.reversed(line) == line) } }
+            return times.min()!
+        }
+        #expect(quickest(8000) < quickest(1000) * 32)
+    }
+
     @Test func `a line that is not UTF-8 is turned round by its bytes`() {
         #expect(LineHandler.reversed([0xff, 0x41, 0xc3, 0x0a]) == [0xc3, 0x41, 0xff, 0x0a])
     }

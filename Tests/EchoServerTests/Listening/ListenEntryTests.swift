@@ -44,6 +44,8 @@ import Testing
         ("tcp:/run/x", "'/run/x': a path goes behind unix:"), ("unix:", "'': \(AddressError.Reason.badPath)"),
         ("tcp:[::1]:7?dscp", "'dscp' is not of the form NAME=VALUE"),
         ("tcp:[::1]:7?dscp=64", "dscp: '64' is not a whole number from 0 to 63"),
+        ("tcp:[::1]:7?transform=echo&backlog=1&transform=upper", "transform is there twice"),
+        ("unix:@a?unix-socket-mode=0666", "unix-socket-mode needs a path: the abstract socket @a has no permissions"),
         ("udp:[::1]:7?backlog=1", "udp: takes no 'backlog', but transform, service, udp-rate, dscp, bind-device"),
         ("tcp:[::1]:7,tcp:[::1]:x", "'[::1]:x': \(AddressError.Reason.badPort)"),
         (Array(repeating: "tcp:[::1]:7", count: 65).joined(separator: ","), "65 places are more than 64"),

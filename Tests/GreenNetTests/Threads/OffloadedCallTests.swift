@@ -102,6 +102,8 @@ struct OffloadedCallTests {
             let pool = OffloadPool(limit: 1)
             let gate = Gate()
             let first = try pool.submit { gate.pass() }
+            // Its OS thread has begun: else it would be queued too.
+            try eventuallyOnHub { gate.waiting == 1 }
             let late = try pool.submit(until: .after(.milliseconds(2))) { 1 }
             #expect(throws: WaitError.deadlinePassed) { try late.value() }
             #expect(pool.statistics.queued == 0 && pool.statistics.givenUp == 0)
