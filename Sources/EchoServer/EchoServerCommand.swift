@@ -75,8 +75,7 @@ struct EchoServerCommand: ParsableCommand {
             if options.inetd {
                 try Inetd(settings).run()
             } else {
-                var process = try ServerProcess(settings)
-                try process.run()
+                try ServerProcess(settings).run()
             }
         } catch let failure as StartFailure {
             writeLine("echo-server: \(failure.message)")

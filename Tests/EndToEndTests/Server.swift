@@ -44,15 +44,16 @@ struct Server: Sendable {
 
     private func isComplete(_ tree: ProcessTree) -> Bool {
         let workers = tree.children
+        let listeners = program.standardError.lines.count { $0.contains("listening on") }
         // A worker that could not start has closed some of its descriptors when it ends, and is replaced.
         return tree.root.hubs == model.hubs && workers.count == model.workers
             && Set(workers.map { $0.descriptors - $0.hubsWithPipe }).count <= 1
             && workers.allSatisfy { worker in
-                // Hubs of a worker run beside its main OS thread.  A worker without hubs has the standard descriptors and the listener, and more
+                // Hubs of a worker run beside its main OS thread.  A worker without hubs has the standard descriptors and the listeners, and more
                 // until it has closed its parent's.
                 model.kind == .green
                     ? worker.hubs == model.hubsOfWorker && worker.threads == model.hubsOfWorker + 1
-                    : worker.threads == 1 && worker.descriptors == 4
+                    : worker.threads == 1 && worker.descriptors == 3 + listeners
             }
     }
 

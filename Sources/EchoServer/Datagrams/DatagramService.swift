@@ -5,7 +5,9 @@ import GreenNet
 /// Belongs to the hub of the process that was started, whatever processes serve the connections.
 final class DatagramService {
     let socket: Datagram
-    private let entry: ListenEntry
+    private let place: DatagramPlace
+    /// A reload may change its settings.
+    var entry: ListenEntry
     private let live: LiveSettings
     private let counters: CounterRow
     private let questions = DatagramBatch(capacity: capacity, size: longest)
@@ -16,11 +18,14 @@ final class DatagramService {
     private static let capacity = 32
     private static let longest = 65_535
 
-    /// The settings are those of `entry`.
-    init(_ socket: Datagram, _ entry: ListenEntry, _ live: LiveSettings, _ counters: CounterRow) {
-        (self.socket, self.entry, self.live, self.counters) = (socket, entry, live, counters)
+    init(_ socket: Datagram, _ place: DatagramPlace, _ live: LiveSettings, _ counters: CounterRow) {
+        (self.socket, self.place, self.live, self.counters) = (socket, place, live, counters)
+        entry = place.entry
         limit = SourceLimit(rate: entry.settings(live.now).services.datagramRate)
     }
+
+    /// Whether datagrams that are wanted at `place` come here already.
+    func serves(_ place: DatagramPlace) -> Bool { self.place.address == place.address }
 
     /// Until the socket is closed.
     func run() throws {

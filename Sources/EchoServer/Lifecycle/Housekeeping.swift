@@ -8,6 +8,7 @@ enum Housekeeping: String, CaseIterable {
     // By `Service`, and on the further hubs of a process by `WorkerHub`.
     case logState = "state on USR1"
     case reload = "reload on HUP"
+    case changeListeners = "change listeners"
     case endAtOnce = "end on a second signal"
     case drain = "drain"
     case logDump = "log green threads"

@@ -13,17 +13,29 @@ struct HubProcesses {
         (self.parts, self.count, self.hubsEach) = (parts, count, hubsEach)
     }
 
-    /// `sockets` are a set for each hub of all processes.  Returns when a signal has ended the service and the clients are done.
-    func run(_ sockets: [[ListeningSocket]], _ state: ServiceState) throws {
-        let inheritance = Fork.Inheritance(
-            descriptors: sockets.joined().map(\.descriptor), signalAtParentsEnd: SIGTERM, keepsSignalsBlocked: true,
-            oomScoreRaise: Supervisor.oomScoreRaise)
-        let supervisor = Supervisor(count: count, inheritance, prepare: HubProcesses.leaveSignalsToParent) { slot in
-            serve(slot, sockets)
+    /// Returns when a signal has ended the service and the clients are done.
+    func run(_ listeners: Listeners, _ state: ServiceState) throws {
+        let channels = WorkerChannels(count)
+        let supervisor = Supervisor(count: count, prepare: HubProcesses.leaveSignalsToParent) { slot in
+            serve(slot, listeners.places.map { $0.sets(sets(of: slot)) }, channels.number(ofWorker: slot))
+        }
+        supervisor.inherit = { slot in
+            channels.open(slot)
+            let sockets = listeners.places.flatMap { $0.sets(sets(of: slot)).sockets.joined() }
+            return Fork.Inheritance(
+                descriptors: sockets.map(\.descriptor) + (channels.number(ofWorker: slot).map { [$0] } ?? []),
+                signalAtParentsEnd: SIGTERM, keepsSignalsBlocked: true, oomScoreRaise: Supervisor.oomScoreRaise)
+        }
+        supervisor.onStart = { channels.started($0) }
+        state.onListenerChange = { change in
+            for slot in 0..<count where !channels.tell(slot, change, sets(of: slot)) { supervisor.replace(slot) }
+            for place in change.removed { place.close() }
         }
         let supervision = Supervision(parts, state, supervisor, rowsOfWorker: hubsEach, gauges: parts.shared.gauges)
-        try supervision.run(on: sockets, stopSequence: StopSequence.hubProcesses)
+        try supervision.run(on: listeners, stopSequence: StopSequence.hubProcesses)
     }
+
+    private func sets(of slot: Int) -> Range<Int> { (slot * hubsEach)..<((slot + 1) * hubsEach) }
 
     /// A Ctrl-C, say, reaches all processes of a terminal; the parent decides what it means.
     private static func leaveSignalsToParent() { for number in [SIGINT, SIGHUP] { signal(number, SIG_IGN) } }
@@ -32,15 +44,13 @@ struct HubProcesses {
     ///
     /// Serves on an OS thread that is made after the fork.  The runtime's locks identify an OS thread by a number that it caches, and the
     /// forked OS thread has its parent's: it would hold the first contended lock for ever.
-    private func serve(_ slot: Int, _ sockets: [[ListeningSocket]]) -> Int32 {
-        let own = (slot * hubsEach)..<((slot + 1) * hubsEach)
-        for index in sockets.indices where !own.contains(index) { for socket in sockets[index] { socket.close() } }
+    private func serve(_ slot: Int, _ places: [OpenPlace], _ channel: Int32?) -> Int32 {
         let isWell = Atomic(false)
         do throws(SystemError) {
             let thread = try OSThread.start(named: "hub", stackSize: OSThread.smallStack, blocksSignals: true) {
-                [parts] in
-                let service = Service(parts, sockets: Array(sockets[own]), firstRow: own.lowerBound, nil)
-                isWell.store(parts.log.exitStatus { try service.run() } == 0, ordering: .relaxed)
+                [parts, hubsEach] in
+                let service = Service(parts, places, hubs: hubsEach, firstRow: slot * hubsEach, nil)
+                isWell.store(parts.log.exitStatus { try service.run(channel: channel) } == 0, ordering: .relaxed)
             }
             thread.join()
         } catch {

@@ -1,38 +1,111 @@
 import GreenNet
 
 /// The sockets that the server accepts on: those that a service manager has passed in, or else its own.
-struct Listeners {
+///
+/// Belongs to the process that was started.
+final class Listeners {
     /// As the server was started.
     let settings: Settings
     let passed: Activation.Sockets
     private let log: ServerLog
-    /// Told which socket serves in which way; nil where all serve alike.
-    private let profiles: ListenerProfiles?
     /// What another instance has given away.
     var taken: [ListeningSocket] = []
     var takenAdmin: [ListeningSocket] = []
+    /// Where the service listens now.
+    private(set) var places: [OpenPlace] = []
+    private var lastID = 0
 
-    init(
-        _ settings: Settings, _ passed: Activation.Sockets, _ log: ServerLog, profiles: ListenerProfiles? = nil
-    ) {
-        (self.settings, self.passed, self.log, self.profiles) = (settings, passed, log, profiles)
+    init(_ settings: Settings, _ passed: Activation.Sockets, _ log: ServerLog) {
+        (self.settings, self.passed, self.log) = (settings, passed, log)
     }
 
     // MARK: The service
 
     /// A set of sockets for each hub that accepts, or one for all processes of a pool.
+    var sets: [[ListeningSocket]] { (0..<setCount).map { places.sockets(ofSet: $0) } }
+    /// All sockets that have a queue of their own: copies of one that was passed in share it.
+    var queues: [ListeningSocket] { arePassed ? places.sockets(ofSet: 0) : Array(sets.joined()) }
+    var arePassed: Bool { !passed.service.isEmpty }
+    private var setCount: Int { settings.arrangement.listeners }
+
+    /// Opens the sockets of the service, all or none.  Returns the sets.
+    @discardableResult
     func openService() throws(StartFailure) -> [[ListeningSocket]] {
-        let sets = settings.arrangement.listeners
         for socket in passed.unusual { log.servesUnusual(socket.name, at: socket.address) }
-        guard passed.service.isEmpty else {
-            if settings.namesAddress { log.addressIgnored() }
-            return try netFailuresAsStartFailures { () throws(NetError) in try share(passed.service, among: sets) }
+        guard arePassed else {
+            // What is left in the end is closed.
+            defer {
+                for socket in taken { socket.close() }
+                taken = []
+            }
+            places = try open(settings.streamEntries, settings)
+            return sets
         }
-        return try openOwn(sets)
+        if settings.namesAddress { log.addressIgnored() }
+        let sets = try netFailuresAsStartFailures { () throws(NetError) in try share(passed.service) }
+        places = [OpenPlace(id: nextID(), entry: nil, sockets: sets)]
+        return sets
     }
 
+    private func nextID() -> Int {
+        lastID += 1
+        return lastID
+    }
+
+    /// Opens what `settings` want and is not open yet; with places that can't be had, it throws and opens nothing.  Those that are open already are kept: they get the
+    /// socket options that the settings have for them.  Changes nothing else, until `commit`.
+    func change(to settings: Settings) throws(StartFailure) -> ListenerChange? {
+        if arePassed { return nil }
+        var (rest, kept, missing) = (places, [Int: OpenPlace](), [(Int, ListenEntry)]())
+        for (index, entry) in settings.streamEntries.enumerated() {
+            if let old = rest.firstIndex(where: { $0.serves(entry) }) {
+                kept[index] = rest.remove(at: old)
+                kept[index]!.entry = entry
+            } else {
+                missing.append((index, entry))
+            }
+        }
+        let added = try open(missing.map(\.1), settings)
+        let all = merge(kept, Dictionary(uniqueKeysWithValues: zip(missing.map(\.0), added)))
+        let change = ListenerChange(places: all, added: added, removed: rest, profiles: all.profiles(settings))
+        do throws(StartFailure) { for place in kept.values { try adjust(place, settings) } } catch {
+            change.abandon()
+            throw error
+        }
+        return change
+    }
+
+    private func merge(_ kept: [Int: OpenPlace], _ added: [Int: OpenPlace]) -> [OpenPlace] {
+        kept.merging(added) { $1 }.sorted { $0.key < $1.key }.map(\.value)
+    }
+
+    /// From now on the service listens as `change` says.  The caller closes what is removed, when those that accept there have been told.
+    func commit(_ change: ListenerChange) {
+        places = change.places
+        for place in change.removed { place.removePath() }
+    }
+
+    /// The other instance accepts no more at what it has given.
+    func confirmTaken() { for index in places.indices { places[index].isTaken = false } }
+
+    /// Of unix sockets, when the service ends.
+    func removePaths() { for place in places { place.removePath() } }
+
+    private func adjust(_ place: OpenPlace, _ common: Settings) throws(StartFailure) {
+        let settings = place.entry!.settings(common)
+        let permissions = try settings.unixSocketAccess.permissions("unix-socket")
+        try netFailuresAsStartFailures { () throws(NetError) in
+            for socket in place.sockets.joined() {
+                try socket.adjust(
+                    settings.socket.options(for: socket.address), backlog: settings.backlog, permissions: permissions)
+            }
+        }
+    }
+
+    // MARK: Opening
+
     /// Those that another instance has given away at this address, taken out of `taken`; with port 0, at any port.
-    private func take(_ address: SocketAddress, from taken: inout [ListeningSocket]) -> [ListeningSocket] {
+    private func take(_ address: SocketAddress) -> [ListeningSocket] {
         func fits(_ socket: ListeningSocket) -> Bool {
             address == socket.address || address.port == 0 && address == socket.address.with(port: 0)
         }
@@ -42,43 +115,41 @@ struct Listeners {
     }
 
     /// Opens all, or none: where one can't be had, those before it are closed.
-    private func openOwn(_ sets: Int) throws(StartFailure) -> [[ListeningSocket]] {
-        var all = [[ListeningSocket]](repeating: [], count: sets)
-        var places: [(ListenEntry, SocketAddress)] = []
-        // What is left in the end is closed.
-        var taken = taken
-        defer { for socket in taken { socket.close() } }
+    private func open(_ entries: [ListenEntry], _ settings: Settings) throws(StartFailure) -> [OpenPlace] {
+        var opened: [OpenPlace] = []
         do throws(StartFailure) {
-            for entry in settings.streamEntries {
-                let opened = try open(entry, sets, &taken)
-                places.append((entry, opened[0][0].address))
-                for index in all.indices { all[index] += opened[index] }
-            }
+            for entry in entries { opened.append(try open(entry, settings)) }
         } catch {
-            for socket in all[0] { socket.removePath() }
-            for socket in all.joined() { socket.close() }
+            for place in opened { place.abandon() }
             throw error
         }
-        profiles?.set(places)
-        return all
+        return opened
     }
 
     /// For each set its sockets: one, or all that another instance has given away where it had another number of sets.
-    private func open(
-        _ entry: ListenEntry, _ sets: Int, _ taken: inout [ListeningSocket]
-    ) throws(StartFailure) -> [[ListeningSocket]] {
+    private func open(_ entry: ListenEntry, _ settings: Settings) throws(StartFailure) -> OpenPlace {
         let address = try entry.endpoint.listenAddress()
-        let found = take(address, from: &taken)
-        if found.isEmpty { return try open(entry, address, sets).map { [$0] } }
-        if found.count == sets { return found.map { [$0] } }
-        return try netFailuresAsStartFailures { () throws(NetError) in try share(found, among: sets) }
+        let found = take(address)
+        if found.isEmpty {
+            let sockets = try open(entry, settings, address)
+            return OpenPlace(id: nextID(), entry: entry, sockets: sockets.map { [$0] })
+        }
+        let sets =
+            found.count == setCount
+            ? found.map { [$0] } : try netFailuresAsStartFailures { () throws(NetError) in try share(found) }
+        let place = OpenPlace(id: nextID(), entry: entry, sockets: sets, isTaken: true)
+        do throws(StartFailure) { try adjust(place, settings) } catch {
+            place.close()
+            throw error
+        }
+        return place
     }
 
     /// A socket for each set.
     private func open(
-        _ entry: ListenEntry, _ address: SocketAddress, _ sets: Int
+        _ entry: ListenEntry, _ common: Settings, _ address: SocketAddress
     ) throws(StartFailure) -> [ListeningSocket] {
-        let settings = entry.settings(settings)
+        let (settings, sets) = (entry.settings(common), setCount)
         let permissions = try settings.unixSocketAccess.permissions("unix-socket")
         return try netFailuresAsStartFailures { () throws(NetError) in
             try Listeners.open(address, settings, permissions, sets)
@@ -107,9 +178,9 @@ struct Listeners {
     }
 
     /// All sets lead to one queue: the first hub to accept takes the connection.
-    private func share(_ sockets: [ListeningSocket], among sets: Int) throws(NetError) -> [[ListeningSocket]] {
+    private func share(_ sockets: [ListeningSocket]) throws(NetError) -> [[ListeningSocket]] {
         var all = [sockets]
-        for _ in 1..<sets { all.append(try sockets.map { socket throws(NetError) in try socket.duplicate() }) }
+        for _ in 1..<setCount { all.append(try sockets.map { socket throws(NetError) in try socket.duplicate() }) }
         return all
     }
 

@@ -8,8 +8,8 @@ struct PoolProcesses {
     init(_ parts: ServiceParts, _ size: PoolSize) { (self.parts, self.size) = (parts, size) }
 
     /// Returns when a signal has ended the service and the clients are done.
-    func run(_ sockets: [ListeningSocket], _ state: ServiceState) throws {
-        let supervisor = supervisor(sockets)
+    func run(_ listeners: Listeners, _ state: ServiceState) throws {
+        let supervisor = supervisor(listeners)
         // The hub of this process: the workers have no hubs.
         _ = parts.shared.measure(hub: 0)
         let queue = DrainQueue(
@@ -26,18 +26,31 @@ struct PoolProcesses {
                 log.poolChanged(to: size)
             }
         }
+        state.onListenerChange = { change in PoolProcesses.apply(change, supervisor, queue) }
         let supervision = Supervision(parts, state, supervisor, rowsOfWorker: 1, gauges: nil)
-        try supervision.run(on: [sockets], stopSequence: StopSequence.poolProcesses) { queue.accept(from: sockets) }
+        try supervision.run(on: listeners, stopSequence: StopSequence.poolProcesses) {
+            queue.accept(from: listeners.sets[0])
+        }
     }
 
-    private func supervisor(_ sockets: [ListeningSocket]) -> Supervisor {
-        let descriptors = sockets.map(\.descriptor)
-        let inheritance = Fork.Inheritance(
-            descriptors: descriptors, signalAtParentsEnd: ServingSignals.finish,
-            oomScoreRaise: Supervisor.oomScoreRaise)
-        let prepare = { ServingSignals.installForWorker(listening: descriptors) }
-        return Supervisor(count: size.most, beginning: size.least, inheritance, prepare: prepare) { [parts] slot in
-            parts.log.exitStatus { try PoolWorker(parts, row: slot).run(sockets) }
+    /// A worker waits for clients without a hub, so it can't be told of other listeners: it ends after its client, and the next one has them.
+    private static func apply(_ change: ListenerChange, _ supervisor: Supervisor, _ queue: DrainQueue) {
+        guard !change.isEmpty else { return }
+        queue.accept(from: change.removed.sockets(ofSet: 0))
+        for place in change.removed { place.close() }
+        supervisor.replaceAll()
+    }
+
+    private func supervisor(_ listeners: Listeners) -> Supervisor {
+        let prepare = { ServingSignals.installForWorker(listening: listeners.sets[0].map(\.descriptor)) }
+        let supervisor = Supervisor(count: size.most, beginning: size.least, prepare: prepare) { [parts] slot in
+            parts.log.exitStatus { try PoolWorker(parts, row: slot).run(listeners.sets[0]) }
         }
+        supervisor.inherit = { _ in
+            Fork.Inheritance(
+                descriptors: listeners.sets[0].map(\.descriptor), signalAtParentsEnd: ServingSignals.finish,
+                oomScoreRaise: Supervisor.oomScoreRaise)
+        }
+        return supervisor
     }
 }

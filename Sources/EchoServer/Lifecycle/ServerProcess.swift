@@ -7,7 +7,7 @@ import ProgramKit
 struct ServerProcess {
     private let parts: ServiceParts
     private let state: ServiceState
-    private var listeners: Listeners
+    private let listeners: Listeners
 
     init(_ live: LiveSettings) throws(StartFailure) {
         StandardDescriptors.reserve()
@@ -20,10 +20,10 @@ struct ServerProcess {
         log.unknownVariables(OwnVariables.unknown())
         let shared = try SharedState(
             settings, descriptorLimit: limit, hasAdmin: settings.admin != nil || !passed.admin.isEmpty,
-            isWatched: Watchdog.interval(variables, of: getpid()) != nil)
+            isWatched: Watchdog.interval(variables, of: getpid()) != nil, rules: { live.rules })
         parts = ServiceParts(live: live, shared: shared, log: log)
-        state = ServiceState(parts, variables)
-        listeners = Listeners(settings, passed, log, profiles: live.profiles)
+        listeners = Listeners(settings, passed, log)
+        state = ServiceState(parts, listeners, variables)
     }
 
     /// Until the server watches for them, HUP and USR1 must not end the process.  PIPE never ends it: the log may go into a closed pipe.  The
@@ -34,7 +34,7 @@ struct ServerProcess {
     }
 
     /// Returns when a signal has ended the service and the clients are done.
-    mutating func run() throws {
+    func run() throws {
         try prepareStacks()
         let takeOver = try takeListenersOver()
         let adminSockets = try listeners.openAdmin()
@@ -42,27 +42,27 @@ struct ServerProcess {
         admin?.start()
         state.tidyUp = { admin?.close() }
         defer { state.tidyUp() }
-        let sockets = try listeners.openService()
-        state.tidyUp = {
-            for socket in sockets[0] { socket.removePath() }
+        try listeners.openService()
+        parts.live.begin(listeners.places.profiles(listeners.settings))
+        state.tidyUp = { [listeners] in
+            listeners.removePaths()
             admin?.close()
         }
-        let datagrams = try openDatagrams(beside: sockets[0])
-        state.whenDraining = { datagrams?.close() }
-        changeInstances(takeOver, service: sockets, admin: adminSockets) { admin?.close() }
-        try serve(on: sockets)
+        let datagrams = try openDatagrams()
+        state.whenDraining = { datagrams.close() }
+        changeInstances(takeOver, admin: adminSockets) { admin?.close() }
+        try serve()
         parts.log.stopped(parts.shared.counters)
     }
 
-    /// `sockets` are a set for each hub that accepts, or one for all processes of a pool.
-    private func serve(on sockets: [[ListeningSocket]]) throws {
+    private func serve() throws {
         switch parts.shared.arrangement {
-        case .hubs: try Service(parts, sockets: sockets, firstRow: 0, state).run()
+        case .hubs(let count): try Service(parts, listeners.places, hubs: count, firstRow: 0, state).run()
         case .hubProcesses(let count, let hubs):
-            try HubProcesses(parts, count: count, hubsEach: hubs).run(sockets, state)
+            try HubProcesses(parts, count: count, hubsEach: hubs).run(listeners, state)
         case .poolProcesses(let most):
             let size = parts.live.now.pool ?? PoolSize(most)
-            try PoolProcesses(parts, size).run(sockets[0], state)
+            try PoolProcesses(parts, size).run(listeners, state)
         }
     }
 
@@ -78,13 +78,11 @@ struct ServerProcess {
         }
     }
 
-    /// On the hub of this process, whatever processes serve the connections.  Nil where datagrams are not served.
-    private func openDatagrams(beside sockets: [ListeningSocket]) throws(StartFailure) -> DatagramServer? {
-        let settings = listeners.settings
-        if !settings.services.servesDatagrams && settings.datagramEntries.isEmpty { return nil }
-        let server = try DatagramServer(beside: settings.services.servesDatagrams ? sockets : [], parts)
-        for address in server.addresses { parts.log.servesDatagrams(at: address) }
-        server.start()
+    /// On the hub of this process, whatever processes serve the connections.
+    private func openDatagrams() throws(StartFailure) -> DatagramServer {
+        let server = DatagramServer(parts)
+        try server.change(to: listeners.settings, listeners.places).commit()
+        state.prepareDatagrams = { settings, places throws(StartFailure) in try server.change(to: settings, places) }
         return server
     }
 
@@ -99,7 +97,7 @@ struct ServerProcess {
     // MARK: Other instances
 
     /// Nil where no other instance serves, or none is to be asked.
-    private mutating func takeListenersOver() throws(StartFailure) -> TakeOver? {
+    private func takeListenersOver() throws(StartFailure) -> TakeOver? {
         guard let path = listeners.settings.takeOver, let takeOver = try TakeOver.ask(at: path) else { return nil }
         (listeners.taken, listeners.takenAdmin) = (takeOver.service, takeOver.admin)
         return takeOver
@@ -107,17 +105,15 @@ struct ServerProcess {
 
     /// Once the service accepts, lets the instance before drain, and offers the listeners to the next one.
     private func changeInstances(
-        _ takeOver: TakeOver?, service: [[ListeningSocket]], admin: [ListeningSocket], closeAdmin: @escaping () -> Void
+        _ takeOver: TakeOver?, admin: [ListeningSocket], closeAdmin: @escaping () -> Void
     ) {
         guard let path = listeners.settings.takeOver else { return }
-        let (state, log) = (state, parts.log)
-        // Copies of sockets that were passed in have one queue each.
-        let sockets = service[0][0].isInherited ? service[0] : Array(service.joined())
+        let (state, log, listeners) = (state, parts.log, listeners)
         state.whenServing = {
             spawn(.takeOver) {
-                if let takeOver { Self.confirm(takeOver, log) }
+                if let takeOver { Self.confirm(takeOver, listeners, log) }
                 do throws(NetError) {
-                    let server = try TakeOverServer(at: path, service: sockets, admin: admin, log) {
+                    let server = try TakeOverServer(at: path, { listeners.queues }, admin: admin, log) {
                         log.takenOver()
                         // The paths belong to the other instance now.
                         state.tidyUp = {}
@@ -137,9 +133,10 @@ struct ServerProcess {
         }
     }
 
-    private static func confirm(_ takeOver: TakeOver, _ log: ServerLog) {
+    private static func confirm(_ takeOver: TakeOver, _ listeners: Listeners, _ log: ServerLog) {
         do {
             try takeOver.confirm()
+            listeners.confirmTaken()
             log.tookOver(takeOver.service.count)
         } catch {
             log.notTakenOver(error)

@@ -4,19 +4,23 @@ import GreenNet
 /// One process that serves with hubs: one on the OS thread that calls `run`, and further ones on OS threads of their own.
 final class Service {
     private let parts: ServiceParts
+    /// As it begins.
+    private let places: [OpenPlace]
     private let sockets: [[ListeningSocket]]
     private let firstRow: Int
     /// Nil where another process speaks for the service.
     private let state: ServiceState?
     private var workerHubs: [WorkerHub] = []
 
-    /// `sockets` are a set for each hub; the hubs' rows begin at `firstRow`.
-    init(_ parts: ServiceParts, sockets: [[ListeningSocket]], firstRow: Int, _ state: ServiceState?) {
-        (self.parts, self.sockets, self.firstRow, self.state) = (parts, sockets, firstRow, state)
+    /// `places` have a set of sockets for each hub; the hubs' rows begin at `firstRow`.
+    init(_ parts: ServiceParts, _ places: [OpenPlace], hubs: Int, firstRow: Int, _ state: ServiceState?) {
+        (self.parts, self.places, self.firstRow, self.state) = (parts, places, firstRow, state)
+        sockets = (0..<hubs).map { places.sockets(ofSet: $0) }
     }
 
-    /// Returns when a signal has ended the service and the clients are done.
-    func run() throws {
+    /// Returns when a signal has ended the service and the clients are done.  In a worker, `channel` is the descriptor by which the first process tells of changes of
+    /// the listeners; nil where there is none.
+    func run(channel: Int32? = nil) throws {
         try Hub.prepare(stacks: Housekeeping.stacks(listeners: sockets[0].count))
         // Before the service says that it serves: a signal would end the process otherwise.  A supervised process hears TERM from the process
         // that supervises it, perhaps more than once.
@@ -24,7 +28,13 @@ final class Service {
         let stateRequests = SignalWatcher(SIGUSR1)
         let reloads = state.map { (state: $0, requests: SignalWatcher(SIGHUP)) }
         let server = try startHubs()
-        state?.serving(on: sockets, workerHubs)
+        let feed = PlaceFeed(server, workerHubs)
+        state?.onListenerChange = { change in
+            feed.add(change.added.sets)
+            feed.remove(change.removed.sets)
+        }
+        if let channel { follow(channel, feed) }
+        state?.serving(workerHubs)
         spawn(.logState) { [unowned self] in try logState(onEach: stateRequests) }
         if let reloads { spawn(.reload) { try Service.reload(reloads.state, onEach: reloads.requests) } }
         try drain(server, after: stop)
@@ -65,6 +75,13 @@ final class Service {
             admission: admission, overflow: settings.overflow)
         parts.log.follow(server, counters, admission)
         return server
+    }
+
+    private func follow(_ channel: Int32, _ feed: PlaceFeed) {
+        let channel = Connection(descriptor: channel, peer: .unix(path: ""))
+        spawn(.changeListeners) { [places, log = parts.log] in
+            do { try feed.follow(channel, places) } catch { if !error.isCancellation { log.failed(error) } }
+        }
     }
 
     private func logState(onEach request: SignalWatcher) throws {

@@ -11,12 +11,17 @@ final class ServiceState {
     /// Nil where no service manager asks for notifications.
     private let notifier: Notifier?
     private(set) var stage = Stage.starting
-    /// The sockets of all hubs while the service accepts; none once it stops.
-    private var sockets: [ListeningSocket] = []
+    private let listeners: Listeners
     /// The further hubs of this process.
     private var workerHubs: [WorkerHub] = []
     /// Called before the process exits: removes the paths of its sockets.
     var tidyUp: () -> Void = {}
+    /// Has those that accept follow a change of the listeners, and closes the sockets of places that are removed.
+    var onListenerChange: (ListenerChange) -> Void = { _ in }
+    /// Opens what datagrams are to be served at.  Throws where that can't be had, and changes nothing then.
+    var prepareDatagrams: (Settings, [OpenPlace]) throws(StartFailure) -> DatagramChange? = {
+        _, _ throws(StartFailure) in nil
+    }
     /// Called when the service accepts.
     var whenServing: () -> Void = {}
     /// Called when a first signal has come: ends what is served beside connections.
@@ -27,8 +32,9 @@ final class ServiceState {
         case starting, accepting, lameDuck, stopping
     }
 
-    init(_ parts: ServiceParts, _ variables: ManagerVariables) {
+    init(_ parts: ServiceParts, _ listeners: Listeners, _ variables: ManagerVariables) {
         (live, shared, log) = (parts.live, parts.shared, parts.log)
+        self.listeners = listeners
         notifier = Notifier(variables, gauges: shared.gauges, patience: Watchdog.patience(live.now)) {
             [live, shared] in shared.status(live.now.model)
         }
@@ -39,12 +45,10 @@ final class ServiceState {
     /// Nil where the service speaks no TLS.
     var tls: ServerTLS? { live.tls }
 
-    /// The service accepts on the `sockets` of each hub: by the hub of this process, by `workerHubs`, or by other processes.
-    func serving(on sockets: [[ListeningSocket]], _ workerHubs: [WorkerHub] = []) {
-        // Copies of a socket that was passed in have one queue.
-        self.sockets = sockets[0][0].isInherited ? sockets[0] : Array(sockets.joined())
+    /// The service accepts: by the hub of this process, by `workerHubs`, or by other processes.
+    func serving(_ workerHubs: [WorkerHub] = []) {
         (self.workerHubs, stage) = (workerHubs, .accepting)
-        log.listening(on: sockets[0].map(\.address), live.now, shared)
+        log.listening(on: listeners.sets[0].map(\.address), live.now, shared)
         if let certificate = live.tls?.certificate { log.servesTLS(certificate) }
         if let faults = live.faults { log.injectsFaults(faults.seed) }
         notifier?.ready(workerHubs)
@@ -60,11 +64,31 @@ final class ServiceState {
 
     private func reread() {
         do throws(StartFailure) {
-            log.reloaded(try live.reload())
+            let result = try live.reload(openListeners: prepareListeners)
             shared.admission.places = shared.possiblePlaces(live.now)
+            if let change = result.listeners { follow(change) }
+            log.reloaded(result)
         } catch {
             log.notReloaded(error)
         }
+    }
+
+    private func prepareListeners(_ settings: Settings) throws(StartFailure) -> ListenerChange? {
+        guard stage == .accepting, var change = try listeners.change(to: settings) else { return nil }
+        do throws(StartFailure) {
+            change.datagrams = try prepareDatagrams(settings, change.places)
+            return change
+        } catch {
+            change.abandon()
+            throw error
+        }
+    }
+
+    private func follow(_ change: ListenerChange) {
+        listeners.commit(change)
+        change.datagrams?.commit()
+        onListenerChange(change)
+        log.listenersChanged(change, live.now)
     }
 
     /// A first signal has come.  Returns until when the service accepts all the same; nil where it drains at once.
@@ -82,8 +106,6 @@ final class ServiceState {
         let wasTold = stage == .lameDuck
         stage = .stopping
         whenDraining()
-        // They are closed from now on, and other files may get their numbers.
-        sockets = []
         let time = live.now.drainTimeout
         if !wasTold { notifier?.stopping(within: StopSequence.longest(drainTimeout: time)) }
         log.draining(shared.counters, signal: signal, within: time)
@@ -99,7 +121,9 @@ final class ServiceState {
 
     /// How many connections the kernel holds until the server accepts them; nil where the kernel doesn't say.
     var queuedConnections: Int? {
-        let counts = sockets.compactMap(\.queuedConnections)
+        // Once the service stops they are closed, and other files may get their numbers.
+        let isAccepting = stage == .accepting || stage == .lameDuck
+        let counts = isAccepting ? listeners.queues.compactMap(\.queuedConnections) : []
         return counts.isEmpty ? nil : counts.reduce(0, +)
     }
 

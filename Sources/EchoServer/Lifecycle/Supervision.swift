@@ -21,14 +21,14 @@ struct Supervision {
     /// Returns when a signal has ended the service.  `stopSequence` is given the drain timeout.  Calls `whenDraining` when the workers have been
     /// asked to drain, before it closes the listeners of this process.
     func run(
-        on sockets: [[ListeningSocket]], stopSequence: (Duration) -> StopSequence, whenDraining: () -> Void = {}
+        on listeners: Listeners, stopSequence: (Duration) -> StopSequence, whenDraining: () -> Void = {}
     ) throws {
-        let first = try supervisor.run { state.serving(on: sockets) }
+        let first = try supervisor.run { state.serving() }
         if let end = state.lameDuck(after: first), let second = try supervisor.run(until: end) { endAtOnce(second) }
         state.draining(after: first)
         let second = try supervisor.stop(stopSequence(parts.live.now.drainTimeout)) {
             whenDraining()
-            for socket in sockets.joined() { socket.close() }
+            for place in listeners.places { place.close() }
         }
         if let second { endAtOnce(second) }
     }

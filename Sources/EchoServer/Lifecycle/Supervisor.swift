@@ -7,12 +7,15 @@ import GreenNet
 final class Supervisor {
     private let prepare: () -> Void
     private let work: (Int) -> Int32
-    private let inheritance: Fork.Inheritance
     private let signals = SignalWatcher(SIGCHLD, SIGTERM, SIGINT, SIGUSR1, SIGHUP)
     private var slots: [WorkerSlot]
     /// The step that is being taken, once it stops.
     private var step: StopSequence.Action?
 
+    /// What the next worker of a slot inherits.
+    var inherit: (Int) -> Fork.Inheritance = { _ in Fork.Inheritance() }
+    /// The worker of a slot was started, or could not be.
+    var onStart: (Int) -> Void = { _ in }
     /// A worker has died: its slot, its process, and how it ended.
     var onDeath: (Int, pid_t, ChildStatus) -> Void = { _, _, _ in }
     /// Another worker has taken the slot of one that died.
@@ -27,7 +30,7 @@ final class Supervisor {
     var watch: WorkerWatch?
     var onStateRequest: () -> Void = {}
     var onReloadRequest: () -> Void = {}
-    /// Called while the workers drain, for each slot that is empty: starts a process that does what is left to do, and returns it; nil where
+    /// Called for each slot that is empty: starts a process that does what is left to do, and returns it; nil where
     /// there is nothing.
     var takePlace: (Int) -> pid_t? = { _ in nil }
     /// Nil where the number of workers stays the same.
@@ -46,16 +49,23 @@ final class Supervisor {
     /// The child in each slot calls `prepare`, which no signal interrupts, then `work` with its slot, and ends with the exit status that `work`
     /// returns.  There are `count` slots, of which the first `beginning` get a worker at the start: all, where it is nil.
     init(
-        count: Int, beginning: Int? = nil, _ inheritance: Fork.Inheritance, prepare: @escaping () -> Void,
-        work: @escaping (Int) -> Int32
+        count: Int, beginning: Int? = nil, prepare: @escaping () -> Void, work: @escaping (Int) -> Int32
     ) {
         (self.prepare, self.work) = (prepare, work)
-        self.inheritance = inheritance
         slots = (0..<count).map { WorkerSlot(isWanted: $0 < beginning ?? count) }
     }
 
     /// Whether it has killed the workers that were left at the end.
     var hasKilled: Bool { step == .kill }
+
+    /// Has the worker of a slot end when its clients are done, and another one take its place.
+    func replace(_ slot: Int) {
+        guard let pid = slots[slot].pid else { return }
+        slots[slot].replace()
+        kill(pid, SIGTERM)
+    }
+
+    func replaceAll() { for slot in slots.indices { replace(slot) } }
 
     func send(_ signal: Int32) { for slot in slots { if let pid = slot.pid { kill(pid, signal) } } }
 
@@ -134,15 +144,23 @@ final class Supervisor {
 
     private func fill(_ slot: Int) {
         switch step {
-        case nil: if slots[slot].isWanted, slots[slot].nextStart <= .now { start(slot) }
+        case nil: if slots[slot].isWanted, slots[slot].nextStart <= .now { startNext(slot) }
         case .drain: if let pid = takePlace(slot) { slots[slot].begin(pid) }
         case .finish, .kill: break
         }
     }
 
+    /// Clients that were accepted by this process come first.
+    private func startNext(_ slot: Int) {
+        guard let pid = takePlace(slot) else { return start(slot) }
+        slots[slot].begin(pid)
+        slots[slot].replace()
+    }
+
     private func start(_ slot: Int) {
+        defer { onStart(slot) }
         do throws(SystemError) {
-            let pid = try Fork.child(inheritance, prepare: prepare) { [work] in
+            let pid = try Fork.child(inherit(slot), prepare: prepare) { [work] in
                 // For the lock of the limits, before the worker serves: it opens a file.
                 SharedGate.prepareProcess()
                 return work(slot)

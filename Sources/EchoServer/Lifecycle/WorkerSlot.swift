@@ -9,6 +9,8 @@ struct WorkerSlot {
     private(set) var hasDied = false
     /// Whether the pool has as many workers that this slot is to have one.
     private(set) var isWanted: Bool
+    /// Whether the worker was asked to end, and another one is to come at once.
+    private var isReplaced = false
     /// Whether all that the last worker held was given back.
     var isSettled = true
     /// When the next attempt to start a worker is due, while the slot is empty; never where no other is to come.
@@ -29,13 +31,21 @@ struct WorkerSlot {
     /// The pool has become smaller: the worker was asked to end, and its end is no death.
     mutating func retire() { isWanted = false }
 
+    /// Another worker is to come: the end of this one is no death.
+    mutating func replace() { isReplaced = true }
+
     mutating func begin(_ worker: pid_t) { (pid, began) = (worker, .now) }
 
     mutating func startFailed() { nextStart = .after(backOff.next()) }
 
     /// The worker has died.  `isLast`: no other is to come.
     mutating func end(isLast: Bool) {
-        (pid, hasDied, isSettled) = (nil, isWanted, false)
+        (pid, hasDied, isSettled) = (nil, isWanted && !isReplaced, false)
+        if isReplaced {
+            isReplaced = false
+            nextStart = isLast ? .never : .now
+            return
+        }
         if .now - began >= WorkerSlot.soundLife { backOff.reset() }
         nextStart = isLast || !isWanted ? .never : .after(backOff.next())
     }

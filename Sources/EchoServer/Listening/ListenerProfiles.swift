@@ -1,34 +1,60 @@
 import GreenNet
-import Synchronization
 
 /// What differs between the places at which the service listens: found for a connection by its local address, once when it begins.
-///
-/// Set before the service forks and before it accepts.
-final class ListenerProfiles: Sendable {
-    private let profiles = Mutex<[Profile]>([])
+struct ListenerProfiles: Sendable {
+    private let profiles: [Profile]
 
-    private struct Profile {
+    struct Profile: Sendable {
         let address: SocketAddress
         let entry: ListenEntry
     }
 
-    /// The socket of each entry.
-    func set(_ entries: [(ListenEntry, SocketAddress)]) {
-        profiles.withLock { $0 = entries.map { Profile(address: $0.1, entry: $0.0) } }
-    }
+    /// Of each place its address.
+    init(_ profiles: [Profile]) { self.profiles = profiles }
 
     /// The place at which `connection` was accepted; nil where that is not known, as after it was reset.
     func entry(of connection: Connection) -> ListenEntry? {
         guard let local = try? connection.localAddress() else { return nil }
-        return profiles.withLock { profiles in
+        return
             (profiles.first { $0.address.hasSamePlace(as: local) }
-                ?? profiles.first { $0.address.isWildcard(of: local) })?
-                .entry
+            ?? profiles.first { $0.address.isWildcard(of: local) })?
+            .entry
+    }
+
+    /// Whether the places of `settings` differ, so that a connection needs to know which is its own.
+    static func areNeeded(_ settings: Settings) -> Bool {
+        settings.streamEntries.contains { $0.overridesSettings || $0.speaksTLS != (settings.tlsFiles != nil) }
+    }
+}
+
+// MARK: - As words, for other processes
+
+extension ListenerProfiles {
+    /// A place as it was given, and its address behind it.
+    var words: SharedWords.Words {
+        profiles.flatMap { [("place", $0.entry.text), ("address", $0.address.word)] }
+    }
+
+    /// What `words` made, among others.  Nil where there is none.
+    init?(_ words: SharedWords.Words) {
+        func texts(_ name: String) -> [String] { words.filter { $0.name == name }.map(\.text) }
+        let profiles = zip(texts("place"), texts("address")).compactMap { place, address -> Profile? in
+            guard let entry = try? ListenEntry.entries(place).first,
+                let address = try? SocketAddress(parsing: address)
+            else { return nil }
+            return Profile(address: address, entry: entry)
         }
+        if profiles.isEmpty { return nil }
+        self.init(profiles)
     }
 }
 
 extension SocketAddress {
+    /// As `init(parsing:)` reads it.
+    fileprivate var word: String {
+        if case .unix(let path) = self { path.hasPrefix("@") ? path : "unix:" + path } else { "\(self)" }
+    }
+
     fileprivate func hasSamePlace(as other: SocketAddress) -> Bool {
         if case .unix = self { return self == other }
         return mappedBits == other.mappedBits && port == other.port

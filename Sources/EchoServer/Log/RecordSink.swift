@@ -9,14 +9,12 @@ final class RecordSink: Sendable {
     private let place: RecordPlace
     /// The descriptor, in the process that has opened it.
     private let descriptor = PerProcess()
-    /// How often the place is to be opened anew, in memory that forked processes share, and how often this process has.
-    private let generation: LiveValue<Int>
-    private let own = Mutex(0)
+    /// Whether the file is to be opened anew before the next record.
+    private let isOld = Atomic(false)
 
     /// Throws where the file can't be opened: without it the service would not do what it was asked for.
     init(_ place: RecordPlace) throws(StartFailure) {
         self.place = place
-        generation = try LiveValue(0)
         do throws(SystemError) { _ = try open() } catch {
             throw StartFailure(
                 [EACCES, EPERM, EROFS].contains(error.code) ? .permission : .configuration,
@@ -24,10 +22,13 @@ final class RecordSink: Sendable {
         }
     }
 
+    /// For a process that follows another one, which has opened it.
+    init(openingLater place: RecordPlace) { self.place = place }
+
     deinit { if let number = descriptor.value { close(Int32(number)) } }
 
-    /// Opens the file anew before the next record, for this process and those that it has forked: another program may have renamed it.
-    func reopen() { generation.value += 1 }
+    /// Opens the file anew before the next record: another program may have renamed it.  A forked process does so for itself.
+    func reopen() { isOld.store(true, ordering: .relaxed) }
 
     /// Returns whether the record was taken.
     func write(_ record: ConnectionRecord) -> Bool {
@@ -45,12 +46,7 @@ final class RecordSink: Sendable {
     private func current() throws(SystemError) -> Int32 {
         let number: Int32
         if let value = descriptor.value { number = Int32(value) } else { number = try open() }
-        let wanted = generation.value
-        let isOld = own.withLock { own in
-            defer { own = wanted }
-            return own != wanted
-        }
-        if isOld { replace(number) }
+        if isOld.load(ordering: .relaxed), isOld.exchange(false, ordering: .relaxed) { replace(number) }
         return number
     }
 

@@ -31,6 +31,19 @@ struct ServerLog: Sendable {
 
     /// A line for each address, and one for the limits.
     func listening(on addresses: [SocketAddress], _ settings: Settings, _ shared: SharedState) {
+        listening(on: addresses, settings)
+        limits(settings, shared)
+    }
+
+    /// What a reload has opened and closed.
+    func listenersChanged(_ change: ListenerChange, _ settings: Settings) {
+        listening(on: change.added.map(\.address), settings)
+        for place in change.removed {
+            logger.notice("no longer listening on", metadata: ["address": "\(place.address)"])
+        }
+    }
+
+    private func listening(on addresses: [SocketAddress], _ settings: Settings) {
         let numbers = [
             "workers": settings.workers > 1 ? settings.workers : nil, "processes": settings.processes,
         ]
@@ -44,7 +57,6 @@ struct ServerLog: Sendable {
             logger.notice("listening on", metadata: fields)
         }
         if let address = addresses.first(where: { !$0.isLocal }) { warnOfExposure(of: address, settings.missingLimits) }
-        limits(settings, shared)
     }
 
     private func warnOfExposure(of address: SocketAddress, _ missing: [String]) {
@@ -181,7 +193,7 @@ struct ServerLog: Sendable {
             "ignoring host, port and unix-socket: using the sockets passed in by the service manager")
     }
 
-    func reloaded(_ result: (changed: [String], needRestart: [String])) {
+    func reloaded(_ result: LiveSettings.Reload) {
         func list(_ names: [String]) -> Logger.MetadataValue {
             .string(names.isEmpty ? "none" : names.joined(separator: ", "))
         }

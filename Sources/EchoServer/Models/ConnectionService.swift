@@ -39,8 +39,8 @@ struct ConnectionService: Sendable {
     private var plainHandler: EchoHandler? {
         // Out of line: the settings would lie on the stack of each connection.
         @inline(never) get {
-            let settings = live.changing
-            return live.isPlain && settings.transform.isInPlace ? handler(settings) : nil
+            guard let settings = live.plain, settings.transform.isInPlace else { return nil }
+            return handler(settings)
         }
     }
 
@@ -110,8 +110,8 @@ struct ConnectionService: Sendable {
     }
 
     private var proxyGate: ProxyGate? {
-        guard live.looksForProxies else { return nil }
         let settings = live.now
+        if settings.proxy.mode == .off { return nil }
         return ProxyGate(settings: settings.proxy, timeout: settings.proxyTimeout, counters: counters)
     }
 

@@ -14,22 +14,23 @@ final class SharedAdmission: @unchecked Sendable {
     /// Nil without a limit for each peer.
     private let peers: PeerTable?
     private let placesPerPeer: Int
-    /// The proxies that speak for their clients: these count, and the proxies don't.
-    private let proxies: AddressRanges?
-    private let policy: ClientPolicy
+    /// Asked for each connection: a reload changes them.
+    private let rules: @Sendable () -> AdmissionRules
+    private let ipv6Prefix: Int
     /// Nil where connections may come at any rate.
     private let rates: RateTable?
     private let placesNow: UnsafeMutablePointer<Atomic<Int>>
 
     private static let all = 0
 
-    /// `most` is the largest value that `places` can get later.
+    /// `most` is the largest value that `places` can get later.  Without `rules`, those of `policy` stay.
     init(
         places: Int, most: Int, perPeer placesPerPeer: Int?, policy: ClientPolicy = ClientPolicy(),
-        proxies: AddressRanges? = nil, rows: Int
+        rules: (@Sendable () -> AdmissionRules)? = nil, rows: Int
     ) throws(StartFailure) {
-        (self.rows, self.placesPerPeer, self.proxies) = (rows, placesPerPeer ?? .max, proxies)
-        self.policy = policy
+        (self.rows, self.placesPerPeer) = (rows, placesPerPeer ?? .max)
+        self.rules = rules ?? { AdmissionRules(policy) }
+        ipv6Prefix = policy.ipv6Prefix
         rates = if let rate = policy.rate { try RateTable(rate) } else { nil }
         let taken = try SharedCells(count: 1 + rows)
         let peers: PeerTable? = if placesPerPeer == nil { nil } else { try PeerTable(connections: most, rows: rows) }
@@ -72,24 +73,18 @@ final class SharedAdmission: @unchecked Sendable {
     // MARK: Peers
 
     /// Whether the address of this peer is not that of the client.
-    private func isProxy(_ peer: SocketAddress) -> Bool { proxies?.contains(peer) ?? false }
-
-    fileprivate func admit(_ peer: SocketAddress, row: Int) -> ClientRefusal? {
-        isProxy(peer) ? nil : admitClient(peer, row: row)
-    }
-
-    fileprivate func leave(_ peer: SocketAddress, row: Int) { if !isProxy(peer) { leaveClient(peer, row: row) } }
+    fileprivate func isProxy(_ peer: SocketAddress) -> Bool { rules().proxies?.contains(peer) ?? false }
 
     /// What the connections of a client are counted by: its address, or the prefix that it shares with others.  Nil where they are not counted.
     func key(of client: SocketAddress) -> PeerTable.Address? {
         if peers == nil, rates == nil { return nil }
         guard case .ipv6 = client.unmapped, let bits = client.mappedBits else { return client.unmapped.hostBits }
-        let prefix = bits & UInt128.max << UInt128(128 - policy.ipv6Prefix)
+        let prefix = bits & UInt128.max << UInt128(128 - ipv6Prefix)
         return (UInt64(prefix >> 64), UInt64(truncatingIfNeeded: prefix))
     }
 
     func admitClient(_ client: SocketAddress, row: Int) -> ClientRefusal? {
-        if policy.denies(client) { return .denied }
+        if rules().policy.denies(client) { return .denied }
         guard let key = key(of: client) else { return nil }
         return lock.locked { count(key, row: row) }
     }
@@ -143,6 +138,8 @@ final class AdmissionRow: Admission {
     let lookInterval: Duration?
     /// Why `admit` has refused the last peer.
     private(set) var lastRefusal: ClientRefusal?
+    /// Open connections of peers that were proxies when they came, and are not counted: a reload may have changed who is one.
+    private var proxied: [SocketAddress: Int] = [:]
 
     init(_ shared: SharedAdmission, row: Int, of rows: Int) {
         (self.shared, self.row) = (shared, row)
@@ -158,10 +155,18 @@ final class AdmissionRow: Admission {
         if case .peerFull = refusal, let lastRefusal { return Counter(lastRefusal) }
         return Counter(refusal)
     }
+
     func admit(_ peer: SocketAddress) -> Bool {
-        lastRefusal = shared.admit(peer, row: row)
+        if shared.isProxy(peer) {
+            proxied[peer, default: 0] += 1
+            return true
+        }
+        lastRefusal = shared.admitClient(peer, row: row)
         return lastRefusal == nil
     }
 
-    func leave(_ peer: SocketAddress) { shared.leave(peer, row: row) }
+    func leave(_ peer: SocketAddress) {
+        guard let count = proxied[peer] else { return shared.leaveClient(peer, row: row) }
+        proxied[peer] = count == 1 ? nil : count - 1
+    }
 }

@@ -15,7 +15,8 @@ struct SharedState {
     private let mostPlaces: Int
 
     init(
-        _ settings: Settings, descriptorLimit: Int, hasAdmin: Bool = false, isWatched: Bool = false
+        _ settings: Settings, descriptorLimit: Int, hasAdmin: Bool = false, isWatched: Bool = false,
+        rules: (@Sendable () -> AdmissionRules)? = nil
     ) throws(StartFailure) {
         try SharedState.check(descriptorLimit, settings, hasAdmin: hasAdmin)
         arrangement = settings.arrangement
@@ -33,7 +34,7 @@ struct SharedState {
         gauges = isRead ? try HubGauges(hubs: max(1, arrangement.acceptingHubs)) : nil
         admission = try SharedAdmission(
             places: places, most: mostPlaces, perPeer: settings.maxConnectionsPerIP,
-            policy: settings.clients, proxies: settings.proxy.proxies, rows: rows)
+            policy: settings.clients, rules: rules, rows: rows)
     }
 
     var rows: Int { arrangement.rows }

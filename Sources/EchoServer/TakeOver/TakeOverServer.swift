@@ -6,7 +6,8 @@ import GreenNet
 /// Belongs to the hub of the process that was started.  One that asks and then does nothing keeps others waiting for `TakeOverMessage.time`.
 final class TakeOverServer {
     private let listener: Listener
-    private let service: [ListeningSocket]
+    /// A reload may change them.
+    private let service: () -> [ListeningSocket]
     private let admin: [ListeningSocket]
     private let log: ServerLog
     /// Called once another instance serves: this one is to drain.
@@ -14,7 +15,7 @@ final class TakeOverServer {
 
     /// Listens at `path`, which the server's user alone can reach.
     init(
-        at path: String, service: [ListeningSocket], admin: [ListeningSocket], _ log: ServerLog,
+        at path: String, _ service: @escaping () -> [ListeningSocket], admin: [ListeningSocket], _ log: ServerLog,
         whenTaken: @escaping () -> Void
     ) throws(NetError) {
         let socket = try ListeningSocket(
@@ -67,6 +68,7 @@ final class TakeOverServer {
             throw TakeOverProblem(
                 "version \(version) of the take-over is not supported; this instance has \(TakeOverMessage.version)")
         }
+        let service = service()
         let descriptors = (service + admin).map(\.descriptor)
         guard descriptors.count <= Connection.mostDescriptors else {
             throw TakeOverProblem("\(descriptors.count) listeners are more than \(Connection.mostDescriptors)")

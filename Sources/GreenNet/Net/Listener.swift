@@ -84,6 +84,8 @@ public final class Listener {
 
     /// An accept may find a connection: the last one did, or the listener was found readable.
     var mayAccept: Bool { socket.mayReceive }
+    /// As long as it is not closed.
+    package var descriptor: Int32 { origin.descriptor }
     /// Others go on listening where this one stops.
     var isInherited: Bool { origin.isInherited }
 

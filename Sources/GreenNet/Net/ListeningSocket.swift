@@ -49,6 +49,17 @@ public struct ListeningSocket: Sendable {
     /// How many connections wait in the kernel's queue; nil for a unix socket, of which the kernel does not report it.
     public var queuedConnections: Int? { SystemCalls.queuedConnections(descriptor) }
 
+    /// Sets `options`, which connections that are accepted from now on inherit, and the length of the queue; and gives the path of a unix socket `permissions`.
+    /// Throws what the kernel refused, and leaves what was set before it.
+    package func adjust(
+        _ options: [SocketOption], backlog: Int, permissions: UnixPermissions
+    ) throws(NetError) {
+        for option in options { try option.set(on: descriptor, family: address.family, address) }
+        let result = SystemCalls.listen(descriptor, backlog: Int32(clamping: backlog))
+        if result < 0 { throw NetError(.listen, result: result, address) }
+        if let path = address.filePath { try permissions.grant(at: path, of: address) }
+    }
+
     /// Closes the descriptor here; in other processes it stays.
     public func close() { SystemCalls.close(descriptor) }
 

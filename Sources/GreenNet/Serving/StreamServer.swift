@@ -11,7 +11,7 @@ import Glibc
 /// Belongs to the OS thread that made it.
 public final class StreamServer: HubObject {
     /// Where it accepts.
-    public let listeners: [Listener]
+    public private(set) var listeners: [Listener]
     package let model: any ConnectionModel
     let admission: any Admission
     private let overflow: Overflow
@@ -149,14 +149,41 @@ public final class StreamServer: HubObject {
         checkOwner()
         require(acceptors.isEmpty, "the server was started before")
         endedLoops = 0
-        acceptors = listeners.map { listener in
-            // They keep the server, until it stops.
-            spawn(name: "accept \(listener.address)") {
-                var loop = AcceptLoop(listener, of: self)
-                try loop.run()
-                self.loopEnded()
-            }
+        acceptors = listeners.map { startAccepting(from: $0) }
+    }
+
+    /// The green thread keeps the server, until it stops.
+    private func startAccepting(from listener: Listener) -> Greenlet<Void> {
+        spawn(name: "accept \(listener.address)") {
+            var loop = AcceptLoop(listener, of: self)
+            try loop.run()
+            self.loopEnded()
         }
+    }
+
+    /// Accepts from `listener` too, from now on where the server accepts.  A server that has stopped accepting closes it.  Never waits.
+    package func add(_ listener: Listener) {
+        checkOwner()
+        if hasStoppedAccepting { return listener.close() }
+        listeners.append(listener)
+        if !acceptors.isEmpty { acceptors.append(startAccepting(from: listener)) }
+    }
+
+    /// Accepts what the kernel has queued at `listener`, one of `listeners`, and closes it.  The connections that came from there go on, and the server
+    /// accepts from the others: there must be one.  What an inherited listener has queued is left to the process that accepts there next.  Never waits.
+    package func remove(_ listener: Listener) {
+        checkOwner()
+        guard let index = listeners.firstIndex(where: { $0 === listener }) else {
+            programmingError("remove(\(listener.address)): the server does not accept there")
+        }
+        require(listeners.count > 1, "remove(\(listener.address)): the server has no other listener")
+        listeners.remove(at: index)
+        if !acceptors.isEmpty {
+            let acceptor = acceptors.remove(at: index)
+            if acceptor.hasEnded { endedLoops -= 1 }
+            acceptor.kill()
+        }
+        drain(listener)
     }
 
     /// A loop that was killed does not come here.
@@ -211,16 +238,16 @@ public final class StreamServer: HubObject {
         for acceptor in acceptors { acceptor.kill() }
         acceptors = []
         defer { if isEmpty { emptied.wakeAll() } }
-        for listener in listeners where !listener.isClosed {
-            // A loop that has been woken for a connection, and had no turn yet, must not accept it any more.
-            if listener.isInherited {
-                listener.retire()
-                continue
-            }
-            var loop = AcceptLoop(listener, of: self)
-            loop.acceptQueued()
-            listener.close()
-        }
+        for listener in listeners { drain(listener) }
+    }
+
+    /// A loop that has been woken for a connection, and had no turn yet, does not accept it any more.
+    private func drain(_ listener: Listener) {
+        if listener.isClosed { return }
+        if listener.isInherited { return listener.retire() }
+        var loop = AcceptLoop(listener, of: self)
+        loop.acceptQueued()
+        listener.close()
     }
 
     /// Waits for a place; returns nil where the client is to be refused.

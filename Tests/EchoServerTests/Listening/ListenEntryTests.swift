@@ -93,4 +93,18 @@ import Testing
             #expect(access(path, F_OK) != 0)
         }
     }
+
+    @Test func `profiles go to other processes as words, with the same places`() throws {
+        let places = ["tcp:0.0.0.0:7?transform=echo", "unix:a b?service=discard", "unix:@name", "tls:[::1]:9"]
+        let addresses: [SocketAddress] = [
+            try SocketAddress(parsing: "0.0.0.0:7"), .unix(path: "a b"), .unix(path: "@name"),
+            try SocketAddress(parsing: "[::1]:9"),
+        ]
+        let entries = try ListenEntry.entries(places.joined(separator: ","))
+        let profiles = ListenerProfiles(zip(addresses, entries).map { .init(address: $0, entry: $1) })
+        let copy = try #require(ListenerProfiles([("allow", "::1")] + profiles.words))
+        #expect(copy.words.map(\.text) == profiles.words.map(\.text))
+        #expect(copy.words.count == 8)
+        #expect(ListenerProfiles([("allow", "::1")]) == nil)
+    }
 }

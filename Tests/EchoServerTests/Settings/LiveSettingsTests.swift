@@ -17,15 +17,52 @@ import Testing
     }
 
     @Test func `settings that a running server can change are changed, and the others are named`() throws {
-        try withFile("transform = echo\nport = 7") { live, write in
-            try write("transform = upper\nport = 8\nidle-timeout = 5\nmax-connections = 9")
+        try withFile("transform = echo\nbacklog = 7") { live, write in
+            try write("transform = upper\nbacklog = 8\nidle-timeout = 5\nmax-connections = 9")
             let result = try live.reload()
             #expect(result.changed == ["transform", "max-connections", "idle-timeout"])
-            #expect(result.needRestart == ["port"])
+            #expect(result.needRestart == ["backlog"])
             #expect(live.now.transform == .upper)
             #expect(live.now.idleTimeout == .seconds(5))
             #expect(live.now.maxConnections == 9)
-            #expect(live.now.port == 7)
+            #expect(live.now.backlog == 7)
+        }
+    }
+
+    @Test func `who is served, proxies and the place of records change too, and their absence`() throws {
+        try withTemporaryDirectory { directory in
+            try withFile("") { live, write in
+                #expect(live.plain != nil && live.records == nil && live.rules.proxies == nil)
+                try write(
+                    "allow = 10.0.0.0/8\ndeny = ::1\nproxy-protocol = optional\nproxy-trusted = unix\nrecord = \(directory)/r"
+                )
+                let names = ["record", "allow", "deny", "proxy-protocol", "proxy-trusted"]
+                #expect(try live.reload().changed == names)
+                #expect(live.rules.policy.allowed == AddressRanges("10.0.0.0/8"))
+                #expect(live.rules.policy.denied == AddressRanges("::1"))
+                #expect(live.rules.proxies == AddressRanges("unix"))
+                #expect(live.plain == nil && live.records != nil)
+                try write("")
+                #expect(try live.reload().changed == names)
+                #expect(live.plain != nil && live.records == nil && live.rules.proxies == nil)
+                #expect(live.rules.policy.allowed == nil && live.rules.policy.denied == nil)
+            }
+        }
+    }
+
+    @Test func `where the listeners or the records can't be had, nothing changes`() throws {
+        try withFile("transform = echo") { live, write in
+            try write("transform = upper\nport = 1")
+            #expect(throws: StartFailure.self) {
+                try live.reload { settings throws(StartFailure) in
+                    #expect(settings.port == 1)
+                    throw StartFailure(.unavailable, "the port is in use")
+                }
+            }
+            #expect(live.now.transform == .echo && live.now.port == 8080)
+            try write("transform = upper\nrecord = /nowhere/records")
+            #expect(throws: StartFailure.self) { try live.reload() }
+            #expect(live.now.transform == .echo && live.records == nil)
         }
     }
 

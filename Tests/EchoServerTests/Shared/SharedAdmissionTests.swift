@@ -34,6 +34,24 @@ import Testing
         #expect(!rows[0].reserve())
     }
 
+    @Test func `who is a proxy may change while its connections are open`() throws {
+        let proxies = Mutex<AddressRanges?>(nil)
+        func set(_ ranges: String?) { proxies.withLock { $0 = ranges.map { AddressRanges($0)! } } }
+        let shared = try SharedAdmission(
+            places: 10, most: 10, perPeer: 2, rules: { AdmissionRules(ClientPolicy(), proxies.withLock { $0 }) },
+            rows: 1)
+        let row = rows(shared, 1)[0]
+        #expect(row.admit(peer(1)) && row.admit(peer(1)) && !row.admit(peer(1)))
+        set("10.0.0.0/8")
+        #expect(row.admit(peer(2)) && row.admit(peer(2)) && row.admit(peer(2)))
+        row.leave(peer(1))
+        set(nil)
+        // One of the first is left, and those of the proxy were not counted.
+        #expect(row.admit(peer(1)) && !row.admit(peer(1)))
+        for _ in 0..<3 { row.leave(peer(2)) }
+        #expect(row.admit(peer(2)) && row.admit(peer(2)) && !row.admit(peer(2)))
+    }
+
     @Test func `a peer has its limit of places over all rows, and a death gives back those of the dead row`() throws {
         let shared = try SharedAdmission(places: 100, most: 100, perPeer: 3, rows: 2)
         let rows = rows(shared, 2)

@@ -1,0 +1,165 @@
+import GreenNet
+import Logging
+import Synchronization
+
+/// The current settings of all processes of the service.  A reload in the first process counts in the processes that it has forked: each reads what has
+/// changed from shared memory, before it uses the settings next.
+final class LiveSettings: Sendable {
+    private let configuration: Configuration
+    private let live: LiveValue<Now>
+    private let words: SharedWords
+    private let current: Mutex<Current>
+    /// Nil where the service speaks no TLS.
+    let tls: ServerTLS?
+    /// Nil where nothing is done to connections on purpose.
+    let faults: FaultInjector?
+
+    /// What a connection reads.
+    struct Now: BitwiseCopyable, Sendable {
+        var changing: Settings.Live
+        /// Whether a connection has nothing but its handler.
+        var isPlain: Bool
+        /// Of the words that hold the other settings.
+        var version: Int
+    }
+
+    /// The settings of one version, as this process has them.
+    private struct Current {
+        var version = 0
+        var settings: Settings
+        /// Nil where no records of connections are written.
+        var records: RecordSink?
+        /// Nil where all listeners serve alike.
+        var profiles: ListenerProfiles?
+    }
+
+    /// Throws where there is no memory for them, and where a file of TLS is bad or one of records cannot be opened.
+    init(_ settings: Settings, _ configuration: Configuration) throws(StartFailure) {
+        self.configuration = configuration
+        let records: RecordSink? = if let place = settings.record { try RecordSink(place) } else { nil }
+        current = Mutex(Current(settings: settings, records: records))
+        tls = if let files = settings.tlsFiles { try ServerTLS(files) } else { nil }
+        faults = settings.faults.areNone ? nil : try FaultInjector(settings.faults)
+        words = try SharedWords()
+        live = try LiveValue(Now(changing: settings.live, isPlain: false, version: 0))
+        live.value.isPlain = isPlain(settings)
+    }
+
+    private func isPlain(_ settings: Settings) -> Bool {
+        tls == nil && settings.record == nil && settings.banner == nil && settings.proxy.mode == .off
+            && settings.services.service == .echo && faults == nil && !ListenerProfiles.areNeeded(settings)
+    }
+
+    // MARK: - Now
+
+    var now: Settings {
+        let live = live.value
+        var settings = withCurrent(live.version) { $0.settings }
+        settings.live = live.changing
+        return settings
+    }
+
+    /// What a reload may have changed, without a copy of all the others.
+    var changing: Settings.Live { live.value.changing }
+    /// The same where a connection has nothing but its handler; nil where it has more.
+    var plain: Settings.Live? {
+        let now = live.value
+        return now.isPlain ? now.changing : nil
+    }
+
+    var logLevel: Logger.Level { changing.logLevel }
+    var bufferSize: Int { withCurrent(0) { $0.settings.bufferSize } }
+    /// Whether clients may be behind proxies that name them.
+    var looksForProxies: Bool { withCurrent(live.value.version) { $0.settings.proxy.mode != .off } }
+    /// Who is served, and the proxies that speak for others.
+    var rules: AdmissionRules {
+        withCurrent(live.value.version) { AdmissionRules($0.settings.clients, $0.settings.proxy.proxies) }
+    }
+    /// Nil where no records of connections are written.
+    var records: RecordSink? { withCurrent(live.value.version) { $0.records } }
+    /// Nil where all listeners serve alike.
+    var profiles: ListenerProfiles? { withCurrent(live.value.version) { $0.profiles } }
+
+    private func withCurrent<Value: Sendable>(_ wanted: Int, _ body: (Current) -> Value) -> Value {
+        current.withLock { current in
+            Sanitizer.locked(self) {
+                if current.version < wanted { catchUp(&current) }
+                return body(current)
+            }
+        }
+    }
+
+    /// In a process that did not read the configuration itself.
+    private func catchUp(_ current: inout Current) {
+        let (words, version) = words.value
+        var settings = current.settings
+        settings.set(words)
+        if settings.record == current.settings.record {
+            current.records?.reopen()
+        } else {
+            current.records = settings.record.map { RecordSink(openingLater: $0) }
+        }
+        (current.settings, current.profiles, current.version) = (settings, ListenerProfiles(words), version)
+    }
+
+    // MARK: - Changes
+
+    /// What differs between the places at which the service listens.  To be called before it forks and accepts.
+    func begin(_ profiles: ListenerProfiles?) { current.withLock { $0.profiles = profiles } }
+
+    /// What a reload has done.
+    struct Reload {
+        /// The names of the settings that have changed.
+        let changed: [String]
+        /// The names of those that only a restart would change.
+        let needRestart: [String]
+        /// Nil where the service does not listen yet, or on sockets that were passed in.
+        let listeners: ListenerChange?
+    }
+
+    /// Reads the configuration and the files of TLS again and takes over what a running server can; with an error in it, or where `openListeners` throws,
+    /// everything stays as it was.  `openListeners` gets the settings as they will be, and opens what is missing.
+    func reload(
+        openListeners: (Settings) throws(StartFailure) -> ListenerChange? = { _ throws(StartFailure) in nil }
+    ) throws(StartFailure) -> Reload {
+        let before = now
+        let result = before.reloaded(try configuration.readAgain())
+        let settings = result.settings
+        try check(settings)
+        let isNewPlace = settings.record != before.record
+        let records: RecordSink? = if isNewPlace, let place = settings.record { try RecordSink(place) } else { nil }
+        let listeners = try openListeners(settings)
+        do throws(StartFailure) {
+            let hasNewCertificate = try tls?.reload() ?? false
+            let profiles = if let listeners { listeners.profiles } else { profiles }
+            try change(to: settings, profiles, records: isNewPlace ? .some(records) : nil)
+            return Reload(
+                changed: result.changed + (hasNewCertificate ? ["tls-certificate"] : []),
+                needRestart: result.needRestart, listeners: listeners)
+        } catch {
+            listeners?.abandon()
+            throw error
+        }
+    }
+
+    private func check(_ settings: Settings) throws(StartFailure) {
+        if tls == nil, let entry = settings.streamEntries.first(where: \.speaksTLS) {
+            throw StartFailure(
+                .configuration, "listen: '\(entry)' needs a restart: the server was started without tls-certificate")
+        }
+    }
+
+    /// `records` is nil where they go where they went.
+    private func change(
+        to settings: Settings, _ profiles: ListenerProfiles?, records: RecordSink??
+    ) throws(StartFailure) {
+        let version = try words.write(settings.words + (profiles?.words ?? []))
+        current.withLock { current in
+            Sanitizer.locked(self) {
+                if let records { current.records = records } else { current.records?.reopen() }
+                (current.settings, current.profiles, current.version) = (settings, profiles, version)
+            }
+        }
+        live.value = Now(changing: settings.live, isPlain: isPlain(settings), version: version)
+    }
+}
