@@ -36,6 +36,9 @@ package enum ProgramArguments {
         return access(link, X_OK) == 0 ? link : String(cString: program_path())
     }
 
+    /// Where the program lies: the file there may be replaced later, and this stays the path where it was read before.
+    package static var path: String { location }
+
     /// The path of another program, which lies beside this one.
     package static func sibling(_ name: String) -> String {
         let own = location

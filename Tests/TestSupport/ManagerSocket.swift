@@ -30,8 +30,16 @@ package final class ManagerSocket: Sendable {
 
     deinit { close(descriptor) }
 
-    /// The next datagram; nil if there is none.
+    /// For datagrams with descriptors: each call that receives gets one datagram.  For the hub of the calling OS thread.
+    package var connection: Connection { Connection(descriptor: dup(descriptor), peer: .unix(path: "")) }
+
+    /// The next datagram, but for those that pass descriptors; nil if there is none.
     package func next() -> String? {
+        while let datagram = nextOfAll() { if !datagram.hasPrefix("FDSTORE") { return datagram } }
+        return nil
+    }
+
+    private func nextOfAll() -> String? {
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 4096) { buffer in
             let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
             return count < 0 ? nil : String(decoding: buffer[..<count], as: UTF8.self)

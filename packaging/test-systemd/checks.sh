@@ -420,6 +420,38 @@ test_restart_under_load() {
     done
 }
 
+# As operations.md says: systemd keeps the listeners of the service between two runs.
+test_kept_listeners() {
+    local settings
+    for settings in MODEL=green 'MODEL=green PROCESSES=2 WORKERS=2' MODEL=process; do
+        drop_in echo-server.service '[Unit]' StartLimitIntervalSec=0 '[Service]' FileDescriptorStoreMax=16
+        # shellcheck disable=SC2086
+        serve_with $settings
+        check "with $settings and a store for descriptors, five restarts refuse no visitor" visitors_through restart_five_times
+        check '... and a stop closes the listeners' eval 'systemctl stop echo-server && eventually fails nc -z 127.0.0.1 8080'
+        fresh
+    done
+}
+
+test_next_instance() {
+    local before
+    serve_with MODEL=green
+    before=$(property MainPID)
+    check 'USR2 replaces the service, and refuses no visitor' visitors_through upgrade "$before"
+    check '... which is active' active
+    check '... and answers' answers
+    check '... with no process left of the old one' eventually fails kill -0 "$before"
+    check '... and stops' systemctl stop echo-server
+    check '... cleanly' property_is Result success
+    check '... with all processes' no_process
+}
+
+# Usage: upgrade PID: returns when another process than this one is the service.
+upgrade() {
+    systemctl kill --kill-who=main --signal=USR2 echo-server
+    eventually fails property_is MainPID "$1"
+}
+
 test_inetd() {
     check 'echo-server-inetd.socket starts' systemctl start echo-server-inetd.socket
     check '... and answers' answers 127.0.0.1 8081

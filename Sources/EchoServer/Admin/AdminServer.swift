@@ -14,7 +14,7 @@ final class AdminServer {
     init(_ sockets: [ListeningSocket], _ pages: AdminPages) {
         let seats = AdminSeats(pages)
         self.seats = seats
-        server = StreamServer(sockets.map { Listener($0) }, model: seats, admission: seats)
+        server = StreamServer(sockets.map { Listener($0, ownsPath: false) }, model: seats, admission: seats)
         server.makeRoom = { [unowned seats] () throws(WaitError) in try seats.makeRoom() }
     }
 
@@ -23,6 +23,6 @@ final class AdminServer {
         server.start()
     }
 
-    /// Stops listening.  Never waits.
+    /// Stops listening, and leaves the paths of unix sockets: another instance may have them now.  Never waits.
     func close() { server.stopAccepting() }
 }

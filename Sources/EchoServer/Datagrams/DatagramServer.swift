@@ -5,9 +5,17 @@ import GreenNet
 /// Belongs to the hub of the process that was started, whatever processes serve the connections.
 final class DatagramServer {
     private let parts: ServiceParts
+    /// Whether another instance may have the ports until it has ended.
+    private var sharesPorts: Bool
     private var services: [DatagramService] = []
 
-    init(_ parts: ServiceParts) { self.parts = parts }
+    init(_ parts: ServiceParts, sharesPorts: Bool) { (self.parts, self.sharesPorts) = (parts, sharesPorts) }
+
+    /// Lets another instance of the same user bind the ports too, from now on.
+    func sharePorts() {
+        sharesPorts = true
+        for service in services { try? service.socket.setOption(.reusePort(true)) }
+    }
 
     /// Where datagrams are wanted: beside each of `places` that has a port, and at each place of UDP in `settings`.
     private func wanted(_ settings: Settings, _ places: [OpenPlace]) throws(StartFailure) -> [DatagramPlace] {
@@ -44,8 +52,7 @@ final class DatagramServer {
 
     private func bind(_ place: DatagramPlace, _ common: Settings) throws(StartFailure) -> DatagramService {
         let settings = place.entry.settings(common)
-        // Another instance may have the port until it has ended.
-        let options = settings.socket.datagramOptions + (settings.takeOver == nil ? [] : [.reusePort(true)])
+        let options = settings.socket.datagramOptions + (sharesPorts ? [.reusePort(true)] : [])
         do throws(NetError) {
             return DatagramService(
                 try Datagram(bind: place.address, options: options), place, parts.live,

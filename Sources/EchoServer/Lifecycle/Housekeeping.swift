@@ -9,6 +9,8 @@ enum Housekeeping: String, CaseIterable {
     case logState = "state on USR1"
     case reload = "reload on HUP"
     case changeListeners = "change listeners"
+    case upgradeRequests = "upgrade on USR2"
+    case upgrade
     case endAtOnce = "end on a second signal"
     case drain = "drain"
     case logDump = "log green threads"

@@ -38,7 +38,7 @@ struct HubProcesses {
     private func sets(of slot: Int) -> Range<Int> { (slot * hubsEach)..<((slot + 1) * hubsEach) }
 
     /// A Ctrl-C, say, reaches all processes of a terminal; the parent decides what it means.
-    private static func leaveSignalsToParent() { for number in [SIGINT, SIGHUP] { signal(number, SIG_IGN) } }
+    private static func leaveSignalsToParent() { for number in [SIGINT, SIGHUP, SIGUSR2] { signal(number, SIG_IGN) } }
 
     /// In the child of `slot`.  Returns its exit status.
     ///

@@ -6,11 +6,14 @@ import GreenNet
 final class Listeners {
     /// As the server was started.
     let settings: Settings
-    let passed: Activation.Sockets
+    /// The instance that has started this one may give them too.
+    var passed: Activation.Sockets
     private let log: ServerLog
     /// What another instance has given away.
     var taken: [ListeningSocket] = []
     var takenAdmin: [ListeningSocket] = []
+    /// The names of listeners that the service manager has kept, and that are not wanted any more.
+    private(set) var unwanted: [String] = []
     /// Where the service listens now.
     private(set) var places: [OpenPlace] = []
     private var lastID = 0
@@ -32,19 +35,27 @@ final class Listeners {
     @discardableResult
     func openService() throws(StartFailure) -> [[ListeningSocket]] {
         for socket in passed.unusual { log.servesUnusual(socket.name, at: socket.address) }
+        // What is left in the end is closed.
+        taken += passed.kept
+        defer {
+            for socket in taken { socket.close() }
+            taken = []
+        }
         guard arePassed else {
-            // What is left in the end is closed.
-            defer {
-                for socket in taken { socket.close() }
-                taken = []
-            }
             places = try open(settings.streamEntries, settings)
+            findUnwanted()
             return sets
         }
         if settings.namesAddress { log.addressIgnored() }
         let sets = try netFailuresAsStartFailures { () throws(NetError) in try share(passed.service) }
         places = [OpenPlace(id: nextID(), entry: nil, sockets: sets)]
+        findUnwanted()
         return sets
+    }
+
+    private func findUnwanted() {
+        let names = Set(passed.kept.compactMap { KeptListener.name(of: $0.address) })
+        unwanted = names.subtracting(places.compactMap(\.keptName)).sorted()
     }
 
     private func nextID() -> Int {

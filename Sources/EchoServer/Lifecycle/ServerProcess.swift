@@ -8,10 +8,14 @@ struct ServerProcess {
     private let parts: ServiceParts
     private let state: ServiceState
     private let listeners: Listeners
+    /// Nil where no other instance has started this one.
+    private let starter: Successor.Starter?
+    private let successor: Successor
 
     init(_ live: LiveSettings) throws(StartFailure) {
         StandardDescriptors.reserve()
         let variables = try ManagerVariables.take()
+        (starter, successor) = (try Successor.starter(variables), try Successor(variables))
         // Before the process opens anything else, which could get one of the numbers.
         let passed = try Activation.sort(Activation.passed(variables, to: getpid()))
         let limit = DescriptorLimit.raise()
@@ -26,11 +30,11 @@ struct ServerProcess {
         state = ServiceState(parts, listeners, variables)
     }
 
-    /// Until the server watches for them, HUP and USR1 must not end the process.  PIPE never ends it: the log may go into a closed pipe.  The
+    /// Until the server watches for them, HUP, USR1 and USR2 must not end the process.  PIPE never ends it: the log may go into a closed pipe.  The
     /// other signals end the process until then, or end children and report their ends.  To be called before anything else.
     static func arrangeSignals() {
         InheritedSignals.replace(
-            withDefault: [SIGTERM, SIGINT, SIGCHLD, SIGALRM], ignoring: [SIGHUP, SIGUSR1, SIGPIPE])
+            withDefault: [SIGTERM, SIGINT, SIGCHLD, SIGALRM], ignoring: [SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE])
     }
 
     /// Returns when a signal has ended the service and the clients are done.
@@ -40,17 +44,25 @@ struct ServerProcess {
         let adminSockets = try listeners.openAdmin()
         let admin = makeAdmin(adminSockets)
         admin?.start()
-        state.tidyUp = { admin?.close() }
+        // Until it accepts no more, the path of its admin interface is the other instance's.
+        let closeAdmin = {
+            admin?.close()
+            if takeOver?.isConfirmed ?? true { for socket in adminSockets { socket.removePath() } }
+        }
+        state.tidyUp = closeAdmin
         defer { state.tidyUp() }
         try listeners.openService()
         parts.live.begin(listeners.places.profiles(listeners.settings))
         state.tidyUp = { [listeners] in
             listeners.removePaths()
-            admin?.close()
+            closeAdmin()
         }
         let datagrams = try openDatagrams()
-        state.whenDraining = { datagrams.close() }
-        changeInstances(takeOver, admin: adminSockets) { admin?.close() }
+        state.whenDraining = { [state] in
+            state.closeOffer()
+            datagrams.close()
+        }
+        changeInstances(takeOver, datagrams, admin: adminSockets) { admin?.close() }
         try serve()
         parts.log.stopped(parts.shared.counters)
     }
@@ -80,7 +92,7 @@ struct ServerProcess {
 
     /// On the hub of this process, whatever processes serve the connections.
     private func openDatagrams() throws(StartFailure) -> DatagramServer {
-        let server = DatagramServer(parts)
+        let server = DatagramServer(parts, sharesPorts: listeners.settings.takeOver != nil || starter != nil)
         try server.change(to: listeners.settings, listeners.places).commit()
         state.prepareDatagrams = { settings, places throws(StartFailure) in try server.change(to: settings, places) }
         return server
@@ -98,6 +110,16 @@ struct ServerProcess {
 
     /// Nil where no other instance serves, or none is to be asked.
     private func takeListenersOver() throws(StartFailure) -> TakeOver? {
+        if let starter {
+            let takeOver = try TakeOver.ask(starter)
+            if starter.givesPassed {
+                listeners.passed = Activation.Sockets(
+                    service: takeOver.service, admin: takeOver.admin, unusual: [])
+            } else {
+                (listeners.taken, listeners.takenAdmin) = (takeOver.service, takeOver.admin)
+            }
+            return takeOver
+        }
         guard let path = listeners.settings.takeOver, let takeOver = try TakeOver.ask(at: path) else { return nil }
         (listeners.taken, listeners.takenAdmin) = (takeOver.service, takeOver.admin)
         return takeOver
@@ -105,41 +127,49 @@ struct ServerProcess {
 
     /// Once the service accepts, lets the instance before drain, and offers the listeners to the next one.
     private func changeInstances(
-        _ takeOver: TakeOver?, admin: [ListeningSocket], closeAdmin: @escaping () -> Void
+        _ takeOver: TakeOver?, _ datagrams: DatagramServer, admin: [ListeningSocket], closeAdmin: @escaping () -> Void
     ) {
-        guard let path = listeners.settings.takeOver else { return }
-        let (state, log, listeners) = (state, parts.log, listeners)
-        state.whenServing = {
+        let (state, listeners) = (state, listeners)
+        let handOver = HandOver(service: { listeners.queues }, admin: admin) { process in
+            state.handedOver(to: process)
+            closeAdmin()
+            // Among others, ends the offer at a path, before the other instance makes its own.
+            state.closeOffer()
+            kill(getpid(), SIGTERM)
+        }
+        let upgrade = Upgrade(successor, handOver, givesPassed: listeners.arePassed, parts.log)
+        state.startUpgrade = {
+            datagrams.sharePorts()
+            upgrade.begin()
+        }
+        state.whenServing = { [self] in
             spawn(.takeOver) {
-                if let takeOver { Self.confirm(takeOver, listeners, log) }
-                do throws(NetError) {
-                    let server = try TakeOverServer(at: path, { listeners.queues }, admin: admin, log) {
-                        log.takenOver()
-                        // The paths belong to the other instance now.
-                        state.tidyUp = {}
-                        closeAdmin()
-                        kill(getpid(), SIGTERM)
-                    }
-                    let closeRest = state.whenDraining
-                    state.whenDraining = {
-                        server.close()
-                        closeRest()
-                    }
-                    try? server.run()
-                } catch {
-                    log.cannotGiveAway(error)
-                }
+                if let takeOver { confirm(takeOver) }
+                offer(handOver)
             }
         }
     }
 
-    private static func confirm(_ takeOver: TakeOver, _ listeners: Listeners, _ log: ServerLog) {
+    /// At the path that the settings have for it.
+    private func offer(_ handOver: HandOver) {
+        guard let path = listeners.settings.takeOver else { return }
+        do throws(NetError) {
+            let server = try TakeOverServer(at: path, handOver, parts.log)
+            state.closeOffer = { server.close() }
+            try? server.run()
+        } catch {
+            parts.log.cannotGiveAway(error)
+        }
+    }
+
+    private func confirm(_ takeOver: TakeOver) {
         do {
             try takeOver.confirm()
             listeners.confirmTaken()
-            log.tookOver(takeOver.service.count)
+            if starter != nil { state.tookOver() }
+            parts.log.tookOver(takeOver.service.count)
         } catch {
-            log.notTakenOver(error)
+            parts.log.notTakenOver(error)
         }
     }
 }

@@ -27,6 +27,7 @@ final class Service {
         let stop = state == nil ? SignalWatcher(SIGTERM) : SignalWatcher(SIGTERM, SIGINT)
         let stateRequests = SignalWatcher(SIGUSR1)
         let reloads = state.map { (state: $0, requests: SignalWatcher(SIGHUP)) }
+        let upgrades = state.map { (state: $0, requests: SignalWatcher(SIGUSR2)) }
         let server = try startHubs()
         let feed = PlaceFeed(server, workerHubs)
         state?.onListenerChange = { change in
@@ -37,6 +38,14 @@ final class Service {
         state?.serving(workerHubs)
         spawn(.logState) { [unowned self] in try logState(onEach: stateRequests) }
         if let reloads { spawn(.reload) { try Service.reload(reloads.state, onEach: reloads.requests) } }
+        if let upgrades {
+            spawn(.upgradeRequests) {
+                while true {
+                    _ = try upgrades.requests.wait()
+                    upgrades.state.upgrade()
+                }
+            }
+        }
         try drain(server, after: stop)
         parts.shared.gauges?.end(hub: firstRow)
     }

@@ -22,6 +22,12 @@ final class ServiceState {
     var prepareDatagrams: (Settings, [OpenPlace]) throws(StartFailure) -> DatagramChange? = {
         _, _ throws(StartFailure) in nil
     }
+    /// Ends the offer of the listeners at a path.
+    var closeOffer: () -> Void = {}
+    /// Starts the instance that is to follow this one.
+    var startUpgrade: () -> Void = {}
+    /// Whether another instance has the listeners.
+    private var isHandedOver = false
     /// Called when the service accepts.
     var whenServing: () -> Void = {}
     /// Called when a first signal has come: ends what is served beside connections.
@@ -52,6 +58,7 @@ final class ServiceState {
         if let certificate = live.tls?.certificate { log.servesTLS(certificate) }
         if let faults = live.faults { log.injectsFaults(faults.seed) }
         notifier?.ready(workerHubs)
+        keepListeners()
         whenServing()
     }
 
@@ -87,14 +94,40 @@ final class ServiceState {
     private func follow(_ change: ListenerChange) {
         listeners.commit(change)
         change.datagrams?.commit()
+        notifier?.keep(change.added)
+        notifier?.forget(change.removed.compactMap(\.keptName))
         onListenerChange(change)
         log.listenersChanged(change, live.now)
+    }
+
+    /// Has another instance follow this one, as USR2 asks for.
+    func upgrade() { if stage == .accepting { startUpgrade() } }
+
+    /// Another instance has the listeners, and the paths with them; `process` is its own where this instance has started it.
+    func handedOver(to process: pid_t?) {
+        log.takenOver()
+        isHandedOver = true
+        tidyUp = {}
+        if let process { notifier?.handOver(to: process) }
+    }
+
+    /// This instance has the listeners of the one that has started it.
+    func tookOver() {
+        notifier?.becameMain()
+        keepListeners()
+    }
+
+    /// Has the service manager keep them for the next start, and forget those that this start did not want.
+    private func keepListeners() {
+        notifier?.keep(listeners.places)
+        notifier?.forget(listeners.unwanted)
     }
 
     /// A first signal has come.  Returns until when the service accepts all the same; nil where it drains at once.
     func lameDuck(after signal: Int32) -> Deadline? {
         let (time, drainTime) = (live.now.lameDuck, live.now.drainTimeout)
-        if time == .zero { return nil }
+        // Clients come to the other instance.
+        if time == .zero || isHandedOver { return nil }
         stage = .lameDuck
         notifier?.stopping(within: time + StopSequence.longest(drainTimeout: drainTime))
         log.lameDuck(shared.counters, signal: signal, for: time)

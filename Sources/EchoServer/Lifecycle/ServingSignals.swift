@@ -26,7 +26,7 @@ enum ServingSignals {
 
     /// A Ctrl-C, say, reaches all processes of a terminal; the parent decides what it means.
     private static func leaveTheRestToTheParent() {
-        for number in [SIGINT, SIGHUP, SIGUSR1] { signal(number, SIG_IGN) }
+        for number in [SIGINT, SIGHUP, SIGUSR1, SIGUSR2] { signal(number, SIG_IGN) }
     }
 
     /// For a process without a parent of the service, with one client: TERM and INT give the client `time` to finish, and then ask it to.
@@ -39,8 +39,7 @@ enum ServingSignals {
         handle(SIGALRM, alarmHandler)
         handle(SIGTERM, drainHandler)
         handle(SIGINT, drainHandler)
-        signal(SIGHUP, SIG_IGN)
-        signal(SIGUSR1, SIG_IGN)
+        for number in [SIGHUP, SIGUSR1, SIGUSR2] { signal(number, SIG_IGN) }
     }
 
     /// For a worker that serves one client after the other: after TERM it accepts no further client.

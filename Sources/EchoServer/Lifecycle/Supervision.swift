@@ -56,6 +56,7 @@ struct Supervision {
             if forwardsStateRequests { supervisor.send(SIGUSR1) }
         }
         supervisor.onReloadRequest = { [state] in state.reload() }
+        supervisor.onUpgradeRequest = { [state] in state.upgrade() }
     }
 
     private func watch(_ gauges: HubGauges?) {

@@ -7,7 +7,7 @@ import GreenNet
 final class Supervisor {
     private let prepare: () -> Void
     private let work: (Int) -> Int32
-    private let signals = SignalWatcher(SIGCHLD, SIGTERM, SIGINT, SIGUSR1, SIGHUP)
+    private let signals = SignalWatcher(SIGCHLD, SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP)
     private var slots: [WorkerSlot]
     /// The step that is being taken, once it stops.
     private var step: StopSequence.Action?
@@ -30,6 +30,7 @@ final class Supervisor {
     var watch: WorkerWatch?
     var onStateRequest: () -> Void = {}
     var onReloadRequest: () -> Void = {}
+    var onUpgradeRequest: () -> Void = {}
     /// Called for each slot that is empty: starts a process that does what is left to do, and returns it; nil where
     /// there is nothing.
     var takePlace: (Int) -> pid_t? = { _ in nil }
@@ -130,6 +131,7 @@ final class Supervisor {
             switch signal {
             case SIGCHLD: reap()
             case SIGUSR1: onStateRequest()
+            case SIGUSR2: onUpgradeRequest()
             case SIGHUP: onReloadRequest()
             default: break
             }

@@ -108,6 +108,12 @@ struct ServerLog: Sendable {
         logger.notice("took the listeners of another instance over", metadata: ["listeners": .number(count)])
     }
 
+    func upgrading(_ process: pid_t) {
+        logger.notice("starting the next instance", metadata: ["next_pid": .number(process)])
+    }
+
+    func isUpgrading() { logger.warning("the next instance is starting already") }
+
     func takenOver() { logger.notice("another instance has taken the listeners over; draining") }
 
     func notTakenOver(_ error: any Error) {

@@ -12,6 +12,8 @@ enum Activation {
 
         /// Whether it is for the admin interface.  The service serves all others.
         var isForAdmin: Bool { name == Activation.adminName }
+        /// Whether an earlier start of this program has had the manager keep it.
+        var isKept: Bool { name.hasPrefix(KeptListener.prefix) }
         /// Whether its name is usual for a socket of the service: ours, none, or the name of its unit.
         var hasUsualName: Bool {
             isForAdmin || ["echo", Activation.noName, ""].contains(name) || name.hasSuffix(".socket")
@@ -24,6 +26,8 @@ enum Activation {
         let admin: [ListeningSocket]
         /// The sockets of the service with an unusual name, which may be a mistake.
         let unusual: [(name: String, address: SocketAddress)]
+        /// Those of an earlier start, which the service had opened itself.
+        var kept: [ListeningSocket] = []
     }
 
     /// The number of the first descriptor.
@@ -54,10 +58,12 @@ enum Activation {
 
     /// Makes `passed` ready to accept on, and sorts them into those of the service and of the admin interface.
     static func sort(_ passed: [Passed]) throws(StartFailure) -> Sockets {
-        let all = zip(passed, try listen(on: passed))
+        let kept = passed.filter(\.isKept).compactMap { try? InheritedSocket.taken($0.descriptor) }
+        let others = passed.filter { !$0.isKept }
+        let all = zip(others, try listen(on: others))
         return Sockets(
             service: all.filter { !$0.0.isForAdmin }.map(\.1), admin: all.filter { $0.0.isForAdmin }.map(\.1),
-            unusual: all.filter { !$0.0.hasUsualName }.map { ($0.name, $1.address) })
+            unusual: all.filter { !$0.0.hasUsualName }.map { ($0.name, $1.address) }, kept: kept)
     }
 
     /// Makes `passed` ready to accept on.  They must be listening stream sockets, at any address.

@@ -23,11 +23,16 @@ final class ManagerChannel {
 
     /// Sends one datagram.  Never waits.
     @discardableResult
-    func send(_ notifications: [Notification]) -> Outcome {
+    func send(_ notifications: [Notification], passing descriptors: [Int32] = []) -> Outcome {
         var text = Notification.datagram(notifications)
         return text.withUTF8 { bytes in
             do throws(SystemError) {
-                try socket.send(UnsafeRawBufferPointer(bytes), to: manager)
+                let bytes = UnsafeRawBufferPointer(bytes)
+                if descriptors.isEmpty {
+                    try socket.send(bytes, to: manager)
+                } else {
+                    try DatagramSocket.send(bytes, passing: descriptors, to: manager)
+                }
                 return .taken
             } catch {
                 return error.code == EAGAIN || error.code == ENOBUFS ? .busy : .gone

@@ -7,7 +7,7 @@ struct ManagerVariables {
 
     private static let names = [
         "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS",
-        "LISTEN_FDNAMES",
+        "LISTEN_FDNAMES", Successor.variable,
     ]
 
     init(_ values: [String: String]) { self.values = values }
@@ -26,6 +26,11 @@ struct ManagerVariables {
             unsetenv(name)
         }
         return ManagerVariables(values)
+    }
+
+    /// Those that an instance needs that follows this one, as `NAME=VALUE`: the manager gave the numbers of processes to this one.
+    var ofSuccessor: [String] {
+        ["NOTIFY_SOCKET", "WATCHDOG_USEC"].compactMap { name in values[name].map { "\(name)=\($0)" } }
     }
 
     subscript(name: String) -> String? { values[name] }

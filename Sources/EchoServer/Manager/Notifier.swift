@@ -16,8 +16,10 @@ final class Notifier {
     private var pace = StatusPace()
     private var isReady = false
     private var isStopping = false
+    /// Another process speaks for the service.
+    private var isOver = false
     /// Changes of state that the manager has not taken yet, in their order.
-    private var pending: [Notification] = []
+    private var pending: [(change: Notification, descriptors: [Int32])] = []
 
     private static let retryInterval = Duration.milliseconds(10)
     /// While the clients finish, the notifier asks the manager for `extension` more time once in `extensionInterval`.
@@ -58,8 +60,34 @@ final class Notifier {
         notify(.ready)
     }
 
+    /// `process` is the service from now on, and this one says no more.
+    func handOver(to process: pid_t) {
+        notify(.mainProcess(process))
+        isOver = true
+    }
+
+    /// The manager listens to this process now, after another one has handed over to it.
+    func becameMain() {
+        pace = StatusPace()
+        notify(.ready)
+    }
+
+    /// The manager keeps the listeners of `places` for the next start, where the unit has `FileDescriptorStoreMax=`.
+    func keep(_ places: [OpenPlace]) {
+        for place in places {
+            guard let name = place.keptName else { continue }
+            notify(
+                .keep(name), passing: Array(place.sockets.joined().prefix(Connection.mostDescriptors)).map(\.descriptor)
+            )
+        }
+    }
+
+    /// The manager closes what it has kept of them.
+    func forget(_ names: [String]) { for name in names { notify(.forget(name)) } }
+
     /// The service stops, which may take `time`: until then the notifier asks the manager for more time.
     func stopping(within time: Duration) {
+        if isOver { return }
         isStopping = true
         notify(.stopping)
         let end = Deadline.after(time)
@@ -74,8 +102,9 @@ final class Notifier {
     // MARK: Sending
 
     /// A change of state must get through, even if the manager is slow: a green thread waits for that, and the caller does not.
-    private func notify(_ change: Notification) {
-        pending.append(change)
+    private func notify(_ change: Notification, passing descriptors: [Int32] = []) {
+        if isOver { return }
+        pending.append((change, descriptors))
         // Where there were others, a green thread is sending them.
         guard pending.count == 1 else { return }
         sendPending()
@@ -89,17 +118,19 @@ final class Notifier {
     }
 
     private func sendPending() {
-        while let change = pending.first, send([change]) != .busy { pending.removeFirst() }
+        while let (change, descriptors) = pending.first, send([change], passing: descriptors) != .busy {
+            pending.removeFirst()
+        }
     }
 
     /// Sends `notifications`, with the status where that is due.
     @discardableResult
-    private func send(_ notifications: [Notification]) -> ManagerChannel.Outcome {
+    private func send(_ notifications: [Notification], passing descriptors: [Int32] = []) -> ManagerChannel.Outcome {
         let (status, now) = ((isStopping ? "stopping, " : "") + status(), Deadline.now)
-        let isDue = pace.isDue(status, at: now)
+        let isDue = !isOver && pace.isDue(status, at: now)
         let all = notifications + (isDue ? [.status(status)] : [])
         if all.isEmpty { return .taken }
-        let outcome = manager.send(all)
+        let outcome = manager.send(all, passing: descriptors)
         if isDue, outcome == .taken { pace.sent(status, at: now) }
         return outcome
     }
@@ -108,7 +139,7 @@ final class Notifier {
     private func feed(_ watchdog: Watchdog, every interval: Duration) {
         spawn(.feedWatchdog) { [self] in
             while true {
-                if watchdog.allTurn() { manager.send([.watchdog]) }
+                if !isOver, watchdog.allTurn() { manager.send([.watchdog]) }
                 try Greenlet.sleep(for: interval)
             }
         }

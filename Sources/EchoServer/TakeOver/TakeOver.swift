@@ -6,6 +6,8 @@ final class TakeOver {
     let service: [ListeningSocket]
     let admin: [ListeningSocket]
     private let other: Connection
+    /// Whether the other instance accepts no more.
+    private(set) var isConfirmed = false
 
     private init(_ other: Connection, service: [ListeningSocket], admin: [ListeningSocket]) {
         (self.other, self.service, self.admin) = (other, service, admin)
@@ -22,13 +24,30 @@ final class TakeOver {
         }
     }
 
+    /// Asks the instance that has started this one, over the socket that it has left open.
+    static func ask(_ starter: Successor.Starter) throws(StartFailure) -> TakeOver {
+        do {
+            return try ask(
+                Connection(descriptor: starter.descriptor, peer: .unix(path: "")), arePassed: starter.givesPassed)
+        } catch {
+            throw StartFailure(.unavailable, "cannot take over from the instance that has started this one: \(error)")
+        }
+    }
+
     private static func askOther(at path: String) throws -> TakeOver {
-        let other = try Connection.connect(to: .unix(path: path), until: .after(TakeOverMessage.time))
+        try ask(
+            Connection.connect(to: .unix(path: path), until: .after(TakeOverMessage.time)), arePassed: false)
+    }
+
+    /// `arePassed`: a service manager has passed the sockets to the first instance, and keeps them.
+    private static func ask(_ other: Connection, arePassed: Bool) throws -> TakeOver {
         try other.send(.ask(version: TakeOverMessage.version))
         let (message, descriptors) = try other.receiveMessage(descriptors: Connection.mostDescriptors)
         do {
             let (service, admin) = try counts(message, descriptors)
-            let sockets = try descriptors.map { try InheritedSocket.taken($0) }
+            let sockets = try descriptors.map {
+                try arePassed ? InheritedSocket.listener($0) : InheritedSocket.taken($0)
+            }
             return TakeOver(
                 other, service: Array(sockets[..<service]), admin: Array(sockets[service..<service + admin]))
         } catch {
@@ -55,5 +74,6 @@ final class TakeOver {
         try other.send(.serving)
         let (message, _) = try other.receiveMessage()
         guard message == .draining else { throw TakeOverProblem("the other instance answers '\(message.line)'") }
+        isConfirmed = true
     }
 }

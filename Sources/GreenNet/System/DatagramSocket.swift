@@ -24,6 +24,18 @@ package struct DatagramSocket: Sendable {
         try DatagramSocket.check(SystemCalls.send(descriptor, bytes, to: &storage))
     }
 
+    /// One datagram that passes 1 to 253 descriptors, which stay open here, by a socket of its own.  Throws as `send(_:to:)` does, and where there is no
+    /// descriptor left.
+    package static func send(
+        _ bytes: UnsafeRawBufferPointer, passing descriptors: [Int32], to address: SocketAddress
+    ) throws(SystemError) {
+        var storage = try DatagramSocket.storage(address)
+        let socket = try DatagramSocket()
+        defer { socket.close() }
+        try check(SystemCalls.connect(socket.descriptor, to: &storage))
+        try check(SystemCalls.send(socket.descriptor, bytes, descriptors))
+    }
+
     /// For any size: the receiver gets an empty datagram, and with it a descriptor of a file in memory that is sealed against changes.
     package func sendSealed(_ bytes: UnsafeRawBufferPointer, to address: SocketAddress) throws(SystemError) {
         var storage = try DatagramSocket.storage(address)

@@ -95,6 +95,25 @@ import Testing
         #expect(sorted.unusual.map(\.address) == [5, 6].map { sockets[$0].address })
     }
 
+    @Test func `what an earlier start has had kept is neither passed in nor unusual`() throws {
+        let address = SocketAddress.loopback(port: 0)
+        let sockets = try (0..<3).map { _ in try ListeningSocket(on: address, backlog: 1) }
+        defer { for socket in sockets { socket.close() } }
+        let names = ["echo", try #require(KeptListener.name(of: sockets[1].address)), "kept-anything"]
+        let sorted = try Activation.sort(
+            zip(sockets, names).map { Activation.Passed(descriptor: $0.descriptor, name: $1) })
+        #expect(sorted.service.map(\.address) == [sockets[0].address] && sorted.unusual.isEmpty)
+        #expect(sorted.kept.map(\.address) == [sockets[1].address, sockets[2].address])
+        #expect(sorted.kept.allSatisfy { !$0.isInherited })
+    }
+
+    @Test(arguments: [
+        ("127.0.0.1:8080", "kept-127.0.0.1/8080"), ("[::1]:1", "kept-[//1]/1"), ("/run/echo", nil), ("@echo", nil),
+    ])
+    func `a kept listener has a name without a colon, and a unix socket none`(address: String, name: String?) throws {
+        #expect(KeptListener.name(of: try SocketAddress(parsing: address)) == name)
+    }
+
     @Test func `the error about another descriptor has its number, its name and the reason`() throws {
         let descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
         defer { close(descriptor) }
