@@ -27,6 +27,13 @@ expected_files() {
 /usr/share/bash-completion/completions/echo-server
 /usr/share/doc/echo-server/changelog.gz
 /usr/share/doc/echo-server/copyright
+/usr/share/doc/echo-server/examples/haproxy/echo-server.cfg
+/usr/share/doc/echo-server/examples/ipvs/keepalived.conf
+/usr/share/doc/echo-server/examples/kubernetes/deployment.yaml
+/usr/share/doc/echo-server/examples/kubernetes/disruption-budget.yaml
+/usr/share/doc/echo-server/examples/kubernetes/network-policy.yaml
+/usr/share/doc/echo-server/examples/kubernetes/service.yaml
+/usr/share/doc/echo-server/examples/nginx/echo-server.conf
 /usr/share/doc/echo-server/examples/socket-activated.conf
 /usr/share/fish/vendor_completions.d/echo-client.fish
 /usr/share/fish/vendor_completions.d/echo-server.fish

@@ -72,11 +72,17 @@ for unit in systemd/*.service systemd/*.socket; do
     place_unit "$unit"
 done
 place 644 systemd/socket-activated.conf "$DOCDIR/examples/socket-activated.conf"
+for example in haproxy/echo-server.cfg nginx/echo-server.conf ipvs/keepalived.conf \
+    kubernetes/{deployment,disruption-budget,network-policy,service}.yaml; do
+    place 644 "packaging/$example" "$DOCDIR/examples/$example"
+done
 place 644 packaging/echo-server.sysusers "$SYSUSERSDIR/echo-server.conf"
 place_settings systemd/echo-server.default "$SYSCONFDIR/default/echo-server"
 
 # These directories are this package's own.
-if [[ $action == uninstall ]]; then rmdir "$DESTDIR$DOCDIR/examples" "$DESTDIR$DOCDIR" 2>/dev/null || true; fi
+if [[ $action == uninstall ]]; then
+    rmdir "$DESTDIR$DOCDIR"/examples/{haproxy,nginx,ipvs,kubernetes} "$DESTDIR$DOCDIR/examples" "$DESTDIR$DOCDIR" 2>/dev/null || true
+fi
 if [[ $action == install && -z $DESTDIR ]]; then
     printf 'Installed.  To start the service now and at each boot: systemd-sysusers; systemctl daemon-reload; systemctl enable --now echo-server\n'
 fi

@@ -30,7 +30,7 @@ struct Ping: ParsableCommand {
     )
     var timeout = "5"
 
-    @Option(help: "What the service does with the bytes; any accepts both.")
+    @Option(help: "What the service does with the bytes; any accepts upper and echo.")
     var transform = ExpectedTransform.any
 
     /// Letters that a transform changes, and a byte pair that it must not.
@@ -38,7 +38,10 @@ struct Ping: ParsableCommand {
 
     private var limit: Duration { get throws { try NumericOptions.Client.timeout.number(in: timeout) } }
 
-    func validate() throws { _ = try limit }
+    func validate() throws {
+        _ = try limit
+        try transform.checkAnswers()
+    }
 
     func run() throws {
         let limit = try limit

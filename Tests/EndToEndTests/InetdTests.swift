@@ -1,5 +1,6 @@
 import Glibc
 import GreenNet
+import ProgramKit
 import TestSupport
 import Testing
 
@@ -76,6 +77,54 @@ extension EndToEnd {
         @Test func `a client that is too slow is disconnected without a message`() throws {
             try withServedClient(.ipv4, ["--idle-timeout", "0.1"], redirections: ">&0 2>&0") { client, program in
                 try #expect(client.receiveToEnd().isEmpty)
+                try #expect(program.waitForExit() == .status(0))
+            }
+        }
+
+        // MARK: - Behind a proxy
+
+        @Test(arguments: Kind.allCases, [ProxyHeader.Version.v1, .v2])
+        func `a proxy's header comes first, and its client counts`(kind: Kind, version: ProxyHeader.Version) throws {
+            let options = ["--proxy-protocol", "required", "--banner={proxied_peer} "]
+            try withServedClient(kind, options) { client, program in
+                let ends = ProxyHeader.Ends(
+                    source: try #require(SocketAddress(ip: "192.0.2.1", port: 8)), destination: .loopback(port: 2))
+                try client.sendAll(ProxyHeader(version, ends).bytes)
+                try client.expect("192.0.2.1:8 \nHELLO", to: "hello")
+                try client.shutdownSending()
+                try #expect(client.receiveToEnd().isEmpty)
+                try #expect(program.waitForExit() == .status(0))
+                #expect(program.standardError.textToEnd().contains("192.0.2.1:8"))
+            }
+        }
+
+        @Test(arguments: [
+            (["--proxy-protocol", "required"], "hello"),
+            (
+                ["--proxy-protocol", "required", "--proxy-trusted", "192.0.2.0/24"],
+                "PROXY TCP4 1.2.3.4 5.6.7.8 9 10\r\nhi"
+            ),
+            (
+                ["--proxy-protocol", "optional", "--proxy-trusted", "192.0.2.0/24"],
+                "PROXY TCP4 1.2.3.4 5.6.7.8 9 10\r\nhi"
+            ),
+        ])
+        func `without a header that may be there, the connection is closed and the client is told nothing`(
+            options: [String], text: String
+        ) throws {
+            try withServedClient(.ipv4, options, redirections: ">&0 2>&0") { client, program in
+                try client.sendAll(text)
+                // What was sent and not read makes a reset of the close.
+                let answer = (try? client.receiveToEnd()) ?? []
+                #expect(answer.isEmpty)
+                try #expect(program.waitForExit() == .status(0))
+            }
+        }
+
+        @Test func `an optional header may be missing`() throws {
+            try withServedClient(.ipv4, ["--proxy-protocol", "optional"]) { client, program in
+                try client.expect("HELLO", to: "hello")
+                try client.shutdownSending()
                 try #expect(program.waitForExit() == .status(0))
             }
         }

@@ -145,12 +145,18 @@ struct LoadOptions: ParsableArguments {
             "Limit for a connect, and for the time in which no byte of an answer comes.", valueName: "seconds"))
     var timeout = "5"
 
-    @Option(help: "What the service does with the bytes; any accepts both.")
+    @Option(help: "What the service does with the bytes; any accepts upper and echo.")
     var transform = ExpectedTransform.any
 
     private typealias Numbers = NumericOptions.Client
 
     func validate() throws {
+        try transform.checkAnswers()
+        if transform == .reverse {
+            throw ValidationError(
+                "--transform reverse: load compares answers byte by byte, and the service answers line by line; ping checks it"
+            )
+        }
         let plan = try plan(for: .unix(path: ""))
         if plan.rate != nil && mode != .steady { throw ValidationError("--rate goes with --mode steady.") }
         if plan.rate != nil && depth != nil {

@@ -15,6 +15,7 @@ struct LoadText {
     private let upper: UnsafeMutablePointer<UInt8>
     private let expected: UnsafeMutablePointer<UnsafePointer<UInt8>?>
 
+    /// `transform` answers each byte by one, or is any.
     init(_ transform: ExpectedTransform) {
         let count = LoadText.period + LoadText.longestPiece
         question = .allocate(capacity: count)
@@ -29,8 +30,15 @@ struct LoadText {
             upper[index] = question[index].uppercased
         }
         expected = .allocate(capacity: 1)
-        let answer: UnsafeMutablePointer<UInt8>? = [.upper: upper, .echo: question][transform]
-        expected.initialize(to: answer.map { UnsafePointer($0) })
+        expected.initialize(to: transform.isByteByByte ? UnsafePointer(answer(by: transform, count)) : nil)
+    }
+
+    private func answer(by transform: ExpectedTransform, _ count: Int) -> UnsafeMutablePointer<UInt8> {
+        if transform == .upper { return upper }
+        if transform == .echo { return question }
+        let answer = UnsafeMutablePointer<UInt8>.allocate(capacity: count)
+        for index in 0..<count { answer[index] = transform.changed(question[index]) }
+        return answer
     }
 
     /// Up to `count` bytes from `place` on.

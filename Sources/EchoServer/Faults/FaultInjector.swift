@@ -24,7 +24,7 @@ final class FaultInjector: @unchecked Sendable {
         var seeds = SplitMix(seed: seed)
         var random = SplitMix(seed: seeds.next() &+ number &* 0xD1B5_4A32_D192_ED03)
         let plan = choose(for: peer, &random)
-        return plan == .none ? nil : Fault(plan: plan, random: random)
+        return plan == .none ? nil : Fault(plan: plan, refusals: SplitMix(seed: random.next()), random: random)
     }
 
     private func choose(for peer: SocketAddress, _ random: inout SplitMix) -> FaultPlan {
@@ -41,7 +41,10 @@ final class FaultInjector: @unchecked Sendable {
 /// What is done to one connection, and its random choices.
 struct Fault: Sendable {
     let plan: FaultPlan
-    var random: SplitMix
+    /// Those that say whether it is refused.
+    let refusals: SplitMix
+    /// All others.
+    let random: SplitMix
 }
 
 extension SplitMix {

@@ -60,6 +60,15 @@ struct LoadTextTests {
         #expect(difference(answer(9, 200), 9, LoadText(.echo)).guess == "it was transformed to upper case")
     }
 
+    @Test(arguments: [ExpectedTransform.lower, .rot13])
+    func `the answers of other transforms byte by byte are known too`(transform: ExpectedTransform) {
+        let text = LoadText(transform)
+        let right = text.piece(at: 5, 5000).map { transform.changed($0) }
+        #expect(isRight(right, 5, text))
+        #expect(!isRight(answer(5, 5000), 5, text))
+        #expect(difference(Array(text.piece(at: 5, 200)), 5, text).guess == "it was not transformed")
+    }
+
     @Test func `either transform will do, but only one of them`() {
         let text = LoadText(.any)
         #expect(isRight(answer(0, 100), 0, text))

@@ -122,4 +122,18 @@ import Testing
         // 500 are expected, with a standard deviation of 19.
         #expect((400...600).contains(first.count { $0 }))
     }
+
+    @Test func `whether a connection is refused says nothing of what else is done to it`() throws {
+        let injector = try FaultInjector(settings(["--refuse=0.5", "--jitter=1", "--fault-seed=3"]).faults)
+        var lowest: [Bool] = []
+        for _ in 0..<2000 {
+            let fault = try #require(injector.next(for: .loopback(port: 1)))
+            var (refusals, random) = (fault.refusals, fault.random)
+            // Those that are served: with one number for both, all of them would have more than half of the jitter.
+            if !refusals.happens(0.5) { lowest.append(random.happens(0.5)) }
+        }
+        // Of 1000, 500 are expected, with a standard deviation of 16.
+        #expect((850...1150).contains(lowest.count))
+        #expect((lowest.count * 2 / 5...lowest.count * 3 / 5).contains(lowest.count { $0 }))
+    }
 }
