@@ -46,7 +46,7 @@ struct PEMParser {
             if let key { return key }
             if isEncrypted { throw .encryptedKey(source.name) }
             // OpenSSL looks for any kind of key in whatever it is given, and reports what the last of its decoders has said.
-            let isThere = String(decoding: bytes, as: UTF8.self).contains("PRIVATE KEY-----")
+            let isThere = String(decoding: bytes, as: UTF8.self).holds("PRIVATE KEY-----")
             throw failure(isThere ? OpenSSLError.first(openssl).words : "no private key in PEM is in it")
         }
     }

@@ -19,7 +19,7 @@ func escapedComplaint(_ complaint: String, about arguments: [String]) -> String 
         // The whole of it, or the name or the value of one such as --name=value.
         let parts = [argument] + argument.split(separator: "=", maxSplits: 1).map(String.init)
         for part in parts where part.escaped != part {
-            text = text.replacing(part, with: part.escaped)
+            text = text.exchanging(part, for: part.escaped)
         }
     }
     return text.split(separator: "\n", omittingEmptySubsequences: false).map { String($0).escaped }

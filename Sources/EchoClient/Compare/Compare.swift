@@ -125,7 +125,7 @@ struct Compare: ParsableCommand {
                 + against.compactMap { Contender.other($0) }
             guard let only else { return all }
             // A name may have a comma in it.
-            return all.filter { ",\(only),".contains(",\($0.name),") }
+            return all.filter { ",\(only),".holds(",\($0.name),") }
         }
     }
 
@@ -155,7 +155,7 @@ extension Compare {
             let words = ["echo-client"] + (try ProgramArguments.texts())
             return words.map { word in
                 let isPlain = word.allSatisfy { $0.isLetter || $0.isNumber || "-_./,:=@%+".contains($0) }
-                return isPlain ? word : "'\(word.replacing("'", with: #"'\''"#).escaped)'"
+                return isPlain ? word : "'\(word.exchanging("'", for: #"'\''"#).escaped)'"
             }.joined(separator: " ")
         }
     }

@@ -94,7 +94,7 @@ final class RunningContender {
         let words =
             contender.isOther
             ? [ProgramArguments.ownPath, "attend", "--"]
-                + contender.command.map { $0.replacing("{port}", with: "\(port)") }
+                + contender.command.map { $0.exchanging("{port}", for: "\(port)") }
             : contender.command + [
                 "--host", "127.0.0.1", "--port", "0", "--log-format", "text", "--log-level", "notice",
             ]
@@ -109,7 +109,7 @@ final class RunningContender {
         while let line = try process.readLine(.standardError, until: deadline) {
             last = line
             let words = line.split(separator: " ").map(String.init)
-            guard let place = words.firstIndex(of: "on"), line.contains("listening on ") else { continue }
+            guard let place = words.firstIndex(of: "on"), line.holds("listening on ") else { continue }
             let parts = words[place + 1].split(separator: ":").map(String.init)
             if parts.count == 2, let port = UInt16(parts[1]), let address = SocketAddress(ip: parts[0], port: port) {
                 return address

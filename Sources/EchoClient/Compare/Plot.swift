@@ -1,4 +1,5 @@
 import Glibc
+import GreenNet
 import ProgramKit
 
 /// One figure against the number of connections, as SVG.  Colours and shapes are the page's: series 3 has class `s3`.
@@ -139,7 +140,7 @@ struct Plot {
 
 enum HTML {
     static func escaped(_ text: String) -> String {
-        text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
-            .replacing("\"", with: "&quot;")
+        text.exchanging("&", for: "&amp;").exchanging("<", for: "&lt;").exchanging(">", for: "&gt;")
+            .exchanging("\"", for: "&quot;")
     }
 }

@@ -1,3 +1,4 @@
+import GreenNet
 import ProgramKit
 
 /// How many contexts a pool has: as many as ever, or more when all are busy, and fewer when some have been idle for a while.
@@ -17,8 +18,8 @@ struct PoolSize: Equatable, Sendable {
 
     /// As in `8` or `4...64`.  Nil for anything else, and where the first number is the larger one.
     init?(parsing text: String) {
-        let numbers = text.split(separator: PoolSize.dots, omittingEmptySubsequences: false).map {
-            NumericOptions.Server.poolSize.value(of: String($0))
+        let numbers = text.pieces(between: PoolSize.dots).map {
+            NumericOptions.Server.poolSize.value(of: $0)
         }
         guard 1...2 ~= numbers.count, let least = numbers[0], let most = numbers[numbers.count - 1], least <= most
         else {
