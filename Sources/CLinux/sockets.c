@@ -189,10 +189,11 @@ struct green_batch {
     struct iovec *parts;
     // Of each message that is sent: how many datagrams it has, and the length that the kernel cuts at.
     size_t *counts;
-    union green_segment {
+    // Of each that comes or is sent: the local address, and in one that is sent, the length of a segment.
+    union green_control {
         struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(uint16_t))];
-    } *segments;
+        char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint16_t))];
+    } *controls;
 };
 
 green_batch *green_batch_make(size_t capacity, size_t size) {
@@ -207,11 +208,11 @@ green_batch *green_batch_make(size_t capacity, size_t size) {
         .headers = calloc(capacity, sizeof(struct mmsghdr)),
         .parts = calloc(capacity, sizeof(struct iovec)),
         .counts = calloc(capacity, sizeof(size_t)),
-        .segments = calloc(capacity, sizeof(union green_segment)),
+        .controls = calloc(capacity, sizeof(union green_control)),
     };
     uint8_t *bytes = calloc(capacity, size);
     int has_all = bytes && batch->datagrams && batch->arrivals && batch->rooms && batch->headers && batch->parts &&
-                  batch->counts && batch->segments;
+                  batch->counts && batch->controls;
     if (!has_all) {
         free(bytes);
         if (batch->datagrams) batch->datagrams[0].bytes = NULL;
@@ -226,6 +227,8 @@ green_batch *green_batch_make(size_t capacity, size_t size) {
             .msg_namelen = sizeof(batch->datagrams[i].address),
             .msg_iov = &batch->rooms[i],
             .msg_iovlen = 1,
+            .msg_control = &batch->controls[i],
+            .msg_controllen = sizeof(batch->controls[i]),
         };
     }
     return batch;
@@ -239,11 +242,29 @@ void green_batch_free(green_batch *batch) {
     free(batch->headers);
     free(batch->parts);
     free(batch->counts);
-    free(batch->segments);
+    free(batch->controls);
     free(batch);
 }
 
 green_datagram *green_batch_at(green_batch *batch, size_t index) { return &batch->datagrams[index]; }
+
+// What IP_PKTINFO and IPV6_RECVPKTINFO tell.  A multicast address can't be where an answer comes from; of IPv4, the kernel names another one then.
+static void note_local(green_datagram *datagram, struct msghdr *message) {
+    datagram->local_family = 0;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header; header = CMSG_NXTHDR(message, header)) {
+        if (header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_PKTINFO) {
+            struct in_pktinfo info;
+            memcpy(&info, CMSG_DATA(header), sizeof(info));
+            datagram->local_family = AF_INET;
+            memcpy(&datagram->local, &info.ipi_spec_dst, sizeof(info.ipi_spec_dst));
+        } else if (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_PKTINFO) {
+            struct in6_pktinfo info;
+            memcpy(&info, CMSG_DATA(header), sizeof(info));
+            if (!IN6_IS_ADDR_MULTICAST(&info.ipi6_addr)) datagram->local_family = AF_INET6;
+            datagram->local = info.ipi6_addr;
+        }
+    }
+}
 
 ssize_t green_batch_receive(int socket, green_batch *batch) {
     ssize_t count = RETRYING(recvmmsg(socket, batch->arrivals, (unsigned)batch->capacity, MSG_DONTWAIT, NULL));
@@ -252,7 +273,9 @@ ssize_t green_batch_receive(int socket, green_batch *batch) {
         batch->datagrams[i].length = batch->arrivals[i].msg_len;
         batch->datagrams[i].address_length = header->msg_namelen;
         batch->datagrams[i].is_truncated = (header->msg_flags & MSG_TRUNC) != 0;
+        note_local(&batch->datagrams[i], header);
         header->msg_namelen = sizeof(batch->datagrams[i].address);
+        header->msg_controllen = sizeof(batch->controls[i]);
     }
     return count;
 }
@@ -260,8 +283,10 @@ ssize_t green_batch_receive(int socket, green_batch *batch) {
 // What the kernel takes as one: before Linux 6.9 64 segments, and never more than a datagram's length.
 enum { most_segments = 64, most_segment_bytes = 65000 };
 
-static int has_same_address(const green_datagram *one, const green_datagram *other) {
-    return one->address_length == other->address_length && memcmp(&one->address, &other->address, one->address_length) == 0;
+static int has_same_ends(const green_datagram *one, const green_datagram *other) {
+    size_t local = one->local_family == AF_INET6 ? sizeof(struct in6_addr) : one->local_family == AF_INET ? sizeof(struct in_addr) : 0;
+    return one->address_length == other->address_length && memcmp(&one->address, &other->address, one->address_length) == 0 &&
+           one->local_family == other->local_family && memcmp(&one->local, &other->local, local) == 0;
 }
 
 // How many datagrams from `first` on can go as one: all as long as the first, but for a last one, which may be shorter.
@@ -272,21 +297,30 @@ static size_t run_length(const green_batch *batch, size_t first, size_t last) {
     while (first + count < last && count < most_segments) {
         const green_datagram *next = &batch->datagrams[first + count];
         total += next->length;
-        if (next->length == 0 || next->length > length || total > most_segment_bytes || !has_same_address(head, next)) break;
+        if (next->length == 0 || next->length > length || total > most_segment_bytes || !has_same_ends(head, next)) break;
         count++;
         if (next->length < length) break;
     }
     return count;
 }
 
-static void cut(struct msghdr *message, union green_segment *segment, uint16_t length) {
-    message->msg_control = segment;
-    message->msg_controllen = sizeof(*segment);
-    struct cmsghdr *header = CMSG_FIRSTHDR(message);
-    header->cmsg_level = IPPROTO_UDP;
-    header->cmsg_type = UDP_SEGMENT;
-    header->cmsg_len = CMSG_LEN(sizeof(length));
-    memcpy(CMSG_DATA(header), &length, sizeof(length));
+// Behind what the control part of `message` has already.
+static void add_control(struct msghdr *message, int level, int type, const void *data, size_t size) {
+    struct cmsghdr *header = (struct cmsghdr *)((char *)message->msg_control + message->msg_controllen);
+    *header = (struct cmsghdr){.cmsg_level = level, .cmsg_type = type, .cmsg_len = CMSG_LEN(size)};
+    memcpy(CMSG_DATA(header), data, size);
+    message->msg_controllen += CMSG_SPACE(size);
+}
+
+static void add_local(struct msghdr *message, const green_datagram *datagram) {
+    if (datagram->local_family == AF_INET) {
+        struct in_pktinfo info = {0};
+        memcpy(&info.ipi_spec_dst, &datagram->local, sizeof(info.ipi_spec_dst));
+        add_control(message, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
+    } else if (datagram->local_family == AF_INET6) {
+        struct in6_pktinfo info = {.ipi6_addr = datagram->local};
+        add_control(message, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
+    }
 }
 
 ssize_t green_batch_send(int socket, green_batch *batch, size_t first, size_t last, int segments) {
@@ -301,8 +335,11 @@ ssize_t green_batch_send(int socket, green_batch *batch, size_t first, size_t la
             .msg_namelen = batch->datagrams[i].address_length,
             .msg_iov = &batch->parts[i],
             .msg_iovlen = count,
+            .msg_control = &batch->controls[messages],
         };
-        if (count > 1) cut(message, &batch->segments[messages], (uint16_t)batch->datagrams[i].length);
+        add_local(message, &batch->datagrams[i]);
+        uint16_t length = (uint16_t)batch->datagrams[i].length;
+        if (count > 1) add_control(message, IPPROTO_UDP, UDP_SEGMENT, &length, sizeof(length));
         batch->counts[messages++] = count;
         i += count;
     }

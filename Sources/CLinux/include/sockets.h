@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
@@ -64,6 +65,9 @@ typedef struct green_datagram {
     struct sockaddr_storage address;
     socklen_t address_length;
     int is_truncated;
+    /// AF_INET or AF_INET6 where the address of this machine is known, else 0: what it came to, or is to come from.
+    int local_family;
+    struct in6_addr local;  // of IPv4, the first four bytes
 } green_datagram;
 
 /// Datagrams, with the structures that recvmmsg and sendmmsg need, in one piece of memory.

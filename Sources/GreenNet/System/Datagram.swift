@@ -44,6 +44,7 @@ public final class Datagram {
         let descriptor = Int32(result)
         do throws(NetError) {
             for option in options { try option.set(on: descriptor, family: address.family, address) }
+            noteLocalAddresses(descriptor, address)
             let result = SystemCalls.bind(descriptor, to: &storage)
             if result < 0 { throw NetError(.bind, result: result, address) }
         } catch {
@@ -51,6 +52,15 @@ public final class Datagram {
             throw error
         }
         return descriptor
+    }
+
+    /// Bound to all addresses, each datagram comes with the one that it was sent to.
+    private static func noteLocalAddresses(_ descriptor: Int32, _ address: SocketAddress) {
+        guard let bytes = address.networkBytes, bytes.allSatisfy({ $0 == 0 }) else { return }
+        _ =
+            address.family == AF_INET
+            ? SystemCalls.setOption(descriptor, level: Int32(IPPROTO_IP), IP_PKTINFO, to: 1)
+            : SystemCalls.setOption(descriptor, level: Int32(IPPROTO_IPV6), IPV6_RECVPKTINFO, to: 1)
     }
 
     deinit {

@@ -40,9 +40,13 @@ public final class DatagramBatch {
     /// Takes out all.
     public func removeAll() { (count, sent) = (0, 0) }
 
-    /// Puts a copy of `bytes`, which may be none, for `peer` behind the others.  Throws `invalid` where the batch is full or the datagram longer than
-    /// `size`, and ENAMETOOLONG for a path that no socket can have.
-    public func append(_ bytes: UnsafeRawBufferPointer, to peer: SocketAddress) throws(NetError) {
+    /// Puts a copy of `bytes`, which may be none, for `peer` behind the others.  It will come from `localAddress` (an address of this machine, whose port does
+    /// not matter) where that is given, and else from the one that the kernel chooses, or that the socket is bound to.
+    ///
+    /// Throws `invalid` where the batch is full or the datagram longer than `size`, and ENAMETOOLONG for a path that no socket can have.
+    public func append(
+        _ bytes: UnsafeRawBufferPointer, to peer: SocketAddress, from localAddress: SocketAddress? = nil
+    ) throws(NetError) {
         if count == capacity {
             throw NetError(.sendmmsg, .invalid("the batch is full, with \(capacity) datagrams"), peer)
         }
@@ -53,21 +57,25 @@ public final class DatagramBatch {
         SystemCalls.setLength(bytes.count, ofDatagram: count, in: raw)
         SystemCalls.bytes(ofDatagram: count, in: raw).copyMemory(from: bytes)
         SystemCalls.setAddress(storage, ofDatagram: count, in: raw)
+        if let localAddress { SystemCalls.setLocalAddress(localAddress, ofDatagram: count, in: raw) }
         count += 1
     }
 
     /// The same for an array.
-    public func append(_ bytes: [UInt8], to peer: SocketAddress) throws(NetError) {
+    public func append(
+        _ bytes: [UInt8], to peer: SocketAddress, from localAddress: SocketAddress? = nil
+    ) throws(NetError) {
         try bytes.withUnsafeBufferPointer { (bytes) throws(NetError) in
-            try append(UnsafeRawBufferPointer(bytes), to: peer)
+            try append(UnsafeRawBufferPointer(bytes), to: peer, from: localAddress)
         }
     }
 
     /// An IPv6 socket reaches IPv4 by mapped addresses.
     func mapAddresses() {
         for index in 0..<count where SystemCalls.family(ofDatagram: index, in: raw) == AF_INET {
-            let peer = SocketAddress(SystemCalls.address(ofDatagram: index, in: raw))
+            let (peer, local) = (self[index].peer, self[index].localAddress)
             SystemCalls.setAddress(peer.mapped.storage!, ofDatagram: index, in: raw)
+            if let local { SystemCalls.setLocalAddress(local.mapped, ofDatagram: index, in: raw) }
         }
     }
 
@@ -90,6 +98,10 @@ extension DatagramBatch: RandomAccessCollection {
 
         /// Who sent it, or whom it is for.
         public var peer: SocketAddress { SocketAddress(SystemCalls.address(ofDatagram: index, in: batch.raw)) }
+
+        /// The address of this machine, without a port, that it came to, or is to come from; nil where that is not known.  It is where the datagram was received
+        /// by a socket that is bound to all addresses: sent back, it comes from where it went to, as its peer expects.
+        public var localAddress: SocketAddress? { SystemCalls.localAddress(ofDatagram: index, in: batch.raw) }
 
         /// It was longer than the batch's `size`, and its end is lost.
         public var isTruncated: Bool { SystemCalls.isTruncated(datagram: index, in: batch.raw) }

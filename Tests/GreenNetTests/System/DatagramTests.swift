@@ -56,6 +56,50 @@ struct DatagramTests {
         }
     }
 
+    @Test(arguments: [("0.0.0.0", ["127.0.0.2", "127.0.0.3"]), ("::", ["127.0.0.2", "::1", "127.0.0.3"])])
+    func `answers in a batch come from the address that was asked, on a socket for all addresses`(
+        ip: String, asked: [String]
+    ) throws {
+        try onHub {
+            let server = try Datagram(bind: SocketAddress(ip: ip, port: 0)!)
+            let port = server.address.port!
+            // One client for each family: the answers to IPv4 have one peer and one length, and could be sent as one.
+            let clients = try ["127.0.0.9", "::1"].map { try Datagram(bind: SocketAddress(ip: $0, port: 0)!) }
+            for address in asked {
+                let target = SocketAddress(ip: address, port: port)!
+                try clients[address.contains(":") ? 1 : 0].send("asked", to: target)
+            }
+            let batch = DatagramBatch(capacity: 8, size: 100)
+            let copies = DatagramBatch(capacity: 8, size: 100)
+            var count = 0
+            while count < asked.count {
+                count += try server.receive(into: batch, until: .after(.seconds(10)))
+                copies.removeAll()
+                for item in batch {
+                    try copies.append(UnsafeRawBufferPointer(item.bytes), to: item.peer, from: item.localAddress)
+                }
+                try server.send(batch)
+                try server.send(copies)
+            }
+            let answers = try (asked + asked).map { address in
+                try clients[address.contains(":") ? 1 : 0].receive(upTo: 100, until: .after(.seconds(10)))
+            }
+            #expect(answers.allSatisfy { $0.bytes == Array("asked".utf8) })
+            let expected = (asked + asked).map { "\(SocketAddress(ip: $0, port: port)!)" }
+            #expect(answers.map { "\($0.peer)" }.sorted() == expected.sorted())
+        }
+    }
+
+    @Test func `a socket for one address knows it, and its batches tell none`() throws {
+        try onHub {
+            let (one, other) = try pair("127.0.0.1")
+            try one.send("hello", to: other.address)
+            let batch = DatagramBatch(capacity: 1, size: 100)
+            try other.receive(into: batch, until: .after(.seconds(10)))
+            #expect(batch[0].localAddress == nil)
+        }
+    }
+
     @Test func `a socket for all addresses reaches IPv4 peers by their own address`() throws {
         try onHub {
             let all = try Datagram(bind: .any(port: 0))
