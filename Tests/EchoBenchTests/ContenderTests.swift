@@ -21,6 +21,13 @@ struct ContenderTests {
         #expect(all[place + 1].places == 3)
     }
 
+    @Test func `with records, the same build without them stands behind`() throws {
+        let all = ModelContender.all(server: "new", before: nil, record: "/tmp/r", pool: 3)
+        let place = try #require(all.firstIndex { $0.name == "green" })
+        #expect(all[place].start.words == ["new", "--record", "/tmp/r", "--port", "0"])
+        #expect(all[place + 1].name == "green before" && all[place + 1].start.words == ["new", "--port", "0"])
+    }
+
     @Test func `of two builds, another one is first in each round`() throws {
         let all = contenders(before: "old")
         let (odd, even) = (ModelContender.order(all, in: 1), ModelContender.order(all, in: 2))

@@ -8,7 +8,8 @@ struct BuildComparison {
 
     var parts: [String] {
         [
-            "### This build beside the one before",
+            run.options.record == nil
+                ? "### This build beside the one before" : "### With records, beside without (\"before\")",
             """
             The ratio is the median of those in each round. "\(ModelContender.again)" beside "\(ModelContender.floor)" is the noise. Marked is \
             what is worse by more than \(BuildComparison.percent) %.
@@ -29,6 +30,7 @@ struct BuildComparison {
             add(what + "CPU us/message", run.speed, "\(count)", &table) { $0["server_us"] }
         }
         add("churn: connections/s", run.churn, "", isBetterHigh: true, &table) { $0["connections_per_second"] }
+        add("churn: CPU us/connection", run.churn, "", &table) { $0["server_us"] }
         for size in run.memorySizes {
             add("\(size) idle: Pss KiB each", run.memory, "\(size)", &table, IdleMemory.perConnection("pss_kib"))
             add(

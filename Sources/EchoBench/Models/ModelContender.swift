@@ -23,13 +23,16 @@ struct ModelContender {
     static let floors = ["epoll", "thread", "fork"].map(program)
     private static func program(_ name: String) -> String { "\(GeneratorStart.folder)/\(name)-floor" }
 
-    /// In the order of the tables; each of ours with that of the build before behind it.
-    static func all(server: String, before: String?, pool: Int) -> [ModelContender] {
+    /// In the order of the tables; each of ours with that of the build before behind it, or with `record` itself without records.
+    static func all(server: String, before: String?, record: String? = nil, pool: Int) -> [ModelContender] {
+        let other = before ?? (record == nil ? nil : server)
+        let recording = record.map { ["--record", $0] } ?? []
         func ours(_ name: String, _ options: [String] = [], places: Int? = nil) -> [ModelContender] {
-            let builds = [(name, server)] + (before.map { [(ModelContender.before(name), $0)] } ?? [])
+            let own = (name, [server] + recording)
+            let builds = [own] + (other.map { [(ModelContender.before(name), [$0])] } ?? [])
             return builds.map { name, program in
                 ModelContender(
-                    start: ServerStart(name: name, words: [program, "--port", "0"] + options), places: places)
+                    start: ServerStart(name: name, words: program + ["--port", "0"] + options), places: places)
             }
         }
         func inC(_ name: String, _ file: String) -> ModelContender {

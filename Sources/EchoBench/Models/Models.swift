@@ -19,6 +19,11 @@ struct Models: ParsableCommand {
     @Option(help: "echo-server.") var server = ".build/release/echo-server"
     @Option(help: "Another build of echo-server, measured beside this one; a further table compares the two.")
     var before: String?
+    @Option(
+        help: ArgumentHelp(
+            "Measures each server with records of its connections in this file, beside itself without; a further table compares the two.",
+            valueName: "file"))
+    var record: String?
     @Option(help: "Connections for the tables of speed.") var connections = NumberList([64, 1000])
     @Option(help: "Connections for the table of memory.") var memoryConnections = 1000
     @Option(help: "Connections for its second part: the C epoll server and green.") var crowd = 10000
@@ -45,7 +50,7 @@ struct Models: ParsableCommand {
     }
 
     var contenders: [ModelContender] {
-        ModelContender.all(server: server, before: before, pool: pool).filter { contender in
+        ModelContender.all(server: server, before: before, record: record, pool: pool).filter { contender in
             contender.isFloor || only?.matches(contender.family) ?? true
         }
     }

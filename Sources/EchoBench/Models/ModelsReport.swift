@@ -20,7 +20,7 @@ struct ModelsReport {
         for size in run.memorySizes {
             parts += ["### Memory of \(size) idle connections", IdleMemory.table(run.memory, group: "\(size)").text]
         }
-        if options.before != nil { parts += BuildComparison(run).parts }
+        if options.before != nil || options.record != nil { parts += BuildComparison(run).parts }
         return parts.joined(separator: "\n\n")
     }
 

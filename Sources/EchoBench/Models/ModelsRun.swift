@@ -15,7 +15,8 @@ final class ModelsRun {
         (self.options, self.harness, self.crowd, contenders) = (options, harness, crowd, options.contenders)
         let folder = GeneratorStart.folder
         speed = try Samples("\(folder)/speed.csv", columns: ModelsRun.speedColumns)
-        churn = try Samples("\(folder)/churn.csv", columns: ["connections", "connections_per_second", "p99_us"])
+        churn = try Samples(
+            "\(folder)/churn.csv", columns: ["connections", "connections_per_second", "server_us", "p99_us"])
         memory = try Samples("\(folder)/memory.csv", columns: IdleMemory.columns)
     }
 
@@ -46,8 +47,10 @@ final class ModelsRun {
             }
             let count = min(ModelsRun.churnConnections, contender.places ?? .max)
             let churning = ["--mode", "churn", "--connections", "\(count)"]
-            let report = try harness.measure(server, seconds: options.seconds, churning).report
-            try churn.add(contender.name, round: round, [Double(count), report.rate, report.p99])
+            let result = try harness.measure(server, seconds: options.seconds, churning)
+            let report = result.report
+            try churn.add(
+                contender.name, round: round, [Double(count), report.rate, result.serverTimePerMessage, report.p99])
         }
     }
 
