@@ -7,7 +7,8 @@ import ProgramKit
 ///
 /// Compiled together with the server's sources, by Scripts/fuzz.sh.
 enum FuzzTarget: String {
-    case request, configuration, setting, activation, address, log, lines, delimited, frames, value, tls, proxy
+    case request, configuration, setting, activation, address, log, lines, delimited, frames, value, tls, proxy, listen,
+        fault
 
     /// libFuzzer has one entry; the environment says which of these it is.
     static let chosen: FuzzTarget = {
@@ -25,6 +26,8 @@ enum FuzzTarget: String {
         case .address: FuzzTarget.readAddress(bytes)
         case .tls: FuzzTarget.receiveRecords(bytes)
         case .proxy: FuzzTarget.readProxyHeader(bytes)
+        case .listen: FuzzTarget.readPlaces(bytes)
+        case .fault: FuzzTarget.readFaults(bytes)
         case .log: FuzzTarget.writeLog(bytes)
         case .value: FuzzTarget.readValue(bytes)
         case .lines: FuzzTarget.readLines(bytes)

@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 seconds=${1:-600}
 shift || true
 targets=("$@")
-((${#targets[@]})) || targets=(request configuration setting activation address log lines delimited frames value tls proxy)
+((${#targets[@]})) || targets=(request configuration setting activation address log lines delimited frames value tls proxy listen fault)
 [[ $seconds =~ ^[1-9][0-9]*$ ]] || {
     echo "fuzz: '$seconds' is not a number of seconds" >&2
     exit 64
