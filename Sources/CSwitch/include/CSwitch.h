@@ -219,12 +219,20 @@ typedef enum green_guard_kind {
     GREEN_GUARD_MPROTECT = 2,  // two mappings a stack: vm.max_map_count ends it near 32,000 stacks
 } green_guard_kind;
 
-/// Maps address space for stacks, touched lazily, and stores where it begins.  Returns 0, or errno where the kernel refuses.
+/// What one page of the kernel's page tables covers.  Linux frees such a page, since 6.14, when all of these addresses are given back at once
+/// and no guard lies among them.
+enum { GREEN_BLOCK_BYTES = 2 << 20 };
+
+/// Maps address space for stacks, touched lazily, and stores where it begins: at a multiple of `GREEN_BLOCK_BYTES`.  Returns 0, or errno where
+/// the kernel refuses.
 int green_stacks_map(size_t bytes, void **low);
 void green_stacks_unmap(void *low, size_t bytes);
 
 /// Makes `bytes` from `low` untouchable.  Returns 0 or errno.
 int green_guard_install(void *low, size_t bytes, green_guard_kind kind);
+
+/// Takes the guards among `bytes` from `low` away, which were installed as `kind`.  Returns 0 or errno.
+int green_guard_remove(void *low, size_t bytes, green_guard_kind kind);
 
 /// Gives the pages back to the kernel; the addresses (and guards) stay.
 void green_stack_discard(void *low, size_t bytes);

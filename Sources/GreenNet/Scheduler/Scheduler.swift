@@ -78,6 +78,10 @@ struct Scheduler: Equatable {
         /// Green threads that wait for `alive` to become 0.
         var idle = WaitQueue.Ends()
         var stacks = StackPool()
+        /// Rings when stacks have been free for a while.
+        let settling: UnsafeMutablePointer<TimerWatcher>
+        /// The youngest green thread when it was started.
+        var lastSettledID: UInt64 = 0
         /// The highest descriptor that a socket of the hub ever had.
         var lastDescriptor: Int32 = -1
         /// From other OS threads.
@@ -197,7 +201,7 @@ struct Scheduler: Equatable {
         while !fields.pointee.isClosing {
             beginPass()
             switchToNext(from: loopThread)
-            if fields.pointee.stacks.needsTrimming { fields.pointee.stacks.trim() }
+            if fields.pointee.stacks.hasMuch { lookAfterStacks() }
             lookAtMainQueue()
             if !fields.pointee.ready.isEmpty || fields.pointee.stacks.needsTrimming {
                 if fields.pointee.virtualTime != nil { tick() }
@@ -375,6 +379,7 @@ struct Scheduler: Equatable {
         fields.pointee.pipes.closeAll()
         fields.pointee.deadlines.free()
         fields.pointee.alarm.free(on: loop)
+        fields.pointee.settling.free(on: loop)
         loop.destroy()
         fields.pointee.foreignDescriptors.free()
         fields.deinitialize(count: 1)

@@ -21,4 +21,12 @@ enum StackMemory {
         let number = green_guard_install(low, bytes, green_guard_kind(rawValue: kind.rawValue))
         if number != 0 { throw SystemError(number) }
     }
+
+    static func removeGuards(_ low: UnsafeMutableRawPointer, _ bytes: Int, _ kind: Guard) throws(SystemError) {
+        let number = green_guard_remove(low, bytes, green_guard_kind(rawValue: kind.rawValue))
+        if number != 0 { throw SystemError(number) }
+    }
+
+    /// What one page of the kernel's page tables covers.
+    static var blockBytes: Int { Int(GREEN_BLOCK_BYTES) }
 }

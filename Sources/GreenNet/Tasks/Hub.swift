@@ -98,7 +98,9 @@ public final class Hub: HubObject {
         scheduler.fields.initialize(
             to: Scheduler.Fields(
                 loop: loop, alarm: .make(context: scheduler.address, callback: alarmRang), main: makeMainThread(),
-                loopThread: loopThread, stacks: stacks, jobs: JobQueue(of: scheduler, on: loop),
+                loopThread: loopThread, stacks: stacks,
+                settling: .make(context: scheduler.address, callback: settlingRang),
+                jobs: JobQueue(of: scheduler, on: loop),
                 drainMainQueue: drainMainQueue, describe: { $0.dump() }, taskLocals: taskLocals,
                 owner: Unmanaged.passRetained(hub).toOpaque()))
         scheduler.enrol(MainGreenlet(), as: scheduler.main)

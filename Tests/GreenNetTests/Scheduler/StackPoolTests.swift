@@ -59,17 +59,20 @@ struct StackPoolTests {
     }
 
     @Test(arguments: guardKinds)
-    func `the guard is still there when a stack is reused, and after its pages went`(kind: StackMemory.Guard) throws {
+    func `the guard is there when a stack is used again, also after its pages went`(kind: StackMemory.Guard) throws {
         var pool = StackPool()
         pool.guardKind = kind
         defer { pool.unmapAll() }
-        let count = warmStacks + 10
+        let count = warmStacks + 100
         let slots = try takeAndGive(count, from: &pool)
         while pool.needsTrimming { pool.trim() }
-        for slot in slots.suffix(20) + slots.prefix(2) {
+        let again = try (0..<count).map { _ in try bounds(of: pool.take(.standard)) }
+        #expect(Set(again.map(\.slot)) == Set(slots))
+        for (slot, low, high) in again.suffix(120) + again.prefix(2) {
             #expect(!isTouchable(slot))
-            #expect(!isTouchable(slot + StackPool.guardSize - 1))
-            #expect(isTouchable(slot + StackPool.guardSize))
+            #expect(!isTouchable(low - 1))
+            #expect(isTouchable(low))
+            #expect(isTouchable(high - 1))
         }
     }
 
@@ -138,12 +141,17 @@ struct StackPoolTests {
         _ = try takeAndGive(warmStacks, from: &pool)
         #expect(!pool.needsTrimming)
         // Leave more stacks than one trim takes.
-        _ = try takeAndGive(warmStacks + 100, from: &pool)
+        _ = try takeAndGive(warmStacks + 300, from: &pool)
         pool.trim()
         #expect(pool.needsTrimming)
-        pool.trim()
-        #expect(!pool.needsTrimming)
-        #expect(pool.cached == warmStacks + 100)
+        var trims = 1
+        while pool.needsTrimming {
+            pool.trim()
+            trims += 1
+        }
+        // Of 300 stacks, 256 become cold at once; their 38 blocks or 39 are given back 32 at a time.
+        #expect(2...4 ~= trims)
+        #expect(pool.cached == warmStacks + 300)
     }
 
     @Test func `cold stacks are used again before new ones are mapped`() throws {
@@ -184,9 +192,94 @@ struct StackPoolTests {
         pool.trim()
         #expect(!pool.needsTrimming)
         #expect(residentPages(of: slot, size) == 0)
-        #expect(!isTouchable(low - 1) && isTouchable(low))
         #expect(pool.cached == 1)
         try #expect(pool.take(size) == thread)
+        #expect(!isTouchable(low - 1) && isTouchable(low))
+    }
+
+    // MARK: After a burst
+
+    /// Those of the smallest size lie 32 to a block, those of 2 MiB alone.
+    @Test(arguments: [64 << 10, 1 << 20, 2 << 20, 4 << 20].map { StackClass(holding: $0) }, guardKinds)
+    func `a block of which no stack is in use keeps neither pages nor guards`(
+        size: StackClass, kind: StackMemory.Guard
+    ) throws {
+        var pool = StackPool()
+        pool.guardKind = kind
+        defer { pool.unmapAll() }
+        let count = StackPool.warmLimit / size.bytes + 3 * size.stacksOfBlock
+        let slots = try takeAndGive(count, of: size, from: &pool)
+        pool.settle(at: 0)
+        while pool.needsTrimming { pool.trim() }
+        let cold = slots.sorted().suffix(2 * size.stacksOfBlock)
+        #expect(cold.allSatisfy { residentPages(of: $0, size) == 0 && isTouchable($0) })
+    }
+
+    @Test(arguments: guardKinds)
+    func `a stack in use is not touched when its neighbours lose their pages`(kind: StackMemory.Guard) throws {
+        var pool = StackPool()
+        pool.guardKind = kind
+        defer { pool.unmapAll() }
+        let threads = try (0..<warmStacks).map { _ in try pool.take(.standard) }
+        let slots = threads.map(\.slot!)
+        let kept = stride(from: 3, to: warmStacks, by: 8).map { threads[$0] }
+        for thread in kept { thread.id = 77 }
+        for (index, thread) in threads.enumerated() where index % 8 != 3 { pool.give(thread) }
+        pool.settle(at: 0)
+        while pool.needsTrimming { pool.trim() }
+        let warm = StackPool.reserve / StackClass.standard.bytes
+        #expect(slots.count { residentPages(of: $0) > 0 } == kept.count + warm)
+        for thread in kept {
+            #expect(thread.id == 77)
+            #expect(!isTouchable(thread.slot) && !isTouchable(thread.stackLow - 1) && isTouchable(thread.stackLow))
+        }
+        try #expect((0..<warmStacks - kept.count).allSatisfy { _ in try !kept.contains(pool.take(.standard)) })
+    }
+
+    @Test func `what stays warm when the pool settles are neighbours`() throws {
+        var pool = StackPool()
+        defer { pool.unmapAll() }
+        let threads = try (0..<warmStacks).map { _ in try pool.take(.standard) }
+        let slots = threads.map(\.slot!)
+        for index in 0..<warmStacks { pool.give(threads[index * 389 % warmStacks]) }
+        #expect(pool.needsSettling && !pool.needsTrimming)
+        pool.settle(at: 0)
+        while pool.needsTrimming { pool.trim() }
+        #expect(!pool.needsSettling)
+        let warm = slots.count { residentPages(of: $0) > 0 }
+        #expect(warm == StackPool.reserve / StackClass.standard.bytes)
+        // They may begin and end in the middle of a block, and have a gap between two slabs.
+        let blocks = Set(slots.filter { residentPages(of: $0) > 0 }.map { UInt(bitPattern: $0) >> 21 })
+        #expect(blocks.count <= warm / StackClass.standard.stacksOfBlock + 3)
+        #expect(pool.cached == warmStacks)
+    }
+
+    @Test(arguments: [(0, 128), (32 << 20, 128), (64 << 20, 256), (256 << 20, 1000), (1 << 40, 1000)])
+    func `a pool settles at what is needed, between its reserve and its limit`(bytes: Int, count: Int) throws {
+        var pool = StackPool()
+        defer { pool.unmapAll() }
+        let slots = try takeAndGive(1000, from: &pool)
+        pool.settle(at: bytes)
+        while pool.needsTrimming { pool.trim() }
+        #expect(slots.count { residentPages(of: $0) > 0 } == count)
+        // Later, as many as before may be warm.
+        _ = try takeAndGive(warmStacks, from: &pool)
+        #expect(!pool.needsTrimming)
+    }
+
+    @Test func `stacks are taken from the lowest block that has one`() throws {
+        var pool = StackPool()
+        defer { pool.unmapAll() }
+        let threads = try (0..<warmStacks + 600).map { _ in try pool.take(.standard) }
+        let slots = threads.map(\.slot!)
+        // The second half, backwards, and one of the first block.
+        for thread in threads.suffix(warmStacks).reversed() + [threads[2]] { pool.give(thread) }
+        pool.settle(at: 0)
+        while pool.needsTrimming { pool.trim() }
+        let cold = ([slots[2]] + slots.suffix(warmStacks)).filter { residentPages(of: $0) == 0 }
+        for _ in 0..<128 { _ = try pool.take(.standard) }
+        let next = try (0..<16).map { _ in try pool.take(.standard).slot! }
+        #expect(next == Array(cold.prefix(16)))
     }
 
     @Test func `stacks of all sizes are unmapped`() throws {

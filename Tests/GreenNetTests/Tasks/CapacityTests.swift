@@ -73,6 +73,28 @@ struct CapacityTests {
         }
     }
 
+    /// In a process of its own, since others' memory counts else.  That of the heap is the allocator's to give back.
+    @Test(.disabled(if: Sanitizer.active != .none, "a sanitizer keeps what was freed"))
+    func `soon after a hundred thousand have come and gone, their memory is back`() async throws {
+        try await #require(processExitsWith: .success) {
+            try TestThread {
+                // What is made once is there before.
+                try comeAndGo(2000)
+                try Greenlet.sleep(for: .seconds(1))
+                try giveFreeHeapBack()
+                let before = try (residentBytes(), pageTableBytes())
+                try comeAndGo(100_000)
+                let isBack = try eventually(within: .seconds(5)) {
+                    try Greenlet.sleep(for: .milliseconds(50))
+                    try giveFreeHeapBack()
+                    return try residentBytes() - before.0 < 2 << 20 && pageTableBytes() - before.1 < 1 << 20
+                }
+                let (resident, tables) = try (residentBytes() - before.0, pageTableBytes() - before.1)
+                #expect(isBack, "\(resident) bytes, page tables of \(tables)")
+            }.value()
+        }
+    }
+
     // MARK: No more
 
     @Test(.disabled(if: Sanitizer.active != .none, "a sanitizer needs more address space than there is"))
@@ -99,6 +121,15 @@ struct CapacityTests {
             }.value()
         }
     }
+}
+
+/// Green threads that are parked at once, and woken.
+private func comeAndGo(_ count: Int) throws {
+    let opening = GreenEvent()
+    for _ in 0..<count { spawn { try opening.wait() } }
+    try Greenlet.yield()
+    opening.set()
+    try Hub.current.run()
 }
 
 /// Runs in a child.

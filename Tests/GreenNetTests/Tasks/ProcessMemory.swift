@@ -1,4 +1,5 @@
 import Glibc
+import ProgramKit
 import Testing
 
 /// The mapped memory of the process in bytes.
@@ -6,6 +7,18 @@ func addressSpaceBytes() throws -> Int { try memoryBytes(at: 0) }
 
 /// The resident memory of the process in bytes.
 func residentBytes() throws -> Int { try memoryBytes(at: 1) }
+
+/// The kernel's page tables for the process in bytes, as VmPTE counts them.
+func pageTableBytes() throws -> Int {
+    let status = try #require(SmallFile.text(of: "/proc/self/status"))
+    return try #require(ProcFS.number("VmPTE", of: status)) << 10
+}
+
+/// Has the allocator give back what it keeps of freed memory: what is resident then is in use.
+func giveFreeHeapBack() throws {
+    let trim = try #require(dlsym(nil, "malloc_trim"))
+    _ = unsafeBitCast(trim, to: (@convention(c) (Int) -> Int32).self)(0)
+}
 
 private func memoryBytes(at position: Int) throws -> Int {
     let file = try #require(fopen("/proc/self/statm", "re"))
