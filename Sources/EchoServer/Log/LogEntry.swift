@@ -102,6 +102,7 @@ extension LogEntry {
         case .timedOut: "timedOut"
         case .cancelled: "cancelled"
         case .closed: "closed"
+        case .resting: "resting"
         case .blockedForever: "blockedForever"
         case .deadlock: "deadlock"
         }

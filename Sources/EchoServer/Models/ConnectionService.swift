@@ -59,7 +59,9 @@ struct ConnectionService: Sendable {
     /// connection by a shutdown of its socket.
     @inline(__always)
     func serve(_ connection: Connection, request: @escaping () -> Request? = { nil }) throws {
-        if let handler = plainHandler { return try handler.serve(connection) }
+        if let handler = plainHandler {
+            return try connection.restingWhenIdle(for: .seconds(5)) { try handler.serve(connection) }
+        }
         try serveRecorded(connection, request)
     }
 

@@ -20,7 +20,7 @@ public final class Connection {
     public private(set) var isDraining = false
     /// Inside `withIdle`.
     @exclusivity(unchecked)
-    private var isIdle = false
+    private(set) var isIdle = false
     /// `finishReceiving` was called.
     @exclusivity(unchecked)
     private var isFinished = false

@@ -93,6 +93,14 @@ extension Socket {
     func wakeReader() {
         mayReceive = true
         state.pointee.reader?.wake(.event)
+        endRest()
+    }
+
+    /// Where it rests, what does so goes on.
+    @inline(never)
+    func endRest() {
+        guard let rest, case .hub(let hub) = mode else { return }
+        hub.fields.pointee.restEnded!(rest)
     }
 
     // MARK: In the loop
@@ -102,6 +110,8 @@ extension Socket {
         if let reader = state.pointee.reader { return reader.wakeByDescriptor(priority) }
         // No green thread wants it now: it is busy, say in a send that waits.  The kernel would report it at each pass.
         state.pointee.mayReceive = true
+        // Its new green thread reads before the loop looks again.
+        if state.pointee.rest != nil { return Socket(at: state).endRest() }
         let hub = Scheduler(state.pointee.readable.context!)
         withUnsafeMutablePointer(to: &state.pointee.readable) { $0.stop(on: hub.loop) }
     }

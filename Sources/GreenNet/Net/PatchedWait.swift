@@ -125,7 +125,7 @@ package enum PatchedWait {
         case nil: 0
         case .deadlinePassed: ETIMEDOUT
         case .closed: EBADF
-        case .timedOut, .cancelled, .blockedForever, .deadlock: ECANCELED
+        case .timedOut, .cancelled, .blockedForever, .resting, .deadlock: ECANCELED
         }
     }
 

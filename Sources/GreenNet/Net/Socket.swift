@@ -22,6 +22,7 @@ struct Socket: Equatable {
 /// | --- | --- | --- | --- | --- |
 /// | perhaps readable | false | nil | true | started, unless the loop has found it readable while no green thread waited |
 /// | empty | false | nil | false | started, unless no wait came before |
+/// | resting | false | nil, and `rest` set | false | started |
 /// | waited for | false | parked | true only for a timer, which is not read | started |
 /// | found readable | false | ready, has not run yet | any | started; stopped where it `isUnwatched` |
 /// | closed | true | nil, or woken with `closed` and has not run yet | any | stopped |
@@ -48,6 +49,8 @@ struct SocketState {
 
     /// Nil until the other side was too slow once: few connections ever wait to send.
     var writing: UnsafeMutablePointer<WritingState>?
+    /// What rests until something comes, while no green thread waits: for `Scheduler.Fields.restEnded`.
+    var rest: UnsafeMutableRawPointer?
     /// That of its hub; none of a blocking socket.
     fileprivate let owner: Owner
 
@@ -94,6 +97,11 @@ extension Socket {
 
     @inline(__always)
     var isClosed: Bool { state.pointee.isClosed }
+
+    var rest: UnsafeMutableRawPointer? {
+        get { state.pointee.rest }
+        nonmutating set { state.pointee.rest = newValue }
+    }
 
     var reading: UnsafeMutablePointer<IOWatcher> {
         @inline(__always) get { withUnsafeMutablePointer(to: &state.pointee.readable) { $0 } }
@@ -203,6 +211,7 @@ extension Socket {
 
     private func wakeWithClosed() {
         state.pointee.reader?.wake(.closed)
+        endRest()
         state.pointee.writing?.pointee.writer?.wake(.closed)
     }
 

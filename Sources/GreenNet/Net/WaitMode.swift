@@ -102,6 +102,8 @@ extension Socket {
     /// loop: the other connections would be taken for idle, though their clients had sent something.
     @inline(never)  // Rare: the frames of waiting green threads stay small.
     func unlessReady(_ direction: Direction, _ error: WaitError?) -> WaitError? {
+        // Nothing would wake it once it rests.
+        if error == .resting, mayReceive || endsWhenEmpty || state.pointee.isUnwatched { return nil }
         guard error == .deadlinePassed, !isClosed else { return error }
         return SystemCalls.poll(descriptor, for: direction) > 0 ? nil : error
     }

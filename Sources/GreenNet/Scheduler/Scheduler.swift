@@ -120,6 +120,8 @@ struct Scheduler: Equatable {
 
         /// One buffer for all connections to receive into.
         var receiveBuffer = SharedBuffer(size: 64 << 10)
+        /// Called with what `Socket.rest` is, where its connection is to go on; nil until one rests.
+        var restEnded: (@Sendable (UnsafeMutableRawPointer) -> Void)?
         /// For bytes on their way from one connection to another.
         var pipes = PipePool()
         /// What is kept of descriptors that C libraries wait for.

@@ -5,7 +5,7 @@ public enum WaitError: Error, Hashable, Sendable {
     /// The time of an enclosing `withTimeout` is over.  Every further wait inside that `withTimeout` throws this too, and the
     /// `withTimeout` itself throws `TimedOut`.
     ///
-    /// This case and the last two are indirect, so that an error is one word: it has its place in the frame of every call that can throw it,
+    /// This case, `blockedForever` and `deadlock` are indirect, so that an error is one word: it has its place in the frame of every call that can throw it,
     /// and a server with many clients reads the frames of parked green threads from memory all the time.
     indirect case timedOut(TimeLimit)
     /// The green thread was killed: every further wait throws this too, until the body has ended.  Or the call is inside a
@@ -15,6 +15,8 @@ public enum WaitError: Error, Hashable, Sendable {
     case closed
     /// No event was left that could have woken any green thread of the hub.  Thrown in the OS thread's main green thread.
     indirect case blockedForever(BlockedForever)
+    /// The connection is to rest: only inside `Connection.restingWhenIdle`, whose body lets this through.
+    case resting
     /// Waiting for the lock would have closed a cycle of green threads that wait for each other's locks for ever.
     indirect case deadlock(LockCycle)
 }
@@ -27,6 +29,7 @@ extension WaitError: CustomStringConvertible {
         case .timedOut(let limit): "timed out after \(limit.duration.text)"
         case .cancelled: "cancelled"
         case .closed: "closed"
+        case .resting: "resting"
         case .blockedForever(let blocked): "\(blocked)"
         case .deadlock(let cycle): "\(cycle)"
         }

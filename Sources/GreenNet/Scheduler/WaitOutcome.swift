@@ -27,7 +27,7 @@ extension WaitError: WaitOutcome {
     public var isTimeout: Bool {
         switch self {
         case .deadlinePassed, .timedOut: true
-        case .cancelled, .closed, .blockedForever, .deadlock: false
+        case .cancelled, .closed, .blockedForever, .resting, .deadlock: false
         }
     }
 

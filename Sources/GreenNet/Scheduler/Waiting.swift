@@ -6,6 +6,8 @@ enum Wake: UInt8 {
     case cancelled
     /// What was waited on was closed by another green thread.
     case closed
+    /// It has waited in vain for so long that it is to give up its stack.
+    case rest
     /// Nothing was left that could have woken any green thread.
     case blockedForever
 }
@@ -115,6 +117,7 @@ extension GreenThread {
         case .deadline: expiry ?? .deadlinePassed
         case .cancelled: .cancelled
         case .closed: .closed
+        case .rest: .resting
         case .blockedForever: .blockedForever(scheduler.fields.pointee.deadlock!)
         }
     }

@@ -1,6 +1,6 @@
 /// A green thread for each connection, on the server's hub.
 package final class GreenModel: ConnectionModel {
-    fileprivate let service: GreenService
+    let service: GreenService
 
     /// `stackSize` is that of each connection's green thread, as for `spawn`.  `onFailure` is called with what a handler threw, unless the server itself has ended that connection.
     package init(
@@ -24,6 +24,7 @@ package final class GreenModel: ConnectionModel {
     package func beginDraining() { service.beginDraining() }
     package func finishReceiving() { service.finishReceiving() }
     package func cancel() { service.cancel() }
+    package func serverEnded() throws(WaitError) { try service.serverEnded() }
 }
 
 /// A connection on its server's own hub.

@@ -44,7 +44,7 @@ struct WaitOutcomeTests {
     @Test func `an error of a wait says in words why it ended`() {
         let errors: [(WaitError, String)] = [
             (.deadlinePassed, "deadline passed"), (.timedOut(WaitOutcomeTests.limit), "timed out after 1 second"),
-            (.cancelled, "cancelled"), (.closed, "closed"),
+            (.cancelled, "cancelled"), (.closed, "closed"), (.resting, "resting"),
             (
                 .blockedForever(BlockedForever(waiting: "green thread 2 (a) sleeps")),
                 "blocked forever: nothing is left that could wake any of these:\ngreen thread 2 (a) sleeps"

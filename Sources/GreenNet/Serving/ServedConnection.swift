@@ -1,0 +1,114 @@
+/// The green thread of one connection.  While the connection rests, it has ended; the same object begins anew afterwards.
+class ServedConnection: AnyGreenlet {
+    final let connection: Connection
+    /// What is run when the connection wakes; nil where it may not rest.
+    private final var restBody: (() throws -> Void)?
+    /// How long it waits before it rests, in nanoseconds.
+    private final var restAfter: Int64 = .max
+    /// The deadline of the wait that it gave up last.
+    private(set) final var restDeadline = Deadline.never
+    /// It has waited inside `Connection.withIdle`.
+    private(set) final var restsIdle = false
+
+    // Among those that may rest, while it has a green thread; in a list of `RestingConnections` while it rests.
+    final unowned(unsafe) var nextResting: ServedConnection?
+    final unowned(unsafe) var previousResting: ServedConnection?
+
+    init(_ connection: Connection) { self.connection = connection }
+
+    /// The one that it belongs to.
+    var service: GreenService { programmingError("a connection without a service") }
+
+    /// Called once, after the connection was closed.
+    func ended(_ end: ConnectionEnd) {}
+
+    final override func run() {
+        guard let end = serve() else { return service.rest(self) }
+        finish(end)
+    }
+
+    private func finish(_ end: ConnectionEnd) {
+        connection.close()
+        ended(end)
+    }
+
+    /// Nil where it is to rest.
+    private func serve() -> ConnectionEnd? {
+        let service = service
+        do {
+            if let restBody { try runResting(restBody) } else { try service.handler(connection) }
+            if connection.isDraining || connection.socket.endsWhenEmpty { linger() }
+            return .done
+        } catch {
+            if isKilled { return .cancelled }
+            if isRest(error) { return nil }
+            return fail(error)
+        }
+    }
+
+    private func fail(_ error: any Error) -> ConnectionEnd {
+        service.onFailure(connection, error)
+        return ConnectionEnd(error)
+    }
+
+    private func linger() {
+        connection.socket.endsWhenEmpty = false
+        connection.linger(within: StreamServer.grace / 2)
+    }
+
+    // MARK: Resting
+
+    /// As `Connection.restingWhenIdle`.
+    final func runResting(for duration: Duration, _ body: @escaping () throws -> Void) throws {
+        // Inside another call, that one's body is run again.
+        guard restBody == nil else { return try body() }
+        (restBody, restAfter) = (body, duration.nanoseconds)
+        try runResting(body)
+    }
+
+    private func runResting(_ body: () throws -> Void) throws {
+        service.addCandidate(self, after: .nanoseconds(restAfter))
+        defer { service.removeCandidate(self) }
+        try body()
+        restBody = nil
+    }
+
+    private func isRest(_ error: any Error) -> Bool {
+        guard restBody != nil, let error = error as? any WaitEnding else { return false }
+        return error.waitError == .resting && !connection.socket.isClosed
+    }
+
+    /// Ends the wait of its green thread, where that has waited for `connection` long enough; its handler unwinds then.
+    final func restIfIdle(at now: Deadline) {
+        guard let thread, thread.isWaiting(toReceiveFrom: connection.socket), thread.scopeDeadline == .never,
+            thread.shields == 0, thread.joiners.isEmpty, observers.isEmpty,
+            now - thread.waitingSince >= .nanoseconds(restAfter)
+        else { return }
+        (restDeadline, restsIdle) = (thread.deadline, connection.isIdle)
+        thread.wake(.rest)
+    }
+
+    /// In the loop, or on a green thread that has closed it or ends it: its handler runs again.  It is in no list any more.
+    final func wake() {
+        do throws(SpawnError) { try service.begin(self) } catch { finish(fail(error)) }
+    }
+
+    /// The deadline has passed of the wait that it gave up.
+    final func endOverdue() {
+        // What has come meanwhile wins, as it does for a wait.
+        if SystemCalls.poll(connection.socket.descriptor, for: .readable) > 0 { return connection.socket.wakeReader() }
+        service.stopResting(self)
+        finish(fail(NetError(.recv, .wait(.deadlinePassed), connection.peer)))
+    }
+
+    final func cancelResting() {
+        service.stopResting(self)
+        finish(.cancelled)
+    }
+}
+
+extension GreenThread {
+    fileprivate func isWaiting(toReceiveFrom socket: Socket) -> Bool {
+        state == .parked && waitKind == .readable && waitDetail == socket.address
+    }
+}
