@@ -1,7 +1,8 @@
 import Glibc
 import GreenNet
 
-/// `ParkedThreads COUNT [RESERVE]`: parks so many green threads at once, wakes them all, and prints in one line what that took.
+/// `ParkedThreads COUNT [RESERVE]`: parks so many green threads at once, wakes them all, and prints in one line what that took, and what of it is left
+/// five seconds later.
 ///
 /// With less than RESERVE KiB of the machine's memory left, it spawns no more.
 @main
@@ -17,12 +18,16 @@ struct ParkedThreads {
         let (gathered, after) = (Moment.now, Memory.own)
         try crowd.wake()
         let ended = Moment.now
+        try Greenlet.sleep(for: .seconds(5))
+        let left = Memory.own
         print(
             """
             threads=\(crowd.parked) resident_kib=\(after.resident - before.resident) \
             page_tables_kib=\(after.pageTables - before.pageTables) mappings=\(after.mappings) \
             spawn_ms=\(gathered.time - begin.time) spawn_cpu_ms=\(gathered.processorTime - begin.processorTime) \
-            end_ms=\(ended.time - gathered.time) end_cpu_ms=\(ended.processorTime - gathered.processorTime)
+            end_ms=\(ended.time - gathered.time) end_cpu_ms=\(ended.processorTime - gathered.processorTime) \
+            left_resident_kib=\(left.resident - before.resident) \
+            left_page_tables_kib=\(left.pageTables - before.pageTables)
             """)
     }
 }

@@ -20,7 +20,8 @@ struct Check: ParsableCommand {
     private func peersProblems(_ folder: String) throws -> [String] {
         let command = try Peers.parse([
             "--rounds", "1", "--seconds", "0.1", "--loads", "4x2 bulk churn", "--apart-loads", "", "--extras", "hold",
-            "--crowd", "20", "--policy", "other", "--only", "^(C libev|green|thread|process)$", "--server", server,
+            "--crowd", "20", "--idle", "0", "--policy", "other", "--only", "^(C libev|green|thread|process)$",
+            "--server", server,
             "--results", folder,
         ])
         let run = try command.measure()

@@ -39,10 +39,15 @@ final class Harness {
         }
     }
 
-    /// What a server holds without and with `count` idle connections, each of which has had one message.
-    func measureIdle(_ server: RunningServer, _ count: Int) throws -> (before: MemoryUse, after: MemoryUse) {
+    /// What a server holds without and with `count` idle connections, each of which has had one message, `seconds` after the last of them.
+    func measureIdle(
+        _ server: RunningServer, _ count: Int, after seconds: Double
+    ) throws -> (before: MemoryUse, after: MemoryUse) {
         let before = server.memory
-        let after = try load(server).attended(["--mode", "hold", "--connections", "\(count)"]) { _ in server.memory }
+        let after = try load(server).attended(["--mode", "hold", "--connections", "\(count)"]) { _ in
+            try Greenlet.sleep(for: .seconds(seconds))
+            return server.memory
+        }
         return (before, after)
     }
 }

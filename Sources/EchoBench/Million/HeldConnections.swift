@@ -36,8 +36,11 @@ struct HeldConnections {
             let opened = try Opening(admin, client, count, reserve: options.reserve).watch()
             guard opened > 0 else { throw BenchFailure("no connection was opened") }
             let took = Deadline.now - begin
+            let first = server.memory
+            try Greenlet.sleep(for: .seconds(options.idle))
             let state = HeldState(
-                opened: opened, openTime: took, serverBefore: memory, server: server.memory,
+                opened: opened, openTime: took, serverBefore: memory, serverFirst: first, server: server.memory,
+                idle: options.idle,
                 client: MemoryUse(of: ProcessTree(client.pid)), slabs: SystemMemory.slabs - slabs)
             let meanwhile = try askMeanwhile(server)
             let exit = try client.wait()

@@ -5,7 +5,10 @@ struct HeldState {
     let opened: Int
     let openTime: Duration
     let serverBefore: MemoryUse
+    let serverFirst: MemoryUse
+    /// `idle` seconds later.
     let server: MemoryUse
+    let idle: Double
     let client: MemoryUse
     /// What the kernel's grew by, in KiB.
     let slabs: Int
@@ -45,8 +48,11 @@ struct HeldReport {
         var table = MarkdownTable("what", ["all", "each"])
         let count = Double(state.opened)
         let (before, server, client) = (state.serverBefore, state.server, state.client)
-        table.add(memory: "server: resident memory", Double(server.pss - before.pss), count)
-        table.add(memory: "server: page tables", Double(server.pageTables - before.pageTables), count)
+        let moments = [("once all are open", state.serverFirst), ("\(state.idle.decimals(0)) s later", server)]
+        for (moment, use) in moments {
+            table.add(memory: "server, \(moment): resident memory", Double(use.pss - before.pss), count)
+            table.add(memory: "server, \(moment): page tables", Double(use.pageTables - before.pageTables), count)
+        }
         table.add(memory: "client, all of it: resident memory", Double(client.pss), count)
         table.add(memory: "client, all of it: page tables", Double(client.pageTables), count)
         table.add(memory: "kernel: slabs, for both ends", Double(state.slabs), count)

@@ -15,7 +15,8 @@ struct Million: ParsableCommand {
     @Option(help: "MiB of memory to leave to others: with less, nothing more is begun.") var reserve = 5120
     @Option(help: "Seconds in which the connections are opened, at least. (default: one for each 10,000)") var ramp:
         Double?
-    @Option(help: "Seconds for which all of them stay open, with nothing to do.") var hold = 20.0
+    @Option(help: "Seconds for which all of them stay open, with nothing to do.") var hold = 30.0
+    @Option(help: "Of these, those after which the server's memory is read once more.") var idle = 15.0
     @Option(help: "Does this part only.") var only: Part?
     @Option(help: "Folder of echo-server, echo-client and ParkedThreads.") var programs = ".build/release"
 
@@ -24,6 +25,8 @@ struct Million: ParsableCommand {
         try check("reserve", Double(reserve), atLeast: 0)
         try check("ramp", ramp ?? 0, atLeast: 0)
         try check("hold", hold, atLeast: 0.001)
+        try check("idle", idle, atLeast: 0)
+        guard idle < hold else { throw ValidationError("--idle must be less than --hold, \(hold.optionText)") }
     }
 
     func run() throws {

@@ -30,6 +30,9 @@ struct ParkedThreads {
                 name, "\((time / 1000).decimals(2)) s, of CPU time \((cpu / 1000).decimals(2)) s",
                 "\((cpu * 1000 / count).decimals(2)) us of CPU time")
         }
+        for (name, key) in [("resident memory", "left_resident_kib"), ("page tables", "left_page_tables_kib")] {
+            table.add(memory: "5 s after their end: \(name)", try figures[key], count)
+        }
         return table
     }
 }

@@ -68,7 +68,7 @@ final class ModelsRun {
             let isForAll = wanted == options.memoryConnections
             guard isForAll || [ModelContender.floor, "green"].contains(contender.family) else { continue }
             let count = min(wanted, contender.places ?? .max)
-            let use = try harness.withServer(contender.start) { try harness.measureIdle($0, count) }
+            let use = try harness.withServer(contender.start) { try harness.measureIdle($0, count, after: 0) }
             try memory.add(contender.name, round: round, group: "\(wanted)", IdleMemory.values(count, use))
         }
     }

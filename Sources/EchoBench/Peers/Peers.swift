@@ -22,6 +22,7 @@ struct Peers: ParsableCommand {
             Measured once: hold (memory of idle connections), calls (system calls a message), instructions and lines of the cache (a message). (default: all)
             """) var extras: ExtraList?
     @Option(help: "Connections of hold. (default: 10000)") var crowd: Int?
+    @Option(help: "Seconds after the last message at which hold reads the memory. (default: 15)") var idle: Double?
     @Option(help: "Measures the C epoll server and those servers that match this regular expression.")
     var only: NamePattern?
     @Option(
@@ -40,6 +41,7 @@ struct Peers: ParsableCommand {
         try check("rounds", Double(plan.rounds))
         try check("seconds", plan.seconds, atLeast: 0.001)
         try check("crowd", Double(plan.crowd))
+        try check("idle", plan.idle, atLeast: 0)
     }
 
     var plan: PeerPlan {
@@ -47,7 +49,7 @@ struct Peers: ParsableCommand {
         return PeerPlan(
             rounds: rounds ?? usual.rounds, seconds: seconds ?? usual.seconds, loads: loads?.loads ?? usual.loads,
             apartLoads: apartLoads?.loads ?? usual.apartLoads, extras: extras?.extras ?? usual.extras,
-            crowd: crowd ?? usual.crowd)
+            crowd: crowd ?? usual.crowd, idle: idle ?? usual.idle)
     }
 
     func run() throws {
@@ -79,13 +81,14 @@ struct PeerPlan {
     var apartLoads: [PeerLoad]
     var extras: [PeerExtra]
     var crowd: Int
+    var idle: Double
 
     static let usual = PeerPlan(
         rounds: 3, seconds: 1, loads: PeerLoad.all("64 1000 64x16 1000x16 10000 10000x16 bulk churn"),
-        apartLoads: PeerLoad.all("64 1000 64x16 bulk churn"), extras: PeerExtra.allCases, crowd: 10000)
+        apartLoads: PeerLoad.all("64 1000 64x16 bulk churn"), extras: PeerExtra.allCases, crowd: 10000, idle: 15)
     static let quick = PeerPlan(
         rounds: 1, seconds: 0.3, loads: PeerLoad.all("64 bulk churn"), apartLoads: PeerLoad.all("64"),
-        extras: [.hold, .calls], crowd: 1000)
+        extras: [.hold, .calls], crowd: 1000, idle: 0)
 }
 
 /// What is measured once.

@@ -98,7 +98,11 @@ struct PeersReport {
 
     private func table(of extra: PeerExtra) -> [String] {
         switch extra {
-        case .hold: ["## Memory of \(plan.crowd) idle connections", IdleMemory.table(run.memory, group: "").text]
+        case .hold:
+            [
+                "## Memory of \(plan.crowd) connections, idle for \(plan.idle.decimals(0)) s",
+                IdleMemory.table(run.memory, group: "").text,
+            ]
         case .calls:
             [
                 "## System calls a message",

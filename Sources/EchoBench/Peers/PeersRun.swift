@@ -89,7 +89,9 @@ final class PeersRun {
         let harness = places.shared
         switch extra {
         case .hold:
-            let use = try harness.withServer(peer.start(for: nil)) { try harness.measureIdle($0, plan.crowd) }
+            let use = try harness.withServer(peer.start(for: nil)) {
+                try harness.measureIdle($0, plan.crowd, after: plan.idle)
+            }
             try memory.add(peer.name, round: 1, IdleMemory.values(plan.crowd, use))
         case .calls:
             let count = try SystemCallCount(of: peer, harness)
