@@ -1,7 +1,7 @@
 import Glibc
 import GreenNet
 
-/// `ParkedThreads COUNT [RESERVE]`: parks so many green threads at once, wakes them all, and prints in one line what that took, and what of it is left
+/// `ParkedThreads COUNT [RESERVE]`: parks COUNT green threads at once, wakes them all, and prints in one line what that took, and what of it is left
 /// five seconds later.
 ///
 /// With less than RESERVE KiB of the machine's memory left, it spawns no more.

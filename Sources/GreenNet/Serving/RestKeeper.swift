@@ -4,7 +4,7 @@ final class RestKeeper: AnyGreenlet {
     private let service: GreenService
     /// It looks at no candidate before it is woken.
     private(set) var hasNoneToLookAt = false
-    /// After so many connections, it gives way.
+    /// How many connections it looks at before it gives way.
     private static let batch = 128
     /// How long it stays without a connection.
     private static let patience = Duration.milliseconds(500)
