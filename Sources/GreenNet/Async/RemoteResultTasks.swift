@@ -26,7 +26,7 @@ extension RemoteResult {
     /// Returns whether the continuation will be resumed.
     private func enter(_ waiter: RemoteWaiter, _ continuation: UnsafeContinuation<Void, Never>) -> Bool {
         withState { state in
-            guard state.result == nil, waiter.suspend(continuation) else { return false }
+            guard !state.outcome.isThere, waiter.suspend(continuation) else { return false }
             state.waiters.append(waiter)
             return true
         }

@@ -95,16 +95,22 @@ public final class GreenPool: HubObject {
     /// is over.  The type is `any Error`, for `transform` can throw any type.  A member of the pool that calls `map` runs one item after the other itself,
     /// on its own stack, for it might wait for its own place.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
+    @inlinable  // here and below: only the caller's code knows the types of items and values as it is compiled
     public func map<Item, Output>(
         _ items: some Sequence<Item>, _ transform: @escaping (Item) throws -> Output
     ) throws -> [Output] {
-        var outputs: [Int: Output] = [:]
-        try forEach(items.enumerated()) { index, item in outputs[index] = try transform(item) }
-        return (0..<outputs.count).map { outputs[$0]! }
+        var outputs: [Output?] = []
+        try forEach(items.enumerated()) { index, item in
+            let output = try transform(item)
+            while outputs.count <= index { outputs.append(nil) }
+            outputs[index] = output
+        }
+        return outputs.map { $0! }
     }
 
     /// As `map`, with the values in the order in which the calls have returned.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
+    @inlinable
     public func mapUnordered<Item, Output>(
         _ items: some Sequence<Item>, _ transform: @escaping (Item) throws -> Output
     ) throws -> [Output] {
@@ -141,18 +147,30 @@ public final class GreenPool: HubObject {
 
     /// Calls `body` with each item, in green threads of the pool, and returns when all calls have returned.  Throws as `map` does.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
+    @inlinable
     public func forEach<Item>(_ items: some Sequence<Item>, _ body: @escaping (Item) throws -> Void) throws {
-        checkOwner()
-        if members[ObjectIdentifier(Greenlet.current)] != nil {
+        if runsCaller {
             for item in items { try body(item) }
             return
         }
         try withGreenGroup { group in
             for item in items {
-                try places.acquire()
-                adopt(group.spawn(stackSize: stackSize) { try body(item) })
+                try spawn(in: group) { try body(item) }
             }
         }
+    }
+
+    /// Whether a member calls.
+    @usableFromInline
+    var runsCaller: Bool {
+        checkOwner()
+        return members[ObjectIdentifier(Greenlet.current)] != nil
+    }
+
+    @usableFromInline
+    func spawn(in group: GreenGroup, _ body: @escaping () throws -> Void) throws(WaitError) {
+        try places.acquire()
+        adopt(group.spawn(stackSize: stackSize, body))
     }
 }
 

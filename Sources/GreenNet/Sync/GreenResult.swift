@@ -10,8 +10,11 @@ public final class GreenResult<Value>: Waitable {
     // Raw memory: green threads are in it while they wait.
     private let waiting = WaitQueue.make()
 
+    @exclusivity(unchecked)  // as above
+    private var outcome = Outcome<Value>()
+
     /// The value or the error; nil while it is not set.
-    public private(set) var result: Result<Value, any Error>?
+    public var result: Result<Value, any Error>? { outcome.result }
 
     /// A result that is not set.
     public init() {}
@@ -19,7 +22,7 @@ public final class GreenResult<Value>: Waitable {
     deinit { waiting.deallocate() }
 
     /// Whether the value or the error is set.
-    public var isSet: Bool { result != nil }
+    public var isSet: Bool { outcome.isThere }
 
     /// Ready once the value or the error is set.
     public var waitSource: WaitSource { WaitSource(self) }
@@ -36,8 +39,8 @@ public final class GreenResult<Value>: Waitable {
     @discardableResult
     public func give(_ result: Result<Value, any Error>) -> Bool {
         checkOwner()
-        guard self.result == nil else { return false }
-        self.result = result
+        if isSet { return false }
+        outcome.set(result)
         waiting.wakeAll()
         announce()
         return true
@@ -65,16 +68,14 @@ public final class GreenResult<Value>: Waitable {
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func value(until deadline: Deadline = .never) throws -> Value {
         guard try wait(until: deadline) else { throw WaitError.deadlinePassed }
-        return try result!.get()
+        return try outcome.get()
     }
 }
 
 extension GreenResult: ReadinessSource {
     var isReady: Bool { isSet }
 
-    var failure: (any Error)? {
-        if case .failure(let error) = result { error } else { nil }
-    }
+    var failure: (any Error)? { outcome.error }
 }
 
 @available(*, unavailable)

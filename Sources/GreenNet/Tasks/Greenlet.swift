@@ -246,22 +246,6 @@ public final class Greenlet<Value>: AnyGreenlet {
     private var hasOutcome: Bool { thrown != nil || returned != nil }
 }
 
-extension UnsafeMutablePointer {
-    /// Holds `value`, until `freeValue()`.  What has no size needs no memory.
-    fileprivate static func allocate(holding value: Pointee) -> Self {
-        if MemoryLayout<Pointee>.size == 0 { return Self(bitPattern: MemoryLayout<Pointee>.alignment)! }
-        let memory = allocate(capacity: 1)
-        memory.initialize(to: value)
-        return memory
-    }
-
-    fileprivate func freeValue() {
-        if MemoryLayout<Pointee>.size == 0 { return }
-        deinitialize(count: 1)
-        deallocate()
-    }
-}
-
 /// Stands for the OS thread's own stack.
 final class MainGreenlet: AnyGreenlet {
     override var name: String? { "main" }

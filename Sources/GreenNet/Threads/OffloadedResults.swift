@@ -16,11 +16,15 @@ public final class OffloadedResults<Output: Sendable> {
     private var taken = 0
     private var hasEnded = false
 
+    /// Where the OS threads keep all processors busy, the green thread that begins further calls has its turn late, after some milliseconds: they must not run
+    /// out of calls meanwhile.
+    private static var leastAhead: Int { 16 }
+
     init(_ pool: OffloadPool, _ ahead: Int?, _ nextBody: @escaping () -> (@Sendable () throws -> Output)?) {
         require(ahead.map { $0 > 0 } ?? true, "\(ahead!) items ahead: it takes 1 or more")
         (self.pool, self.nextBody, run) = (pool, nextBody, OffloadRun(pool))
-        let (usual, isTooLarge) = pool.limit.multipliedReportingOverflow(by: 2)
-        self.ahead = ahead ?? (isTooLarge ? .max : usual)
+        let (twice, isTooLarge) = pool.limit.multipliedReportingOverflow(by: 2)
+        self.ahead = ahead ?? max(isTooLarge ? .max : twice, OffloadedResults.leastAhead)
         fill()
     }
 
@@ -70,8 +74,8 @@ extension OffloadPool {
     ///
     ///     let squares = try pool.map(1...4) { $0 * $0 }  // [1, 4, 9, 16]
     ///
-    /// At most `ahead` items, 1 or more, are taken from `items` before the values for the items before them are there; nil: twice the pool's `limit`.  So `items` may be endless, or
-    /// read a large file.
+    /// At most `ahead` items, 1 or more, are taken from `items` before the values for the items before them are there; nil: twice the pool's `limit`, and 16 at the
+    /// least.  So `items` may be endless, or read a large file.
     /// The first error withdraws the calls that have not begun, and is thrown at once; those that run are given up.  The same happens at `deadline`, where
     /// `WaitError.deadlinePassed` is thrown, and when the caller is killed or an enclosing time limit is over.  The type is `any Error`, for `transform` can throw any
     /// type.  Callable in a call of the same pool, too.

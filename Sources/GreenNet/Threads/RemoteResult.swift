@@ -4,8 +4,8 @@ import Synchronization
 ///
 /// It is set once: the first `set` or `fail` counts, and a later one changes nothing.
 public final class RemoteResult<Value: Sendable>: Sendable, Waitable {
-    struct State {
-        var result: Result<Value, any Error>?
+    struct State: ~Copyable {
+        var outcome = Outcome<Value>()
         var waiters: [RemoteWaiter] = []
         var watchers = RemoteWatchers()
     }
@@ -20,10 +20,10 @@ public final class RemoteResult<Value: Sendable>: Sendable, Waitable {
     }
 
     /// The value or the error; nil while it is not set.  Callable from any OS thread.
-    public var result: Result<Value, any Error>? { withState { $0.result } }
+    public var result: Result<Value, any Error>? { withState { $0.outcome.result } }
 
     /// Whether the value or the error is set.  Callable from any OS thread.
-    public var isSet: Bool { result != nil }
+    public var isSet: Bool { withState { $0.outcome.isThere } }
 
     /// Sets the value.  Returns false, and changes nothing, if the result was set before.  Callable from any OS thread; never waits.
     @discardableResult
@@ -39,9 +39,9 @@ public final class RemoteResult<Value: Sendable>: Sendable, Waitable {
     @discardableResult
     public func give(_ result: Result<Value, any Error>) -> Bool {
         let told: ([RemoteWaiter], [RemoteWatcher])? = withState { state in
-            guard state.result == nil else { return nil }
+            if state.outcome.isThere { return nil }
             defer { state.waiters = [] }
-            state.result = result
+            state.outcome.set(result)
             return (state.waiters, state.watchers.take(if: true))
         }
         guard let (waiters, watchers) = told else { return false }
@@ -79,7 +79,7 @@ public final class RemoteResult<Value: Sendable>: Sendable, Waitable {
     /// `waiter` is woken once, when the result is set.  Returns false, and does nothing, if it was set before.
     func add(_ waiter: RemoteWaiter) -> Bool {
         withState { state in
-            guard state.result == nil else { return false }
+            if state.outcome.isThere { return false }
             state.waiters.append(waiter)
             return true
         }
@@ -94,7 +94,7 @@ public final class RemoteResult<Value: Sendable>: Sendable, Waitable {
     @available(*, noasync, message: "it parks a green thread; a task awaits it, without a deadline")
     public func value(until deadline: Deadline = .never) throws -> Value {
         guard try wait(until: deadline) else { throw WaitError.deadlinePassed }
-        return try result!.get()
+        return try withState { $0.outcome.known }.get()
     }
 }
 
@@ -103,12 +103,12 @@ extension RemoteResult: RemoteSource {
     public var waitSource: WaitSource { remoteWaitSource }
 
     var isReady: Bool { isSet }
-    var failure: (any Error)? { if case .failure(let error) = result { error } else { nil } }
+    var failure: (any Error)? { withState { $0.outcome.error } }
 
     func add(_ watcher: RemoteWatcher) {
         let isSet = withState { state in
-            if state.result == nil { state.watchers.add(watcher) }
-            return state.result != nil
+            if !state.outcome.isThere { state.watchers.add(watcher) }
+            return state.outcome.isThere
         }
         if isSet { watcher.ring() }
     }

@@ -151,6 +151,28 @@ struct OffloadedResultsTests {
         }
     }
 
+    @Test(arguments: [(1, 16), (8, 16), (9, 18), (20, 40)])
+    func `where no number is given, twice the pool's limit is taken ahead, and 16 at the least`(
+        limit: Int, ahead: Int
+    ) throws {
+        try onHub {
+            let pool = OffloadPool(limit: limit)
+            let gate = Gate()
+            var taken = 0
+            let items = sequence(state: ()) { _ in
+                taken += 1
+                return taken
+            }
+            let values = pool.iterate(items) { _ in gate.pass() }
+            #expect(taken == ahead)
+            gate.open()
+            try #expect(values.next() != nil)
+            #expect(taken == ahead + 1)
+            values.close()
+            try eventuallyOnHub { pool.statistics.threads == 0 }
+        }
+    }
+
     @Test func `results that are released withdraw their calls`() throws {
         try onHub {
             let pool = OffloadPool(limit: 1)
