@@ -37,5 +37,32 @@ extension EndToEnd {
                 #expect(others < allowance, "\(calls)")
             }
         }
+
+        @Test
+        func
+            `a client of one message costs an accept, a watch, a send and a close, two receives or three, and nothing else`()
+            throws
+        {
+            try withServer(.green) { server in
+                let (clients, allowance) = (1000, 10)
+                let calls = try Strace.count(in: server.program.pid) {
+                    for number in 0..<clients {
+                        let client = try server.connect()
+                        defer { client.close() }
+                        try client.expect("LINE \(number)", to: "line \(number)")
+                    }
+                }
+                for name in ["epoll_ctl", "sendto", "close"] {
+                    #expect((clients - allowance...clients + allowance).contains(calls[name] ?? 0), "\(name): \(calls)")
+                }
+                // One accept in eight finds none.
+                #expect((clients...clients * 9 / 8 + allowance).contains(calls["accept4"] ?? 0), "\(calls)")
+                // The first finds none where the message comes after the connection.
+                #expect((2 * clients - allowance...3 * clients).contains(calls["recvfrom"] ?? 0), "\(calls)")
+                let expected = ["epoll_ctl", "sendto", "close", "accept4", "recvfrom", "epoll_wait"]
+                let others = calls.filter { !expected.contains($0.key) }.values.reduce(0, +)
+                #expect(others < allowance, "\(calls)")
+            }
+        }
     }
 }
