@@ -70,7 +70,7 @@ struct EchoServerCommand: ParsableCommand {
             if options.inetd { Inetd.keepStandardErrorFromClient() }
             let configuration = Configuration(options)
             if options.printConfig { return try list(configuration) }
-            let settings = try LiveSettings(configuration.read(), configuration)
+            let settings = try LiveSettings(configuration.read(), configuration, makesFiles: !options.checkConfig)
             if options.checkConfig { return try check(settings.now) }
             if options.inetd {
                 try Inetd(settings).run()

@@ -34,12 +34,31 @@ extension EndToEnd {
                 (["--unix-socket", "/no/such/directory/socket"], 78, "/no/such/directory/socket"),
                 (["--admin", "/no/such/directory/socket"], 78, "/no/such/directory/socket"),
                 (["--unix-socket", "/proc/version/socket"], 78, "ENOTDIR"), (["--unix-socket", "/tmp"], 78, "EISDIR"),
+                (["--take-over", "/no/such/directory/socket"], 78, "/no/such/directory/socket"),
+                (["--take-over", "/tmp"], 78, "EISDIR"), (["--take-over", "/proc/version"], 78, "ENOTSOCK"),
+                (["--listen", "tcp:127.0.0.1:0,udp:192.0.2.1:5000"], 69, "EADDRNOTAVAIL"),
+                (["--listen", "unix:/tmp/u,unix:/tmp/u"], 64, "has unix:/tmp/u twice"),
+                (["--listen", "tcp:127.0.0.1:47001?dscp=1,tcp:127.0.0.1:47001"], 64, "has tcp:127.0.0.1:47001 twice"),
+                (
+                    ["--udp", "--listen", "tcp:127.0.0.1:47001,udp:127.0.0.1:47001"], 64,
+                    "has udp:127.0.0.1:47001 twice"
+                ),
+                (["--record", "/no/such/directory/records"], 78, "/no/such/directory/records"),
+                (["--record", "/tmp"], 78, "EISDIR"),
                 (["--admin", "/tmp"], 78, "EISDIR"), (["--unix-socket", "/proc/version"], 78, "ENOTSOCK"),
             ] as [([String], Int32, String)])
         func `a check finds addresses that cannot be listened on`(
             arguments: [String], status: Int32, text: String
         ) throws {
             try expectRefusal(arguments, status, text)
+        }
+
+        @Test func `a check makes no file for records`() throws {
+            try withTemporaryPath("records") { path in
+                let result = try check(["--record", path])
+                #expect(result.exit == .status(0), "\(result.error)")
+                #expect(access(path, F_OK) != 0)
+            }
         }
 
         @Test func `a check finds limits that cannot be kept`() throws {

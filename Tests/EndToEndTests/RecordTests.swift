@@ -48,6 +48,28 @@ extension EndToEnd {
             }
         }
 
+        @Test func `a file of records that cannot be opened anew is an error of the reload, and the old one is kept`()
+            throws
+        {
+            try withTemporaryDirectory { directory in
+                let path = "\(directory)/logs/records"
+                mkdir("\(directory)/logs", 0o700)
+                try withServer(.green, ["--record", path]) { server in
+                    rename("\(directory)/logs", "\(directory)/old")
+                    server.program.send(SIGHUP)
+                    let line = try server.program.waitForLine(containing: "not reloaded")
+                    #expect(line.contains("record: cannot open \(path): no such file or directory (ENOENT)"))
+                    try #expect(server.answer(to: "one") == "ONE")
+                    try #expect(eventuallyOnHub { records("\(directory)/old/records").count == 1 })
+                    mkdir("\(directory)/logs", 0o700)
+                    server.program.send(SIGHUP)
+                    try server.program.waitOnHub(forLineContaining: "settings reloaded")
+                    try #expect(server.answer(to: "two") == "TWO")
+                    try #expect(eventuallyOnHub { records(path).count == 1 })
+                }
+            }
+        }
+
         /// The limit is 1 KiB at the most, which a few records fill.
         @Test(arguments: ServerModel.all)
         func `at a limit of file sizes records are lost, and no client`(model: ServerModel) throws {

@@ -129,6 +129,58 @@ extension EndToEnd {
             }
         }
 
+        @Test func `a question from another port of the server gets no answer`() throws {
+            try withServer(.green, ["--udp", "--listen", "tcp:127.0.0.1:0,udp:127.0.0.1:0"]) { server in
+                try server.program.waitOnHub(forLineContaining: "serving datagrams", count: 2)
+                let line = try #require(server.log.last { $0.contains("serving datagrams") })
+                let port = try #require(line.firstMatch(of: /127\.0\.0\.1:([0-9]+)/).flatMap { UInt16($0.1) })
+                let other = try Datagram(bind: SocketAddress(ip: "127.0.0.2", port: port)!)
+                defer { other.close() }
+                try #expect(ask(server, "loop", from: other) == nil)
+            }
+        }
+
+        @Test(arguments: [["--deny", "127.0.0.1"], ["--allow", "127.0.0.9"]])
+        func `a client that is not served gets no answer to a datagram`(arguments: [String]) throws {
+            try withDatagrams(.green, arguments) { server, socket in
+                try #expect(ask(server, "hello", from: socket) == nil)
+                let allowed = try Datagram(bind: SocketAddress(ip: "127.0.0.9", port: 0)!)
+                defer { allowed.close() }
+                try #expect(ask(server, "hello", from: allowed) == "HELLO")
+            }
+        }
+
+        @Test(arguments: [("reverse", "olleh\nuoy"), ("rot13", "uryyb\nlbh"), ("discard", nil)])
+        func `datagrams are answered by the transform`(transform: String, answer: String?) throws {
+            try withDatagrams(.green, ["--transform", transform]) { server, socket in
+                try #expect(ask(server, "hello\nyou", from: socket) == answer)
+            }
+        }
+
+        @Test(arguments: [["--udp"], ["--listen", "tcp:127.0.0.1:0,udp:127.0.0.1:0"]])
+        func `whoami does not go with datagrams, whose answers would be longer than the questions`(
+            arguments: [String]
+        ) throws {
+            let result = try Program.run(Program.built("echo-server", arguments + ["--transform", "whoami"]))
+            #expect(result.exit == .status(64))
+            #expect(
+                result.error.contains(
+                    "'whoami' does not go with UDP, where an answer is no longer than its question"))
+        }
+
+        @Test func `on all addresses, a datagram is answered from the one that was asked`() throws {
+            try withServer(.green, ["--udp", "--host", "::"]) { server in
+                let socket = try Datagram(bind: .loopback(port: 0))
+                defer { socket.close() }
+                for ip in ["127.0.0.2", "127.0.0.3"] {
+                    let asked = try SocketAddress(ip: ip, port: server.port)!
+                    try socket.send("hello", to: asked)
+                    let (bytes, peer) = try socket.receive(upTo: 10, until: .after(.patient(10)))
+                    #expect(bytes == Array("HELLO".utf8) && peer == asked)
+                }
+            }
+        }
+
         @Test(arguments: [("discard", nil), ("chargen", 7), ("time", 4)])
         func `other services answer datagrams too`(service: String, length: Int?) throws {
             try withDatagrams(.green, ["--service=\(service)"]) { server, socket in

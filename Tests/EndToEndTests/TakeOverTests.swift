@@ -99,6 +99,43 @@ extension EndToEnd {
             }
         }
 
+        @Test func `of two that take over at once both come to serve, one after the other`() throws {
+            try withTemporaryDirectory { directory in
+                let arguments = ["--take-over", "\(directory)/take-over"]
+                try withServer(.green, arguments) { first in
+                    try #require(eventuallyOnHub { access("\(directory)/take-over", F_OK) == 0 })
+                    let next = try (0..<2).map { _ in
+                        try Program(Server.launch(.green, arguments + ["--port", "\(try first.port)"]))
+                    }
+                    defer { for program in next { program.end() } }
+                    try #expect(first.program.waitForExitOnHub(within: .seconds(20)) == .status(0))
+                    try #expect(eventuallyOnHub(within: .seconds(20)) { next.count(where: \.hasEnded) == 1 })
+                    let ended = next[0].hasEnded ? next[0] : next[1]
+                    try #expect(ended.waitForExitOnHub() == .status(0), "\(ended.standardError.textToEnd())")
+                    try #expect(first.answer(to: "still here") == "STILL HERE")
+                }
+            }
+        }
+
+        @Test(arguments: [true, false])
+        func `an admin interface is taken where its address is the wanted one, and its path stays`(isSame: Bool) throws
+        {
+            try withTemporaryDirectory { directory in
+                let arguments = ["--take-over", "\(directory)/take-over", "--admin"]
+                let (old, new) = ("\(directory)/old", isSame ? "\(directory)/old" : "\(directory)/new")
+                try withServer(.green, arguments + [old]) { first in
+                    try #require(eventuallyOnHub { access("\(directory)/take-over", F_OK) == 0 })
+                    let second = try Program(Server.launch(.green, arguments + [new, "--port", "\(try first.port)"]))
+                    defer { second.end() }
+                    try #expect(first.program.waitForExitOnHub(within: .seconds(20)) == .status(0))
+                    let admin = try Connection.connect(to: .unix(path: new), until: .after(.patient(10)))
+                    defer { admin.close() }
+                    try admin.sendAll("GET /healthz HTTP/1.0\r\n\r\n")
+                    try #expect(String(decoding: admin.receiveToEnd(), as: UTF8.self).hasPrefix("HTTP/1.1 200"))
+                }
+            }
+        }
+
         @Test func `one of another version is refused, with the reason, and the old one goes on`() throws {
             try withTemporaryDirectory { directory in
                 let path = "\(directory)/take-over"

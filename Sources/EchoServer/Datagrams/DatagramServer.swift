@@ -71,6 +71,8 @@ final class DatagramServer {
             spawn(.datagrams) { try service.run() }
         }
         services = change.kept.map(\.0) + change.added
+        let ports = Set(services.compactMap(\.socket.address.port))
+        for service in services { service.ownPorts = ports }
     }
 
     /// Ends them.

@@ -8,6 +8,9 @@ final class DatagramService {
     private let place: DatagramPlace
     /// A reload may change its settings.
     var entry: ListenEntry
+    /// Of all sockets of the server: what comes from one of them is an answer.
+    @exclusivity(unchecked)
+    var ownPorts: Set<UInt16> = []
     private let live: LiveSettings
     private let counters: CounterRow
     private let questions = DatagramBatch(capacity: capacity, size: longest)
@@ -42,16 +45,18 @@ final class DatagramService {
             let settings = entry.settings(live.now)
             answers.removeAll()
             let now = Deadline.now
-            for question in questions where admits(question, now) { answer(question, settings) }
+            for question in questions where admits(question, settings.clients, now) { answer(question, settings) }
             try sendAnswers()
         }
     }
 
-    /// Other services answer from ports below 1024, and others of this kind from the same port: two of them would answer each other for ever.
-    private func admits(_ question: DatagramBatch.Item, _ now: Deadline) -> Bool {
+    /// Other services answer from ports below 1024, and others of this kind from the same ports: two of them would answer each other for ever.
+    private func admits(_ question: DatagramBatch.Item, _ clients: ClientPolicy, _ now: Deadline) -> Bool {
         let peer = question.peer
         counters.add(to: .datagramsReceived)
-        guard let port = peer.port, port >= DatagramService.firstClientPort, port != socket.address.port else {
+        guard let port = peer.port, port >= DatagramService.firstClientPort, !ownPorts.contains(port),
+            !clients.denies(peer)
+        else {
             counters.add(to: .datagramsRefused)
             return false
         }
@@ -66,15 +71,23 @@ final class DatagramService {
 
     /// An answer is no longer than its question, except for that of `daytime` and `time`, so that it is of no use in a flood.
     private func answer(_ question: DatagramBatch.Item, _ settings: Settings) {
-        let (bytes, peer) = (question.bytes, question.peer)
+        let bytes = question.bytes
         switch settings.services.service {
-        case .echo:
+        case .echo where settings.transform.isInPlace:
             settings.transform.apply(to: bytes)
-            try? answers.append(UnsafeRawBufferPointer(bytes), to: peer)
-        case .discard: break
-        case .chargen: try? answers.append(CharacterGenerator.bytes(bytes.count), to: peer)
-        case .daytime, .time: try? answers.append(settings.services.service.answer()!, to: peer)
+            append(UnsafeRawBufferPointer(bytes), to: question)
+        case .echo where settings.transform == .reverse:
+            LineHandler.reversed(linesOf: bytes).withUnsafeBytes { append($0, to: question) }
+        // `whoami` is refused with the settings.
+        case .echo, .discard: break
+        case .chargen: CharacterGenerator.bytes(bytes.count).withUnsafeBytes { append($0, to: question) }
+        case .daytime, .time: settings.services.service.answer()!.withUnsafeBytes { append($0, to: question) }
         }
+    }
+
+    /// From the address that was asked: a peer that is connected hears no other one.
+    private func append(_ answer: UnsafeRawBufferPointer, to question: DatagramBatch.Item) {
+        try? answers.append(answer, to: question.peer, from: question.localAddress)
     }
 
     private func sendAnswers() throws {

@@ -30,6 +30,18 @@ struct LineHandler {
         return answers
     }
 
+    /// Each line of `bytes` turned round, also a last one without its end.
+    static func reversed(linesOf bytes: UnsafeMutableRawBufferPointer) -> [UInt8] {
+        let newline = UInt8(ascii: "\n")
+        var (rest, answer) = (bytes[...], [UInt8]())
+        while !rest.isEmpty {
+            let end = rest.firstIndex(of: newline).map { $0 + 1 } ?? rest.endIndex
+            answer += reversed(Array(rest[..<end]))
+            rest = rest[end...]
+        }
+        return answer
+    }
+
     /// The characters of the line from last to first, and then its end.  Of a line that is not UTF-8, the bytes.
     static func reversed(_ line: [UInt8]) -> [UInt8] {
         let ends = ["\r\n", "\n"].map { Array($0.utf8) }

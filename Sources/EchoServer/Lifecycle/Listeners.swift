@@ -117,11 +117,8 @@ final class Listeners {
 
     /// Those that another instance has given away at this address, taken out of `taken`; with port 0, at any port.
     private func take(_ address: SocketAddress) -> [ListeningSocket] {
-        func fits(_ socket: ListeningSocket) -> Bool {
-            address == socket.address || address.port == 0 && address == socket.address.with(port: 0)
-        }
-        let found = taken.filter(fits)
-        taken.removeAll(where: fits)
+        let found = taken.filter { $0.fits(address) }
+        taken.removeAll { $0.fits(address) }
         return found
     }
 
@@ -210,7 +207,7 @@ final class Listeners {
             for socket in takenAdmin { socket.close() }
             return []
         }
-        if !takenAdmin.isEmpty { return takenAdmin }
+        if let taken = try takeAdmin(wanted) { return taken }
         do throws(StartFailure) {
             return [try openAdmin(on: wanted)]
         } catch {
@@ -222,6 +219,17 @@ final class Listeners {
         }
     }
 
+    /// What another instance has given away where the address is the one that is wanted; closed where it is not.
+    private func takeAdmin(_ wanted: Endpoint) throws(StartFailure) -> [ListeningSocket]? {
+        if takenAdmin.isEmpty { return nil }
+        let address = try wanted.listenAddress()
+        let (fitting, others) = (
+            takenAdmin.filter { $0.fits(address) }, takenAdmin.filter { !$0.fits(address) }
+        )
+        for socket in others { socket.close() }
+        return fitting.isEmpty ? nil : fitting
+    }
+
     private func openAdmin(on wanted: Endpoint) throws(StartFailure) -> ListeningSocket {
         let address = try wanted.listenAddress()
         let permissions = try settings.adminAccess.permissions("admin")
@@ -229,6 +237,13 @@ final class Listeners {
             try ListeningSocket(
                 on: address, backlog: AdminServer.backlog, freebind: settings.freebind, permissions: permissions)
         }
+    }
+}
+
+extension ListeningSocket {
+    /// Whether it is what a start would open at `wanted`, which may have any port.
+    fileprivate func fits(_ wanted: SocketAddress) -> Bool {
+        wanted == address || wanted.port == 0 && wanted == address.with(port: 0)
     }
 }
 

@@ -9,14 +9,16 @@ struct StartCheck {
     /// Throws what a start would throw.  Returns what the check can't decide, a sentence each.
     func run() throws(StartFailure) -> [String] {
         _ = try SharedState(settings, descriptorLimit: DescriptorLimit.raise())
-        var service: [SocketAddress] = []
+        if let path = settings.takeOver { try TakeOver.check(path) }
+        var (service, datagrams) = ([SocketAddress](), [SocketAddress]())
         for entry in settings.streamEntries + settings.datagramEntries {
             let settings = entry.settings(settings)
             try settings.socket.checkDevice()
             _ = try settings.unixSocketAccess.permissions("unix-socket")
             let address = try entry.endpoint.listenAddress()
-            if entry.kind != .udp { service.append(address) }
+            if entry.kind == .udp { datagrams.append(address) } else { service.append(address) }
         }
+        if settings.services.servesDatagrams { datagrams += service.filter { $0.port != nil } }
         let admin = try settings.admin?.listenAddress()
         _ = try settings.adminAccess.permissions("admin")
         if let admin, let address = service.first(where: { admin.overlaps($0) }) {
@@ -24,12 +26,16 @@ struct StartCheck {
         }
         var notes: [String] = []
         for address in (admin.map { [$0] } ?? []) + service { try notes += findings(on: address) }
+        for address in datagrams { try notes += findings(on: address, datagrams: true) }
         return notes
     }
 
-    private func findings(on address: SocketAddress) throws(StartFailure) -> [String] {
+    private func findings(on address: SocketAddress, datagrams: Bool = false) throws(StartFailure) -> [String] {
         do throws(NetError) {
-            switch try ListeningProbe(address, freebind: settings.freebind) {
+            let probe =
+                try datagrams
+                ? ListeningProbe(datagrams: address) : ListeningProbe(address, freebind: settings.freebind)
+            switch probe {
             case .free: return []
             case .inUse:
                 return [

@@ -18,6 +18,7 @@ enum ListenSettings {
         guard settings.listen.contains(where: { $0.kind != .udp }) else {
             throw origin.failure("'\(listen)' needs a place for connections: tcp:, tls: or unix:")
         }
+        if let entry = settings.doubledEntry { throw origin.failure("'\(listen)' has \(entry) twice") }
         if settings.tlsFiles == nil, let entry = settings.listen.first(where: \.speaksTLS) {
             throw origin.failure("'\(entry)' needs tls-certificate and tls-key")
         }
@@ -31,6 +32,21 @@ extension Settings {
         return listen.filter { $0.kind != .udp }
     }
 
+    /// A place of connections, or of datagrams, that an earlier one has already; a place with port 0 gets a port of its own.
+    fileprivate var doubledEntry: ListenEntry? {
+        let streams = streamEntries
+        return streams.firstDoubled ?? ((services.servesDatagrams ? streams : []) + datagramEntries).firstDoubled
+    }
+
     /// Where datagrams are served, besides at the places of TCP.
     var datagramEntries: [ListenEntry] { listen.filter { $0.kind == .udp } }
+}
+
+extension [ListenEntry] {
+    fileprivate var firstDoubled: ListenEntry? {
+        indices.first { place in
+            if case .host(_, port: 0) = self[place].endpoint { return false }
+            return self[..<place].contains { $0.endpoint == self[place].endpoint }
+        }.map { self[$0] }
+    }
 }

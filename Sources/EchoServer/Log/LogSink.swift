@@ -1,7 +1,6 @@
 import Glibc
 import GreenNet
 import Logging
-import Synchronization
 
 /// Writes the lines, each in one system call that never waits.  A line that is not taken is dropped and counted, and the next line that gets
 /// through reports how many were dropped.
@@ -15,8 +14,7 @@ final class LogSink: Sendable {
     /// Dropped lines that no line has reported yet.
     private let unreported = PerProcess()
     private let dropped = PerProcess()
-    /// Whether standard error has taken only a part of a line: the next line begins with an end of line then.
-    private let lineIsOpen = Atomic(false)
+    private let lines = LineOutput()
 
     /// Tests give another `descriptor` and another `path` of the journal.
     init(_ format: LogFormat, descriptor: Int32 = STDERR_FILENO, journalPath path: String = JournalSocket.path) {
@@ -49,14 +47,7 @@ final class LogSink: Sendable {
         }
     }
 
-    private func put(_ line: [UInt8]) -> Bool {
-        let wasOpen = lineIsOpen.exchange(false, ordering: .relaxed)
-        let bytes = wasOpen ? [UInt8(ascii: "\n")] + line : line
-        let count = bytes.withUnsafeBytes { output.write($0) }
-        if count == bytes.count { return true }
-        lineIsOpen.store(count > (wasOpen ? 1 : 0) || wasOpen && count == 0, ordering: .relaxed)
-        return false
-    }
+    private func put(_ line: [UInt8]) -> Bool { lines.put(line, to: output) }
 }
 
 /// Hands swift-log's events to the sink.

@@ -22,8 +22,19 @@ struct ServiceSettings: Equatable, Sendable {
         Settings.required(\.services.datagramRate, NumericOptions.Server.udpRate),
     ]
 
-    /// Throws where datagrams are to be served at a unix socket.
+    /// Throws where datagrams are to be served at a unix socket, or to be answered with more than they have.
     static func check(_ settings: Settings, _ sources: SettingSources) throws(StartFailure) {
+        try checkPath(settings, sources)
+        let places =
+            settings.datagramEntries.map { $0.settings(settings) }
+            + (settings.services.servesDatagrams ? [settings] : [])
+        guard places.contains(where: { $0.services.service == .echo && $0.transform == .whoami }),
+            let (text, origin) = sources.pick("transform") ?? sources.pick("listen")
+        else { return }
+        throw origin.failure("'\(text)' does not go with UDP, where an answer is no longer than its question")
+    }
+
+    private static func checkPath(_ settings: Settings, _ sources: SettingSources) throws(StartFailure) {
         guard settings.services.servesDatagrams, let path = settings.unixSocket,
             let (text, origin) = sources.pick("udp")
         else { return }

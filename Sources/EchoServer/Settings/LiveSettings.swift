@@ -33,10 +33,13 @@ final class LiveSettings: Sendable {
         var profiles: ListenerProfiles?
     }
 
-    /// Throws where there is no memory for them, and where a file of TLS is bad or one of records cannot be opened.
-    init(_ settings: Settings, _ configuration: Configuration) throws(StartFailure) {
+    /// Throws where there is no memory for them, and where a file of TLS is bad or one of records cannot be opened.  Without `makesFiles`, the latter is only
+    /// checked.
+    init(_ settings: Settings, _ configuration: Configuration, makesFiles: Bool = true) throws(StartFailure) {
         self.configuration = configuration
-        let records: RecordSink? = if let place = settings.record { try RecordSink(place) } else { nil }
+        if let place = settings.record, !makesFiles { try RecordSink.check(place) }
+        let records: RecordSink? =
+            if let place = settings.record, makesFiles { try RecordSink(place) } else { nil }
         current = Mutex(Current(settings: settings, records: records))
         tls = if let files = settings.tlsFiles { try ServerTLS(files) } else { nil }
         faults = settings.faults.areNone ? nil : try FaultInjector(settings.faults)
@@ -127,6 +130,8 @@ final class LiveSettings: Sendable {
         let settings = result.settings
         try check(settings)
         let isNewPlace = settings.record != before.record
+        // It is opened anew with the next record: an error then would be seen by none.
+        if let place = settings.record { try RecordSink.check(place) }
         let records: RecordSink? = if isNewPlace, let place = settings.record { try RecordSink(place) } else { nil }
         let listeners = try openListeners(settings)
         do throws(StartFailure) {

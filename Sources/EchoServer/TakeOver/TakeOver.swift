@@ -13,14 +13,42 @@ final class TakeOver {
         (self.other, self.service, self.admin) = (other, service, admin)
     }
 
-    /// Asks the instance that serves with `path`.  Nil where there is none.  Throws where there is one that does not give its listeners.
+    /// Asks the instance that serves with `path`.  Nil where there is none.  Throws where there is one that does not give its listeners, and where none
+    /// can ever be.
+    ///
+    /// One that hangs up may have given them to a third instance, which was faster: that one is asked then, as soon as it can be.
     static func ask(at path: String) throws(StartFailure) -> TakeOver? {
-        do {
-            return try askOther(at: path)
-        } catch let error as NetError where [ENOENT, ECONNREFUSED].contains(error.errno?.code) {
-            return nil
-        } catch {
-            throw StartFailure(.unavailable, "cannot take over at \(path): \(error)")
+        try check(path)
+        let end = Deadline.after(TakeOverMessage.time)
+        var hasHungUp = false
+        while true {
+            do {
+                return try askOther(at: path, until: end)
+            } catch let error as NetError where [ENOENT, ECONNREFUSED].contains(error.errno?.code) {
+                if !hasHungUp { return nil }
+            } catch let error as NetError where error.errno?.code == ECONNRESET {
+                hasHungUp = true
+            } catch let problem as TakeOverProblem where problem == .hungUp {
+                hasHungUp = true
+            } catch {
+                throw failure(path, "\(error)")
+            }
+            if (try? Greenlet.sleep(until: min(end, .after(.milliseconds(50))))) == nil || end.hasPassed {
+                throw failure(path, "the instance there hung up, and no other one followed within \(time)")
+            }
+        }
+    }
+
+    private static let time = "\(TakeOverMessage.time / .seconds(1)) s"
+
+    private static func failure(_ path: String, _ reason: String) -> StartFailure {
+        StartFailure(.unavailable, "cannot take over at \(path): \(reason)")
+    }
+
+    /// Throws where no instance can listen at `path`.
+    static func check(_ path: String) throws(StartFailure) {
+        do throws(NetError) { try ListeningProbe.checkPath(.unix(path: path)) } catch {
+            throw StartFailure(.configuration, "take-over: \(error)")
         }
     }
 
@@ -34,9 +62,12 @@ final class TakeOver {
         }
     }
 
-    private static func askOther(at path: String) throws -> TakeOver {
-        try ask(
-            Connection.connect(to: .unix(path: path), until: .after(TakeOverMessage.time)), arePassed: false)
+    private static func askOther(at path: String, until end: Deadline) throws -> TakeOver {
+        do {
+            return try ask(Connection.connect(to: .unix(path: path), until: end), arePassed: false)
+        } catch let error as NetError where error.waitError == .deadlinePassed {
+            throw TakeOverProblem("nothing came from the instance there within \(time)")
+        }
     }
 
     /// `arePassed`: a service manager has passed the sockets to the first instance, and keeps them.

@@ -52,8 +52,10 @@ enum TakeOverMessage: Equatable {
 }
 
 /// Why a take-over came to nothing, in words.
-struct TakeOverProblem: Error, CustomStringConvertible {
+struct TakeOverProblem: Error, Equatable, CustomStringConvertible {
     let description: String
+
+    static let hungUp = TakeOverProblem("the other instance has hung up")
 
     init(_ description: String) { self.description = description }
 }
@@ -76,6 +78,6 @@ extension Connection {
         let line = String(decoding: bytes.dropLast(), as: UTF8.self)
         if bytes.last == UInt8(ascii: "\n"), let message = TakeOverMessage(line) { return (message, descriptors) }
         for descriptor in descriptors { _ = Glibc.close(descriptor) }
-        throw TakeOverProblem(bytes.isEmpty ? "the other instance has hung up" : "'\(line.escaped)' is no message")
+        throw bytes.isEmpty ? .hungUp : TakeOverProblem("'\(line.escaped)' is no message")
     }
 }

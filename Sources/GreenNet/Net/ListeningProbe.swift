@@ -25,13 +25,45 @@ package enum ListeningProbe {
         }
     }
 
+    /// The same for a UDP socket.
+    package init(datagrams address: SocketAddress) throws(NetError) {
+        do throws(NetError) {
+            SystemCalls.close(try ListeningProbe.boundDatagramSocket(address))
+            self = .free
+        } catch {
+            guard error.errno?.code == EADDRINUSE else { throw error }
+            self = .inUse
+        }
+    }
+
+    private static func boundDatagramSocket(_ address: SocketAddress) throws(NetError) -> Int32 {
+        guard var storage = address.storage else { throw NetError(.bind, result: -Int(ENAMETOOLONG), address) }
+        let descriptor = SystemCalls.datagramSocket(family: address.family)
+        if descriptor < 0 { throw NetError(.socket, result: descriptor, address) }
+        let result = SystemCalls.bind(Int32(descriptor), to: &storage)
+        if result >= 0 { return Int32(descriptor) }
+        SystemCalls.close(Int32(descriptor))
+        throw NetError(.bind, result: result, address)
+    }
+
     private static func look(at path: String, _ address: SocketAddress) throws(NetError) -> ListeningProbe {
         guard var storage = address.storage else { throw NetError(.bind, result: -Int(ENAMETOOLONG), address) }
         try ListeningSocket.checkIsSocket(path, address)
         if SystemCalls.kind(ofFileAt: path) == S_IFSOCK, !ListeningSocket.isStale(&storage) { return .inUse }
+        try checkDirectory(of: path, address)
+        return .free
+    }
+
+    private static func checkDirectory(of path: String, _ address: SocketAddress) throws(NetError) {
         let result = SystemCalls.mayMakeFiles(in: directory(of: path))
         if result < 0 { throw NetError(.bind, result: result, address) }
-        return .free
+    }
+
+    /// Throws where no socket can ever be at the path of `address`.  Connects to none.
+    package static func checkPath(_ address: SocketAddress) throws(NetError) {
+        guard let path = address.filePath else { return }
+        try ListeningSocket.checkIsSocket(path, address)
+        if SystemCalls.kind(ofFileAt: path) != S_IFSOCK { try checkDirectory(of: path, address) }
     }
 
     private static func directory(of path: String) -> String {
