@@ -98,7 +98,7 @@ static int process_count(int *count, char **arguments) {
 /// Returns the listener of this process: of the first, or of one that it has forked, which ends with it.
 static int listen_in(int processes) {
     in_port_t port;
-    int listener = listen_and_say("c-epoll", SOCK_NONBLOCK, &port);
+    int listener = listen_and_tell("c-epoll", SOCK_NONBLOCK, &port);
     for (int number = 1; number < processes; number++) {
         pid_t child = fork();
         check(child, "fork");

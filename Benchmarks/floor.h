@@ -63,8 +63,8 @@ static inline int listen_on(in_port_t *port, int socket_flags) {
     return listener;
 }
 
-/// Listens on a free port, and says so.
-static inline int listen_and_say(const char *model, int socket_flags, in_port_t *port) {
+/// Listens on a free port, which is put into `port`, and says so.
+static inline int listen_and_tell(const char *model, int socket_flags, in_port_t *port) {
     struct rlimit files;
     check(getrlimit(RLIMIT_NOFILE, &files), "getrlimit");
     files.rlim_cur = files.rlim_max;
@@ -74,6 +74,12 @@ static inline int listen_and_say(const char *model, int socket_flags, in_port_t 
     int listener = listen_on(port, socket_flags);
     fprintf(stderr, "listening on 127.0.0.1:%d model=%s pid=%d\n", *port, model, (int)getpid());
     return listener;
+}
+
+/// Listens on a free port, and says so.
+static inline int listen_and_say(const char *model, int socket_flags) {
+    in_port_t port;
+    return listen_and_tell(model, socket_flags, &port);
 }
 
 /// For an OS thread or process of its own, whose socket blocks: returns when the client has ended, or is gone.

@@ -8,8 +8,7 @@
 int main(int count, char **arguments) {
     size_t size = buffer_size(count, arguments);
     signal(SIGCHLD, SIG_IGN);  // the kernel reaps
-    in_port_t port;
-    int listener = listen_and_say("c-fork", 0, &port);
+    int listener = listen_and_say("c-fork", 0);
     while (1) {
         int descriptor = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
         if (descriptor < 0) {

@@ -19,8 +19,7 @@ int main(int count, char **arguments) {
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     // As in echo-server, and room for the buffer, of which only what is used is touched.
     pthread_attr_setstacksize(&attributes, (256 << 10) + size);
-    in_port_t port;
-    int listener = listen_and_say("c-thread", 0, &port);
+    int listener = listen_and_say("c-thread", 0);
     while (1) {
         int descriptor = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
         if (descriptor < 0) {
