@@ -44,7 +44,8 @@ struct Server: Sendable {
 
     private func isComplete(_ tree: ProcessTree) -> Bool {
         let workers = tree.children
-        let listeners = program.standardError.lines.count { $0.contains("listening on") }
+        // Where the log has lost the line, there is one.
+        let listeners = max(1, program.standardError.lines.count { $0.contains("listening on") })
         // A worker that could not start has closed some of its descriptors when it ends, and is replaced.
         return tree.root.hubs == model.hubs && workers.count == model.workers
             && Set(workers.map { $0.descriptors - $0.hubsWithPipe }).count <= 1
