@@ -36,8 +36,12 @@ package enum ProgramArguments {
         return access(link, X_OK) == 0 ? link : String(cString: program_path())
     }
 
-    /// Where the program lies: the file there may be replaced later, and this stays the path where it was read before.
-    package static var path: String { location }
+    /// The path by which the program was started, where that is absolute, and else where it lies.  The file there, or what a symbolic link in the path leads to, may be
+    /// another one later.
+    package static var path: String {
+        let started = String(cString: program_path())
+        return started.hasPrefix("/") ? started : location
+    }
 
     /// The path of another program, which lies beside this one.
     package static func sibling(_ name: String) -> String {

@@ -74,17 +74,41 @@ extension EndToEnd {
                         variables:
                             "NOTIFY_SOCKET=\(managerSocket.name) LISTEN_PID=$$ LISTEN_FDS=\"$N\" LISTEN_FDNAMES=kept-127.0.0.1/\(old.address.port!)"
                     )
+                    #expect(
+                        try next(manager).text.hasPrefix(
+                            "FDSTOREREMOVE=1\nFDNAME=kept-127.0.0.1/\(old.address.port!)\n"))
                     for place in ["127.0.0.1", "127.0.0.2"] {
                         let (text, descriptors) = try next(manager)
                         #expect(text.hasPrefix("FDSTORE=1\nFDNAME=kept-\(place)/\(port)\n") && descriptors.count == 1)
                         for descriptor in descriptors { close(descriptor) }
                     }
-                    #expect(
-                        try next(manager).text.hasPrefix(
-                            "FDSTOREREMOVE=1\nFDNAME=kept-127.0.0.1/\(old.address.port!)\n"))
                     try write("listen = tcp:127.0.0.1:\(port)", to: settings)
                     server.send(SIGHUP)
                     #expect(try next(manager).text.hasPrefix("FDSTOREREMOVE=1\nFDNAME=kept-127.0.0.2/\(port)\n"))
+                    try server.stop()
+                }
+            }
+        }
+
+        @Test func `one that is in the way of a new place is given back first`() throws {
+            try withTemporaryPath("log") { log in
+                let managerSocket = try ManagerSocket()
+                let old = try ListeningSocket(on: .loopback(port: 0), backlog: 4)
+                let port = old.address.port!
+                try onHub(.seconds(60)) {
+                    let manager = managerSocket.connection
+                    defer { manager.close() }
+                    let server = try ActivatedServer(
+                        ["--host", "0.0.0.0", "--port", "\(port)"], sockets: [old.descriptor], log: log,
+                        variables:
+                            "NOTIFY_SOCKET=\(managerSocket.name) LISTEN_PID=$$ LISTEN_FDS=\"$N\" LISTEN_FDNAMES=kept-127.0.0.1/\(port)"
+                    )
+                    #expect(
+                        try next(manager).text.hasPrefix("FDSTOREREMOVE=1\nFDNAME=kept-127.0.0.1/\(port)\n"))
+                    old.close()
+                    let (text, descriptors) = try next(manager)
+                    #expect(text.hasPrefix("FDSTORE=1\nFDNAME=kept-0.0.0.0/\(port)\n"))
+                    for descriptor in descriptors { close(descriptor) }
                     try server.stop()
                 }
             }

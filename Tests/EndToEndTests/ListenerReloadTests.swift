@@ -53,6 +53,40 @@ extension EndToEnd {
             return listener.address.port!
         }
 
+        @Test func `a reload that is refused changes nothing about the places that are kept`() throws {
+            let begin = { @Sendable (path: String) in "listen = unix:\(path)/a?unix-socket-mode=0600" }
+            try withPlaces(.green, begin) { server, path, rewrite in
+                let taken = try Datagram(bind: .loopback(port: 0))
+                defer { taken.close() }
+                try rewrite("listen = unix:\(path)/a?unix-socket-mode=0666,udp:\(taken.address)")
+                try server.program.waitOnHub(forLineContaining: "not reloaded")
+                var status = stat()
+                #expect(stat("\(path)/a", &status) == 0 && status.st_mode & 0o777 == 0o600)
+                try rewrite("listen = unix:\(path)/a?unix-socket-mode=0666")
+                try server.program.waitOnHub(forLineContaining: "settings reloaded")
+                #expect(stat("\(path)/a", &status) == 0 && status.st_mode & 0o777 == 0o666)
+            }
+        }
+
+        @Test func `a client in the queue of a place that goes is served as it is there`() throws {
+            let begin = { @Sendable (path: String) in
+                "max-connections = 1\nlisten = unix:\(path)/a,unix:\(path)/b?transform=lower"
+            }
+            try withPlaces(.green, begin) { server, path, rewrite in
+                let first = try Connection.connect(to: .unix(path: "\(path)/a"))
+                try first.expect("ONE", to: "one")
+                let queued = try Connection.connect(to: .unix(path: "\(path)/b"))
+                try rewrite("max-connections = 1\nlisten = unix:\(path)/a")
+                try server.program.waitOnHub(forLineContaining: "settings reloaded")
+                first.close()
+                try queued.expect("queued", to: "QUEUED")
+                queued.close()
+                // It has one descriptor less than at first.
+                server.program.send(SIGTERM)
+                try #expect(server.program.waitForExitOnHub() == .status(0))
+            }
+        }
+
         @Test(arguments: ServerModel.all)
         func `a new place is served, one that is gone refuses, and its connections go on`(model: ServerModel) throws {
             let begin = { @Sendable (path: String) in "listen = unix:\(path)/a,unix:\(path)/b?transform=echo" }

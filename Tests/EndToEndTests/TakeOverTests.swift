@@ -6,18 +6,6 @@ import Testing
 extension EndToEnd {
     /// `--take-over`: one instance after the other serves the same listeners.
     @Suite(.serialized) struct TakeOverTests {
-        /// Clients that come one after the other until killed; throws where one of them is refused, reset or not answered.
-        private func keepAsking(_ address: SocketAddress, _ count: UnsafeMutablePointer<Int>) throws {
-            while true {
-                let connection = try Connection.connect(to: address)
-                defer { connection.close() }
-                try connection.expect("HELLO", to: "hello")
-                try connection.shutdownSending()
-                if try !connection.receiveToEnd().isEmpty { throw Unexpected("more than the answer") }
-                count.pointee += 1
-            }
-        }
-
         private static let models = ServerModel.testable(
             .green, .greenWorkers, .greenProcesses, .thread, .process, .processPool)
 
@@ -27,31 +15,25 @@ extension EndToEnd {
                 let path = "\(directory)/take-over"
                 let place = onPath ? ["--unix-socket", "\(directory)/echo"] : []
                 try withServer(model, place + ["--take-over", path]) { first in
-                    let count = UnsafeMutablePointer<Int>.allocate(capacity: 1)
-                    count.initialize(to: 0)
-                    let clients = (0..<4).map { _ in spawn { try keepAsking(first.address, count) } }
-                    defer {
-                        for client in clients { client.kill() }
-                        for client in clients { _ = try? client.value() }
-                        count.deallocate()
-                    }
+                    let clients = SteadyClients(first.address)
+                    defer { clients.stop() }
                     // The place from which the next instance is asked for is there soon after the listeners.
-                    try #require(eventuallyOnHub { access(path, F_OK) == 0 && count.pointee > 50 })
+                    try #require(eventuallyOnHub { access(path, F_OK) == 0 && clients.answers > 50 })
                     let port = onPath ? [] : ["--port", "\(try first.port)"]
                     let second = try Program(Server.launch(model, place + port + ["--take-over", path]))
                     defer { second.end() }
                     try second.waitOnHub(forLineContaining: "took the listeners of another instance over")
                     try #expect(first.program.waitForExitOnHub(within: .seconds(20)) == .status(0))
-                    let before = count.pointee
-                    try #require(eventuallyOnHub { count.pointee > before + 50 })
-                    for client in clients { #expect(!client.hasEnded) }
+                    let before = clients.answers
+                    try #require(eventuallyOnHub { clients.answers > before + 50 })
+                    #expect(clients.areWell)
                     // A third one takes over from the second.
                     let third = try Program(Server.launch(model, place + port + ["--take-over", path]))
                     defer { third.end() }
                     try third.waitOnHub(forLineContaining: "took the listeners of another instance over")
                     try #expect(second.waitForExitOnHub(within: .seconds(20)) == .status(0))
-                    for client in clients { #expect(!client.hasEnded) }
-                    for client in clients { client.kill() }
+                    #expect(clients.areWell)
+                    clients.stop()
                     third.send(SIGTERM)
                     try #expect(third.waitForExitOnHub(within: .seconds(20)) == .status(0))
                     #expect(!onPath || access("\(directory)/echo", F_OK) != 0)
@@ -132,6 +114,22 @@ extension EndToEnd {
                     defer { admin.close() }
                     try admin.sendAll("GET /healthz HTTP/1.0\r\n\r\n")
                     try #expect(String(decoding: admin.receiveToEnd(), as: UTF8.self).hasPrefix("HTTP/1.1 200"))
+                }
+            }
+        }
+
+        @Test func `the paths of sockets that the next instance does not want are removed`() throws {
+            try withTemporaryDirectory { directory in
+                let arguments = ["--take-over", "\(directory)/take-over"]
+                let (path, admin) = ("\(directory)/echo", "\(directory)/admin")
+                try withServer(.green, arguments + ["--listen", "tcp:127.0.0.1:0,unix:\(path)", "--admin", admin]) {
+                    first in
+                    try #require(eventuallyOnHub { access("\(directory)/take-over", F_OK) == 0 })
+                    let second = try Program(Server.launch(.green, arguments + ["--port", "\(try first.port)"]))
+                    defer { second.end() }
+                    try #expect(first.program.waitForExitOnHub(within: .seconds(20)) == .status(0))
+                    try #expect(eventuallyOnHub { access(path, F_OK) != 0 && access(admin, F_OK) != 0 })
+                    try #expect(first.answer(to: "still here") == "STILL HERE")
                 }
             }
         }

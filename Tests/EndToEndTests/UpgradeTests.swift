@@ -6,18 +6,6 @@ import Testing
 extension EndToEnd {
     /// USR2: the server starts its own program anew, which takes the listeners.
     @Suite(.serialized) struct UpgradeTests {
-        /// Clients that come one after the other until killed; throws where one of them is refused, reset or not answered.
-        private func keepAsking(_ address: SocketAddress, _ count: UnsafeMutablePointer<Int>) throws {
-            while true {
-                let connection = try Connection.connect(to: address)
-                defer { connection.close() }
-                try connection.expect("HELLO", to: "hello")
-                try connection.shutdownSending()
-                if try !connection.receiveToEnd().isEmpty { throw Unexpected("more than the answer") }
-                count.pointee += 1
-            }
-        }
-
         /// Sends USR2 and returns the process that the server starts then.
         private func upgrade(_ server: Server, _ process: pid_t, number: Int = 1) throws -> pid_t {
             kill(process, SIGUSR2)
@@ -40,15 +28,9 @@ extension EndToEnd {
             try withTemporaryDirectory { directory in
                 let place = onPath ? ["--unix-socket", "\(directory)/echo"] : []
                 try withServer(model, place) { server in
-                    let count = UnsafeMutablePointer<Int>.allocate(capacity: 1)
-                    count.initialize(to: 0)
-                    let clients = (0..<4).map { _ in spawn { try keepAsking(server.address, count) } }
-                    defer {
-                        for client in clients { client.kill() }
-                        for client in clients { _ = try? client.value() }
-                        count.deallocate()
-                    }
-                    try #require(eventuallyOnHub { count.pointee > 20 })
+                    let clients = SteadyClients(server.address)
+                    defer { clients.stop() }
+                    try #require(eventuallyOnHub { clients.answers > 20 })
                     let second = try upgrade(server, server.program.pid)
                     defer { kill(second, SIGKILL) }
                     try server.program.waitOnHub(
@@ -61,10 +43,10 @@ extension EndToEnd {
                         forLineContaining: "took the listeners of another instance over", count: 2, within: .seconds(20)
                     )
                     try #expect(eventuallyOnHub(within: .seconds(20)) { kill(second, 0) != 0 })
-                    let before = count.pointee
-                    try #require(eventuallyOnHub { count.pointee > before + 20 })
-                    for client in clients { #expect(!client.hasEnded) }
-                    for client in clients { client.kill() }
+                    let before = clients.answers
+                    try #require(eventuallyOnHub { clients.answers > before + 20 })
+                    #expect(clients.areWell)
+                    clients.stop()
                     try end(third)
                     #expect(!onPath || access("\(directory)/echo", F_OK) != 0)
                 }
@@ -92,6 +74,70 @@ extension EndToEnd {
                         within: .seconds(20))
                     #expect(access("\(directory)/echo", F_OK) == 0)
                     try #expect(server.answer(to: "still here") == "STILL HERE")
+                }
+            }
+        }
+
+        @Test(arguments: ServerModel.testable(.green, .greenProcesses))
+        func `a service that is told to stop gives its listeners to no other instance`(model: ServerModel) throws {
+            try withServer(model, ["--lame-duck", "2", "--drain-timeout", "5"]) { server in
+                let client = try server.connect()
+                defer { client.close() }
+                try client.expect("ONE", to: "one")
+                kill(server.program.pid, SIGUSR2)
+                server.program.send(SIGTERM)
+                let line = try server.program.waitOnHub(
+                    forLineContaining: "the listeners were not taken over", within: .seconds(20))
+                #expect(line.contains("this instance is stopping"))
+                try client.expect("TWO", to: "two")
+                client.close()
+                try #expect(server.program.waitForExitOnHub(within: .seconds(20)) == .status(0))
+                let failed = #expect(throws: NetError.self) { try Connection.connect(to: server.address).close() }
+                #expect(failed?.errno?.code == ECONNREFUSED)
+            }
+        }
+
+        @Test func `a server whose settings came from standard input has no successor, and says why`() throws {
+            try withTemporaryPath("settings") { path in
+                try write("transform = echo", to: path)
+                try withServer(.green, ["--config", "-"], adjust: { $0.setup = "exec <'\(path)'" }) { server in
+                    kill(server.program.pid, SIGUSR2)
+                    let line = try server.program.waitOnHub(forLineContaining: "the listeners were not taken over")
+                    #expect(line.contains("the configuration came from standard input"))
+                    try #expect(server.answer(to: "as before") == "as before")
+                }
+            }
+        }
+
+        @Test(arguments: [["echo", "admin"], ["admin"], ["echo"]])
+        func `sockets that a manager has passed in are served by the next instance, whichever they are`(
+            names: [String]
+        ) throws {
+            try ManagedSockets.with(names.map { .unix(path: $0) }) { managed in
+                let own =
+                    (names.contains("echo") ? [] : ["--unix-socket", "\(managed.directory)/echo"])
+                    + (names.contains("admin") ? [] : ["--admin", "\(managed.directory)/admin"])
+                let first = try ActivatedServer(
+                    own, sockets: managed.descriptors, log: managed.log,
+                    variables: "LISTEN_PID=$$ LISTEN_FDS=\"$N\" LISTEN_FDNAMES=\(names.joined(separator: ":"))")
+                try first.waitUntilReady()
+                first.send(SIGUSR2)
+                try #expect(first.waitForExit() == .status(0))
+                let line = try #require(first.lines.first { $0.contains("starting the next instance") })
+                let second = try #require(line.firstMatch(of: /next_pid=([0-9]+)/).flatMap { pid_t($0.1) })
+                defer { kill(second, SIGKILL) }
+                let admin = try Connection.connect(to: .unix(path: "\(managed.directory)/admin"))
+                defer { admin.close() }
+                try admin.sendAll("GET /readyz HTTP/1.0\r\n\r\n")
+                let answer = String(decoding: try admin.receiveToEnd(), as: UTF8.self)
+                #expect(answer.hasPrefix("HTTP/1.1 200"))
+                let client = try Connection.connect(to: .unix(path: "\(managed.directory)/echo"))
+                try client.expect("HELLO", to: "hello")
+                client.close()
+                try end(second)
+                // The server's own paths go with it, and the manager's stay.
+                for name in ["echo", "admin"] {
+                    #expect((access("\(managed.directory)/\(name)", F_OK) == 0) == names.contains(name), "\(name)")
                 }
             }
         }

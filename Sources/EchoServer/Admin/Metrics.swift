@@ -140,6 +140,7 @@ struct Metrics {
             .counter, "echo_server_datagrams_dropped_total", "Datagrams without an answer, by reason.",
             [
                 (["reason": "port"], "\(total(.datagramsRefused))"),
+                (["reason": "denied"], "\(total(.datagramsDenied))"),
                 (["reason": "rate"], "\(total(.datagramsLimited))"),
                 (["reason": "send"], "\(total(.datagramsFailed))"),
             ])

@@ -54,10 +54,12 @@ final class DatagramService {
     private func admits(_ question: DatagramBatch.Item, _ clients: ClientPolicy, _ now: Deadline) -> Bool {
         let peer = question.peer
         counters.add(to: .datagramsReceived)
-        guard let port = peer.port, port >= DatagramService.firstClientPort, !ownPorts.contains(port),
-            !clients.denies(peer)
-        else {
+        guard let port = peer.port, port >= DatagramService.firstClientPort, !ownPorts.contains(port) else {
             counters.add(to: .datagramsRefused)
+            return false
+        }
+        if clients.denies(peer) {
+            counters.add(to: .datagramsDenied)
             return false
         }
         guard limit.admits(peer, now: now) else {
@@ -90,28 +92,20 @@ final class DatagramService {
         try? answers.append(answer, to: question.peer, from: question.localAddress)
     }
 
+    /// An answer that the kernel refuses, such as one for a network that cannot be reached, is left out.
     private func sendAnswers() throws {
-        if answers.isEmpty { return }
-        do throws(NetError) { try socket.send(answers) } catch {
-            if error.waitError != nil { throw error }
-            try sendOneByOne(from: answers.sent)
-            return
-        }
-        counters.add(answers.count, to: .datagramsAnswered)
-    }
-
-    /// Behind an answer that the kernel has refused, such as for a network that cannot be reached.
-    private func sendOneByOne(from first: Int) throws {
-        counters.add(first, to: .datagramsAnswered)
-        for index in first..<answers.count {
-            let answer = answers[index]
+        var (next, failed) = (0, 0)
+        while next < answers.count {
             do throws(NetError) {
-                try socket.send(UnsafeRawBufferPointer(answer.bytes), to: answer.peer)
-                counters.add(to: .datagramsAnswered)
+                try socket.send(answers, from: next)
+                next = answers.count
             } catch {
                 if error.waitError != nil { throw error }
-                counters.add(to: .datagramsFailed)
+                failed += 1
+                next = answers.sent + 1
             }
         }
+        counters.add(answers.count - failed, to: .datagramsAnswered)
+        counters.add(failed, to: .datagramsFailed)
     }
 }

@@ -12,8 +12,8 @@ final class Listeners {
     /// What another instance has given away.
     var taken: [ListeningSocket] = []
     var takenAdmin: [ListeningSocket] = []
-    /// The names of listeners that the service manager has kept, and that are not wanted any more.
-    private(set) var unwanted: [String] = []
+    /// Those of another instance that are not wanted: it accepts there until this one serves, and then the path of a unix socket is removed.
+    private var leftover: [ListeningSocket] = []
     /// Where the service listens now.
     private(set) var places: [OpenPlace] = []
     private var lastID = 0
@@ -35,27 +35,30 @@ final class Listeners {
     @discardableResult
     func openService() throws(StartFailure) -> [[ListeningSocket]] {
         for socket in passed.unusual { log.servesUnusual(socket.name, at: socket.address) }
-        // What is left in the end is closed.
-        taken += passed.kept
-        defer {
-            for socket in taken { socket.close() }
-            taken = []
-        }
         guard arePassed else {
             places = try open(settings.streamEntries, settings)
-            findUnwanted()
+            leftover += taken
+            taken = []
             return sets
         }
         if settings.namesAddress { log.addressIgnored() }
         let sets = try netFailuresAsStartFailures { () throws(NetError) in try share(passed.service) }
         places = [OpenPlace(id: nextID(), entry: nil, sockets: sets)]
-        findUnwanted()
         return sets
     }
 
-    private func findUnwanted() {
-        let names = Set(passed.kept.compactMap { KeptListener.name(of: $0.address) })
-        unwanted = names.subtracting(places.compactMap(\.keptName)).sorted()
+    /// Takes what the service manager has kept of an earlier start, as from another instance, and closes what is not wanted.  Returns the names of those that
+    /// the manager is to forget.
+    func takeKept() throws(StartFailure) -> [String] {
+        var wanted: [SocketAddress] = []
+        if !arePassed { for entry in settings.streamEntries { wanted.append(try entry.endpoint.listenAddress()) } }
+        var unwanted: [String] = []
+        for (name, socket) in passed.kept {
+            let fits = socket.map { socket in wanted.contains { socket.fits($0) } } ?? false
+            if fits { taken.append(socket!) } else { socket?.close() }
+            if !fits || name != KeptListener.name(of: socket!.address) { unwanted.append(name) }
+        }
+        return unwanted
     }
 
     private func nextID() -> Int {
@@ -78,8 +81,11 @@ final class Listeners {
         }
         let added = try open(missing.map(\.1), settings)
         let all = merge(kept, Dictionary(uniqueKeysWithValues: zip(missing.map(\.0), added)))
-        let change = ListenerChange(places: all, added: added, removed: rest, profiles: all.profiles(settings))
-        do throws(StartFailure) { for place in kept.values { try adjust(place, settings) } } catch {
+        var change = ListenerChange(
+            places: all, added: added, removed: rest, profiles: all.profiles(settings, retired: rest))
+        do throws(StartFailure) {
+            for place in kept.values { change.adjustments.append(try adjustment(of: place, settings)) }
+        } catch {
             change.abandon()
             throw error
         }
@@ -94,18 +100,35 @@ final class Listeners {
     func commit(_ change: ListenerChange) {
         places = change.places
         for place in change.removed { place.removePath() }
+        for adjust in change.adjustments {
+            do throws(NetError) { try adjust() } catch { log.notAdjusted(error) }
+        }
     }
 
     /// The other instance accepts no more at what it has given.
-    func confirmTaken() { for index in places.indices { places[index].isTaken = false } }
+    func confirmTaken() {
+        for index in places.indices { places[index].isTaken = false }
+        for socket in leftover {
+            socket.removePath()
+            socket.close()
+        }
+        leftover = []
+    }
 
     /// Of unix sockets, when the service ends.
     func removePaths() { for place in places { place.removePath() } }
 
     private func adjust(_ place: OpenPlace, _ common: Settings) throws(StartFailure) {
+        try netFailuresAsStartFailures(try adjustment(of: place, common))
+    }
+
+    /// Gives sockets that are open already what `common` has for them.  Throws now where the settings are wrong, and changes nothing before it is called.
+    private func adjustment(
+        of place: OpenPlace, _ common: Settings
+    ) throws(StartFailure) -> () throws(NetError) -> Void {
         let settings = place.entry!.settings(common)
         let permissions = try settings.unixSocketAccess.permissions("unix-socket")
-        try netFailuresAsStartFailures { () throws(NetError) in
+        return { () throws(NetError) in
             for socket in place.sockets.joined() {
                 try socket.adjust(
                     settings.socket.options(for: socket.address), backlog: settings.backlog, permissions: permissions)
@@ -204,7 +227,7 @@ final class Listeners {
             return passed.admin
         }
         guard let wanted = settings.admin else {
-            for socket in takenAdmin { socket.close() }
+            leftover += takenAdmin
             return []
         }
         if let taken = try takeAdmin(wanted) { return taken }
@@ -226,7 +249,7 @@ final class Listeners {
         let (fitting, others) = (
             takenAdmin.filter { $0.fits(address) }, takenAdmin.filter { !$0.fits(address) }
         )
-        for socket in others { socket.close() }
+        leftover += others
         return fitting.isEmpty ? nil : fitting
     }
 

@@ -23,7 +23,8 @@ struct ServerProcess {
         let log = ServerLog(level: { live.logLevel }, format: settings.logFormat)
         log.unknownVariables(OwnVariables.unknown())
         let shared = try SharedState(
-            settings, descriptorLimit: limit, hasAdmin: settings.admin != nil || !passed.admin.isEmpty,
+            settings, descriptorLimit: limit,
+            hasAdmin: settings.admin != nil || !passed.admin.isEmpty || starter?.passed.admin ?? false,
             isWatched: Watchdog.interval(variables, of: getpid()) != nil, rules: { live.rules })
         parts = ServiceParts(live: live, shared: shared, log: log)
         listeners = Listeners(settings, passed, log)
@@ -51,7 +52,7 @@ struct ServerProcess {
         }
         state.tidyUp = closeAdmin
         defer { state.tidyUp() }
-        try listeners.openService()
+        try openService()
         parts.live.begin(listeners.places.profiles(listeners.settings))
         state.tidyUp = { [listeners] in
             listeners.removePaths()
@@ -65,6 +66,23 @@ struct ServerProcess {
         changeInstances(takeOver, datagrams, admin: adminSockets) { admin?.close() }
         try serve()
         parts.log.stopped(parts.shared.counters)
+    }
+
+    /// A listener of an earlier start that is not wanted any more may have the port, until the service manager has closed it.
+    private func openService() throws {
+        let unwanted = try listeners.takeKept()
+        state.forget(unwanted)
+        var triesLeft = unwanted.isEmpty ? 0 : 20
+        while true {
+            do throws(StartFailure) {
+                try listeners.openService()
+                return
+            } catch {
+                guard error.status == .unavailable, triesLeft > 0 else { throw error }
+                triesLeft -= 1
+            }
+            try Greenlet.sleep(for: .milliseconds(50))
+        }
     }
 
     private func serve() throws {
@@ -112,12 +130,10 @@ struct ServerProcess {
     private func takeListenersOver() throws(StartFailure) -> TakeOver? {
         if let starter {
             let takeOver = try TakeOver.ask(starter)
-            if starter.givesPassed {
-                listeners.passed = Activation.Sockets(
-                    service: takeOver.service, admin: takeOver.admin, unusual: [])
-            } else {
-                (listeners.taken, listeners.takenAdmin) = (takeOver.service, takeOver.admin)
-            }
+            let (passed, service, admin) = (starter.passed, takeOver.service, takeOver.admin)
+            listeners.passed = Activation.Sockets(
+                service: passed.service ? service : [], admin: passed.admin ? admin : [], unusual: [])
+            (listeners.taken, listeners.takenAdmin) = (passed.service ? [] : service, passed.admin ? [] : admin)
             return takeOver
         }
         guard let path = listeners.settings.takeOver, let takeOver = try TakeOver.ask(at: path) else { return nil }
@@ -130,15 +146,26 @@ struct ServerProcess {
         _ takeOver: TakeOver?, _ datagrams: DatagramServer, admin: [ListeningSocket], closeAdmin: @escaping () -> Void
     ) {
         let (state, listeners) = (state, listeners)
-        let handOver = HandOver(service: { listeners.queues }, admin: admin) { process in
+        let handOver = HandOver(
+            service: { listeners.queues }, admin: admin, refusal: { state.refusesHandOver }
+        ) { process in
             state.handedOver(to: process)
             closeAdmin()
             // Among others, ends the offer at a path, before the other instance makes its own.
             state.closeOffer()
             kill(getpid(), SIGTERM)
         }
-        let upgrade = Upgrade(successor, handOver, givesPassed: listeners.arePassed, parts.log)
-        state.startUpgrade = {
+        let passed = Successor.Passed(service: listeners.arePassed, admin: !listeners.passed.admin.isEmpty)
+        let upgrade = Upgrade(successor, handOver, passed, parts.log)
+        state.whenDraining = { [whenDraining = state.whenDraining] in
+            if !state.isHandedOver { upgrade.cancel() }
+            whenDraining()
+        }
+        state.startUpgrade = { [live = parts.live, log = parts.log] in
+            // The next one would read an end of file there, and serve with the defaults.
+            if live.isFromStandardInput {
+                return log.notTakenOver(TakeOverProblem("the configuration came from standard input"))
+            }
             datagrams.sharePorts()
             upgrade.begin()
         }
@@ -170,6 +197,8 @@ struct ServerProcess {
             parts.log.tookOver(takeOver.service.count)
         } catch {
             parts.log.notTakenOver(error)
+            // The one that has started this one goes on, or stops the service.
+            if starter != nil, error is TakeOver.Refused { kill(getpid(), SIGTERM) }
         }
     }
 }

@@ -27,7 +27,7 @@ final class ServiceState {
     /// Starts the instance that is to follow this one.
     var startUpgrade: () -> Void = {}
     /// Whether another instance has the listeners.
-    private var isHandedOver = false
+    private(set) var isHandedOver = false
     /// Called when the service accepts.
     var whenServing: () -> Void = {}
     /// Called when a first signal has come: ends what is served beside connections.
@@ -65,7 +65,7 @@ final class ServiceState {
     /// Reads the settings again, as HUP asks for.  Where they are wrong, the service goes on with the old ones.
     func reload() {
         // A manager accepts no READY=1 after STOPPING=1, and no further client would get the new settings.
-        guard stage == .starting || stage == .accepting else { return }
+        guard stage == .starting || stage == .accepting, !isHandedOver else { return }
         if let notifier { notifier.reloading(reread) } else { reread() }
     }
 
@@ -101,7 +101,16 @@ final class ServiceState {
     }
 
     /// Has another instance follow this one, as USR2 asks for.
-    func upgrade() { if stage == .accepting { startUpgrade() } }
+    func upgrade() { if stage == .accepting, !isHandedOver { startUpgrade() } }
+
+    /// Why no other instance can have the listeners now; nil where one can.
+    var refusesHandOver: String? {
+        if isHandedOver { return "another instance has them" }
+        return stage == .accepting ? nil : "this instance is stopping"
+    }
+
+    /// Has the service manager forget listeners of an earlier start.
+    func forget(_ names: [String]) { notifier?.forget(names) }
 
     /// Another instance has the listeners, and the paths with them; `process` is its own where this instance has started it.
     func handedOver(to process: pid_t?) {
@@ -117,11 +126,8 @@ final class ServiceState {
         keepListeners()
     }
 
-    /// Has the service manager keep them for the next start, and forget those that this start did not want.
-    private func keepListeners() {
-        notifier?.keep(listeners.places)
-        notifier?.forget(listeners.unwanted)
-    }
+    /// Has the service manager keep them for the next start.
+    private func keepListeners() { notifier?.keep(listeners.places) }
 
     /// A first signal has come.  Returns until when the service accepts all the same; nil where it drains at once.
     func lameDuck(after signal: Int32) -> Deadline? {

@@ -21,9 +21,9 @@ struct ListenerProfiles: Sendable {
             .entry
     }
 
-    /// Whether the places of `settings` differ, so that a connection needs to know which is its own.
-    static func areNeeded(_ settings: Settings) -> Bool {
-        settings.streamEntries.contains { $0.overridesSettings || $0.speaksTLS != (settings.tlsFiles != nil) }
+    /// Whether places differ from `settings`, so that a connection needs to know which is its own.
+    static func areNeeded(_ entries: [ListenEntry], _ settings: Settings) -> Bool {
+        entries.contains { $0.overridesSettings || $0.speaksTLS != (settings.tlsFiles != nil) }
     }
 }
 

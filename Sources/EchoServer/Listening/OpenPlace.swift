@@ -45,6 +45,8 @@ struct ListenerChange {
     let removed: [OpenPlace]
     /// Nil where all places will serve alike.
     let profiles: ListenerProfiles?
+    /// What the places that are kept get of the new settings.
+    var adjustments: [() throws(NetError) -> Void] = []
     /// Nil where nothing changes about datagrams.
     var datagrams: DatagramChange?
 
@@ -63,9 +65,11 @@ extension [OpenPlace] {
     /// All sets; none where there is no place.
     var sets: [[ListeningSocket]] { isEmpty ? [] : self[0].sockets.indices.map { sockets(ofSet: $0) } }
 
-    /// Nil where all serve alike.
-    func profiles(_ settings: Settings) -> ListenerProfiles? {
-        guard ListenerProfiles.areNeeded(settings) else { return nil }
-        return ListenerProfiles(compactMap { place in place.entry.map { .init(address: place.address, entry: $0) } })
+    /// Nil where all serve alike.  `retired` are places at which the last clients are accepted.
+    func profiles(_ settings: Settings, retired: [OpenPlace] = []) -> ListenerProfiles? {
+        let all = self + retired
+        guard ListenerProfiles.areNeeded(all.compactMap(\.entry), settings) else { return nil }
+        return ListenerProfiles(
+            all.compactMap { place in place.entry.map { .init(address: place.address, entry: $0) } })
     }
 }

@@ -124,6 +124,11 @@ struct ServerLog: Sendable {
         logger.error("no other instance can take over", metadata: ["error": .string("\(error)")])
     }
 
+    /// The service goes on there with the options it had.
+    func notAdjusted(_ error: any Error) {
+        logger.error("a listener keeps its old options", metadata: ["error": .string("\(error)")])
+    }
+
     func servesDatagrams(at address: SocketAddress) {
         logger.notice("serving datagrams", metadata: ["address": "\(address)"])
     }

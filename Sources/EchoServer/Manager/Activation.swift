@@ -26,8 +26,8 @@ enum Activation {
         let admin: [ListeningSocket]
         /// The sockets of the service with an unusual name, which may be a mistake.
         let unusual: [(name: String, address: SocketAddress)]
-        /// Those of an earlier start, which the service had opened itself.
-        var kept: [ListeningSocket] = []
+        /// Those of an earlier start, which the service had opened itself; without a socket where it is none that can be used, and was closed.
+        var kept: [(name: String, socket: ListeningSocket?)] = []
     }
 
     /// The number of the first descriptor.
@@ -58,7 +58,11 @@ enum Activation {
 
     /// Makes `passed` ready to accept on, and sorts them into those of the service and of the admin interface.
     static func sort(_ passed: [Passed]) throws(StartFailure) -> Sockets {
-        let kept = passed.filter(\.isKept).compactMap { try? InheritedSocket.taken($0.descriptor) }
+        let kept = passed.filter(\.isKept).map { passed in
+            let socket = try? InheritedSocket.taken(passed.descriptor)
+            if socket == nil { close(passed.descriptor) }
+            return (name: passed.name, socket: socket)
+        }
         let others = passed.filter { !$0.isKept }
         let all = zip(others, try listen(on: others))
         return Sockets(

@@ -28,9 +28,11 @@ struct Configuration: Sendable {
     /// Reads the file, if there is one, and checks every value.  Waits for the end of standard input.
     func read() throws(StartFailure) -> Settings { try Settings(try sources()) }
 
+    var isFromStandardInput: Bool { if case .standardInput? = source { true } else { false } }
+
     /// Reads the file again, for a running server.  Never waits.
     func readAgain() throws(StartFailure) -> Settings {
-        if case .standardInput? = source {
+        if isFromStandardInput {
             throw StartFailure(.configuration, "the configuration came from standard input, which cannot be read again")
         }
         return try read()

@@ -45,12 +45,13 @@ final class LiveSettings: Sendable {
         faults = settings.faults.areNone ? nil : try FaultInjector(settings.faults)
         words = try SharedWords()
         live = try LiveValue(Now(changing: settings.live, isPlain: false, version: 0))
-        live.value.isPlain = isPlain(settings)
+        let differ = ListenerProfiles.areNeeded(settings.streamEntries, settings)
+        live.value.isPlain = isPlain(settings, placesDiffer: differ)
     }
 
-    private func isPlain(_ settings: Settings) -> Bool {
+    private func isPlain(_ settings: Settings, placesDiffer: Bool) -> Bool {
         tls == nil && settings.record == nil && settings.banner == nil && settings.proxy.mode == .off
-            && settings.services.service == .echo && faults == nil && !ListenerProfiles.areNeeded(settings)
+            && settings.services.service == .echo && faults == nil && !placesDiffer
     }
 
     // MARK: - Now
@@ -69,6 +70,9 @@ final class LiveSettings: Sendable {
         let now = live.value
         return now.isPlain ? now.changing : nil
     }
+
+    /// Whether the configuration can't be read again.
+    var isFromStandardInput: Bool { configuration.isFromStandardInput }
 
     var logLevel: Logger.Level { changing.logLevel }
     var bufferSize: Int { withCurrent(0) { $0.settings.bufferSize } }
@@ -165,6 +169,7 @@ final class LiveSettings: Sendable {
                 (current.settings, current.profiles, current.version) = (settings, profiles, version)
             }
         }
-        live.value = Now(changing: settings.live, isPlain: isPlain(settings), version: version)
+        live.value = Now(
+            changing: settings.live, isPlain: isPlain(settings, placesDiffer: profiles != nil), version: version)
     }
 }

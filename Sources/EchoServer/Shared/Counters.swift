@@ -18,7 +18,7 @@ enum Counter: Int, CaseIterable {
     case proxyHeaders
     case proxyAbsent, proxyCut, proxyLate, proxyTooLong, proxyMalformed, proxyChecksum, proxyDoubled, proxyUntrusted
     case faultsRefused, faultsReset, faultsClosed, faultsTruncated, faultsStalled
-    case datagramsReceived, datagramsAnswered, datagramsRefused, datagramsLimited, datagramsFailed
+    case datagramsReceived, datagramsAnswered, datagramsRefused, datagramsDenied, datagramsLimited, datagramsFailed
 
     init(_ end: ConnectionEnd) { self = Counter(rawValue: Counter.endedDone.rawValue + Int(end.rawValue))! }
 

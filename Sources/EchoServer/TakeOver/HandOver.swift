@@ -6,6 +6,8 @@ struct HandOver {
     /// A reload may change them.
     let service: () -> [ListeningSocket]
     let admin: [ListeningSocket]
+    /// Why this instance gives nothing now; nil where it does.
+    let refusal: () -> String?
     /// Called once the other instance serves, with its process where this one has started it: this one is to drain.
     let whenTaken: (pid_t?) -> Void
 
@@ -17,6 +19,7 @@ struct HandOver {
             throw TakeOverProblem(
                 "version \(version) of the take-over is not supported; this instance has \(TakeOverMessage.version)")
         }
+        try refuseIfStopping()
         let service = service()
         let descriptors = (service + admin).map(\.descriptor)
         guard descriptors.count <= Connection.mostDescriptors else {
@@ -27,7 +30,11 @@ struct HandOver {
             descriptors: descriptors, with: Array((answer.line + "\n").utf8), until: .after(TakeOverMessage.time))
         let reply = try other.receiveMessage().message
         guard reply == .serving else { throw TakeOverProblem("'\(reply.line)' is not expected") }
+        try refuseIfStopping()
         whenTaken(process)
         try? other.send(.draining)
     }
+
+    /// Its sockets may be closed, and a stop is meant for the service, not for this instance alone.
+    private func refuseIfStopping() throws { if let reason = refusal() { throw TakeOverProblem(reason) } }
 }

@@ -14,12 +14,21 @@ struct Successor {
     /// The socket to the instance that has started this one.
     struct Starter {
         let descriptor: Int32
-        /// Whether a service manager has passed the listeners to that instance.
-        let givesPassed: Bool
+        let passed: Passed
+    }
+
+    /// Which listeners a service manager has passed to an instance, and keeps.
+    struct Passed: Equatable {
+        var service = false
+        var admin = false
+
+        /// As the variable has it.
+        var word: String { service ? admin ? "both" : "service" : admin ? "admin" : "none" }
+
+        static let all = [false, true].flatMap { service in [false, true].map { Passed(service: service, admin: $0) } }
     }
 
     private static let descriptor: Int32 = 3
-    private static let (passed, own) = ("passed", "own")
     static let variable = "ECHO_SERVER_SUCCEEDS"
 
     /// To be called when the program starts.  `variables` are those that a service manager has set for this process alone.
@@ -35,17 +44,17 @@ struct Successor {
     /// The instance that has started this one; nil where none has.
     static func starter(_ variables: ManagerVariables) throws(StartFailure) -> Starter? {
         guard let text = variables[variable] else { return nil }
-        guard [passed, own].contains(text) else {
-            throw StartFailure(.configuration, "\(variable): '\(text)' is neither \(passed) nor \(own)")
+        guard let passed = Passed.all.first(where: { $0.word == text }) else {
+            throw StartFailure(.configuration, "\(variable): '\(text)' is not none, service, admin or both")
         }
-        return Starter(descriptor: descriptor, givesPassed: text == passed)
+        return Starter(descriptor: descriptor, passed: passed)
     }
 
     /// Starts it.  Returns its process and the socket to it.  Throws where there is no such file, say.
-    func start(givesPassed: Bool) throws -> (process: pid_t, channel: Connection) {
+    func start(_ passed: Passed) throws -> (process: pid_t, channel: Connection) {
         let (channel, other) = try Connection.pair()
         defer { other.close() }
-        let mark = "\(Successor.variable)=\(givesPassed ? Successor.passed : Successor.own)"
+        let mark = "\(Successor.variable)=\(passed.word)"
         var start = ProgramStart([path] + arguments, environment: environment + [mark])
         do {
             start.streams = [nil, nil, nil, try other.withDescriptor { $0 }]

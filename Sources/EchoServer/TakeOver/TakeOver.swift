@@ -39,6 +39,12 @@ final class TakeOver {
         }
     }
 
+    /// The other instance has not let go of its listeners.
+    struct Refused: Error, CustomStringConvertible {
+        let answer: String
+        var description: String { "the other instance answers '\(answer)'" }
+    }
+
     private static let time = "\(TakeOverMessage.time / .seconds(1)) s"
 
     private static func failure(_ path: String, _ reason: String) -> StartFailure {
@@ -56,7 +62,7 @@ final class TakeOver {
     static func ask(_ starter: Successor.Starter) throws(StartFailure) -> TakeOver {
         do {
             return try ask(
-                Connection(descriptor: starter.descriptor, peer: .unix(path: "")), arePassed: starter.givesPassed)
+                Connection(descriptor: starter.descriptor, peer: .unix(path: "")), starter.passed)
         } catch {
             throw StartFailure(.unavailable, "cannot take over from the instance that has started this one: \(error)")
         }
@@ -64,23 +70,26 @@ final class TakeOver {
 
     private static func askOther(at path: String, until end: Deadline) throws -> TakeOver {
         do {
-            return try ask(Connection.connect(to: .unix(path: path), until: end), arePassed: false)
+            return try ask(Connection.connect(to: .unix(path: path), until: end), Successor.Passed())
         } catch let error as NetError where error.waitError == .deadlinePassed {
             throw TakeOverProblem("nothing came from the instance there within \(time)")
         }
     }
 
-    /// `arePassed`: a service manager has passed the sockets to the first instance, and keeps them.
-    private static func ask(_ other: Connection, arePassed: Bool) throws -> TakeOver {
+    /// `passed`: those that a service manager has passed to the first instance, and keeps.
+    private static func ask(_ other: Connection, _ passed: Successor.Passed) throws -> TakeOver {
         try other.send(.ask(version: TakeOverMessage.version))
         let (message, descriptors) = try other.receiveMessage(descriptors: Connection.mostDescriptors)
         do {
             let (service, admin) = try counts(message, descriptors)
-            let sockets = try descriptors.map {
-                try arePassed ? InheritedSocket.listener($0) : InheritedSocket.taken($0)
+            func sockets(_ range: Range<Int>, arePassed: Bool) throws -> [ListeningSocket] {
+                try descriptors[range].map {
+                    try arePassed ? InheritedSocket.listener($0) : InheritedSocket.taken($0)
+                }
             }
             return TakeOver(
-                other, service: Array(sockets[..<service]), admin: Array(sockets[service..<service + admin]))
+                other, service: try sockets(0..<service, arePassed: passed.service),
+                admin: try sockets(service..<service + admin, arePassed: passed.admin))
         } catch {
             for descriptor in descriptors { _ = Glibc.close(descriptor) }
             throw error
@@ -104,7 +113,7 @@ final class TakeOver {
         defer { other.close() }
         try other.send(.serving)
         let (message, _) = try other.receiveMessage()
-        guard message == .draining else { throw TakeOverProblem("the other instance answers '\(message.line)'") }
+        guard message == .draining else { throw Refused(answer: message.line) }
         isConfirmed = true
     }
 }

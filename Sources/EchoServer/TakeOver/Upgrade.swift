@@ -7,13 +7,18 @@ import GreenNet
 final class Upgrade {
     private let successor: Successor
     private let handOver: HandOver
-    private let givesPassed: Bool
+    private let passed: Successor.Passed
     private let log: ServerLog
     private var isUnderWay = false
+    /// The process that was started and has not taken over yet.
+    private var started: pid_t?
 
-    init(_ successor: Successor, _ handOver: HandOver, givesPassed: Bool, _ log: ServerLog) {
-        (self.successor, self.handOver, self.givesPassed, self.log) = (successor, handOver, givesPassed, log)
+    init(_ successor: Successor, _ handOver: HandOver, _ passed: Successor.Passed, _ log: ServerLog) {
+        (self.successor, self.handOver, self.passed, self.log) = (successor, handOver, passed, log)
     }
+
+    /// This instance stops: the one that was to follow it ends too.  Never waits.
+    func cancel() { if let started { kill(started, SIGTERM) } }
 
     /// Never waits: a green thread does the rest.
     func begin() {
@@ -27,8 +32,12 @@ final class Upgrade {
 
     private func run() {
         do {
-            let (process, channel) = try successor.start(givesPassed: givesPassed)
-            defer { channel.close() }
+            let (process, channel) = try successor.start(passed)
+            started = process
+            defer {
+                started = nil
+                channel.close()
+            }
             log.upgrading(process)
             do { try handOver.give(to: channel, process: process) } catch {
                 if error is TakeOverProblem { try? channel.send(.error("\(error)")) }

@@ -189,7 +189,16 @@ extension Datagram {
     /// Throws as `send(_:to:until:)` does.  `batch.sent` is how many the kernel has taken, also when it throws; the error is about the one behind them.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func send(_ batch: DatagramBatch, until deadline: Deadline = .never) throws(NetError) {
-        batch.noteSent(0)
+        try send(batch, from: 0, until: deadline)
+    }
+
+    /// The same for those from the place `first` on, which is at most `batch.count`.
+    @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
+    public func send(
+        _ batch: DatagramBatch, from first: Int, until deadline: Deadline = .never
+    ) throws(NetError) {
+        require((0...batch.count).contains(first), "send(from: \(first)) of a batch that has \(batch.count)")
+        batch.noteSent(first)
         if address.family == AF_INET6 { batch.mapAddresses() }
         var cuts = cutsSegments
         while batch.sent < batch.count {

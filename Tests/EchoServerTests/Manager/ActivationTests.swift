@@ -103,8 +103,16 @@ import Testing
         let sorted = try Activation.sort(
             zip(sockets, names).map { Activation.Passed(descriptor: $0.descriptor, name: $1) })
         #expect(sorted.service.map(\.address) == [sockets[0].address] && sorted.unusual.isEmpty)
-        #expect(sorted.kept.map(\.address) == [sockets[1].address, sockets[2].address])
-        #expect(sorted.kept.allSatisfy { !$0.isInherited })
+        #expect(sorted.kept.map(\.name) == Array(names[1...]))
+        #expect(sorted.kept.map(\.socket?.address) == [sockets[1].address, sockets[2].address])
+        #expect(sorted.kept.allSatisfy { $0.socket?.isInherited == false })
+    }
+
+    @Test func `what was kept and is no listener is closed, and its name is known`() throws {
+        let descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
+        let sorted = try Activation.sort([Activation.Passed(descriptor: descriptor, name: "kept-datagrams")])
+        #expect(sorted.kept.map(\.name) == ["kept-datagrams"] && sorted.kept[0].socket == nil)
+        #expect(fcntl(descriptor, F_GETFD) < 0)
     }
 
     @Test(arguments: [

@@ -90,6 +90,23 @@ struct DatagramTests {
         }
     }
 
+    @Test func `behind a datagram that is refused, the others of a batch go on`() throws {
+        try onHub {
+            let (one, other) = try pair("127.0.0.1")
+            let batch = DatagramBatch(capacity: 3, size: 10)
+            // The middle one is for another family, which this socket can't reach.
+            for peer in [other.address, SocketAddress(ip: "::1", port: 9)!, other.address] {
+                try batch.append([1], to: peer)
+            }
+            #expect(failure { () throws(NetError) in try one.send(batch) } != nil)
+            #expect(batch.sent == 1)
+            try one.send(batch, from: 2)
+            #expect(batch.sent == 3)
+            for _ in 0..<2 { #expect(try other.receive(upTo: 10, until: .after(.seconds(10))).bytes == [1]) }
+            try one.send(batch, from: 3)
+        }
+    }
+
     @Test func `a socket for one address knows it, and its batches tell none`() throws {
         try onHub {
             let (one, other) = try pair("127.0.0.1")
