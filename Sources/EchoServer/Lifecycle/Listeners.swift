@@ -61,6 +61,14 @@ final class Listeners {
         return unwanted
     }
 
+    /// Whether a program listens at one of the addresses of the settings.
+    var areInUse: Bool {
+        settings.streamEntries.contains { entry in
+            guard let address = try? entry.endpoint.listenAddress(), address.port != 0 else { return false }
+            return (try? ListeningProbe(address, freebind: settings.freebind)) == .inUse
+        }
+    }
+
     private func nextID() -> Int {
         lastID += 1
         return lastID

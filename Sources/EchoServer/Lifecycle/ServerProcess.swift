@@ -136,9 +136,19 @@ struct ServerProcess {
             (listeners.taken, listeners.takenAdmin) = (passed.service ? [] : service, passed.admin ? [] : admin)
             return takeOver
         }
-        guard let path = listeners.settings.takeOver, let takeOver = try TakeOver.ask(at: path) else { return nil }
+        guard let path = listeners.settings.takeOver, let takeOver = try askForListeners(at: path) else { return nil }
         (listeners.taken, listeners.takenAdmin) = (takeOver.service, takeOver.admin)
         return takeOver
+    }
+
+    /// Where the addresses are in use though no instance answers, one may have taken them over just now, which will answer soon.
+    private func askForListeners(at path: String) throws(StartFailure) -> TakeOver? {
+        let end = Deadline.after(.seconds(2))
+        while true {
+            if let takeOver = try TakeOver.ask(at: path) { return takeOver }
+            guard !end.hasPassed, listeners.areInUse else { return nil }
+            if (try? Greenlet.sleep(for: .milliseconds(20))) == nil { return nil }
+        }
     }
 
     /// Once the service accepts, lets the instance before drain, and offers the listeners to the next one.

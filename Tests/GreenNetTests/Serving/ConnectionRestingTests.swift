@@ -91,7 +91,7 @@ struct ConnectionRestingTests {
             try waitUntil { server.handlers == 0 }
             clients[0].close()
             clients[1].reset()
-            try waitUntil { server.openConnections == 1 }
+            try withExtendedLifetime(clients) { try waitUntil { server.openConnections == 1 } }
             #expect(Set(server.ends) == [.done, .peerGone])
             try server.stop()
         }
@@ -106,10 +106,12 @@ struct ConnectionRestingTests {
             #expect(server.openConnections == 3)
             try Greenlet.sleep(for: .milliseconds(500))
             clients[2].write(pattern(10))
-            try waitUntil { server.openConnections == 1 }
-            let took = Deadline.now - begin
-            #expect(took >= .seconds(1) && took < .seconds(1) + RestingConnections.precision + slack)
-            #expect(server.ends == [.idle, .idle])
+            try withExtendedLifetime(clients) {
+                try waitUntil { server.openConnections == 1 }
+                let took = Deadline.now - begin
+                #expect(took >= .seconds(1) && took < .seconds(1) + RestingConnections.precision + slack)
+                #expect(server.ends == [.idle, .idle])
+            }
             #expect(server.failures.count == 2 && server.failures.allSatisfy { $0.contains("deadline passed") })
             try server.stop()
         }
@@ -160,7 +162,7 @@ struct ConnectionRestingTests {
             let clients = try (0..<3).map { _ in try server.connect() }
             try waitUntil { server.handlers == 0 }
             Hub.current.close()
-            _ = clients
+            withExtendedLifetime(clients) {}
             return server.ends
         }
         #expect(ends == Array(repeating: .cancelled, count: 3))
