@@ -27,7 +27,12 @@ struct ConnectionService: Sendable {
     var countsClients: Bool { clients != nil && live.looksForProxies }
 
     /// The handler for a connection that begins now, with the settings of its place.
-    var handler: EchoHandler { handler(place == nil ? live.changing : settings.live) }
+    var handler: EchoHandler {
+        @inline(never) get { handler(place == nil ? live.changing : settings.live) }  // as `plainHandler`
+    }
+
+    /// As the log and records have it.
+    private var model: ModelKind { live.model }
 
     private func handler(_ settings: Settings.Live) -> EchoHandler {
         EchoHandler(
@@ -72,7 +77,7 @@ struct ConnectionService: Sendable {
         guard let records = live.records else { return try service.serveInSteps(connection, nil, request) }
         let tally = ConnectionTally(connection)
         var end = ConnectionEnd.done
-        defer { write(tally.record(end, live.now.model), to: records) }
+        defer { write(tally.record(end, model), to: records) }
         do { try service.serveInSteps(connection, tally, request) } catch {
             end = request() == .cancel ? .cancelled : ConnectionEnd(error)
             throw error
@@ -112,9 +117,11 @@ struct ConnectionService: Sendable {
     }
 
     private var proxyGate: ProxyGate? {
-        let settings = live.now
-        if settings.proxy.mode == .off { return nil }
-        return ProxyGate(settings: settings.proxy, timeout: settings.proxyTimeout, counters: counters)
+        @inline(never) get {  // as `plainHandler`
+            if !live.looksForProxies { return nil }
+            let settings = live.now
+            return ProxyGate(settings: settings.proxy, timeout: settings.proxyTimeout, counters: counters)
+        }
     }
 
     /// Counts a client, which the accept loop has left to this where the other end is a proxy.
@@ -188,13 +195,31 @@ struct ConnectionService: Sendable {
     }
 
     private func greet(_ stream: any PeerStream, _ visit: Visit) throws {
-        let settings = settings
         let stream: any PeerStream = visit.tally.map { TalliedStream(stream, $0) as any PeerStream } ?? stream
-        if let banner = settings.banner {
-            try handler.send(banner.bytes(for: visit.connection.peer, visit.client, settings.model), on: stream)
+        if let banner = banner(for: visit) { try handler.send(banner, on: stream) }
+        guard let transform else { return try serveSmall(stream) }
+        try serve(stream, transform, for: visit.client)
+    }
+
+    @inline(never)  // as `plainHandler`
+    private func banner(for visit: Visit) -> [UInt8]? {
+        live.banner?.bytes(for: visit.connection.peer, visit.client, model)
+    }
+
+    /// Nil where the service is another one than echo.
+    private var transform: Transform? {
+        @inline(never) get {  // as `plainHandler`
+            if let place {
+                let settings = place.settings(live.now)
+                return settings.services.service == .echo ? settings.transform : nil
+            }
+            return live.service == .echo ? live.changing.transform : nil
         }
-        if settings.services.service != .echo { return try SmallServiceHandler(settings, handler).serve(stream) }
-        try serve(stream, settings.transform, for: visit.client)
+    }
+
+    @inline(never)
+    private func serveSmall(_ stream: any PeerStream) throws {
+        try SmallServiceHandler(settings, handler).serve(stream)
     }
 
     /// By the handler that the transform needs.
@@ -204,7 +229,7 @@ struct ConnectionService: Sendable {
         case .discard: try DiscardHandler(handler: handler).serve(stream)
         case .reverse: try LineHandler(handler: handler, answer: LineHandler.reversed).serve(stream)
         case .whoami:
-            let answer = Array("\(client) \(live.now.model) \(getpid())\n".utf8)
+            let answer = Array("\(client) \(model) \(getpid())\n".utf8)
             try LineHandler(handler: handler) { _ in answer }.serve(stream)
         }
     }

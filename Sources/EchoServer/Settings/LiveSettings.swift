@@ -76,6 +76,11 @@ final class LiveSettings: Sendable {
 
     var logLevel: Logger.Level { changing.logLevel }
     var bufferSize: Int { withCurrent(0) { $0.settings.bufferSize } }
+    // Parts, without a copy of all settings on the stack of a connection.
+    var model: ModelKind { withCurrent(live.value.version) { $0.settings.model } }
+    var banner: Banner? { withCurrent(live.value.version) { $0.settings.banner } }
+    var service: SmallService { withCurrent(live.value.version) { $0.settings.services.service } }
+
     /// Whether clients may be behind proxies that name them.
     var looksForProxies: Bool { withCurrent(live.value.version) { $0.settings.proxy.mode != .off } }
     /// Who is served, and the proxies that speak for others.
