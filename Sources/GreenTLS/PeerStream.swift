@@ -1,6 +1,9 @@
 import GreenNet
 
 /// A `Connection`, or TLS over one: for code that serves both, and is compiled for each of them by itself, so that TLS costs a plain connection nothing.
+///
+/// Usable from inline, so that this code calls the functions of `Connection` themselves, and not by way of others that stand for them in the protocol.
+@usableFromInline
 package protocol PeerStream: ByteStream {
     /// The other side.
     var peerAddress: SocketAddress { get }
@@ -19,10 +22,12 @@ package protocol PeerStream: ByteStream {
 }
 
 extension Connection: PeerStream {
+    @inlinable
     package var peerAddress: SocketAddress { peer }
 }
 
 extension TLSConnection: PeerStream {
     /// Over a stream that is no connection, an unnamed unix socket's.
+    @usableFromInline
     package var peerAddress: SocketAddress { peer ?? .unix(path: "") }
 }

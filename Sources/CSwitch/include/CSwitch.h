@@ -184,7 +184,7 @@ static inline void green_prefetch(const void *address) { __builtin_prefetch(addr
 
 /// The frames of a green thread that waits to receive, from the switch up to the handler, lie in this many cache lines in release
 /// builds.  A test measures them, and fails when they grow beyond.
-enum { GREEN_PREFETCHED_LINES = 10 };
+enum { GREEN_PREFETCHED_LINES = 7 };
 
 /// Has it fetch what `thread`, whose record is near already, will touch when it goes on: the innermost of its frames, and what it waits for.
 static inline void green_prefetch_work(const green_thread *thread) {

@@ -2,28 +2,41 @@ import GreenNet
 import GreenTLS
 
 /// Serves one connection, from its first byte to its last: the same for every model.
-struct EchoHandler: Sendable {
+///
+/// An object, of which all connections with the same settings may have one: what each message reads of it stays in the processor's caches.
+final class EchoHandler: Sendable {
     let transform: Transform
     /// How long a client may send nothing, and how long it may read nothing of its answers; nil for ever.
     let idleTimeout: Duration?
     let writeTimeout: Duration?
     let counters: CounterRow
     /// Called with the received bytes, before they are changed; nil unless the log shows them.
-    var onReceive: (@Sendable (UnsafeRawBufferPointer, SocketAddress) -> Void)?
+    let onReceive: (@Sendable (UnsafeRawBufferPointer, SocketAddress) -> Void)?
+
+    init(
+        transform: Transform, idleTimeout: Duration?, writeTimeout: Duration?, counters: CounterRow,
+        onReceive: (@Sendable (UnsafeRawBufferPointer, SocketAddress) -> Void)? = nil
+    ) {
+        (self.transform, self.idleTimeout, self.writeTimeout) = (transform, idleTimeout, writeTimeout)
+        (self.counters, self.onReceive) = (counters, onReceive)
+    }
 
     /// Sends back what it receives until the client ends its side.  Everything is answered then, and the caller closes the connection.
     ///
     /// The compiler makes one function of it for plain connections and one for TLS: a plain message meets no branch for TLS.
     @_specialize(where Stream == Connection)
     func serve<Stream: PeerStream>(_ connection: Stream) throws {
-        while let bytes = try connection.receiveView(until: .after(idleTimeout)) {
-            counters.add(to: .reads)
-            counters.add(bytes.count, to: .bytesIn)
-            onReceive?(UnsafeRawBufferPointer(bytes), connection.peerAddress)
-            transform.apply(to: bytes)
-            try send(UnsafeRawBufferPointer(bytes), on: connection)
-            counters.add(bytes.count, to: .bytesOut)
-        }
+        while let bytes = try connection.receiveView(until: .after(idleTimeout)) { try answer(bytes, on: connection) }
+    }
+
+    @inline(never)  // What it needs lies in no frame of a connection that waits to receive.
+    private func answer(_ bytes: UnsafeMutableRawBufferPointer, on connection: some PeerStream) throws {
+        counters.add(to: .reads)
+        counters.add(bytes.count, to: .bytesIn)
+        onReceive?(UnsafeRawBufferPointer(bytes), connection.peerAddress)
+        transform.apply(to: bytes)
+        try send(UnsafeRawBufferPointer(bytes), on: connection)
+        counters.add(bytes.count, to: .bytesOut)
     }
 
     /// Serves a client that reads slowly.  Throws where the client reads nothing for `writeTimeout`.

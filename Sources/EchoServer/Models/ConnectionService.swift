@@ -41,7 +41,7 @@ struct ConnectionService: Sendable {
     }
 
     /// The handler of a connection of which nothing else is asked; nil where more is.
-    private var plainHandler: EchoHandler? {
+    var plainHandler: EchoHandler? {
         // Out of line: the settings would lie on the stack of each connection.
         @inline(never) get {
             guard let settings = live.plain, settings.transform.isInPlace else { return nil }
@@ -64,6 +64,14 @@ struct ConnectionService: Sendable {
     /// connection by a shutdown of its socket.
     @inline(__always)
     func serve(_ connection: Connection, request: @escaping () -> Request? = { nil }) throws {
+        try serve(connection, by: plainHandler, request: request)
+    }
+
+    /// The same, where the caller has kept `plainHandler`.
+    @inline(__always)
+    func serve(
+        _ connection: Connection, by plainHandler: EchoHandler?, request: @escaping () -> Request? = { nil }
+    ) throws {
         if let handler = plainHandler {
             return try connection.restingWhenIdle(for: .seconds(5)) { try handler.serve(connection) }
         }

@@ -9,7 +9,8 @@ extension ModelKind {
             return .hubProcesses(processes, hubsEach: settings.workers)
         },
         make: { service, _ in
-            GreenModel(
-                handler: { try service.serve($0) }, onFailure: { service.log.connectionFailed($1) })
+            let handler = KeptHandler(service)
+            return GreenModel(
+                handler: { try handler.serve($0) }, onFailure: { service.log.connectionFailed($1) })
         })
 }

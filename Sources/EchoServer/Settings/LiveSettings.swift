@@ -71,6 +71,9 @@ final class LiveSettings: Sendable {
         return now.isPlain ? now.changing : nil
     }
 
+    /// Another number after each reload.  One that is read before the settings is not newer than those.
+    var number: UInt64 { live.number }
+
     /// Whether the configuration can't be read again.
     var isFromStandardInput: Bool { configuration.isFromStandardInput }
 

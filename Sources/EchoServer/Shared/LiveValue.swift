@@ -33,6 +33,9 @@ struct LiveValue<Value: BitwiseCopyable & Sendable>: @unchecked Sendable {
         }
     }
 
+    /// Another number for each value.  One that is read before the value is not newer than that.
+    var number: UInt64 { version.pointee.load(ordering: .acquiring) }
+
     private func half(_ version: UInt64) -> UnsafeMutablePointer<Atomic<UInt64>> {
         words + Int(version & 1) * Self.wordCount
     }

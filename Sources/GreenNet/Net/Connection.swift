@@ -49,8 +49,16 @@ public final class Connection {
 
     @inline(__always)
     func takeTurn(_ call: NetError.Call) throws(NetError) {
-        do throws(WaitError) { try socket.takeTurn() } catch { throw NetError(call, .wait(error), peer) }
+        do throws(WaitError) { try socket.takeTurn() } catch { throw failure(call, error) }
     }
+
+    // Out of line: what a failure needs lies neither in the frames of a connection that waits, nor between the instructions of a message.
+
+    @inline(never)
+    func failure(_ call: NetError.Call, _ error: WaitError) -> NetError { NetError(call, .wait(error), peer) }
+
+    @inline(never)
+    func failure(_ call: NetError.Call, result: Int) -> NetError { NetError(call, result: result, peer) }
 
     /// Lends the descriptor's number to `body`, for a call that this library does not have, and returns or throws as `body` does.
     ///

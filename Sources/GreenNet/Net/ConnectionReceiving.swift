@@ -21,8 +21,9 @@ extension Connection {
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func receive(upTo limit: Int, until deadline: Deadline = .never) throws(NetError) -> [UInt8]? {
         require(limit > 0, "receive(upTo: \(limit)): the limit is 1 byte or more")
-        let count = try receive(until: deadline) { sharedBuffer(upTo: limit) }
-        return count == 0 ? nil : received(count)
+        let bytes = try receive(until: deadline) { sharedBuffer(upTo: limit) }
+        buffer.pointee.noteReceived(bytes.count)
+        return bytes.isEmpty ? nil : [UInt8](bytes)
     }
 
     /// Waits for exactly `count` bytes.  Throws as `receive(until:)` does, and where the stream ends before: the error's `ending` is `endOfStream` then,
@@ -61,8 +62,8 @@ extension Connection {
         into buffer: UnsafeMutableRawBufferPointer, until deadline: Deadline = .never
     ) throws(NetError) -> Int? {
         require(!buffer.isEmpty, "receive(into:): the buffer has no room")
-        let count = try receive(until: deadline) { buffer }
-        return count == 0 ? nil : count
+        let bytes = try receive(until: deadline) { buffer }
+        return bytes.isEmpty ? nil : bytes.count
     }
 }
 
@@ -98,30 +99,35 @@ extension Connection {
     /// Throws as `receive(until:)` does.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func receiveView(until deadline: Deadline = .never) throws(NetError) -> UnsafeMutableRawBufferPointer? {
-        let count = try receive(until: deadline) { sharedBuffer() }
-        if count == 0 { return nil }
-        buffer.pointee.noteReceived(count)
-        return UnsafeMutableRawBufferPointer(start: buffer.pointee.bytes().baseAddress, count: count)
+        let bytes = try receive(until: deadline) { sharedBuffer() }
+        if bytes.isEmpty { return nil }
+        buffer.pointee.noteReceived(bytes.count)
+        return bytes
     }
 }
 
 // MARK: - The loop
 
 extension Connection {
-    /// Waits until something has come, and reads it into `target`, which is asked for after the wait.  0 at the end of the stream.
+    /// Waits until something has come, reads it into `target`, which is asked for after the wait, and returns the part that was read into.  Empty at the end of
+    /// the stream.
     ///
     /// After the wait the loop begins anew: `mayReceive` is true then, and `receiveNow` reads.
     @inline(__always)
     private func receive(
         until deadline: Deadline, into target: () -> UnsafeMutableRawBufferPointer
-    ) throws(NetError) -> Int {
+    ) throws(NetError) -> UnsafeMutableRawBufferPointer {
         if socket.mayReceive { try takeTurn(.recv) }
         while true {
-            if socket.mayReceive, let count = try receiveNow(into: target()) { return count }
-            if socket.endsWhenEmpty { return try receiveRest(into: target()) }
-            if let error = socket.waitUntilReadable(until: deadline) {
-                throw NetError(.recv, .wait(error), peer)
+            if socket.mayReceive {
+                let room = target()
+                if let count = try receiveNow(into: room) { return .init(start: room.baseAddress, count: count) }
             }
+            if socket.endsWhenEmpty {
+                let room = target()
+                return .init(start: room.baseAddress, count: try receiveRest(into: room))
+            }
+            if let error = socket.waitUntilReadable(until: deadline) { throw failure(.recv, error) }
             // A green thread that sends after its wait looks here next: it comes while the kernel receives.
             Context.prefetch(self)
         }
@@ -130,12 +136,12 @@ extension Connection {
     /// Nil where nothing is there.
     @inline(__always)
     private func receiveNow(into buffer: UnsafeMutableRawBufferPointer) throws(NetError) -> Int? {
-        if socket.isClosed { throw NetError(.recv, .wait(.closed), peer) }
+        if socket.isClosed { throw failure(.recv, .closed) }
         let count = SystemCalls.receive(socket.descriptor, into: buffer)
         socket.noteRead(count, of: buffer.count)
         if count >= 0 { return count }
         if count == -Int(EAGAIN) { return nil }
-        throw NetError(.recv, result: count, peer)
+        throw failure(.recv, result: count)
     }
 
     /// After `finishReceiving` and a short read, which ends the stream where it has emptied the socket.
@@ -169,11 +175,6 @@ extension Connection {
     private func sharedBuffer(upTo limit: Int) -> UnsafeMutableRawBufferPointer {
         let all = sharedBuffer()
         return UnsafeMutableRawBufferPointer(start: all.baseAddress, count: min(limit, all.count))
-    }
-
-    private func received(_ count: Int) -> [UInt8] {
-        buffer.pointee.noteReceived(count)
-        return [UInt8](UnsafeRawBufferPointer(start: buffer.pointee.bytes().baseAddress, count: count))
     }
 
     /// A copy of `bytes` where they lie in the shared buffer: others receive there while this green thread waits.

@@ -5,7 +5,7 @@ extension Connection {
     /// Throws as `receive(until:)` does; the error's `sent` says how many bytes the kernel had taken by then.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func sendAll(_ bytes: UnsafeRawBufferPointer, until deadline: Deadline = .never) throws(NetError) {
-        if let error = socket.prepareToSend(until: deadline) { throw NetError(.send, .wait(error), peer) }
+        if let error = socket.prepareToSend(until: deadline) { throw failure(.send, error) }
         let sent = try sendNow(bytes)
         if sent < bytes.count { return try sendRest(of: bytes, after: sent, until: deadline) }
         spoilIfShared(bytes)
@@ -18,7 +18,7 @@ extension Connection {
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func sendAll(_ bytes: UnsafeRawBufferPointer, stall: Duration) throws(NetError) {
         let deadline = Deadline.after(stall)
-        if let error = socket.prepareToSend(until: deadline) { throw NetError(.send, .wait(error), peer) }
+        if let error = socket.prepareToSend(until: deadline) { throw failure(.send, error) }
         let sent = try sendNow(bytes)
         if sent < bytes.count { return try sendRest(of: bytes, after: sent, until: deadline, renewedBy: stall) }
         spoilIfShared(bytes)
@@ -29,12 +29,12 @@ extension Connection {
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func send(_ bytes: UnsafeRawBufferPointer, until deadline: Deadline = .never) throws(NetError) -> Int {
         try takeTurn(.send)
-        if let error = socket.prepareToSend(until: deadline) { throw NetError(.send, .wait(error), peer) }
+        if let error = socket.prepareToSend(until: deadline) { throw failure(.send, error) }
         while true {
             let sent = try sendNow(bytes)
             if sent > 0 || bytes.isEmpty { return sent }
             if let error = socket.waitUntilWritable(until: deadline) {
-                throw NetError(.send, .wait(error), peer)
+                throw failure(.send, error)
             }
         }
     }
@@ -42,11 +42,11 @@ extension Connection {
     /// 0 where the kernel has no room.
     @inline(__always)
     private func sendNow(_ bytes: UnsafeRawBufferPointer) throws(NetError) -> Int {
-        if socket.isClosed { throw NetError(.send, .wait(.closed), peer) }
+        if socket.isClosed { throw failure(.send, .closed) }
         let sent = SystemCalls.send(socket.descriptor, bytes)
         if sent >= 0 { return sent }
         if sent == -Int(EAGAIN) { return 0 }
-        throw NetError(.send, result: sent, peer)
+        throw failure(.send, result: sent)
     }
 
     /// A green thread that is killed meanwhile has sent all the same.
@@ -66,7 +66,7 @@ extension Connection {
         let rest = copy.map { UnsafeRawBufferPointer($0) } ?? UnsafeRawBufferPointer(rebasing: bytes[first...])
         do throws(NetError) {
             while sent < bytes.count {
-                if let error = socket.waitUntilWritable(until: deadline) { throw NetError(.send, .wait(error), peer) }
+                if let error = socket.waitUntilWritable(until: deadline) { throw failure(.send, error) }
                 let count = try sendNow(UnsafeRawBufferPointer(rebasing: rest[(sent - first)...]))
                 if let stall, count > 0 { deadline = .after(stall) }
                 sent += count

@@ -17,7 +17,7 @@ extension Socket {
         if !reading.isActive { reading.start(on: hub.loop) }
         state.pointee.reader = thread
         hub.prefetchNext()
-        let wake = thread.wait(for: .readable, address, until: deadline)
+        let wake = thread.waitHere(for: .readable, address, until: deadline)
         state.pointee.reader = nil
         if wake != .event, let error = unlessReady(.readable, thread.error(after: wake)) { return error }
         if state.pointee.isUnwatched {

@@ -32,7 +32,8 @@ struct GreenThread: Equatable {
     // MARK: Identity
 
     var scheduler: Scheduler {
-        @inline(__always) get { Scheduler(record.pointee.scheduler) }
+        // Each record has one, from `Scheduler.add` on; a check would be in every wait, several times.
+        @inline(__always) get { Scheduler(record.pointee.scheduler.unsafelyUnwrapped) }
         nonmutating set { record.pointee.scheduler = newValue.address }
     }
 

@@ -15,7 +15,7 @@ struct ReadyQueue {
         thread.next = nil
         if let last { last.next = thread } else { first = thread }
         last = thread
-        count += 1
+        count &+= 1
     }
 
     /// Before the loop is looked at.
@@ -31,7 +31,7 @@ struct ReadyQueue {
         thread.next = next
         if let mark { mark.next = thread } else { first = thread }
         if next == nil { last = thread }
-        count += 1
+        count &+= 1
     }
 
     /// Moves the green thread at `index` to the front.
@@ -58,7 +58,7 @@ struct ReadyQueue {
     @inline(__always)
     mutating func popFirst() -> GreenThread? {
         guard let thread = first else { return nil }
-        count -= 1
+        count &-= 1
         first = thread.next
         if first == nil { last = nil }
         return thread
