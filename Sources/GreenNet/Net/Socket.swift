@@ -142,7 +142,8 @@ extension Socket {
     /// connections that are being served.
     static func make(_ descriptor: Int32, priority: Int32 = 0) -> Socket {
         let hub = Hub.currentThread.scheduler
-        let socket = Socket(allocate(MemoryLayout<SocketState>.size))
+        let memory = hub.fields.pointee.spareSockets.take() ?? UnsafeMutableRawPointer(allocate(socketSize))
+        let socket = Socket(at: memory)
         socket.state.initialize(to: SocketState(descriptor: descriptor, mayReceive: true, owner: .here))
         socket.reading.set(
             .readable, of: descriptor, context: hub.address, priority: priority, callback: becameReadable)
@@ -164,6 +165,8 @@ extension Socket {
         return socket
     }
 
+    private static var socketSize: Int { MemoryLayout<SocketState>.size }
+
     private static func allocate(_ bytes: Int) -> UnsafeMutablePointer<SocketState> {
         UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64).assumingMemoryBound(to: SocketState.self)
     }
@@ -178,6 +181,12 @@ extension Socket {
     func letGo() {
         stopWatching()
         state.pointee.writing?.deallocate()
+        // The hub may have ended, and the last reference go on another OS thread.
+        if let running = Context.running, state.pointee.readable.context == running.scheduler.address,
+            running.scheduler.fields.pointee.spareSockets.keep(UnsafeMutableRawPointer(state))
+        {
+            return
+        }
         UnsafeMutableRawPointer(state).deallocate()
     }
 

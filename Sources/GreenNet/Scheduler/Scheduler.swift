@@ -12,11 +12,11 @@
 ///  7. `Scheduler.schedule` goes on: `switchToNext` takes the first of the ready ones;
 ///  8. `Context.switchStack` names it the running one, and
 ///  9. `green_switch` (assembly) exchanges the registers: what follows is on the stack of the woken green thread.
-/// 10. `GreenThread.wait` returns (`unpark`) to
-/// 11. `parkUntilReadable` (Net), that through `waitUntilReadable` to
+/// 10. `GreenThread.waitHere` returns (`unpark`) to
+/// 11. `parkUntilReadable` (Net), that through `waitUntilReadable`, into which the compiler puts both, to
 /// 12. `Connection.receive(until:into:)` (Net), which `receiveView` had called and which tries again:
 /// 13. `SystemCalls.receive` (Base) is `recv`.
-/// 14. `EchoHandler` (EchoServer) has the byte, sends it back, and receives again: from 12 to `GreenThread.wait`, `switchToNext` and so to 7 or 1.
+/// 14. `EchoHandler` (EchoServer) has the byte, sends it back, and receives again: from 12 to `GreenThread.waitHere`, `switchToNext` and so to 7 or 1.
 ///
 /// **What may be called from where:**
 ///
@@ -120,6 +120,8 @@ struct Scheduler: Equatable {
 
         /// One buffer for all connections to receive into.
         var receiveBuffer = SharedBuffer(size: 64 << 10)
+        /// For the state of sockets.
+        var spareSockets = SpareMemory()
         /// Called with what `Socket.rest` is, where its connection is to go on; nil until one rests.
         var restEnded: (@Sendable (UnsafeMutableRawPointer) -> Void)?
         /// For bytes on their way from one connection to another.
@@ -378,6 +380,7 @@ struct Scheduler: Equatable {
         fields.pointee.stacks.give(loopThread)
         fields.pointee.stacks.unmapAll()
         fields.pointee.receiveBuffer.free()
+        fields.pointee.spareSockets.free()
         fields.pointee.pipes.closeAll()
         fields.pointee.deadlines.free()
         fields.pointee.alarm.free(on: loop)

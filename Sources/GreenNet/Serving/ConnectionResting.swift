@@ -25,9 +25,10 @@ extension Connection {
     /// Throws what `body` throws.  Stops the program where `duration` is not positive.
     @available(*, noasync, message: "it parks a green thread; write `remote.run { }`, or on a hub `parking { }`")
     public func restingWhenIdle(for duration: Duration, _ body: @escaping () throws -> Void) throws {
-        require(duration > .zero, "restingWhenIdle(for: \(duration)): the duration is more than 0")
-        let served = Context.running?.servedConnection
-        guard let served, served.connection === self else { return try body() }
+        guard let served = Context.running?.servedConnection, served.connection === self else {
+            require(duration > .zero, "restingWhenIdle(for: \(duration)): the duration is more than 0")
+            return try body()
+        }
         try served.runResting(for: duration, body)
     }
 }

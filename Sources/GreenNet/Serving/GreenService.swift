@@ -5,13 +5,21 @@ final class GreenService {
     private let stackSize: Int?
 
     private(set) var resting = RestingConnections()
-    /// Those that have a green thread and may rest; the others follow through `nextResting`.
-    private unowned(unsafe) var firstCandidate: ServedConnection?
+    // Unchecked, here and below: each connection changes these, and no access lasts across a wait.
+    //
+    /// Those that have a green thread and may rest; the others follow through `nextResting`.  Not retained, nor is any of them while it is moved.
+    @exclusivity(unchecked)
+    private var firstCandidate: Unmanaged<ServedConnection>?
     /// The candidate that `sweep` looks at next.
-    private unowned(unsafe) var nextToSweep: ServedConnection?
+    @exclusivity(unchecked)
+    private var nextToSweep: Unmanaged<ServedConnection>?
+    @exclusivity(unchecked)
     private var keeper: RestKeeper?
     /// How often candidates are looked at: after a quarter of the shortest time for which one of them has to wait.
     private(set) var restInterval = Duration.seconds(60)
+    /// How long the last one has to wait, and the same in nanoseconds: as a rule, all wait equally long.
+    @exclusivity(unchecked)
+    private var lastDuration = (Duration.zero, nanoseconds: Int64(0))
     /// Those that rest are to end what they have begun.
     private(set) var wakesResting = false
 
@@ -70,24 +78,38 @@ final class GreenService {
 extension GreenService {
     var hasCandidates: Bool { firstCandidate != nil }
 
-    /// `served` may rest when it has waited for `duration`.
-    func addCandidate(_ served: ServedConnection, after duration: Duration) {
+    /// In nanoseconds, for a connection that is to wait for `duration` before it rests.
+    func restDelay(_ duration: Duration) -> Int64 {
+        if lastDuration.0 != duration { noteDelay(duration) }
+        return lastDuration.nanoseconds
+    }
+
+    @inline(never)  // Rare, and several divisions.
+    private func noteDelay(_ duration: Duration) {
+        require(duration > .zero, "restingWhenIdle(for: \(duration)): the duration is more than 0")
         restInterval = min(restInterval, max(duration / 4, RestingConnections.precision))
-        served.nextResting = firstCandidate
-        firstCandidate?.previousResting = served
+        lastDuration = (duration, duration.nanoseconds)
+    }
+
+    /// `served` may rest when it has waited for its delay.
+    func addCandidate(_ served: ServedConnection) {
+        let served = Unmanaged.passUnretained(served)
+        served._withUnsafeGuaranteedRef { $0.nextResting = firstCandidate }
+        firstCandidate?._withUnsafeGuaranteedRef { $0.previousResting = served }
         firstCandidate = served
-        if let keeper {
-            if keeper.hasNoneToLookAt { keeper.thread?.wake(.event) }
-        } else {
-            startKeeper()
-        }
+        if keeper?.hasNoneToLookAt ?? true { lookAtCandidates() }
+    }
+
+    @inline(never)  // Only of the first.
+    private func lookAtCandidates() {
+        if let keeper { keeper.thread?.wake(.event) } else { startKeeper() }
     }
 
     func removeCandidate(_ served: ServedConnection) {
         let (previous, next) = (served.previousResting, served.nextResting)
-        if nextToSweep === served { nextToSweep = next }
-        if let previous { previous.nextResting = next } else { firstCandidate = next }
-        next?.previousResting = previous
+        if nextToSweep?.toOpaque() == Unmanaged.passUnretained(served).toOpaque() { nextToSweep = next }
+        if let previous { previous._withUnsafeGuaranteedRef { $0.nextResting = next } } else { firstCandidate = next }
+        next?._withUnsafeGuaranteedRef { $0.previousResting = previous }
         served.previousResting = nil
         served.nextResting = nil
     }
@@ -106,7 +128,7 @@ extension GreenService {
     /// Has `count` more candidates rest, if they have waited long enough.  Returns whether there are more to look at.
     func sweep(_ count: Int, at now: Deadline) -> Bool {
         for _ in 0..<count {
-            guard let served = nextToSweep else { return false }
+            guard let served = nextToSweep?.takeUnretainedValue() else { return false }
             nextToSweep = served.nextResting
             served.restIfIdle(at: now)
         }

@@ -28,26 +28,26 @@ struct RestingConnections {
     /// All that rest now.
     var all: [ServedConnection] {
         lists.values.flatMap { first in
-            sequence(first: first.takeUnretainedValue()) { $0.nextResting }
+            sequence(first: first.takeUnretainedValue()) { $0.nextResting?.takeUnretainedValue() }
         }
     }
 
     mutating func insert(_ served: ServedConnection) {
         let list = RestingConnections.list(of: served.restDeadline)
-        let first = lists[list]?.takeUnretainedValue()
+        let first = lists[list]
         served.nextResting = first
-        first?.previousResting = served
+        first?.takeUnretainedValue().previousResting = .passUnretained(served)
         lists[list] = .passRetained(served)
         count += 1
     }
 
     mutating func remove(_ served: ServedConnection) {
         let (previous, next) = (served.previousResting, served.nextResting)
-        next?.previousResting = previous
+        next?.takeUnretainedValue().previousResting = previous
         if let previous {
-            previous.nextResting = next
+            previous.takeUnretainedValue().nextResting = next
         } else {
-            lists[RestingConnections.list(of: served.restDeadline)] = next.map { .passUnretained($0) }
+            lists[RestingConnections.list(of: served.restDeadline)] = next
         }
         served.previousResting = nil
         served.nextResting = nil

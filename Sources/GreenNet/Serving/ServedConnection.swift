@@ -1,18 +1,24 @@
 /// The green thread of one connection.  While the connection rests, it has ended; the same object begins anew afterwards.
 class ServedConnection: AnyGreenlet {
     final let connection: Connection
+    // Unchecked, as in `AnyGreenlet`.
+
     /// What is run when the connection wakes; nil where it may not rest.
+    @exclusivity(unchecked)
     private final var restBody: (() throws -> Void)?
     /// How long it waits before it rests, in nanoseconds.
+    @exclusivity(unchecked)
     private final var restAfter: Int64 = .max
     /// The deadline of the wait that it gave up last.
     private(set) final var restDeadline = Deadline.never
     /// It has waited inside `Connection.withIdle`.
     private(set) final var restsIdle = false
 
-    // Among those that may rest, while it has a green thread; in a list of `RestingConnections` while it rests.
-    final unowned(unsafe) var nextResting: ServedConnection?
-    final unowned(unsafe) var previousResting: ServedConnection?
+    // Among those that may rest, while it has a green thread; in a list of `RestingConnections` while it rests.  The lists do not retain by these.
+    @exclusivity(unchecked)
+    final var nextResting: Unmanaged<ServedConnection>?
+    @exclusivity(unchecked)
+    final var previousResting: Unmanaged<ServedConnection>?
 
     init(_ connection: Connection) { self.connection = connection }
 
@@ -23,7 +29,8 @@ class ServedConnection: AnyGreenlet {
     func ended(_ end: ConnectionEnd) {}
 
     final override func run() {
-        guard let end = serve() else { return service.rest(self) }
+        let service = service
+        guard let end = serve(service) else { return service.rest(self) }
         finish(end)
     }
 
@@ -33,10 +40,9 @@ class ServedConnection: AnyGreenlet {
     }
 
     /// Nil where it is to rest.
-    private func serve() -> ConnectionEnd? {
-        let service = service
+    private func serve(_ service: GreenService) -> ConnectionEnd? {
         do {
-            if let restBody { try runResting(restBody) } else { try service.handler(connection) }
+            if let restBody { try runResting(restBody, service) } else { try service.handler(connection) }
             if connection.isDraining || connection.socket.endsWhenEmpty { linger() }
             return .done
         } catch {
@@ -62,12 +68,14 @@ class ServedConnection: AnyGreenlet {
     final func runResting(for duration: Duration, _ body: @escaping () throws -> Void) throws {
         // Inside another call, that one's body is run again.
         guard restBody == nil else { return try body() }
-        (restBody, restAfter) = (body, duration.nanoseconds)
-        try runResting(body)
+        let service = service
+        (restBody, restAfter) = (body, service.restDelay(duration))
+        try runResting(body, service)
     }
 
-    private func runResting(_ body: () throws -> Void) throws {
-        service.addCandidate(self, after: .nanoseconds(restAfter))
+    @inline(__always)
+    private func runResting(_ body: () throws -> Void, _ service: GreenService) throws {
+        service.addCandidate(self)
         defer { service.removeCandidate(self) }
         try body()
         restBody = nil

@@ -29,22 +29,30 @@ public final class StreamServer: HubObject {
     private let placeFreed = WaitQueue.make()
 
     /// Whose client was served last.
+    @exclusivity(unchecked)
     var acceptingListener: Listener?
 
+    // Unchecked, here and below: each connection changes or calls these, and no access lasts across a call.
+
     /// Clients that were accepted when the listeners were closed, and wait for a place.
+    @exclusivity(unchecked)
     var pending = Ring<PendingConnection>()
 
     /// Whether `drain` was called.
+    @exclusivity(unchecked)
     public private(set) var isDraining = false
 
     /// Connections that are being served.
+    @exclusivity(unchecked)
     public private(set) var openConnections = 0
 
     /// Called with what happens in the accept loops.  Must not wait.
     public var onAcceptEvent: (AcceptEvent, Listener) -> Void = { _, _ in }
     /// Called when a connection begins.  Must not wait.
+    @exclusivity(unchecked)
     public var onStart: () -> Void = {}
     /// Called when a connection has ended, with how.  Must not wait.
+    @exclusivity(unchecked)
     public var onEnd: (ConnectionEnd) -> Void = { _ in }
     /// Called when a client wants to connect, and the process or the system has no descriptor or no memory left for it.  Returns whether it has given some
     /// back; then the server accepts again at once, and not after a pause.  May wait.
@@ -301,10 +309,11 @@ public final class StreamServer: HubObject {
         onEnd(end)
         Place(keptFor: peer, in: admission).giveBack()
         placeFreed.wakeAll()
-        servePending()
+        if !pending.isEmpty { servePending() }
         if isEmpty { emptied.wakeAll() }
     }
 
+    @inline(never)
     private func servePending() {
         while !pending.isEmpty, let place = Place(in: admission) {
             // A client for which there is no context is refused, and the others may fare better.
