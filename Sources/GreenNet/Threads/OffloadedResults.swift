@@ -178,7 +178,9 @@ private final class OffloadRun<Output: Sendable>: Sendable {
             state.outputs = [:]
             return takeItems(from: &state)
         }
-        for item in items { pool.giveUp(item) }
+        // First those that have not begun: in place of one that runs and is given up, the pool begins another.
+        let begun = items.filter { !pool.withdraw($0) }
+        for item in begun { pool.giveUp(item) }
     }
 
     // MARK: On an OS thread of the pool

@@ -13,7 +13,7 @@ struct HubsModelTests {
     @Test(arguments: [1, 2, 5])
     func `connections are spread evenly over the hubs, each served on one OS thread`(hubs: Int) throws {
         try onHub {
-            let seen = Mutex<[pid_t: Int]>([:])
+            let seen = Guarded<[pid_t: Int]>([:])
             let server = try StreamServer(on: loopback, hubs: .count(hubs)) { connection in
                 seen.withLock { $0[LinuxCalls.threadNumber(), default: 0] += 1 }
                 try echo(connection)

@@ -1,6 +1,5 @@
 import Glibc
 import GreenNet
-import Synchronization
 import TestSupport
 
 /// OS threads wait at the gate until it is opened.
@@ -11,7 +10,7 @@ final class Gate: Sendable {
         var most = 0
     }
 
-    private let state = Mutex(State())
+    private let state = Guarded(State())
 
     var waiting: Int { state.withLock { $0.waiting } }
     var most: Int { state.withLock { $0.most } }
@@ -41,7 +40,7 @@ final class Crowd: Sendable {
         var threads: Set<UInt> = []
     }
 
-    private let state = Mutex(State())
+    private let state = Guarded(State())
 
     var most: Int { state.withLock { $0.most } }
     var threads: Set<UInt> { state.withLock { $0.threads } }

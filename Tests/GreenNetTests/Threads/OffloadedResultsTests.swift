@@ -94,11 +94,13 @@ struct OffloadedResultsTests {
         try onHub {
             let pool = OffloadPool(limit: 1, givenUpLimit: 3)
             let gate = Gate()
+            // In this time the pool's OS thread has begun a call: a pool gives up only what has begun.
+            let untilBegun: Duration = .milliseconds(200) * Sanitizer.slowness
             #expect(throws: WaitError.deadlinePassed) {
-                try pool.map(0..<5, until: .after(.milliseconds(5))) { _ in gate.pass() }
+                try pool.map(0..<5, until: .after(untilBegun)) { _ in gate.pass() }
             }
             #expect(throws: TimedOut.self) {
-                try withTimeout(.milliseconds(5)) { try pool.map(0..<5) { _ in gate.pass() } }
+                try withTimeout(untilBegun) { try pool.map(0..<5) { _ in gate.pass() } }
             }
             let mapping = spawn { try pool.map(0..<5) { _ in gate.pass() } }
             try eventuallyOnHub { gate.waiting == 3 }
@@ -109,6 +111,27 @@ struct OffloadedResultsTests {
             try #expect(pool.run { 6 } == 6)
             gate.open()
             try eventuallyOnHub { pool.statistics.threads == 0 }
+        }
+    }
+
+    @Test func `where a call that runs is given up, none of the same map begins in its place`() throws {
+        try onHub {
+            let gate = Gate()
+            for _ in 0..<20 {
+                let pool = OffloadPool(limit: 1, givenUpLimit: 1)
+                let begun = Guarded(0)
+                let results = pool.iterate(0..<1000, ahead: 1000) { _ in
+                    begun.withLock { $0 += 1 }
+                    gate.pass()
+                }
+                try eventuallyOnHub { begun.withLock { $0 } == 1 }
+                results.close()
+                // Behind all others, if there are any.
+                try #expect(pool.run { 6 } == 6)
+                #expect(begun.withLock { $0 } == 1)
+            }
+            gate.open()
+            try eventuallyOnHub { gate.waiting == 0 }
         }
     }
 
@@ -129,13 +152,17 @@ struct OffloadedResultsTests {
     @Test func `next throws the error in its place, then ends; a deadline leaves the calls going`() throws {
         try onHub {
             let pool = OffloadPool(limit: 3)
-            let gate = Gate()
+            let (gate, firstTaken) = (Gate(), Gate())
             let values = pool.iterate(0..<6, ahead: 6) { number in
                 if number == 1 { gate.pass() }
-                if number == 2 { throw Failure(2) }
+                if number == 2 {
+                    firstTaken.pass()
+                    throw Failure(2)
+                }
                 return number
             }
             try #expect(values.next() == 0)
+            firstTaken.open()
             // The error is later in the order, but ends the rest.
             #expect(throws: (any Error).self) { try values.next(until: .after(.seconds(10))) }
             try #expect(values.next() == nil)
