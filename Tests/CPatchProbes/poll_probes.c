@@ -150,7 +150,8 @@ const char *probe_epoll_pwait2(void) {
     EXPECT(epoll_pwait2(set, events, 4, &none, NULL) == 0);
     int64_t begin = now_ms();
     EXPECT(epoll_pwait2(set, events, 4, &time, NULL) == 0 && now_ms() - begin >= 4);
-    EXPECT(epoll_pwait2(set, events, 4, &wrong, NULL) == -1 && errno == EINVAL);
+    // A kernel before 5.11 and an emulator have no such call, to which a wrong time is left.
+    EXPECT(epoll_pwait2(set, events, 4, &wrong, NULL) == -1 && (errno == EINVAL || errno == ENOSYS));
     say s = {p.ends[1], "x"};
     task t;
     start(&t, say_later, &s);

@@ -5,6 +5,10 @@ import Testing
 
 // Programs that have a process of their own, for a process with as many OS threads as the tests' can't fork.
 
+/// For programs that count OS threads.
+private let countsThreads: any SuiteTrait & TestTrait = .enabled(
+    if: Sanitizer.active != .thread, "ThreadSanitizer has an OS thread of its own")
+
 struct ForkedChildTests {
     @Test func `a child ends with what its body returns, with 1 where that throws, or by a signal`() throws {
         let error = try expectEnd("child-status")
@@ -33,7 +37,7 @@ struct ForkedChildTests {
         try expectEnd("child-without-handle")
     }
 
-    @Test func `a process with several OS threads does not fork, and says so`() throws {
+    @Test(countsThreads) func `a process with several OS threads does not fork, and says so`() throws {
         try expectEnd("child-threads")
     }
 
@@ -66,7 +70,7 @@ struct ForkedChildTests {
 struct ProcessPoolTests {
     // MARK: Calls
 
-    @Test func `of six clients of four processes two wait, and the processes stay the same`() throws {
+    @Test(countsThreads) func `of six clients of four processes two wait, and the processes stay the same`() throws {
         try expectEnd("pool-six-clients")
     }
 
@@ -110,7 +114,7 @@ struct ProcessPoolTests {
         try expectEnd("pool-idle")
     }
 
-    @Test func `a pool starts no OS thread`() throws { try expectEnd("pool-threads") }
+    @Test(countsThreads) func `a pool starts no OS thread`() throws { try expectEnd("pool-threads") }
 
     // MARK: Ends
 
@@ -152,7 +156,7 @@ struct ProcessPoolTests {
         try expectEnd("pool-prepare-fails")
     }
 
-    @Test func `where no worker can be forked for OS threads, calls are told, until one can`() throws {
+    @Test(countsThreads) func `where no worker can be forked for OS threads, calls are told, until one can`() throws {
         try expectEnd("pool-threads-later")
     }
 
@@ -160,7 +164,7 @@ struct ProcessPoolTests {
 
     // MARK: Executed workers
 
-    @Test func `from a process with OS threads, workers are the program executed anew`() throws {
+    @Test(countsThreads) func `from a process with OS threads, workers are the program executed anew`() throws {
         try expectEnd("pool-executed")
     }
 
