@@ -279,6 +279,13 @@ test-bench: setup $(bench_programs) ## check that the benchmarks' harness measur
 	swift build --product EchoBench
 	.build/debug/EchoBench check --server .build/debug/echo-server
 
+.PHONY: check-counts
+check-counts: setup $(bench_programs) ## check that a message and a connection of the green model take no more instructions and cache lines than they may
+	@Scripts/setup.sh valgrind binutils
+	$(build_release) --product echo-server
+	$(build_release) --product EchoBench
+	$(bench) check --counts --server .build/release/echo-server
+
 # The options of `EchoBench micro` for `make bench-micro`.
 MICRO ?=
 

@@ -11,6 +11,8 @@ struct Cachegrind {
 
     let counter: Counter
     let connections: Int
+    /// What the connections do, by the load generator's name.
+    var mode = "steady"
 
     /// The difference of two runs: what starting and ending cost is in both.
     func count(of peer: Peer, _ harness: Harness) throws -> Double {
@@ -27,7 +29,7 @@ struct Cachegrind {
         var start = peer.start(for: nil)
         start.patience = 120
         if peer.isSwift { start.words[0] = try strip(start.words[0], into: folder) }
-        let load = ["--connections", "\(connections)", "--seconds", "\(seconds)"]
+        let load = ["--connections", "\(connections)", "--seconds", "\(seconds)", "--mode", mode]
         let messages = try harness.withServer(start, under: words + ["--log-file=\(folder)/valgrind.%p"]) { server in
             try harness.load(server).run(load).messages
         }
