@@ -27,16 +27,21 @@
 
 enum { PID_BITS = 22, START_BITS = 32, IMAGE_BITS = 9 };
 
-static _Atomic uint64_t own_identity;
-static _Atomic int own_sender = -1;
-// In a forked child: its parent had a socket to ring with.
-static int parent_could_ring;
+// What is this process's own, and not that of a forked child.  In one piece and zero at first, so that all lies in one page.
+static struct {
+    _Atomic uint64_t identity;
+    // 1 more than its number.
+    _Atomic int sender;
+    // In a forked child: its parent had a socket to ring with.
+    int parent_could_ring;
+} own;
 
-// All three are the parent's.
+// Writes only what differs: a child has a copy of each page that it writes to.
 static void forget_after_fork(void) {
-    parent_could_ring = atomic_load_explicit(&own_sender, memory_order_relaxed) >= 0;
-    atomic_store_explicit(&own_identity, 0, memory_order_relaxed);
-    atomic_store_explicit(&own_sender, -1, memory_order_relaxed);
+    int could_ring = atomic_load_explicit(&own.sender, memory_order_relaxed) > 0;
+    if (own.parent_could_ring != could_ring) own.parent_could_ring = could_ring;
+    if (atomic_load_explicit(&own.identity, memory_order_relaxed)) atomic_store_explicit(&own.identity, 0, memory_order_relaxed);
+    if (could_ring) atomic_store_explicit(&own.sender, 0, memory_order_relaxed);
 }
 
 static pthread_once_t fork_is_watched = PTHREAD_ONCE_INIT;
@@ -101,7 +106,7 @@ static life life_of(pid_t pid) {
 }
 
 uint64_t green_process_identity(void) {
-    uint64_t identity = atomic_load_explicit(&own_identity, memory_order_relaxed);
+    uint64_t identity = atomic_load_explicit(&own.identity, memory_order_relaxed);
     if (identity) return identity;
     pthread_once(&fork_is_watched, watch_fork);
     int64_t offset;
@@ -109,9 +114,9 @@ uint64_t green_process_identity(void) {
     atomic_store(&clock_offset, offset);
     atomic_store(&knows_clock_offset, is_known);
     pid_t pid = getpid();
-    life own = life_of(pid);
-    identity = (uint64_t)pid | own.start << PID_BITS | (uint64_t)own.image << (PID_BITS + START_BITS);
-    atomic_store_explicit(&own_identity, identity, memory_order_relaxed);
+    life now = life_of(pid);
+    identity = (uint64_t)pid | now.start << PID_BITS | (uint64_t)now.image << (PID_BITS + START_BITS);
+    atomic_store_explicit(&own.identity, identity, memory_order_relaxed);
     return identity;
 }
 
@@ -179,21 +184,21 @@ int green_bell_open(uint32_t *number) {
 
 // -errno where there is none.
 static int sender(void) {
-    int socket_now = atomic_load_explicit(&own_sender, memory_order_acquire);
-    if (socket_now >= 0) return socket_now;
+    int known = atomic_load_explicit(&own.sender, memory_order_acquire);
+    if (known > 0) return known - 1;
     pthread_once(&fork_is_watched, watch_fork);
     int made = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (made < 0) return -errno;
-    int expected = -1;
-    if (atomic_compare_exchange_strong(&own_sender, &expected, made)) return made;
+    int expected = 0;
+    if (atomic_compare_exchange_strong(&own.sender, &expected, made + 1)) return made;
     close(made);
-    return expected;
+    return expected - 1;
 }
 
 void green_bell_prepare(void) { (void)sender(); }
 
 void green_bell_prepare_child(void) {
-    if (parent_could_ring) (void)sender();
+    if (own.parent_could_ring) (void)sender();
 }
 
 int green_bell_ring(uint32_t number) {

@@ -10,8 +10,9 @@ import ProgramKit
 struct ServerLog: Sendable {
     private let logger: Logger
     private let sink: LogSink
+    /// Asked for each event.
+    private let level: @Sendable () -> Logger.Level
 
-    /// `level` is asked for each event.
     init(level: @escaping @Sendable () -> Logger.Level, format: LogFormat) {
         self.init(level: level, LogSink(format))
     }
@@ -20,7 +21,7 @@ struct ServerLog: Sendable {
     init(level: Logger.Level, _ sink: LogSink) { self.init(level: { level }, sink) }
 
     private init(level: @escaping @Sendable () -> Logger.Level, _ sink: LogSink) {
-        self.sink = sink
+        (self.sink, self.level) = (sink, level)
         logger = Logger(label: "echo-server") { _ in SinkLogHandler(sink, level: level) }
     }
 
@@ -348,7 +349,7 @@ struct ServerLog: Sendable {
 
     /// Logs what a connection receives; nil above the level trace.  The handler asks once, so that other levels cost nothing for each read.
     var payloadTracer: (@Sendable (UnsafeRawBufferPointer, SocketAddress) -> Void)? {
-        guard logger.logLevel <= .trace else { return nil }
+        guard level() <= .trace else { return nil }
         return { bytes, peer in received(bytes, from: peer) }
     }
 

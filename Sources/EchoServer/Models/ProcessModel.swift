@@ -84,6 +84,10 @@ final class ProcessModel: ConnectionModel {
 extension ConnectionService {
     /// Returns the exit status of the process.
     fileprivate func serveInOwnProcess(_ descriptor: Int32, _ peer: SocketAddress) -> Int32 {
-        Int32(serve(descriptor, peer, request: { ServingSignals.request }).1.rawValue)
+        let (connection, end) = serve(descriptor, peer, request: { ServingSignals.request })
+        connection.close()
+        // Its memory goes with the process, sooner than it could be freed.
+        _ = Unmanaged.passRetained(connection)
+        return Int32(end.rawValue)
     }
 }

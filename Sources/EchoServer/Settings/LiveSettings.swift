@@ -95,11 +95,12 @@ final class LiveSettings: Sendable {
     /// Nil where all listeners serve alike.
     var profiles: ListenerProfiles? { withCurrent(live.value.version) { $0.profiles } }
 
-    private func withCurrent<Value: Sendable>(_ wanted: Int, _ body: (Current) -> Value) -> Value {
+    /// `body` gets them where they are: a copy would count a reference to each of their parts, and a forked child would have a page of its own for each.
+    private func withCurrent<Value: Sendable>(_ wanted: Int, _ body: (inout Current) -> Value) -> Value {
         current.withLock { current in
             Sanitizer.locked(self) {
                 if current.version < wanted { catchUp(&current) }
-                return body(current)
+                return body(&current)
             }
         }
     }

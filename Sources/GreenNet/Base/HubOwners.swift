@@ -14,6 +14,12 @@ enum HubOwners {
         var entries: [UInt32: Entry] = [:]
         /// Those whose hub has closed, in that order.
         var closed: [UInt32] = []
+
+        mutating func leave(_ number: UInt32) {
+            entries[number]?.hasHub = false
+            closed.append(number)
+            if closed.count > closedLimit { entries[closed.removeFirst()] = nil }
+        }
     }
 
     /// How many OS threads without a hub are remembered: there may be one for each call of an `OffloadPool`.
@@ -24,8 +30,16 @@ enum HubOwners {
 
     private final class Lock: Sendable {}
 
+    // Unsafe, but written in a forked child that has one OS thread, and otherwise under the lock.
+    nonisolated(unsafe) private static var leftByFork: UInt32 = 0
+
     private static func locked<Answer: Sendable>(_ body: (inout State) -> Answer) -> Answer {
-        state.withLock { state in Sanitizer.locked(lock) { body(&state) } }
+        state.withLock { state in
+            Sanitizer.locked(lock) {
+                if leftByFork != 0 { noteFork(&state) }
+                return body(&state)
+            }
+        }
     }
 
     /// The OS thread that calls has a hub from now on.
@@ -34,8 +48,6 @@ enum HubOwners {
         let number = locked { state in
             let number = green_owner_here() == 0 ? nextNumber(&state) : green_owner_here()
             state.closed.removeAll { $0 == number }
-            // For all that may leave: a forked child leaves, and would allocate in memory that it shares with its parent until it writes to it.
-            state.closed.reserveCapacity(closedLimit + 1)
             state.entries[number] = entry
             return number
         }
@@ -51,11 +63,16 @@ enum HubOwners {
     /// It has none any more.  What belongs to it still does.
     static func leave() {
         let number = green_owner_here()
-        locked { state in
-            state.entries[number]?.hasHub = false
-            state.closed.append(number)
-            if state.closed.count > closedLimit { state.entries[state.closed.removeFirst()] = nil }
-        }
+        locked { $0.leave(number) }
+    }
+
+    /// In a forked child: as `leave`, but noted only before the next look.  A child that never looks has no copies of these pages.
+    static func leaveByFork() { leftByFork = green_owner_here() }
+
+    private static func noteFork(_ state: inout State) {
+        let number = leftByFork
+        leftByFork = 0
+        state.leave(number)
     }
 
     /// Whether `owner` has a hub now.

@@ -22,8 +22,9 @@ enum LinuxCalls {
 
     static func signalAtParentsEnd(_ signal: Int32) -> Int32 { green_signal_at_parents_end(signal) }
 
+    /// `kept` are in order.
     static func closeAll(from lowest: Int32, but kept: [Int32]) {
-        green_close_all_but(lowest, kept.sorted(), kept.count)
+        green_close_all_but(lowest, kept, kept.count)
     }
 
     /// In a forked child whose descriptors were closed.

@@ -1,4 +1,5 @@
 internal import CLibev
+import Glibc
 
 /// libev's watcher of one signal.  A signal belongs to one loop of the process at a time; libev stops the program where a
 /// second one wants it.  Stopped, it leaves the signal at its default action.
@@ -32,6 +33,18 @@ extension UnsafeMutablePointer<SignalEvent> {
 
     /// False once it was stopped.
     var isActive: Bool { green_signal_is_active(signal) != 0 }
+
+    /// As `stop`, in a forked child that may handle the signal in its own way by now: the action stays.
+    func leave(_ loop: EventLoop) {
+        var (all, before, action) = (sigset_t(), sigset_t(), sigaction())
+        sigfillset(&all)
+        // In between, the signal would have its default action.
+        pthread_sigmask(SIG_BLOCK, &all, &before)
+        sigaction(signal.pointee.signum, nil, &action)
+        stop(on: loop)
+        sigaction(signal.pointee.signum, &action, nil)
+        pthread_sigmask(SIG_SETMASK, &before, nil)
+    }
 
     /// Lets go of the signal.  Asks nothing of the kernel's epoll set, which a forked child shares with its parent.
     func stop(on loop: EventLoop) { ev_signal_stop(loop.raw, signal) }

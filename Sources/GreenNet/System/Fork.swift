@@ -41,9 +41,11 @@ package enum Fork {
         // A signal in between would run the parent's handler in the child, and write to a descriptor that may have another owner by then.
         pthread_sigmask(SIG_BLOCK, &all, &before)
         let parent = getpid()
+        // Not by each child: the code for it would cost it three page faults.
+        let kept = inheritance.descriptors.sorted()
         let pid = SystemCalls.fork()
         if pid == 0 {
-            becomeChild(of: parent, inheritance)
+            becomeChild(of: parent, inheritance, keeping: kept)
             prepare()
             if !inheritance.keepsSignalsBlocked { pthread_sigmask(SIG_SETMASK, &before, nil) }
             _exit(body())
@@ -60,6 +62,7 @@ package enum Fork {
 
     /// One whose call has just been answered takes a moment to be idle.
     private static func endOffloadThreads() {
+        if LinuxCalls.isSingleThreaded { return }
         var running = OffloadPool.endIdleThreads()
         for _ in 0..<1000 where running > 0 {
             poll(nil, 0, 1)
@@ -69,14 +72,14 @@ package enum Fork {
             running == 0, "fork while \(running) OS threads run calls of an OffloadPool: wait for the calls first")
     }
 
-    private static func becomeChild(of parent: pid_t, _ inheritance: Inheritance) {
+    private static func becomeChild(of parent: pid_t, _ inheritance: Inheritance, keeping kept: [Int32]) {
         resetSignals()
         _ = LinuxCalls.signalAtParentsEnd(inheritance.signalAtParentsEnd)
         // The parent may have ended before that was arranged.
         if getppid() != parent { _exit(1) }
         if inheritance.hasOwnGroup { setpgid(0, 0) }
         Hub.abandon()
-        LinuxCalls.closeAll(from: 3, but: inheritance.descriptors)
+        LinuxCalls.closeAll(from: 3, but: kept)
         LinuxCalls.prepareBellOfChild()
         // Now there is a descriptor left for it.
         if inheritance.oomScoreRaise > 0 { LinuxCalls.raiseOOMScore(by: inheritance.oomScoreRaise) }

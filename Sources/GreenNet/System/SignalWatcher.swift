@@ -60,7 +60,7 @@ public final class SignalWatcher: HubObject {
         if event.isActive {
             checkOwner()
             scheduler.signals.removeAll { $0 == event }
-            event.stop(on: scheduler.loop)
+            if Hub.isAbandoned(scheduler) { event.leave(scheduler.loop) } else { event.stop(on: scheduler.loop) }
         }
         event.deallocate()
     }

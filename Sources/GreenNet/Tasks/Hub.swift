@@ -77,6 +77,7 @@ public final class Hub: HubObject {
 
     private static func make() throws(HubFailure) -> Hub {
         refuseInTask()
+        takeSignalsOfParent()
         errno = 0
         guard let loop = EventLoop() else {
             let error = SystemError(errno)
@@ -213,18 +214,34 @@ public final class Hub: HubObject {
         set { StackClass.usual = StackClass(holding: newValue) }
     }
 
+    /// That of the parent, in a forked child that has made none yet.  Unsafe, but written when the child has one OS thread, and else under the lock.
+    nonisolated(unsafe) private static var abandoned: Scheduler?
+    private static let abandonedLock = Mutex(())
+
     /// In a forked child: the hub stays the parent's, and is not used again.
     ///
-    /// Except for its signals: libev keeps the owner of each signal for the whole process, and would refuse them to the child's own hub.
+    /// What only a hub of the child needs waits until it makes one.  Most children make none, and each page that they write to, or whose code they run, costs
+    /// them a page fault.
     static func abandon() {
         Scheduler.leaveMainQueue()
         guard let scheduler = Context.running?.scheduler else { return }
-        scheduler.hub.stopSignals()
         scheduler.fields.pointee.tasks?.abandon()
-        HubOwners.leave()
+        abandoned = scheduler
+        HubOwners.leaveByFork()
         Context.setRunning(nil)
         ThreadClock.virtualTime = 0
-        forgetOSThread()
+    }
+
+    /// Whether it is the parent's, in a forked child that has made no hub yet.
+    static func isAbandoned(_ scheduler: Scheduler) -> Bool { abandonedLock.withLock { _ in abandoned == scheduler } }
+
+    /// libev keeps the owner of each signal for the whole process, and would refuse the parent's to the child's own hub.
+    private static func takeSignalsOfParent() {
+        abandonedLock.withLock { _ in
+            guard let scheduler = abandoned else { return }
+            abandoned = nil
+            for event in scheduler.signals { event.leave(scheduler.loop) }
+        }
     }
 
     private func stopSignals() { for event in scheduler.signals { event.stop(on: scheduler.loop) } }
@@ -310,7 +327,9 @@ func writeToStandardError(_ text: String) {
 private let hubKey: pthread_key_t = {
     var key = pthread_key_t()
     pthread_key_create(&key) { scheduler in
-        if let scheduler { Scheduler(scheduler).hub.close() }
+        // In a forked child it may be the parent's.
+        guard let scheduler, Context.running?.scheduler.address == scheduler else { return }
+        Scheduler(scheduler).hub.close()
     }
     return key
 }()

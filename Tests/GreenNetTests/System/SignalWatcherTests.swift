@@ -145,6 +145,27 @@ struct SignalWatcherTests {
         return action.__sigaction_handler.sa_handler == nil
     }
 
+    @Test func `a forked child keeps its own action for a signal of its parent, and may watch the others`() async {
+        await #expect(processExitsWith: .success) {
+            try TestThread {
+                var ofParent: SignalWatcher? = SignalWatcher(SIGUSR1)
+                let others = SignalWatcher(SIGUSR2, SIGHUP)
+                let pid = try Fork.child(.init()) {
+                    for number in [SIGUSR1, SIGHUP] { signal(number, SIG_IGN) }
+                    ofParent = nil
+                    kill(getpid(), SIGUSR1)
+                    let own = SignalWatcher(SIGUSR2)
+                    kill(getpid(), SIGHUP)
+                    kill(getpid(), SIGUSR2)
+                    return (try? own.wait(until: .after(.seconds(20)))) == SIGUSR2 ? 0 : 1
+                }
+                var status: Int32 = -1
+                precondition(waitpid(pid, &status, 0) == pid && status == 0, "the child's status is \(status)")
+                withExtendedLifetime((ofParent, others)) {}
+            }.value()
+        }
+    }
+
     /// A server that stops on a signal, as users write it.
     @Test func `a signal stops a server`() throws {
         try onHub {
