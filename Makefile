@@ -387,7 +387,7 @@ FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 STRIP ?= strip
 places := DESTDIR PREFIX SYSCONFDIR MANDIR DOCDIR UNITDIR SYSUSERSDIR BASHDIR ZSHDIR FISHDIR STRIP
 # The sources of `dist`.
-dist_sources := Package.swift Scripts/build-dist.sh $(wildcard Scripts/essentials/*.swift) $(shell find Sources -type f)
+dist_sources := Package.swift Scripts/build-dist.sh Scripts/link-order.txt $(wildcard Scripts/essentials/*.swift) $(shell find Sources -type f)
 
 .PHONY: dist install uninstall deb check-deb test-systemd test-image
 
