@@ -5,7 +5,12 @@ struct SpareMemory {
     private var first: UnsafeMutableRawPointer?
     private var count = 0
     /// How many pieces are kept at most.
-    private static let limit = 64
+    private let limit: Int
+
+    init(limit: Int) { self.limit = limit }
+
+    /// Under AddressSanitizer it keeps none: a use of memory that was given up would not be seen.
+    static func unlessWatched() -> SpareMemory { SpareMemory(limit: Sanitizer.active == .address ? 0 : 64) }
 
     /// The piece that was kept last; nil where there is none.
     @inline(__always)
@@ -19,7 +24,7 @@ struct SpareMemory {
     /// Keeps `piece`, of which nothing is needed any more.  Returns false where there are enough: it is to be deallocated.
     @inline(__always)
     mutating func keep(_ piece: UnsafeMutableRawPointer) -> Bool {
-        guard count < SpareMemory.limit else { return false }
+        guard count < limit else { return false }
         piece.storeBytes(of: first, as: UnsafeMutableRawPointer?.self)
         first = piece
         count &+= 1

@@ -121,7 +121,7 @@ struct Scheduler: Equatable {
         /// One buffer for all connections to receive into.
         var receiveBuffer = SharedBuffer(size: 64 << 10)
         /// For the state of sockets.
-        var spareSockets = SpareMemory()
+        var spareSockets = SpareMemory.unlessWatched()
         /// Called with what `Socket.rest` is, where its connection is to go on; nil until one rests.
         var restEnded: (@Sendable (UnsafeMutableRawPointer) -> Void)?
         /// For bytes on their way from one connection to another.
