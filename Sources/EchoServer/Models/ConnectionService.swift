@@ -37,7 +37,7 @@ struct ConnectionService: Sendable {
     private func handler(_ settings: Settings.Live) -> EchoHandler {
         EchoHandler(
             transform: settings.transform, idleTimeout: settings.idleTimeout, writeTimeout: settings.writeTimeout,
-            counters: counters, onReceive: log.payloadTracer)
+            counters: counters, onReceive: settings.logLevel <= .trace ? log.payloadTracer : nil)
     }
 
     /// The handler of a connection of which nothing else is asked; nil where more is.

@@ -45,6 +45,9 @@ struct ClientPolicy: Equatable, Sendable {
     /// Nil for any rate.
     var rate: ConnectionRate?
 
+    /// Whether there is a client that `denies` is true for.
+    var deniesSome: Bool { allowed != nil || denied != nil }
+
     func denies(_ client: SocketAddress) -> Bool {
         if let denied, denied.contains(client) { return true }
         return allowed.map { !$0.contains(client) } ?? false

@@ -9,6 +9,8 @@ final class LiveSettings: Sendable {
     private let live: LiveValue<Now>
     private let words: SharedWords
     private let current: Mutex<Current>
+    /// Whether there are `rules`.
+    private let hasRules: SharedFlag
     /// Nil where the service speaks no TLS.
     let tls: ServerTLS?
     /// Nil where nothing is done to connections on purpose.
@@ -44,9 +46,11 @@ final class LiveSettings: Sendable {
         tls = if let files = settings.tlsFiles { try ServerTLS(files) } else { nil }
         faults = settings.faults.areNone ? nil : try FaultInjector(settings.faults)
         words = try SharedWords()
+        hasRules = try SharedFlag()
         live = try LiveValue(Now(changing: settings.live, isPlain: false, version: 0))
         let differ = ListenerProfiles.areNeeded(settings.streamEntries, settings)
         live.value.isPlain = isPlain(settings, placesDiffer: differ)
+        hasRules.isSet = !AdmissionRules(settings).areNone
     }
 
     private func isPlain(_ settings: Settings, placesDiffer: Bool) -> Bool {
@@ -86,9 +90,11 @@ final class LiveSettings: Sendable {
 
     /// Whether clients may be behind proxies that name them.
     var looksForProxies: Bool { withCurrent(live.value.version) { $0.settings.proxy.mode != .off } }
-    /// Who is served, and the proxies that speak for others.
-    var rules: AdmissionRules {
-        withCurrent(live.value.version) { AdmissionRules($0.settings.clients, $0.settings.proxy.proxies) }
+    /// Who is served, and the proxies that speak for others; nil where all are served, and no proxy speaks.  Asked for each connection: without rules, it
+    /// takes no lock.
+    var rules: AdmissionRules? {
+        guard hasRules.isSet else { return nil }
+        return withCurrent(live.value.version) { AdmissionRules($0.settings) }
     }
     /// Nil where no records of connections are written.
     var records: RecordSink? { withCurrent(live.value.version) { $0.records } }
@@ -180,5 +186,7 @@ final class LiveSettings: Sendable {
         }
         live.value = Now(
             changing: settings.live, isPlain: isPlain(settings, placesDiffer: profiles != nil), version: version)
+        // Last: a process that finds rules finds their version too.
+        hasRules.isSet = !AdmissionRules(settings).areNone
     }
 }

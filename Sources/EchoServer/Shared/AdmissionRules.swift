@@ -5,4 +5,9 @@ struct AdmissionRules: Sendable {
     let proxies: AddressRanges?
 
     init(_ policy: ClientPolicy, _ proxies: AddressRanges? = nil) { (self.policy, self.proxies) = (policy, proxies) }
+
+    init(_ settings: Settings) { self.init(settings.clients, settings.proxy.proxies) }
+
+    /// All clients are served, and no peer is a proxy.
+    var areNone: Bool { !policy.deniesSome && proxies == nil }
 }

@@ -14,8 +14,8 @@ final class SharedAdmission: @unchecked Sendable {
     /// Nil without a limit for each peer.
     private let peers: PeerTable?
     private let placesPerPeer: Int
-    /// Asked for each connection: a reload changes them.
-    private let rules: @Sendable () -> AdmissionRules
+    /// Asked for each connection: a reload changes them.  Nil where all clients are served, and no peer is a proxy.
+    private let rules: @Sendable () -> AdmissionRules?
     private let ipv6Prefix: Int
     /// Nil where connections may come at any rate.
     private let rates: RateTable?
@@ -26,7 +26,7 @@ final class SharedAdmission: @unchecked Sendable {
     /// `most` is the largest value that `places` can get later.  Without `rules`, those of `policy` stay.
     init(
         places: Int, most: Int, perPeer placesPerPeer: Int?, policy: ClientPolicy = ClientPolicy(),
-        rules: (@Sendable () -> AdmissionRules)? = nil, rows: Int
+        rules: (@Sendable () -> AdmissionRules?)? = nil, rows: Int
     ) throws(StartFailure) {
         (self.rows, self.placesPerPeer) = (rows, placesPerPeer ?? .max)
         self.rules = rules ?? { AdmissionRules(policy) }
@@ -73,7 +73,7 @@ final class SharedAdmission: @unchecked Sendable {
     // MARK: Peers
 
     /// Whether the address of this peer is not that of the client.
-    fileprivate func isProxy(_ peer: SocketAddress) -> Bool { rules().proxies?.contains(peer) ?? false }
+    fileprivate func isProxy(_ peer: SocketAddress) -> Bool { rules()?.proxies?.contains(peer) ?? false }
 
     /// What the connections of a client are counted by: its address, or the prefix that it shares with others.  Nil where they are not counted.
     func key(of client: SocketAddress) -> PeerTable.Address? {
@@ -84,7 +84,7 @@ final class SharedAdmission: @unchecked Sendable {
     }
 
     func admitClient(_ client: SocketAddress, row: Int) -> ClientRefusal? {
-        if rules().policy.denies(client) { return .denied }
+        if let rules = rules(), rules.policy.denies(client) { return .denied }
         guard let key = key(of: client) else { return nil }
         return lock.locked { count(key, row: row) }
     }
@@ -139,6 +139,7 @@ final class AdmissionRow: Admission {
     /// Why `admit` has refused the last peer.
     private(set) var lastRefusal: ClientRefusal?
     /// Open connections of peers that were proxies when they came, and are not counted: a reload may have changed who is one.
+    @exclusivity(unchecked)  // Nothing parks during such an access.
     private var proxied: [SocketAddress: Int] = [:]
 
     init(_ shared: SharedAdmission, row: Int, of rows: Int) {

@@ -16,7 +16,7 @@ struct SharedState {
 
     init(
         _ settings: Settings, descriptorLimit: Int, hasAdmin: Bool = false, isWatched: Bool = false,
-        rules: (@Sendable () -> AdmissionRules)? = nil
+        rules: (@Sendable () -> AdmissionRules?)? = nil
     ) throws(StartFailure) {
         try SharedState.check(descriptorLimit, settings, hasAdmin: hasAdmin)
         arrangement = settings.arrangement

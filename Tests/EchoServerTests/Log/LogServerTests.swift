@@ -200,7 +200,9 @@ import Testing
         try onHub {
             let listener = try Listener(on: SocketAddress(ip: "127.0.0.1", port: 0)!)
             let counters = CounterRow(counters: try Counters(rows: 1), row: 0)
-            let live = try LiveSettings(Settings(), Configuration(try Options.parse([])))
+            var settings = Settings()
+            settings.live.logLevel = level
+            let live = try LiveSettings(settings, Configuration(try Options.parse([])))
             let handler = ConnectionService(live, log, counters).handler
             let server = StreamServer(listener) { try handler.serve($0) }
             server.start()
