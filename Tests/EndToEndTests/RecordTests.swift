@@ -70,6 +70,87 @@ extension EndToEnd {
             }
         }
 
+        /// Those of one process: several gather each for themselves.
+        @Test(arguments: ServerModel.all)
+        func `at a signal to stop, no record is lost, and those of a process lie in the order of the ends`(
+            model: ServerModel
+        ) throws {
+            try withTemporaryPath("records") { path in
+                try withServer(model, ["--record", path]) { server in
+                    let ports = try (0..<60).map { _ in try portOfEndedClient(server) }
+                    server.program.send(SIGTERM)
+                    try #expect(server.program.waitForExitOnHub() == .status(0))
+                    let found = self.ports(path)
+                    #expect(found.sorted() == ports.sorted())
+                    if model == .green { #expect(found == ports) }
+                }
+            }
+        }
+
+        /// A connection that ends for both sides.
+        private func portOfEndedClient(_ server: Server) throws -> Int {
+            let client = try server.connect()
+            defer { client.close() }
+            try client.expect("HELLO", to: "hello")
+            try client.shutdownSending()
+            try #expect(client.receive() == nil)
+            return Int(try client.localAddress().port!)
+        }
+
+        /// Those of the clients in the records.
+        private func ports(_ path: String) -> [Int] {
+            records(path).compactMap { line in
+                line.split(separator: "\"peer\":\"127.0.0.1:").last.flatMap { Int($0.prefix { $0 != "\"" }) }
+            }
+        }
+
+        @Test func `at a second signal, the records of connections that have ended are there`() throws {
+            try withTemporaryPath("records") { path in
+                try withServer(.green, ["--record", path, "--lame-duck", "60"]) { server in
+                    server.program.send(SIGTERM)
+                    try server.program.waitOnHub(forLineContaining: "still accepting, but not ready")
+                    let ports = try (0..<20).map { _ in try portOfEndedClient(server) }
+                    server.program.send(SIGTERM)
+                    try #expect(server.program.waitForExitOnHub() == .status(143))
+                    #expect(self.ports(path) == ports)
+                }
+            }
+        }
+
+        @Test func `at a reload, the renamed file has all records of before and the new file all others`() throws {
+            try withTemporaryPath("records") { path in
+                try withServer(.green, ["--record", path]) { server in
+                    let before = try (0..<10).map { _ in try portOfEndedClient(server) }
+                    rename(path, path + ".1")
+                    server.program.send(SIGHUP)
+                    try server.program.waitOnHub(forLineContaining: "settings reloaded")
+                    defer { unlink(path + ".1") }
+                    let after = try (0..<10).map { _ in try portOfEndedClient(server) }
+                    server.program.send(SIGTERM)
+                    try #expect(server.program.waitForExitOnHub() == .status(0))
+                    #expect(ports(path + ".1") == before && ports(path) == after)
+                }
+            }
+        }
+
+        @Test func `at a hand-over, the records of both instances are there`() throws {
+            try withTemporaryDirectory { directory in
+                let (path, place) = ("\(directory)/records", "\(directory)/take-over")
+                let arguments = ["--record", path, "--take-over", place]
+                try withServer(.green, arguments) { first in
+                    try #require(eventuallyOnHub { access(place, F_OK) == 0 })
+                    var ports = try (0..<10).map { _ in try portOfEndedClient(first) }
+                    let second = try Program(Server.launch(.green, arguments + ["--port", "\(try first.port)"]))
+                    defer { second.end() }
+                    try #expect(first.program.waitForExitOnHub(within: .seconds(20)) == .status(0))
+                    ports += try (0..<10).map { _ in try portOfEndedClient(first) }
+                    second.send(SIGTERM)
+                    try #expect(second.waitForExitOnHub(within: .seconds(20)) == .status(0))
+                    #expect(self.ports(path) == ports)
+                }
+            }
+        }
+
         /// The limit is 1 KiB at the most, which a few records fill.
         @Test(arguments: ServerModel.all)
         func `at a limit of file sizes records are lost, and no client`(model: ServerModel) throws {

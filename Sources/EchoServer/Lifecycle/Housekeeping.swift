@@ -19,6 +19,8 @@ enum Housekeeping: String, CaseIterable {
     case measure = "measure"
     // By `ServerProcess`.
     case takeOver = "take over"
+    // By `RecordWriter`.
+    case writeRecords = "write records"
     // By `DatagramServer`, once for each socket.
     case datagrams
     // By `AdminSeat`, once for each.

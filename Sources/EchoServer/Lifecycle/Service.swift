@@ -77,12 +77,14 @@ final class Service {
         Hub.current.receiveBufferSize = settings.bufferSize
         let counters = CounterRow(counters: shared.counters, row: row, isOwn: settings.model.servesOnHub)
         let service = ConnectionService(
-            parts.live, parts.log, counters, ClientAdmission(shared.admission, row: row))
+            parts.live, parts.log, counters, ClientAdmission(shared.admission, row: row),
+            onHub: settings.model.servesOnHub)
         let admission = AdmissionRow(shared.admission, row: row, of: shared.rows)
         let server = StreamServer(
             sockets.map { Listener($0, ownsPath: false) }, model: try settings.model.make(service, settings),
             admission: admission, overflow: settings.overflow)
-        parts.log.follow(server, counters, admission)
+        parts.log.follow(
+            server, counters, admission, beforeExit: { [live = parts.live] in live.records?.stopGathering() })
         return server
     }
 
@@ -124,6 +126,8 @@ final class Service {
         hasBegunToStop.set()
         if let end = state?.lameDuck(after: first) { try Greenlet.sleep(until: end) }
         state?.draining(after: first)
+        // Whatever ends the process from now on, no record waits in it.
+        parts.live.records?.stopGathering()
         let deadline = Deadline.after(parts.live.now.drainTimeout)
         for hub in workerHubs { hub.drain(until: deadline) }
         try server.drain(until: deadline)

@@ -154,6 +154,7 @@ final class ServiceState {
     func endAtOnce(_ signal: Int32, cancel: () -> Void) -> Never {
         log.endingAtOnce(signal)
         cancel()
+        live.records?.stopGathering()
         tidyUp()
         exit(128 + signal)
     }

@@ -251,12 +251,17 @@ struct ServerLog: Sendable {
     /// starts another: a process that accepts no client would stay.
     ///
     /// `admission` is the server's own.
-    func follow(_ server: StreamServer, _ counters: CounterRow, _ admission: AdmissionRow) {
+    func follow(
+        _ server: StreamServer, _ counters: CounterRow, _ admission: AdmissionRow,
+        beforeExit: @escaping () -> Void = {}
+    ) {
         server.onStart = { counters.add(to: .accepted) }
         server.onEnd = { end in counters.add(to: Counter(end)) }
         server.onAcceptEvent = { event, listener in
             accept(event, listener, counters, admission)
-            if case .stopped = event { _exit(ExitStatus.system.rawValue) }
+            guard case .stopped = event else { return }
+            beforeExit()
+            _exit(ExitStatus.system.rawValue)
         }
     }
 

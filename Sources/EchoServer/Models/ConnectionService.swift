@@ -11,9 +11,15 @@ struct ConnectionService: Sendable {
     private(set) var clients: ClientAdmission?
     /// Where the connection was accepted; nil where all listeners serve alike.
     var place: ListenEntry?
+    /// The process of the hub whose OS thread serves the connections; nil where others serve them.
+    private let hubProcess: pid_t?
 
-    init(_ live: LiveSettings, _ log: ServerLog, _ counters: CounterRow, _ clients: ClientAdmission? = nil) {
+    init(
+        _ live: LiveSettings, _ log: ServerLog, _ counters: CounterRow, _ clients: ClientAdmission? = nil,
+        onHub: Bool = false
+    ) {
         (self.live, self.log, self.counters, self.clients) = (live, log, counters, clients)
+        hubProcess = onHub ? getpid() : nil
     }
 
     /// For a process that serves one connection: its parent settles `note` when it has died.
@@ -75,7 +81,38 @@ struct ConnectionService: Sendable {
         if let handler = plainHandler {
             return try connection.restingWhenIdle(for: .seconds(5)) { try handler.serve(connection) }
         }
-        try serveRecorded(connection, request)
+        try serveWithMore(connection, request)
+    }
+
+    @inline(never)
+    private func serveWithMore(_ connection: Connection, _ request: @escaping () -> Request?) throws {
+        guard let recorded = recorded(connection) else { return try serveRecorded(connection, request) }
+        try connection.restingWhenIdle(
+            for: .seconds(5),
+            atEnd: { recorded.ended($0 != .done && request() == .cancel ? .cancelled : $0) },
+            { try recorded.serve() })
+    }
+
+    /// Nil where a connection has no record, or where more is asked of it.
+    @inline(never)  // as `plainHandler`
+    private func recorded(_ connection: Connection) -> RecordedConnection? {
+        guard let handler = recordedHandler, let writer = recordWriter else { return nil }
+        return RecordedConnection(connection, handler, writer)
+    }
+
+    private var recordedHandler: EchoHandler? {
+        @inline(never) get {
+            guard let settings = live.recorded, settings.transform.isInPlace else { return nil }
+            return handler(settings)
+        }
+    }
+
+    private var recordWriter: RecordWriter? {
+        @inline(never) get { live.records.map { writer($0) } }
+    }
+
+    private func writer(_ records: RecordSink) -> RecordWriter {
+        RecordWriter(records: records, counters: counters, model: live.modelName, hubProcess: hubProcess)
     }
 
     /// With the settings of the place at which the connection was accepted.
@@ -85,23 +122,22 @@ struct ConnectionService: Sendable {
         guard let records = live.records else { return try service.serveInSteps(connection, nil, request) }
         let tally = ConnectionTally(connection)
         var end = ConnectionEnd.done
-        defer { write(tally.record(end, model), to: records) }
+        let writer = service.writer(records)
+        defer { writer(tally.record(end, writer)) }
         do { try service.serveInSteps(connection, tally, request) } catch {
             end = request() == .cancel ? .cancelled : ConnectionEnd(error)
             throw error
         }
     }
 
-    private func write(_ record: ConnectionRecord, to records: RecordSink) {
-        counters.add(to: records.write(record) ? .recordsWritten : .recordsDropped)
-    }
-
     /// Writes the record of a child process that was killed and could not write it.
     func recordLost(_ child: pid_t, _ peer: SocketAddress, since begin: ConnectionTally.Begin, _ end: ConnectionEnd) {
         guard let records = live.records else { return }
-        let record = ConnectionRecord(
-            start: begin.time, duration: begin.elapsed, peer: peer, model: live.now.model.name, pid: child, end: end)
-        write(record, to: records)
+        let writer = writer(records)
+        writer(
+            ConnectionRecord(
+                start: begin.time, from: begin.moment, until: .now, peer: peer, model: writer.model, pid: child,
+                end: end))
     }
 
     /// The header of a proxy, TLS, the banner, the handler: in this order.

@@ -21,6 +21,8 @@ final class LiveSettings: Sendable {
         var changing: Settings.Live
         /// Whether a connection has nothing but its handler.
         var isPlain: Bool
+        /// Whether it has its handler, and a record.
+        var isRecorded: Bool
         /// Of the words that hold the other settings.
         var version: Int
     }
@@ -47,14 +49,16 @@ final class LiveSettings: Sendable {
         faults = settings.faults.areNone ? nil : try FaultInjector(settings.faults)
         words = try SharedWords()
         hasRules = try SharedFlag()
-        live = try LiveValue(Now(changing: settings.live, isPlain: false, version: 0))
+        live = try LiveValue(Now(changing: settings.live, isPlain: false, isRecorded: false, version: 0))
         let differ = ListenerProfiles.areNeeded(settings.streamEntries, settings)
-        live.value.isPlain = isPlain(settings, placesDiffer: differ)
+        let isPlain = isPlain(settings, placesDiffer: differ)
+        (live.value.isPlain, live.value.isRecorded) = (isPlain && records == nil, isPlain && records != nil)
         hasRules.isSet = !AdmissionRules(settings).areNone
     }
 
+    /// But for its record.
     private func isPlain(_ settings: Settings, placesDiffer: Bool) -> Bool {
-        tls == nil && settings.record == nil && settings.banner == nil && settings.proxy.mode == .off
+        tls == nil && settings.banner == nil && settings.proxy.mode == .off
             && settings.services.service == .echo && faults == nil && !placesDiffer
     }
 
@@ -78,6 +82,12 @@ final class LiveSettings: Sendable {
     /// Another number after each reload.  One that is read before the settings is not newer than those.
     var number: UInt64 { live.number }
 
+    /// The same where a connection has its handler and a record; nil where it has less or more.
+    var recorded: Settings.Live? {
+        let now = live.value
+        return now.isRecorded ? now.changing : nil
+    }
+
     /// Whether the configuration can't be read again.
     var isFromStandardInput: Bool { configuration.isFromStandardInput }
 
@@ -85,6 +95,7 @@ final class LiveSettings: Sendable {
     var bufferSize: Int { withCurrent(0) { $0.settings.bufferSize } }
     // Parts, without a copy of all settings on the stack of a connection.
     var model: ModelKind { withCurrent(live.value.version) { $0.settings.model } }
+    var modelName: String { withCurrent(live.value.version) { $0.settings.model.name } }
     var banner: Banner? { withCurrent(live.value.version) { $0.settings.banner } }
     var service: SmallService { withCurrent(live.value.version) { $0.settings.services.service } }
 
@@ -119,6 +130,7 @@ final class LiveSettings: Sendable {
         if settings.record == current.settings.record {
             current.records?.reopen()
         } else {
+            current.records?.stopGathering()
             current.records = settings.record.map { RecordSink(openingLater: $0) }
         }
         (current.settings, current.profiles, current.version) = (settings, ListenerProfiles(words), version)
@@ -180,12 +192,19 @@ final class LiveSettings: Sendable {
         let version = try words.write(settings.words + (profiles?.words ?? []))
         current.withLock { current in
             Sanitizer.locked(self) {
-                if let records { current.records = records } else { current.records?.reopen() }
+                if let records {
+                    current.records?.stopGathering()
+                    current.records = records
+                } else {
+                    current.records?.reopen()
+                }
                 (current.settings, current.profiles, current.version) = (settings, profiles, version)
             }
         }
+        let isPlain = isPlain(settings, placesDiffer: profiles != nil)
         live.value = Now(
-            changing: settings.live, isPlain: isPlain(settings, placesDiffer: profiles != nil), version: version)
+            changing: settings.live, isPlain: isPlain && settings.record == nil,
+            isRecorded: isPlain && settings.record != nil, version: version)
         // Last: a process that finds rules finds their version too.
         hasRules.isSet = !AdmissionRules(settings).areNone
     }

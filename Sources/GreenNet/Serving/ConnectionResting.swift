@@ -31,6 +31,21 @@ extension Connection {
         }
         try served.runResting(for: duration, body)
     }
+
+    /// As `restingWhenIdle(for:)`, and calls `atEnd` once the connection has ended and was closed, also where it ends while it rests; `atEnd` must not wait.  On an OS
+    /// thread that has no hub, it calls `atEnd` after `body`, before the connection is closed.
+    package func restingWhenIdle(
+        for duration: Duration, atEnd: @escaping (ConnectionEnd) -> Void, _ body: @escaping () throws -> Void
+    ) throws {
+        if let served = Context.running?.servedConnection, served.connection === self {
+            return try served.runResting(for: duration, atEnd: atEnd, body)
+        }
+        do { try body() } catch {
+            atEnd(ConnectionEnd(error))
+            throw error
+        }
+        atEnd(.done)
+    }
 }
 
 extension GreenThread {

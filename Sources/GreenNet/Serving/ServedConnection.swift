@@ -9,6 +9,9 @@ class ServedConnection: AnyGreenlet {
     /// How long it waits before it rests, in nanoseconds.
     @exclusivity(unchecked)
     private final var restAfter: Int64 = .max
+    /// Called once it has ended, before `ended`.
+    @exclusivity(unchecked)
+    private final var atEnd: ((ConnectionEnd) -> Void)?
     /// The deadline of the wait that it gave up last.
     private(set) final var restDeadline = Deadline.never
     /// It has waited inside `Connection.withIdle`.
@@ -36,6 +39,7 @@ class ServedConnection: AnyGreenlet {
 
     private func finish(_ end: ConnectionEnd) {
         connection.close()
+        atEnd?(end)
         ended(end)
     }
 
@@ -65,7 +69,10 @@ class ServedConnection: AnyGreenlet {
     // MARK: Resting
 
     /// As `Connection.restingWhenIdle`.
-    final func runResting(for duration: Duration, _ body: @escaping () throws -> Void) throws {
+    final func runResting(
+        for duration: Duration, atEnd: ((ConnectionEnd) -> Void)? = nil, _ body: @escaping () throws -> Void
+    ) throws {
+        if let atEnd { self.atEnd = atEnd }
         // Inside another call, that one's body is run again.
         guard restBody == nil else { return try body() }
         let service = service

@@ -37,6 +37,9 @@ package struct LossyOutput: Sendable {
 
     init(_ descriptor: Int32, _ way: Way) { (self.descriptor, self.way) = (descriptor, way) }
 
+    /// More bytes than these may not come out in one piece, or not at all.  A file takes any number.
+    package var mostAtOnce: Int { if case .file = way { .max } else { LossyOutput.wholeBytes } }
+
     /// Returns how many bytes were taken: all, fewer, or none.
     /// A pipe without a reader raises SIGPIPE, unless the process ignores that.
     package func write(_ bytes: UnsafeRawBufferPointer) -> Int { max(0, attempt(way, bytes)) }

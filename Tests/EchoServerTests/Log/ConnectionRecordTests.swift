@@ -1,5 +1,6 @@
 import Glibc
 import GreenNet
+import ProgramKit
 import TestSupport
 import Testing
 
@@ -7,13 +8,25 @@ import Testing
 
 @Suite struct ConnectionRecordTests {
     private static let record = ConnectionRecord(
-        start: timespec(tv_sec: 1_700_000_000, tv_nsec: 5_999_999), duration: .milliseconds(1500),
+        start: timespec(tv_sec: 1_700_000_000, tv_nsec: 5_999_999), from: Deadline(nanoseconds: 7),
+        until: Deadline(nanoseconds: 1_500_000_007),
         peer: .loopback(port: 7), proxiedPeer: SocketAddress(ip: "2001:db8::1", port: 8), local: .unix(path: "/x\"y"),
         model: "green", pid: 42, traffic: .init(reads: 3, bytesIn: 10, bytesOut: 9), end: .peerGone, tls: "TLSv1.3")
 
+    private func line(_ record: ConnectionRecord) -> String {
+        let lines = RecordLines()
+        lines.append(record)
+        var text = ""
+        _ = lines.take { bytes in
+            text = String(decoding: bytes, as: UTF8.self)
+            return bytes.count
+        }
+        return text
+    }
+
     @Test func `a record is a line of JSON`() {
         #expect(
-            String(decoding: ConnectionRecordTests.record.line, as: UTF8.self)
+            line(ConnectionRecordTests.record)
                 == #"{"start":"2023-11-14T22:13:20.005Z","duration":1.5,"peer":"127.0.0.1:7","proxied_peer":"[2001:db8::1]:8","local":"/x\"y","#
                 + #""model":"green","pid":42,"bytes_in":10,"bytes_out":9,"reads":3,"end":"peer_gone","tls":"TLSv1.3"}"#
                 + "\n"
@@ -22,41 +35,39 @@ import Testing
 
     @Test func `what is not known is null`() {
         let record = ConnectionRecord(
-            start: timespec(), duration: .zero, peer: .unix(path: ""), model: "process", pid: 1, end: .crashed)
+            start: timespec(), from: .now, until: .now, peer: .unix(path: ""), model: "process", pid: 1, end: .crashed)
         #expect(
-            String(decoding: record.line, as: UTF8.self)
+            line(record)
                 == #"{"start":"1970-01-01T00:00:00.000Z","duration":0.0,"peer":"unix client","proxied_peer":null,"local":null,"#
                 + #""model":"process","pid":1,"bytes_in":null,"bytes_out":null,"reads":null,"end":"crashed","tls":null}"#
                 + "\n"
         )
     }
 
-    @Test func `a renamed file gets no more records once the sink opens it again`() throws {
-        try withTemporaryDirectory { directory in
-            let path = "\(directory)/records"
-            let sink = try RecordSink(.file(path))
-            #expect(sink.write(ConnectionRecordTests.record))
-            #expect(rename(path, path + ".1") == 0)
-            #expect(sink.write(ConnectionRecordTests.record))
-            sink.reopen()
-            #expect(sink.write(ConnectionRecordTests.record))
-            func lines(_ path: String) throws -> Int {
-                try #require(ProcessStatus.contents(of: path)).split(separator: "\n").count
-            }
-            #expect(try lines(path + ".1") == 2 && lines(path) == 1)
-        }
+    /// As `JSON` writes them, which is slower.
+    @Test(arguments: [0, 1, 9, 10, 99, 100, 999, 1000, 1001, 1010, 1100, 59_999, 60_000, 86_400_123, 31_536_000_000])
+    func `a duration is written as seconds, with as many digits as it needs`(milliseconds: Int) {
+        let record = ConnectionRecord(
+            start: timespec(tv_sec: milliseconds, tv_nsec: 987_654_321), from: Deadline(nanoseconds: 0),
+            until: Deadline(nanoseconds: Int64(milliseconds) * 1_000_000 + 999_999), peer: .loopback(port: 65535),
+            local: SocketAddress(ip: "::ffff:192.0.2.255", port: 0), model: "green", pid: 4_194_304,
+            traffic: .init(reads: milliseconds, bytesIn: .max, bytesOut: 0), end: .done)
+        #expect(line(record).contains("\"duration\":\(JSON.number(Double(milliseconds) / 1000)),"))
+        #expect(line(record).contains(".987Z"))
+        #expect(line(record).contains("\"peer\":\"127.0.0.1:65535\",\"proxied_peer\":null"))
+        #expect(line(record).contains("\"local\":\"[::ffff:192.0.2.255]:0\",\"model\":\"green\",\"pid\":4194304,"))
+        #expect(line(record).contains("\"bytes_in\":\(Int.max),\"bytes_out\":0,\"reads\":\(milliseconds),"))
     }
 
-    @Test func `a pipe that is full and a socket that is not there take no record, at once`() throws {
-        try withTemporaryDirectory { directory in
-            let pipe = "\(directory)/pipe"
-            #expect(mkfifo(pipe, 0o600) == 0)
-            let sink = try RecordSink(.file(pipe))
-            var taken = 0
-            while sink.write(ConnectionRecordTests.record), taken < 10_000 { taken += 1 }
-            #expect((100..<10_000).contains(taken))
-            #expect(try !RecordSink(.socket(path: "\(directory)/nothing")).write(ConnectionRecordTests.record))
-        }
+    @Test func `the longest paths there are find room`() {
+        let path = SocketAddress.unix(path: String(repeating: "\u{1}\"\u{2028}", count: 21))
+        let record = ConnectionRecord(
+            start: timespec(), from: .now, until: .now, peer: path, proxiedPeer: path, local: path, model: "process",
+            pid: 1, end: .crashed)
+        let lines = RecordLines()
+        while !lines.isEnough { lines.append(record) }
+        let count = lines.count
+        #expect(lines.take { $0.count } == count)
     }
 
     @Test func `a file that can't be opened ends the start`() {

@@ -41,10 +41,14 @@ import Testing
                 #expect(live.rules?.policy.allowed == AddressRanges("10.0.0.0/8"))
                 #expect(live.rules?.policy.denied == AddressRanges("::1"))
                 #expect(live.rules?.proxies == AddressRanges("unix"))
-                #expect(live.plain == nil && live.records != nil)
+                #expect(live.plain == nil && live.recorded == nil && live.records != nil)
+                // With a record alone, a connection has a way of its own, and no rules are looked at.
+                try write("record = \(directory)/r")
+                #expect(try live.reload().changed == Array(names.dropFirst()))
+                #expect(live.plain == nil && live.recorded != nil && live.records != nil && live.rules == nil)
                 try write("")
-                #expect(try live.reload().changed == names)
-                #expect(live.plain != nil && live.records == nil && live.rules == nil)
+                #expect(try live.reload().changed == ["record"])
+                #expect(live.plain != nil && live.recorded == nil && live.records == nil && live.rules == nil)
             }
         }
     }

@@ -224,6 +224,19 @@ struct ConnectionRestingTests {
         }
     }
 
+    @Test func `a connection that no server serves reports its end behind the body`() throws {
+        try onHub {
+            let (connection, _) = try connectedPair()
+            var ends: [ConnectionEnd] = []
+            try connection.restingWhenIdle(for: .seconds(1), atEnd: { ends.append($0) }) { #expect(ends.isEmpty) }
+            let failing = { throw NetError(.recv, .wait(.deadlinePassed), connection.peer) }
+            #expect(throws: NetError.self) {
+                try connection.restingWhenIdle(for: .seconds(1), atEnd: { ends.append($0) }, failing)
+            }
+            #expect(ends == [.done, .idle])
+        }
+    }
+
     @Test func `where the body throws or returns, so does the call`() throws {
         try onHub {
             let server = try RestingServer { _ in throw SystemError(EIO) }
@@ -244,6 +257,7 @@ private final class RestingServer {
         var runs = 0
         var failures: [String] = []
         var ends: [ConnectionEnd] = []
+        var endsOfConnections: [ConnectionEnd] = []
         var lastConnection: Connection?
     }
 
@@ -264,7 +278,7 @@ private final class RestingServer {
             try Listener(on: loopback), onFailure: { _, error in log.failures.append("\(error)") }
         ) { connection in
             log.lastConnection = connection
-            try connection.restingWhenIdle(for: .milliseconds(1)) {
+            try connection.restingWhenIdle(for: .milliseconds(1), atEnd: { log.endsOfConnections.append($0) }) {
                 log.handlers += 1
                 log.runs += 1
                 defer { log.handlers -= 1 }
@@ -280,7 +294,11 @@ private final class RestingServer {
     /// Bodies that have begun.
     var runs: Int { log.runs }
     var failures: [String] { log.failures }
-    var ends: [ConnectionEnd] { log.ends }
+    /// As the server reports them, and each connection by itself.
+    var ends: [ConnectionEnd] {
+        #expect(log.ends == log.endsOfConnections)
+        return log.ends
+    }
     var lastConnection: Connection? { log.lastConnection }
     var openConnections: Int { server.openConnections }
     var service: GreenService { (server.model as! GreenModel).service }
