@@ -5,5 +5,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 scratch=.build/static
 swift build -c release --static-swift-stdlib --scratch-path "$scratch" --product "$1" \
-    -Xswiftc -Xclang-linker -Xswiftc -static-libgcc -Xswiftc -Xclang-linker -Xswiftc -no-pie -Xlinker --icf=safe >&2
+    -Xswiftc -Xclang-linker -Xswiftc -static-libgcc -Xlinker --icf=safe >&2
 printf '%s\n' "$scratch/release/$1"

@@ -15,7 +15,7 @@ struct Ceiling {
             what: "cache lines a message, 1,000 connections", most: 11.2,
             count: Cachegrind(counter: .lines, connections: 1000)),
         Ceiling(
-            what: "instructions a connection with one message", most: 10_400,
+            what: "instructions a connection with one message", most: 6400,
             count: Cachegrind(counter: .instructions, connections: 16, mode: "churn")),
     ]
 
