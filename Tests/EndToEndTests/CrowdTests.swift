@@ -46,9 +46,9 @@ extension EndToEnd {
 
         // Without optimisation, the frames of a connection that waits don't fit into one page.
         #if DEBUG
-        private static let greenLimit = 10 << 10
+        private static let (greenLimit, threadLimit) = (10 << 10, 28 << 10)
         #else
-        private static let greenLimit = 6 << 10
+        private static let (greenLimit, threadLimit) = (6 << 10, 24 << 10)
         #endif
 
         private func tellMemory(_ server: Server, clients count: Int) throws {
@@ -59,7 +59,7 @@ extension EndToEnd {
             )
             // A page of stack for a green thread, two and more for an OS thread, and the connection's own memory; most pages of a process are
             // shared, and are counted too.
-            let limit = server.model.kind == .green ? CrowdTests.greenLimit : 24 << 10
+            let limit = server.model.kind == .green ? CrowdTests.greenLimit : CrowdTests.threadLimit
             if Sanitizer.active == .none, !server.model.forksForClients { #expect(each < limit) }
         }
 

@@ -166,7 +166,7 @@ extension Server {
         var tree = idle
         let isClean = try eventually {
             tree = try program.tree()
-            return tree.descriptors <= idle.descriptors && tree.threads <= idle.threads
+            return tree.descriptors <= idle.descriptors && tree.threads <= idle.threads + model.mostKeptThreads
                 && tree.children.count == idle.children.count
         }
         if !isClean { throw Unexpected("something is left: \(tree); before: \(idle)") }

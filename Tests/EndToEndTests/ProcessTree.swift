@@ -27,8 +27,8 @@ extension ProcessTree: CustomStringConvertible {
 }
 
 extension ProcessStatus {
-    /// Each hub has one eventfd, which it opens last; or, if there was none, both ends of a pipe.
-    var hubs: Int { descriptorTargets.count { $0 == "anon_inode:[eventfd]" } + hubsWithPipe }
+    /// Each hub has one eventfd, which it opens last; or, if there was none, both ends of a pipe.  A pool of OS threads has an eventfd too.
+    var bells: Int { descriptorTargets.count { $0 == "anon_inode:[eventfd]" } + hubsWithPipe }
 
     /// The hubs that have both ends of a pipe: one descriptor more than others.
     var hubsWithPipe: Int {

@@ -47,13 +47,14 @@ struct Server: Sendable {
         // Where the log has lost the line, there is one.
         let listeners = max(1, program.standardError.lines.count { $0.contains("listening on") })
         // A worker that could not start has closed some of its descriptors when it ends, and is replaced.
-        return tree.root.hubs == model.hubs && workers.count == model.workers
+        return tree.root.bells == model.hubs + model.poolBells && tree.root.threads >= model.leastThreads
+            && workers.count == model.workers
             && Set(workers.map { $0.descriptors - $0.hubsWithPipe }).count <= 1
             && workers.allSatisfy { worker in
                 // Hubs of a worker run beside its main OS thread.  A worker without hubs has the standard descriptors and the listeners, and more
                 // until it has closed its parent's.
                 model.kind == .green
-                    ? worker.hubs == model.hubsOfWorker && worker.threads == model.hubsOfWorker + 1
+                    ? worker.bells == model.hubsOfWorker && worker.threads == model.hubsOfWorker + 1
                     : worker.threads == 1 && worker.descriptors == 3 + listeners
             }
     }
@@ -108,7 +109,7 @@ struct Server: Sendable {
     private func threads(_ clients: Int) -> ClosedRange<Int> {
         let count = idle.threads + (model.startsThreadsForClients || model.forksForClients ? clients : 0)
         // ThreadSanitizer starts a thread of its own together with the program's first.
-        return count...count + (Sanitizer.active == .thread ? 1 : 0)
+        return count...count + model.mostKeptThreads + (Sanitizer.active == .thread ? 1 : 0)
     }
 
     /// Sends TERM to a server that has no clients any more, and expects an orderly end.

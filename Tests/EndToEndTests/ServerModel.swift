@@ -63,6 +63,13 @@ struct ServerModel: Hashable, Sendable, CustomTestStringConvertible {
     /// The number of hubs in each process that serves with green threads.
     var hubsOfWorker: Int { has("--workers") ? 2 : 1 }
 
+    /// What a pool of OS threads has of what each hub has one of.
+    var poolBells: Int { kind == .thread ? 1 : 0 }
+    /// Of the first process while it has no client: one waits for the first.
+    var leastThreads: Int { kind == .thread ? 1 + max(1, leastOfPool) : 1 }
+    /// OS threads that have ended their clients and wait for others, at most.
+    var mostKeptThreads: Int { kind == .thread && !isPool ? 128 : 0 }
+
     var startsThreadsForClients: Bool { kind == .thread && !isPool }
     var forksForClients: Bool { kind == .process && !isPool }
 

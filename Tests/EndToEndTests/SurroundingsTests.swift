@@ -36,6 +36,43 @@ extension EndToEnd {
             }
         }
 
+        @Test func `an OS thread whose client has ended serves the next client`() throws {
+            try withServer(.thread) { server in
+                for number in 0..<30 {
+                    let client = try server.connect()
+                    try client.expect("CLIENT \(number)", to: "client \(number)")
+                    client.close()
+                }
+                let threads = try server.threadIDs()
+                // The one that waited before may end meanwhile, and others begin: some stay, far fewer than clients.
+                #expect((2...10).contains(threads.count))
+                for number in 0..<30 {
+                    let client = try server.connect()
+                    try client.expect("CLIENT \(number)", to: "client \(number)")
+                    client.close()
+                }
+                try #expect(server.threadIDs().subtracting(threads).count < 10)
+            }
+        }
+
+        @Test func `after a burst no more OS threads than the bound wait, and after a while one`() throws {
+            try withServer(.thread) { server in
+                let clients = try inParallel(200) { _ in try server.connect() }
+                for client in clients { try client.expect("HELLO", to: "hello") }
+                try #expect(server.program.status().threads > 200)
+                for client in clients { client.close() }
+                let most = server.idle.threads + server.model.mostKeptThreads
+                try #expect(eventuallyOnHub { try server.program.status().threads <= most })
+                try #expect(
+                    eventuallyOnHub(within: .seconds(20)) {
+                        try server.program.status().threads == server.idle.threads
+                    })
+                let last = try server.connect()
+                try last.expect("LAST", to: "last")
+                last.close()
+            }
+        }
+
         /// A child that keeps another client's descriptor would keep that client from seeing its end.
         @Test(arguments: ServerModel.testable(.process))
         func `a child process has no descriptors but the standard ones and its client's`(model: ServerModel) throws {
@@ -117,5 +154,21 @@ extension EndToEnd {
                 }
             }
         }
+    }
+}
+
+extension Server {
+    /// Of all OS threads of the first process.
+    fileprivate func threadIDs() throws -> Set<Int> {
+        let directory = try #require(opendir("/proc/\(program.pid)/task"))
+        defer { closedir(directory) }
+        var ids: Set<Int> = []
+        while let entry = readdir(directory) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if let id = Int(name) { ids.insert(id) }
+        }
+        return ids
     }
 }

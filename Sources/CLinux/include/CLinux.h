@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "event_set.h"
 #include "sockets.h"
 
 /// strerrorname_np: errno's name, such as "ECONNRESET"; null for a number that has none.

@@ -285,6 +285,12 @@ struct ServerLog: Sendable {
         }
     }
 
+    /// Logs and counts a client that an OS thread has accepted by itself, and that `admission` has refused.
+    func refused(_ peer: SocketAddress, _ counters: CounterRow, _ admission: AdmissionRow) {
+        counters.add(to: admission.counter(of: .peerFull))
+        refused(peer, .peerFull, admission)
+    }
+
     private func refused(_ peer: SocketAddress, _ refusal: Refusal, _ admission: AdmissionRow) {
         switch refusal {
         case .full: logger.debug("refused", metadata: ["peer": "\(peer)", "refusal": "full"])

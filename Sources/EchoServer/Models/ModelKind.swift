@@ -13,6 +13,8 @@ struct ModelKind: Sendable {
     let options: Set<Option>
     /// Whether the OS thread of the hub that accepts a connection also serves it.  That OS thread alone then writes to the hub's counters.
     let servesOnHub: Bool
+    /// Those that a hub of this model has for itself, besides those of its loop.
+    let descriptors: Int
     /// How the settings spread the service over hubs and processes.
     let arrangement: @Sendable (Settings) -> Arrangement
     /// Makes the model on the hub that is to accept.  Throws where the system refuses what the model needs.
@@ -32,11 +34,12 @@ struct ModelKind: Sendable {
     }
 
     init(
-        _ name: String, _ context: String, options: Set<Option> = [], servesOnHub: Bool = false,
+        _ name: String, _ context: String, options: Set<Option> = [], servesOnHub: Bool = false, descriptors: Int = 0,
         arrangement: @escaping @Sendable (Settings) -> Arrangement = { _ in .hubs(1) },
         make: @escaping @Sendable (ConnectionService, Settings) throws -> any ConnectionModel
     ) {
         (self.name, self.context, self.options, self.servesOnHub) = (name, context, options, servesOnHub)
+        self.descriptors = descriptors
         (self.arrangement, self.make) = (arrangement, make)
     }
 

@@ -1,49 +1,102 @@
 import GreenNet
 
 extension ModelKind {
-    static let thread = ModelKind("thread", "an OS thread", options: [.poolSize]) { service, settings in
+    static let thread = ModelKind(
+        "thread", "an OS thread", options: [.poolSize], descriptors: ListenerSet.descriptors
+    ) { service, settings in
         try ThreadModel(pool: settings.pool, service)
     }
 }
 
-/// An OS thread for each connection, made for it or taken from a pool.
+/// An OS thread for each connection.  One whose client has ended serves a next one.
+///
+/// The OS threads accept by themselves: a client that comes wakes one of those that wait, and no other OS thread takes part.  The accept loop of the hub has its
+/// turn where that does not do: there is no place, no further OS thread, or no descriptor.  It accepts a client then, or pauses, and hands the listener back.
 final class ThreadModel: ConnectionModel {
     private let service: ConnectionService
-    private let pool: ThreadPool?
-    /// The connections that are being served.  Touched on the hub's OS thread only.
-    private var connections: [ObjectIdentifier: ThreadConnection] = [:]
+    private let intake: ThreadIntake
+    private let pool: ThreadPool
+    /// Touched on the hub's OS thread only.
+    private var lent: [ObjectIdentifier: LentListener] = [:]
+    private var reportsEnds = false
+    /// The connections that the hub has accepted.  Touched on its OS thread only.
+    private var started: [ObjectIdentifier: ThreadConnection] = [:]
 
-    /// With a pool, makes its least number of OS threads now, which serve one connection after the other.  Throws where the system refuses one.
+    /// How many OS threads wait for clients, at most, and for how long.
+    static let mostIdle = 128
+    static let idleTime = Duration.seconds(5)
+
+    /// With a pool, makes its least number of OS threads now.  Throws where the system refuses one, or a descriptor.
     init(pool size: PoolSize?, _ service: ConnectionService) throws(SystemError) {
         self.service = service
-        if let size { pool = try ThreadPool(size, onChange: service.poolChanged) } else { pool = nil }
+        intake = ThreadIntake(service)
+        if let size {
+            pool = try ThreadPool(.sized(size), clients: intake, onChange: service.poolChanged)
+        } else {
+            pool = try ThreadPool(
+                .unlimited(keeping: ThreadModel.mostIdle), idleTime: ThreadModel.idleTime, clients: intake)
+        }
     }
 
     var socketsBlock: Bool { true }
     var contextCall: NetError.Call { .threadCreate }
+    /// One, and then the OS threads accept again.
+    var acceptsAtOnce: Int { 1 }
+    var ownConnections: Int { intake.openConnections }
+
+    // MARK: The OS threads accept
+
+    func lend(_ listener: Listener, by server: StreamServer) throws(NetError) {
+        guard intake.hasPlace else { return }
+        let loan = intake.add(listener.listeningSocket, in: pool.listeners)
+        lent[ObjectIdentifier(listener)] = loan
+        defer { takeBack(listener) }
+        // Only now: where the last OS thread that waits is busy from now on, it leaves this listener too.
+        guard pool.keepOneWaiting() else { return }
+        do throws(SystemError) { try loan.lend() } catch { return }
+        if !reportsEnds { reportEnds(to: server) }
+        intake.setHubWaits(lent.count < server.listeners.count)
+        try loan.untilLeft()
+    }
+
+    func takeBack(_ listener: Listener) {
+        guard let loan = lent.removeValue(forKey: ObjectIdentifier(listener)) else { return }
+        intake.setHubWaits(true)
+        intake.remove(loan)
+    }
+
+    private func reportEnds(to server: StreamServer) {
+        reportsEnds = true
+        let report = Report(model: self, server: server, hub: Hub.current.remote)
+        intake.onEnd { report.ownEnded() }
+    }
+
+    func serverEnded() {
+        pool.end()
+        intake.onEnd(nil)
+    }
+
+    // MARK: The hub accepts
 
     func start(_ socket: consuming PendingConnection, for server: StreamServer) throws {
         let peer = socket.peer
         let connection = ThreadConnection(descriptor: socket.releaseDescriptor(), peer: peer)
         let report = Report(model: self, server: server, hub: Hub.current.remote)
-        let job: @Sendable () -> Void = { [service] in report.ended(connection, connection.run(service)) }
-        connections[ObjectIdentifier(connection)] = connection
+        started[ObjectIdentifier(connection)] = connection
         do {
-            if let pool {
-                pool.run(job)
-            } else {
-                try OSThread.start(stackSize: OSThread.smallStack, blocksSignals: true, job)
-            }
+            try pool.run { [service] in report.ended(connection, connection.run(service)) }
         } catch {
-            connections[ObjectIdentifier(connection)] = nil
+            started[ObjectIdentifier(connection)] = nil
             connection.close()
             throw error
         }
         server.connectionStarted()
     }
 
-    func finishReceiving() { for connection in connections.values { connection.endReceiving() } }
-    func cancel() { for connection in connections.values { connection.endBoth() } }
+    func finishReceiving() { for connection in connections { connection.endReceiving() } }
+    func cancel() { for connection in connections { connection.endBoth() } }
+
+    private var connections: [ThreadConnection] { pool.all.compactMap(\.connection) + started.values }
 
     /// Carries the end of a connection from its OS thread to the hub.
     private struct Report: @unchecked Sendable {
@@ -54,9 +107,11 @@ final class ThreadModel: ConnectionModel {
 
         func ended(_ connection: ThreadConnection, _ end: ConnectionEnd) {
             _ = hub.callInHub {
-                model.connections[ObjectIdentifier(connection)] = nil
+                model.started[ObjectIdentifier(connection)] = nil
                 server.connectionEnded(connection.peer, end)
             }
         }
+
+        func ownEnded() { _ = hub.callInHub { server.ownConnectionEnded() } }
     }
 }

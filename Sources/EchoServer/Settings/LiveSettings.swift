@@ -1,6 +1,5 @@
 import GreenNet
 import Logging
-import Synchronization
 
 /// The current settings of all processes of the service.  A reload in the first process counts in the processes that it has forked: each reads what has
 /// changed from shared memory, before it uses the settings next.
@@ -8,7 +7,7 @@ final class LiveSettings: Sendable {
     private let configuration: Configuration
     private let live: LiveValue<Now>
     private let words: SharedWords
-    private let current: Mutex<Current>
+    private let current: ReadMostly<Current>
     /// Whether there are `rules`.
     private let hasRules: SharedFlag
     /// Nil where the service speaks no TLS.
@@ -44,7 +43,7 @@ final class LiveSettings: Sendable {
         if let place = settings.record, !makesFiles { try RecordSink.check(place) }
         let records: RecordSink? =
             if let place = settings.record, makesFiles { try RecordSink(place) } else { nil }
-        current = Mutex(Current(settings: settings, records: records))
+        current = ReadMostly(Current(settings: settings, records: records))
         tls = if let files = settings.tlsFiles { try ServerTLS(files) } else { nil }
         faults = settings.faults.areNone ? nil : try FaultInjector(settings.faults)
         words = try SharedWords()
@@ -112,14 +111,14 @@ final class LiveSettings: Sendable {
     /// Nil where all listeners serve alike.
     var profiles: ListenerProfiles? { withCurrent(live.value.version) { $0.profiles } }
 
-    /// `body` gets them where they are: a copy would count a reference to each of their parts, and a forked child would have a page of its own for each.
+    /// `body` reads them where they are: a copy would count a reference to each of their parts, and a forked child would have a page of its own for each.
     private func withCurrent<Value: Sendable>(_ wanted: Int, _ body: (inout Current) -> Value) -> Value {
-        current.withLock { current in
-            Sanitizer.locked(self) {
+        let answer = current.read { $0.version < wanted ? nil : body(&$0) }
+        return answer
+            ?? current.write { current in
                 if current.version < wanted { catchUp(&current) }
                 return body(&current)
             }
-        }
     }
 
     /// In a process that did not read the configuration itself.
@@ -139,7 +138,7 @@ final class LiveSettings: Sendable {
     // MARK: - Changes
 
     /// What differs between the places at which the service listens.  To be called before it forks and accepts.
-    func begin(_ profiles: ListenerProfiles?) { current.withLock { $0.profiles = profiles } }
+    func begin(_ profiles: ListenerProfiles?) { current.write { $0.profiles = profiles } }
 
     /// What a reload has done.
     struct Reload {
@@ -190,16 +189,14 @@ final class LiveSettings: Sendable {
         to settings: Settings, _ profiles: ListenerProfiles?, records: RecordSink??
     ) throws(StartFailure) {
         let version = try words.write(settings.words + (profiles?.words ?? []))
-        current.withLock { current in
-            Sanitizer.locked(self) {
-                if let records {
-                    current.records?.stopGathering()
-                    current.records = records
-                } else {
-                    current.records?.reopen()
-                }
-                (current.settings, current.profiles, current.version) = (settings, profiles, version)
+        current.write { current in
+            if let records {
+                current.records?.stopGathering()
+                current.records = records
+            } else {
+                current.records?.reopen()
             }
+            (current.settings, current.profiles, current.version) = (settings, profiles, version)
         }
         let isPlain = isPlain(settings, placesDiffer: profiles != nil)
         live.value = Now(

@@ -27,6 +27,12 @@ struct ClientAdmission: Sendable {
         return admission
     }
 
+    /// The limits for one connection that an OS thread accepts by itself: such rows share no variables.
+    func newRow() -> AdmissionRow { AdmissionRow(shared, row: row, of: 1) }
+
+    /// Whether a place is free, now.
+    var hasPlace: Bool { shared.hasPlace }
+
     /// Returns why `client` is refused; nil where its connection counts from now on, until `leave`.
     func admit(_ client: SocketAddress) -> ClientRefusal? {
         let refusal = shared.admitClient(client, row: row)

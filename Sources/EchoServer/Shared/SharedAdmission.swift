@@ -54,6 +54,8 @@ final class SharedAdmission: @unchecked Sendable {
         set { placesNow.pointee.store(newValue, ordering: .relaxed) }
     }
 
+    var hasPlace: Bool { lock.locked { taken[SharedAdmission.all] < places } }
+
     fileprivate func reserve(row: Int) -> Bool {
         lock.locked {
             guard taken[SharedAdmission.all] < places else { return false }

@@ -44,7 +44,7 @@ struct SharedState {
 
     /// Finds too low a limit at the start, before a hub or a listener can't be made.
     private static func check(_ limit: Int, _ settings: Settings, hasAdmin: Bool) throws(StartFailure) {
-        let (standard, each, connection) = (3, 2, 1)
+        let (standard, each, connection) = (3, 2 + settings.model.descriptors, 1)
         // A listener, and the spare descriptor for a connection.
         let admin = hasAdmin ? 2 : 0
         let listeners = settings.arrangement.listeners * settings.streamEntries.count

@@ -86,6 +86,8 @@ public final class Listener {
     var mayAccept: Bool { socket.mayReceive }
     /// As long as it is not closed.
     package var descriptor: Int32 { origin.descriptor }
+    /// For OS threads without a hub, as long as it is not closed.
+    package var listeningSocket: ListeningSocket { origin }
     /// Others go on listening where this one stops.
     var isInherited: Bool { origin.isInherited }
 

@@ -89,18 +89,25 @@ extension ListeningSocket {
     package func acceptQueued(_ take: (consuming PendingConnection) -> Void) {
         if isInherited { return }
         for _ in 0..<(SystemCalls.queuedConnections(descriptor) ?? Listener.defaultBacklog) {
-            var storage = KernelAddress()
-            let result = withUnsafeMutablePointer(to: &storage) { storage in
-                SystemCalls.accept(descriptor, from: storage, blocking: true)
+            do throws(NetError) {
+                guard let client = try acceptNow(blocking: true) else { return }
+                take(client)
+            } catch {
+                // Behind a connection that was lost there may be others.
+                guard AcceptFailure(error) == .skip else { return }
             }
-            if result >= 0 {
-                take(PendingConnection(descriptor: Int32(result), peer: SocketAddress(storage)))
-                continue
-            }
-            // Behind a connection that was lost there may be others.
-            let isLost = result != -Int(EAGAIN) && AcceptFailure(NetError(.accept, result: result, address)) == .skip
-            if !isLost { return }
         }
+    }
+
+    /// The next connection; nil where no client is there.  Callable from any OS thread.
+    package func acceptNow(blocking: Bool) throws(NetError) -> PendingConnection? {
+        var storage = KernelAddress()
+        let result = withUnsafeMutablePointer(to: &storage) { storage in
+            SystemCalls.accept(descriptor, from: storage, blocking: blocking)
+        }
+        if result >= 0 { return PendingConnection(descriptor: Int32(result), peer: SocketAddress(storage)) }
+        if result == -Int(EAGAIN) { return nil }
+        throw NetError(.accept, result: result, address)
     }
 }
 

@@ -46,7 +46,9 @@ struct AcceptLoop {
     }
 
     private mutating func acceptBatch(_ limit: Int) throws(NetError) {
-        for _ in 0..<limit {
+        let isUndisturbed = !backOff.isActive && pauseReported == nil
+        if isUndisturbed { try server.model.lend(listener, by: server) }
+        for _ in 0..<min(limit, server.model.acceptsAtOnce) {
             try listener.waitUntilAcceptable()
             // Only now: a place must not be held while no client wants it.
             let place = try server.takePlace()

@@ -12,6 +12,16 @@ package protocol ConnectionModel: AnyObject {
     /// Gives `client` its context, and calls the server's `connectionStarted`.  Throws where the system has no context left; the socket is
     /// closed then.
     func start(_ client: consuming PendingConnection, for server: StreamServer) throws
+    /// How many connections the accept loop accepts before it calls `lend` again, at most.
+    var acceptsAtOnce: Int { get }
+    /// Where the contexts of the model accept by themselves: lets them accept from `listener`, and returns when they leave the next client to the accept loop of
+    /// `server`.  Throws what an accept of theirs has met, as if it were the loop's own.  Returns at once where they do not accept.
+    func lend(_ listener: Listener, by server: StreamServer) throws(NetError)
+    /// Ends that: when it returns, they accept nothing from `listener`.
+    func takeBack(_ listener: Listener)
+    /// Open connections that the contexts have accepted by themselves.  They take and give back places by themselves; the model calls the server's
+    /// `ownConnectionEnded` where one ends while the server waits for that.
+    var ownConnections: Int { get }
     /// Marks every connection as being drained: an idle connection may end now.
     func beginDraining()
     /// Lets every connection answer what it has received, and end.
@@ -23,6 +33,11 @@ package protocol ConnectionModel: AnyObject {
 }
 
 extension ConnectionModel {
+    package var acceptsAtOnce: Int { .max }
+    package func lend(_ listener: Listener, by server: StreamServer) throws(NetError) {}
+    package func takeBack(_ listener: Listener) {}
+    package var ownConnections: Int { 0 }
+
     /// Nothing, for a blocking socket: no idle wait of it could be ended alone.
     package func beginDraining() {}
 

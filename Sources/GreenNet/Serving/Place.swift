@@ -1,12 +1,12 @@
 /// The right to serve one more connection.  Its end gives the place back to the admission; `keep` leaves it to a connection, until that has ended.
-struct Place: ~Copyable {
+package struct Place: ~Copyable {
     private let admission: any Admission
     /// The peer whose connection was counted; nil if none was.
     private var peer: SocketAddress?
     private var isKept = false
 
     /// Nil where no place is free.
-    init?(in admission: any Admission) {
+    package init?(in admission: any Admission) {
         guard admission.reserve() else { return nil }
         self.admission = admission
     }
@@ -15,7 +15,7 @@ struct Place: ~Copyable {
     init(keptFor peer: SocketAddress, in admission: any Admission) { (self.admission, self.peer) = (admission, peer) }
 
     /// Returns whether `peer` may have one more connection, and counts it.
-    mutating func admit(_ peer: SocketAddress) -> Bool {
+    package mutating func admit(_ peer: SocketAddress) -> Bool {
         guard admission.admit(peer) else { return false }
         self.peer = peer
         return true
@@ -25,7 +25,7 @@ struct Place: ~Copyable {
     consuming func keep() { isKept = true }
 
     /// Gives it back now.
-    consuming func giveBack() {}
+    package consuming func giveBack() {}
 
     deinit {
         if isKept { return }

@@ -43,8 +43,10 @@ public final class StreamServer: HubObject {
     public private(set) var isDraining = false
 
     /// Connections that are being served.
+    public var openConnections: Int { startedConnections + model.ownConnections }
+    /// Those that this server has accepted and given to the model.
     @exclusivity(unchecked)
-    public private(set) var openConnections = 0
+    private var startedConnections = 0
 
     /// Called with what happens in the accept loops.  Must not wait.
     public var onAcceptEvent: (AcceptEvent, Listener) -> Void = { _, _ in }
@@ -252,6 +254,7 @@ public final class StreamServer: HubObject {
     /// A loop that has been woken for a connection, and had no turn yet, does not accept it any more.
     private func drain(_ listener: Listener) {
         if listener.isClosed { return }
+        model.takeBack(listener)
         if listener.isInherited { return listener.retire() }
         var loop = AcceptLoop(listener, of: self)
         loop.acceptQueued()
@@ -299,15 +302,20 @@ public final class StreamServer: HubObject {
 
     /// Called by the model when a connection has got its context, before anything can end it.
     package func connectionStarted() {
-        openConnections += 1
+        startedConnections += 1
         onStart()
     }
 
     /// Called by the model, once for each connection that was started.
     package func connectionEnded(_ peer: SocketAddress, _ end: ConnectionEnd) {
-        openConnections -= 1
+        startedConnections -= 1
         onEnd(end)
         Place(keptFor: peer, in: admission).giveBack()
+        ownConnectionEnded()
+    }
+
+    /// Called by the model where a connection has ended that one of its contexts has accepted: there may be a place, or no connection any more.
+    package func ownConnectionEnded() {
         placeFreed.wakeAll()
         if !pending.isEmpty { servePending() }
         if isEmpty { emptied.wakeAll() }
@@ -323,7 +331,7 @@ public final class StreamServer: HubObject {
 
     private func dropPending() { while pending.popFirst() != nil {} }
 
-    private var isEmpty: Bool { openConnections == 0 && pending.isEmpty }
+    private var isEmpty: Bool { startedConnections == 0 && pending.isEmpty && model.ownConnections == 0 }
 
     // MARK: Stopping
 

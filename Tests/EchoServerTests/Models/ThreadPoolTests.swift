@@ -39,11 +39,11 @@ import Testing
         try onHub {
             let sizes = Sizes()
             let pool = try ThreadPool(
-                PoolSize(least: 0, most: 3), idleTime: .milliseconds(50),
+                .sized(PoolSize(least: 0, most: 3)), idleTime: .milliseconds(50),
                 onChange: { size, change in sizes.tell(size, change) })
             let (begun, ended, end) = (RemoteSemaphore(0), RemoteSemaphore(0), BlockingSemaphore())
             for _ in 0..<4 {
-                pool.run {
+                try pool.run {
                     begun.release()
                     end.wait()
                     ended.release()
@@ -60,9 +60,41 @@ import Testing
             // Each OS thread tells of its own end: two that end at once may do it in either order.
             try #expect(Set((0..<3).map { _ in try sizes.next() }) == [2, 1, 0])
             // None is left, and the next job gets another one.
-            pool.run { ended.release() }
+            try pool.run { ended.release() }
             try ended.acquire()
             try #expect((0..<2).map { _ in try sizes.next() } == [1, 0])
+        }
+    }
+
+    @Test func `a pool without a size runs each job at once, and keeps a few idle OS threads for a while`() throws {
+        try onHub {
+            let sizes = Sizes()
+            let pool = try ThreadPool(
+                .unlimited(keeping: 2), idleTime: .milliseconds(200),
+                onChange: { size, change in sizes.tell(size, change) })
+            let (begun, end) = (RemoteSemaphore(0), BlockingSemaphore())
+            for _ in 0..<5 {
+                try pool.run {
+                    begun.release()
+                    end.wait()
+                }
+            }
+            for _ in 0..<5 { try begun.acquire() }
+            try #expect((0..<5).map { _ in try sizes.next() } == [1, 2, 3, 4, 5])
+            let beginning = Deadline.now
+            for _ in 0..<5 { end.post() }
+            try #expect(Set((0..<3).map { _ in try sizes.next() }) == [4, 3, 2])
+            #expect(Deadline.now - beginning < .milliseconds(200))
+            try #expect(Set((0..<2).map { _ in try sizes.next() }) == [1, 0])
+        }
+    }
+
+    @Test func `a pool that has ended has no OS thread left`() throws {
+        try onHub {
+            let sizes = Sizes()
+            let pool = try ThreadPool(.sized(PoolSize(3)), onChange: { size, change in sizes.tell(size, change) })
+            pool.end()
+            try #expect(Set((0..<3).map { _ in try sizes.next() }) == [2, 1, 0])
         }
     }
 }

@@ -1,0 +1,36 @@
+import Glibc
+
+/// A value that OS threads read at the same time, for each connection, and that hardly ever changes.
+///
+/// A mutex would have them sleep and wake each other: they meet there often, and one that has lost its processor inside holds up all others.
+final class ReadMostly<Value>: @unchecked Sendable {
+    // Unchecked: the value is touched under the lock only.
+    private let lock = UnsafeMutablePointer<pthread_rwlock_t>.allocate(capacity: 1)
+    private let value = UnsafeMutablePointer<Value>.allocate(capacity: 1)
+
+    init(_ value: sending Value) {
+        self.value.initialize(to: value)
+        pthread_rwlock_init(lock, nil)
+    }
+
+    deinit {
+        pthread_rwlock_destroy(lock)
+        value.deinitialize(count: 1)
+        value.deallocate()
+        lock.deallocate()
+    }
+
+    /// `body` gets the value where it is, without a copy, and only reads it.  It must not wait.
+    func read<Answer, Failure>(_ body: (inout Value) throws(Failure) -> Answer) throws(Failure) -> Answer {
+        pthread_rwlock_rdlock(lock)
+        defer { pthread_rwlock_unlock(lock) }
+        return try body(&value.pointee)
+    }
+
+    /// Waits until no other OS thread reads, and keeps them from it meanwhile.
+    func write<Answer, Failure>(_ body: (inout Value) throws(Failure) -> Answer) throws(Failure) -> Answer {
+        pthread_rwlock_wrlock(lock)
+        defer { pthread_rwlock_unlock(lock) }
+        return try body(&value.pointee)
+    }
+}
