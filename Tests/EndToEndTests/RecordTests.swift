@@ -133,6 +133,33 @@ extension EndToEnd {
             }
         }
 
+        @Test(arguments: ServerModel.supervised)
+        func `a connection that was open at a reload has its record in the new file`(model: ServerModel) throws {
+            try withTemporaryPath("records") { path in
+                try withServer(model, ["--record", path]) { server in
+                    // After these, each process has the file open.
+                    let before = try (0..<20).map { _ in try portOfEndedClient(server) }
+                    let areThere = try eventuallyOnHub { ports(path).count == before.count }
+                    try #require(areThere)
+                    let client = try server.connect()
+                    defer { client.close() }
+                    try client.expect("HELLO", to: "hello")
+                    rename(path, path + ".1")
+                    defer { unlink(path + ".1") }
+                    server.program.send(SIGHUP)
+                    try server.program.waitOnHub(forLineContaining: "settings reloaded")
+                    try client.shutdownSending()
+                    try #expect(client.receive() == nil)
+                    let port = Int(try client.localAddress().port!)
+                    // The process that serves it has begun no other connection since.
+                    let isThere = try eventuallyOnHub { ports(path).contains(port) }
+                    #expect(isThere)
+                    server.program.send(SIGTERM)
+                    try #expect(server.program.waitForExitOnHub() == .status(0))
+                }
+            }
+        }
+
         @Test func `at a hand-over, the records of both instances are there`() throws {
             try withTemporaryDirectory { directory in
                 let (path, place) = ("\(directory)/records", "\(directory)/take-over")

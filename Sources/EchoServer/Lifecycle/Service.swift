@@ -21,6 +21,8 @@ final class Service {
     /// Returns when a signal has ended the service and the clients are done.  In a worker, `channel` is the descriptor by which the first process tells of changes of
     /// the listeners; nil where there is none.
     func run(channel: Int32? = nil) throws {
+        // Also where a hub could not begin, and others have served already.
+        defer { parts.live.records?.stopGathering() }
         try Hub.prepare(stacks: Housekeeping.stacks(listeners: sockets[0].count))
         // Before the service says that it serves: a signal would end the process otherwise.  A supervised process hears TERM from the process
         // that supervises it, perhaps more than once.

@@ -39,6 +39,9 @@ final class RecordLines: @unchecked Sendable {
         count += 1
     }
 
+    /// The next line is the first of another file.
+    func beginFile() { isCut = false }
+
     /// As in `2026-11-21T03:28:47.`
     private func text(of second: Int) -> [UInt8] {
         if self.second.number != second {

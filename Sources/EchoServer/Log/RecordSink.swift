@@ -110,11 +110,13 @@ final class RecordSink: Sendable {
         }
     }
 
-    /// Writes what was gathered, and opens the file anew before the next record: another program may have renamed it.  A forked process does so for itself.
+    /// Writes what was gathered, and opens the file anew: another program may have renamed it, and its space is free only when no process has it open.  A
+    /// forked process does so for itself, before its next record.
     func reopen() {
         withState { state in
             writeOut(&state)
             state.isOld = true
+            if state.output?.process == getpid() { _ = current(&state) }
         }
     }
 
@@ -154,6 +156,7 @@ final class RecordSink: Sendable {
         if state.isOld, let new = try? place.open() {
             if let old = state.output, old.process == getpid() { close(old.descriptor) }
             (state.output, state.isOld) = (Output(new), false)
+            state.lines.beginFile()
         }
         // Otherwise the old one is written to until the new one can be had.
         if state.output?.process != getpid() { state.output = (try? place.open()).map { Output($0) } }

@@ -6,6 +6,7 @@ import GreenNet
 /// On a hub, records are gathered, for `longestWait` at most.  The others, which block while they serve, write each at once.
 struct RecordWriter {
     let records: RecordSink
+    let live: LiveSettings
     let counters: CounterRow
     /// The name of the model.
     let model: String
@@ -19,16 +20,23 @@ struct RecordWriter {
     var process: pid_t { hubProcess ?? getpid() }
 
     func callAsFunction(_ record: ConnectionRecord) {
+        noteReload()
         guard hubProcess != nil else { return counters.count(records.write(record)) }
         let (outcome, mustFlush) = records.gather(record)
         counters.count(outcome)
         if mustFlush { flushSoon() }
     }
 
+    /// In a process that did not read the configuration itself, the file may be another one by now.
+    private func noteReload() { _ = live.records }
+
     private func flushSoon() {
-        let greenlet = spawn(isDaemon: true, name: Housekeeping.writeRecords.rawValue) { [records, counters] in
+        let greenlet = spawn(isDaemon: true, name: Housekeeping.writeRecords.rawValue) { [self] in
             // Also where its hub closes before, and ends the wait.
-            defer { counters.count(records.flush()) }
+            defer {
+                noteReload()
+                counters.count(records.flush())
+            }
             try Greenlet.sleep(for: RecordWriter.longestWait)
         }
         // For want of memory it was never begun.

@@ -112,7 +112,7 @@ struct ConnectionService: Sendable {
     }
 
     private func writer(_ records: RecordSink) -> RecordWriter {
-        RecordWriter(records: records, counters: counters, model: live.modelName, hubProcess: hubProcess)
+        RecordWriter(records: records, live: live, counters: counters, model: live.modelName, hubProcess: hubProcess)
     }
 
     /// With the settings of the place at which the connection was accepted.

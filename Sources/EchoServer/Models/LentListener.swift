@@ -35,7 +35,7 @@ final class LentListener: Sendable {
     /// Waits until the OS threads leave it.  Throws what they have met.
     func untilLeft() throws(NetError) {
         do throws(WaitError) { try left.wait() } catch { throw NetError(.accept, .wait(error), socket.address) }
-        if let failure = loan.read({ $0.failure }) { throw failure }
+        if let failure = loan.read({ $0.pointee.failure }) { throw failure }
     }
 
     // MARK: On any OS thread
@@ -57,14 +57,14 @@ final class LentListener: Sendable {
     /// The next client, which `register` is told of before the loan can end; nil where there is none, or the loan has ended.
     func accept(register: (consuming PendingConnection) -> ThreadConnection) throws(NetError) -> ThreadConnection? {
         try loan.read { loan throws(NetError) in
-            guard loan.goesOn, let client = try socket.acceptNow(blocking: true) else { return nil }
+            guard loan.pointee.goesOn, let client = try socket.acceptNow(blocking: true) else { return nil }
             return register(client)
         }
     }
 
     /// The next client wakes an OS thread that waits, at once where the client is there.  Where the kernel refuses that, the accept loop has its turn.
     func watchAgain() {
-        let isWatched = loan.read { !$0.goesOn || set.watchAgain(socket, as: number) }
+        let isWatched = loan.read { !$0.pointee.goesOn || set.watchAgain(socket, as: number) }
         if !isWatched { leave() }
     }
 }

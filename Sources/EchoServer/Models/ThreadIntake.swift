@@ -103,7 +103,12 @@ final class ThreadIntake: PoolClients {
             listener.leave()
             return false
         }
-        guard let connection = accept(from: listener, by: thread) else { return false }
+        guard let connection = accept(from: listener, by: thread) else {
+            place.giveBack()
+            // It may have looked for this place meanwhile.
+            tellHub()
+            return false
+        }
         accepted()
         if place.admit(connection.peer) {
             service.counters.add(to: .accepted)
@@ -136,6 +141,9 @@ final class ThreadIntake: PoolClients {
     private func hasEnded(_ connection: ThreadConnection, _ thread: PoolThread) {
         thread.connection = nil
         count.subtract(1, ordering: .sequentiallyConsistent)
-        if hubWaits.load(ordering: .sequentiallyConsistent) { locked { $0.onEnd }?() }
+        tellHub()
     }
+
+    /// Where it waits for a place, or for the last connection.
+    private func tellHub() { if hubWaits.load(ordering: .sequentiallyConsistent) { locked { $0.onEnd }?() } }
 }

@@ -47,15 +47,15 @@ final class ThreadModel: ConnectionModel {
     // MARK: The OS threads accept
 
     func lend(_ listener: Listener, by server: StreamServer) throws(NetError) {
-        guard intake.hasPlace else { return }
+        guard intake.hasPlace else { return intake.setHubWaits(true) }
         let loan = intake.add(listener.listeningSocket, in: pool.listeners)
         lent[ObjectIdentifier(listener)] = loan
         defer { takeBack(listener) }
+        do throws(SystemError) { try loan.lend() } catch { return }
         // Only now: where the last OS thread that waits is busy from now on, it leaves this listener too.
         guard pool.keepOneWaiting() else { return }
-        do throws(SystemError) { try loan.lend() } catch { return }
         if !reportsEnds { reportEnds(to: server) }
-        intake.setHubWaits(lent.count < server.listeners.count)
+        noteHubWaits(server)
         try loan.untilLeft()
     }
 
@@ -63,6 +63,10 @@ final class ThreadModel: ConnectionModel {
         guard let loan = lent.removeValue(forKey: ObjectIdentifier(listener)) else { return }
         intake.setHubWaits(true)
         intake.remove(loan)
+    }
+
+    private func noteHubWaits(_ server: StreamServer) {
+        intake.setHubWaits(lent.count < server.listeners.count || server.hasPending)
     }
 
     private func reportEnds(to server: StreamServer) {
@@ -112,6 +116,12 @@ final class ThreadModel: ConnectionModel {
             }
         }
 
-        func ownEnded() { _ = hub.callInHub { server.ownConnectionEnded() } }
+        func ownEnded() {
+            _ = hub.callInHub {
+                server.ownConnectionEnded()
+                // A listener that was closed is not waited for any more.
+                if server.isAccepting { model.noteHubWaits(server) }
+            }
+        }
     }
 }

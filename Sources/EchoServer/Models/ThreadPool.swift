@@ -152,7 +152,8 @@ final class ThreadPool: @unchecked Sendable {
     private enum Task {
         case job(@Sendable () -> Void)
         case client(UInt64)
-        case end(size: Int)
+        /// With the new size, unless the pool ends as a whole.
+        case end(size: Int?)
     }
 
     private func work() {
@@ -166,7 +167,8 @@ final class ThreadPool: @unchecked Sendable {
             case .client(let number): clients?.serveClients(at: number, by: thread, of: self)
             case .end(let size):
                 locked { threads[ObjectIdentifier(thread)] = nil }
-                return onChange(size, -1)
+                if let size { onChange(size, -1) }
+                return
             }
             locked { idle += 1 }
         }
@@ -196,7 +198,7 @@ final class ThreadPool: @unchecked Sendable {
         }
         guard isEnding || isSurplus(end) else { return nil }
         (count, idle) = (count - 1, idle - 1)
-        return .end(size: count)
+        return .end(size: isEnding ? nil : count)
     }
 
     private func isSurplus(_ end: Deadline) -> Bool {

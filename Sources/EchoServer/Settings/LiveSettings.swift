@@ -65,7 +65,7 @@ final class LiveSettings: Sendable {
 
     var now: Settings {
         let live = live.value
-        var settings = withCurrent(live.version) { $0.settings }
+        var settings = withCurrent(live.version) { $0.pointee.settings }
         settings.live = live.changing
         return settings
     }
@@ -91,29 +91,29 @@ final class LiveSettings: Sendable {
     var isFromStandardInput: Bool { configuration.isFromStandardInput }
 
     var logLevel: Logger.Level { changing.logLevel }
-    var bufferSize: Int { withCurrent(0) { $0.settings.bufferSize } }
+    var bufferSize: Int { withCurrent(0) { $0.pointee.settings.bufferSize } }
     // Parts, without a copy of all settings on the stack of a connection.
-    var model: ModelKind { withCurrent(live.value.version) { $0.settings.model } }
-    var modelName: String { withCurrent(live.value.version) { $0.settings.model.name } }
-    var banner: Banner? { withCurrent(live.value.version) { $0.settings.banner } }
-    var service: SmallService { withCurrent(live.value.version) { $0.settings.services.service } }
+    var model: ModelKind { withCurrent(live.value.version) { $0.pointee.settings.model } }
+    var modelName: String { withCurrent(live.value.version) { $0.pointee.settings.model.name } }
+    var banner: Banner? { withCurrent(live.value.version) { $0.pointee.settings.banner } }
+    var service: SmallService { withCurrent(live.value.version) { $0.pointee.settings.services.service } }
 
     /// Whether clients may be behind proxies that name them.
-    var looksForProxies: Bool { withCurrent(live.value.version) { $0.settings.proxy.mode != .off } }
+    var looksForProxies: Bool { withCurrent(live.value.version) { $0.pointee.settings.proxy.mode != .off } }
     /// Who is served, and the proxies that speak for others; nil where all are served, and no proxy speaks.  Asked for each connection: without rules, it
     /// takes no lock.
     var rules: AdmissionRules? {
         guard hasRules.isSet else { return nil }
-        return withCurrent(live.value.version) { AdmissionRules($0.settings) }
+        return withCurrent(live.value.version) { AdmissionRules($0.pointee.settings) }
     }
     /// Nil where no records of connections are written.
-    var records: RecordSink? { withCurrent(live.value.version) { $0.records } }
+    var records: RecordSink? { withCurrent(live.value.version) { $0.pointee.records } }
     /// Nil where all listeners serve alike.
-    var profiles: ListenerProfiles? { withCurrent(live.value.version) { $0.profiles } }
+    var profiles: ListenerProfiles? { withCurrent(live.value.version) { $0.pointee.profiles } }
 
     /// `body` reads them where they are: a copy would count a reference to each of their parts, and a forked child would have a page of its own for each.
-    private func withCurrent<Value: Sendable>(_ wanted: Int, _ body: (inout Current) -> Value) -> Value {
-        let answer = current.read { $0.version < wanted ? nil : body(&$0) }
+    private func withCurrent<Value: Sendable>(_ wanted: Int, _ body: (UnsafePointer<Current>) -> Value) -> Value {
+        let answer = current.read { $0.pointee.version < wanted ? nil : body($0) }
         return answer
             ?? current.write { current in
                 if current.version < wanted { catchUp(&current) }

@@ -10,7 +10,12 @@ final class ReadMostly<Value>: @unchecked Sendable {
 
     init(_ value: sending Value) {
         self.value.initialize(to: value)
-        pthread_rwlock_init(lock, nil)
+        // Otherwise readers that follow one another without a gap would keep a writer waiting.
+        var attributes = pthread_rwlockattr_t()
+        pthread_rwlockattr_init(&attributes)
+        pthread_rwlockattr_setkind_np(&attributes, Int32(PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP))
+        pthread_rwlock_init(lock, &attributes)
+        pthread_rwlockattr_destroy(&attributes)
     }
 
     deinit {
@@ -20,11 +25,11 @@ final class ReadMostly<Value>: @unchecked Sendable {
         lock.deallocate()
     }
 
-    /// `body` gets the value where it is, without a copy, and only reads it.  It must not wait.
-    func read<Answer, Failure>(_ body: (inout Value) throws(Failure) -> Answer) throws(Failure) -> Answer {
+    /// `body` gets the value where it is, without a copy.  It must not wait, nor read here again: behind a writer, that would never end.
+    func read<Answer, Failure>(_ body: (UnsafePointer<Value>) throws(Failure) -> Answer) throws(Failure) -> Answer {
         pthread_rwlock_rdlock(lock)
         defer { pthread_rwlock_unlock(lock) }
-        return try body(&value.pointee)
+        return try body(value)
     }
 
     /// Waits until no other OS thread reads, and keeps them from it meanwhile.

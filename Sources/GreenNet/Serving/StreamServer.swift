@@ -329,6 +329,10 @@ public final class StreamServer: HubObject {
         }
     }
 
+    /// Whether clients that were accepted wait for a place.
+    package var hasPending: Bool { !pending.isEmpty }
+    package var isAccepting: Bool { !hasStoppedAccepting }
+
     private func dropPending() { while pending.popFirst() != nil {} }
 
     private var isEmpty: Bool { startedConnections == 0 && pending.isEmpty && model.ownConnections == 0 }

@@ -53,6 +53,14 @@ import Testing
         #expect(take().pieces[0].hasPrefix("{"))
     }
 
+    @Test func `another file does not begin with the end of a line of the one before`() {
+        append(1)
+        _ = take { $0 - 5 }
+        lines.beginFile()
+        append(1)
+        #expect(take().pieces[0].hasPrefix("{"))
+    }
+
     @Test func `an end of line alone ends the part of a line`() {
         append(1)
         _ = take { _ in 7 }

@@ -83,6 +83,14 @@ import Testing
         }
     }
 
+    @Test func `a file that was renamed is not held open for want of a record`() throws {
+        try withSink { sink, path in
+            #expect(rename(path, path + ".1") == 0)
+            sink.reopen()
+            #expect(access(path, F_OK) == 0)
+        }
+    }
+
     @Test func `a file that cannot be opened again is written to as before, until it can`() throws {
         try withTemporaryDirectory { directory in
             let logs = "\(directory)/logs"
