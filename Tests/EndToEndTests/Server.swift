@@ -22,6 +22,7 @@ struct Server: Sendable {
             let line = try program.waitForLine(containing: "listening on")
             // The last line before the server waits.
             try program.waitForLine(containing: "connection limit")
+            waitForTakeOver(arguments)
             let server = Server(
                 program: program, model: model, address: try address(in: line), idle: try program.tree())
             return try server.whenUp()
@@ -29,6 +30,12 @@ struct Server: Sendable {
             program.end()
             throw error
         }
+    }
+
+    /// Its socket is made after that line, and would be missing from the resources of the idle server.
+    private static func waitForTakeOver(_ arguments: [String]) {
+        guard let place = arguments.firstIndex(of: "--take-over") else { return }
+        _ = eventually(within: .seconds(5)) { access(arguments[place + 1], F_OK) == 0 }
     }
 
     /// The server's processes with their resources, once each hub and each worker runs.
