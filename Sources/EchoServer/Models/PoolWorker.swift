@@ -31,7 +31,8 @@ struct PoolWorker {
     /// Serves one client that the parent has accepted.  Returns when the connection has ended.
     func run(for client: consuming PendingConnection) {
         ServingSignals.beginWork()
-        let refusal = server([]).serveHere(client, unless: { ServingSignals.shouldStop })
-        if let refusal { counters.add(to: admission.counter(of: refusal)) }
+        server([]).serveHere(
+            client, unless: { ServingSignals.shouldStop },
+            refused: { counters.add(to: admission.counter(of: $0)) })
     }
 }

@@ -115,8 +115,9 @@ final class ThreadIntake: PoolClients {
             let end = connection.run(service)
             service.counters.add(to: Counter(end))
         } else {
-            connection.close()
+            // Before the client sees the end.
             service.log.refused(connection.peer, service.counters, limits)
+            connection.close()
         }
         place.giveBack()
         hasEnded(connection, thread)

@@ -9,6 +9,9 @@ package struct PendingConnection: ~Copyable {
         self.peer = peer
     }
 
+    /// Closes it, as its end does, but not before: its end may come as soon as it is used no more.
+    package consuming func close() {}
+
     /// Hands the descriptor over; it is the caller's to close now.
     package consuming func releaseDescriptor() -> Int32 { descriptor.release() }
 }

@@ -97,12 +97,19 @@ struct AcceptLoop {
     /// Refuses `client` where there is no place.  Throws only what asks for a pause.
     func serve(_ client: consuming PendingConnection, in place: consuming Place?) throws(NetError) {
         let peer = client.peer
-        guard let place else { return report(.refused(peer, .full)) }
+        guard let place else {
+            report(.refused(peer, .full))
+            return client.close()
+        }
         server.acceptingListener = listener
-        guard let refusal = server.serve(client, in: place) else { return }
-        report(.refused(peer, refusal))
-        guard case .noContext(let error) = refusal else { return }
-        throw NetError(server.model.contextCall, .system(error as? SystemError ?? SystemError(ENOMEM)), peer)
+        var contextFailure: (any Error)?
+        server.serve(client, in: place) { refusal in
+            report(.refused(peer, refusal))
+            if case .noContext(let error) = refusal { contextFailure = error }
+        }
+        guard let contextFailure else { return }
+        throw NetError(
+            server.model.contextCall, .system(contextFailure as? SystemError ?? SystemError(ENOMEM)), peer)
     }
 
     private func report(_ event: AcceptEvent) { server.onAcceptEvent(event, listener) }

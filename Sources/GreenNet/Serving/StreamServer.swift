@@ -277,26 +277,34 @@ public final class StreamServer: HubObject {
 
     // MARK: Serving
 
-    /// Starts to serve one connection.  Where it returns a refusal, the connection is closed, and the place given back.
-    func serve(_ client: consuming PendingConnection, in place: consuming Place) -> Refusal? {
+    /// Starts to serve one connection.  Where it cannot, it calls `refused`, closes the connection and gives the place back.  A client that is not admitted
+    /// sees the end only after that: what it asks about then, in the log or the counters, has its refusal.
+    func serve(_ client: consuming PendingConnection, in place: consuming Place, refused: (Refusal) -> Void) {
         let peer = client.peer
-        guard place.admit(peer) else { return .peerFull }
+        guard place.admit(peer) else {
+            refused(.peerFull)
+            return client.close()
+        }
         do {
             try model.start(client, for: self)
         } catch {
-            return .noContext(error)
+            return refused(.noContext(error))
         }
         place.keep()
-        return nil
     }
 
     /// Serves one connection that was accepted elsewhere, in the calling context itself and as soon as there is a place: on an OS thread that has no hub.
-    /// Returns why it refused the connection, or nil: `full` where `shouldStop` has ended the wait for a place.
-    package func serveHere(_ client: consuming PendingConnection, unless shouldStop: () -> Bool) -> Refusal? {
+    /// Where it cannot, it does as `serve`; it refuses with `full` where `shouldStop` has ended the wait for a place.
+    package func serveHere(
+        _ client: consuming PendingConnection, unless shouldStop: () -> Bool, refused: (Refusal) -> Void
+    ) {
         while true {
-            if let place = Place(in: admission) { return serve(client, in: place) }
+            if let place = Place(in: admission) { return serve(client, in: place, refused: refused) }
             SystemCalls.sleepUnlessSignalled(admission.lookInterval ?? Pause.lookInterval)
-            if shouldStop() { return .full }
+            if shouldStop() {
+                refused(.full)
+                return client.close()
+            }
         }
     }
 

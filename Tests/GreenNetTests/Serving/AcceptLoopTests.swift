@@ -171,6 +171,24 @@ struct AcceptLoopTests {
         }
     }
 
+    @Test(arguments: ["peer full", "full"])
+    func `a refusal is reported while the connection is still open`(why: String) throws {
+        try onHub {
+            let (listener, log) = (try Listener(on: loopback), EventLog())
+            let admission: any Admission = why == "full" ? LocalAdmission(places: 0) : NoPeerAdmission()
+            let server = StreamServer([listener], model: Collector(), admission: admission, overflow: .reject)
+            let client = try Peer(connectedTo: listener.address)
+            server.onAcceptEvent = { event, _ in
+                log.add(event)
+                #expect(client.read() == .nothing)
+            }
+            server.start()
+            #expect(try client.ending() == .end)
+            #expect(log.events == ["refused, \(why)"])
+            try server.stop()
+        }
+    }
+
     // MARK: Stop
 
     @Test func `a broken listener is reported and ends the accept loop`() throws {
@@ -272,6 +290,14 @@ private final class RunningLoop {
         greenlet.kill()
         try greenlet.join()
     }
+}
+
+private final class NoPeerAdmission: Admission {
+    func reserve() -> Bool { true }
+    func release() {}
+    func admit(_ peer: SocketAddress) -> Bool { false }
+    func leave(_ peer: SocketAddress) {}
+    var lookInterval: Duration? { nil }
 }
 
 /// Keeps connections, and serves none.
