@@ -50,7 +50,7 @@ photon() {
     [[ -d $sources ]] || build git clone -q --depth 1 --branch "$version" https://github.com/alibaba/PhotonLibOS "$sources"
     build cmake -S "$sources" -B "$built/photon-library" -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER=gcc -DCMAKE_CXX_COMPILER=g++ \
         -DPHOTON_ENABLE_URING=ON -DPHOTON_ENABLE_LIBCURL=OFF
-    build cmake --build "$built/photon-library" --target photon_static --parallel
+    build cmake --build "$built/photon-library" --target photon_static --parallel "$(nproc)"
     build g++ -std=c++17 -O3 -I"$sources/include" -o "$built/photon" Benchmarks/peers/photon.cpp \
         "$built/photon-library/output/libphoton_sole.a" -lssl -lcrypto -laio -luring -lz -lresolv -ldl -pthread
 }
