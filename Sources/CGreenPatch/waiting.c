@@ -139,13 +139,31 @@ static int waits_to_read(const struct pollfd *wanted) {
     return patch_hooks.wait_readable && wanted->fd >= 0 && wanted->fd < KNOWN && is_plain(wanted) && !(wanted->events & (POLLOUT | POLLWRNORM));
 }
 
+// From now on the hub hears of its close, unless that is another OS thread's.  Then the flag has gone, and what the hub still watches is the file before.
+static void note_watched(int fd) {
+    if (atomic_fetch_or_explicit(&facts[fd], IS_WATCHED, memory_order_relaxed) & IS_WATCHED) return;
+    if (patch_hooks.forget) patch_hooks.forget(fd);
+}
+
+// Whether the hub hears of each close.
+static int may_stay(const struct pollfd *wanted, nfds_t count) {
+    if (!patch_hooks.forget) return 0;
+    for (nfds_t i = 0; i < count; i++) {
+        if (wanted[i].fd >= KNOWN) return 0;
+    }
+    for (nfds_t i = 0; i < count; i++) {
+        if (wanted[i].fd >= 0) note_watched(wanted[i].fd);
+    }
+    return 1;
+}
+
 static int wait_seated(struct pollfd *wanted, nfds_t count, int64_t deadline) {
     int plain = 1;
     for (nfds_t i = 0; i < count; i++) plain &= is_plain(&wanted[i]);
-    if (plain) return patch_hooks.wait(wanted, count, deadline);
+    if (plain) return patch_hooks.wait(wanted, count, deadline, may_stay(wanted, count));
     struct pollfd question = {nested_set(wanted, count), POLLIN, 0};
     if (question.fd < 0) return errno;
-    int error = patch_hooks.wait(&question, 1, deadline);
+    int error = patch_hooks.wait(&question, 1, deadline, 0);
     own_close(question.fd);
     return error;
 }
@@ -154,7 +172,7 @@ int patch_wait(green_thread *thread, struct pollfd *wanted, nfds_t count, int64_
     seat few[4], *seats = few;
     if (count == 0) return patch_hooks.sleep(deadline);
     if (count == 1 && waits_to_read(wanted)) {
-        atomic_fetch_or_explicit(&facts[wanted->fd], IS_WATCHED, memory_order_relaxed);
+        note_watched(wanted->fd);
         int error = patch_hooks.wait_readable(wanted->fd, deadline);
         if (error != EBUSY) return error;
     }

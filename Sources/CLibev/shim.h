@@ -22,6 +22,13 @@ static inline void green_io_init(ev_io *watcher, green_io_callback callback, int
     ev_io_init(watcher, callback, descriptor, events);
 }
 
+// `ev_io_set` makes libev ask the kernel about the descriptor whatever it knows of it; this leaves out the flag that says so.
+static inline void green_io_init_known(ev_io *watcher, green_io_callback callback, int descriptor, int events) {
+    ev_init(watcher, callback);
+    watcher->fd = descriptor;
+    watcher->events = events;
+}
+
 static inline void green_timer_init(ev_timer *watcher, green_timer_callback callback) {
     ev_timer_init(watcher, callback, 0., 0.);
 }

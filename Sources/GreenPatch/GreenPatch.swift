@@ -26,7 +26,7 @@ public enum GreenPatch {
         if isInstalled { throw .installedAlready }
         try checkLibraries()
         var hooks = green_patch_hooks(
-            wait: { PatchedWait.wait($0!, $1, until: Deadline(nanoseconds: $2)) },
+            wait: { PatchedWait.wait($0!, $1, until: Deadline(nanoseconds: $2), mayStay: $3 != 0) },
             wait_readable: { PatchedWait.waitUntilReadable($0, until: Deadline(nanoseconds: $1)) },
             sleep: { PatchedWait.sleep(until: Deadline(nanoseconds: $0)) },
             turn: { PatchedWait.endTurn() },

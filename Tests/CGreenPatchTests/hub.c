@@ -72,6 +72,11 @@ static int park(struct pollfd *wanted, size_t count, int64_t deadline) {
     return w->result;
 }
 
+static int wait_for(struct pollfd *wanted, size_t count, int64_t deadline, int may_stay) {
+    (void)may_stay;
+    return park(wanted, count, deadline);
+}
+
 static int pause_until(int64_t deadline) { return park(NULL, 0, deadline); }
 
 void hub_yield(void) {
@@ -104,7 +109,7 @@ static int offload(void (*work)(void *), void (*release)(void *), void *record) 
 static void wake(worker *w, int result) { w->result = result, w->state = READY; }
 static void end_wait(void *thread) { wake(thread, EBADF); }
 
-const green_patch_hooks hub_hooks = {.wait = park, .sleep = pause_until, .turn = end_turn, .offload = offload, .closed = end_wait};
+const green_patch_hooks hub_hooks = {.wait = wait_for, .sleep = pause_until, .turn = end_turn, .offload = offload, .closed = end_wait};
 
 // ---- The loop
 

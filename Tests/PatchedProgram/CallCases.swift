@@ -147,7 +147,7 @@ let ofCalls: [Case] = [
 ]
 
 /// `syscall` with one argument; Swift imports no variadic functions.
-private func systemCall(_ number: Int, _ argument: Int32) -> Int {
+func systemCall(_ number: Int, _ argument: Int32) -> Int {
     typealias Function = @convention(c) (Int, Int) -> Int
     return unsafeBitCast(dlsym(nil, "syscall"), to: Function.self)(number, Int(argument))
 }

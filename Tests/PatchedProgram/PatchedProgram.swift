@@ -14,7 +14,7 @@ import GreenNet
 import GreenPatch
 
 @main struct PatchedProgram {
-    static let cases = ofProbes + ofInstalls + ofCalls
+    static let cases = ofProbes + ofInstalls + ofCalls + ofWatches
 
     static func main() {
         let words = Array(CommandLine.arguments.dropFirst())

@@ -15,9 +15,9 @@
 /// nanoseconds of the monotonic clock; INT64_MAX is none.
 typedef struct green_patch_hooks {
     /// Parks until one of `wanted` may be ready.  ETIMEDOUT: the deadline has passed.  ECANCELED: the green thread was killed, or its time limit is
-    /// over.  EBADF: `closed` was called for it.
-    int (*wait)(struct pollfd *wanted, size_t count, int64_t deadline);
-    /// The same for reading one descriptor, which may stay watched afterwards, until `forget`.  EBUSY: use `wait`.  May be null.
+    /// over.  EBADF: `closed` was called for it, or `forget` for one of them.  With `may_stay` they may stay watched afterwards, until `forget`.
+    int (*wait)(struct pollfd *wanted, size_t count, int64_t deadline, int may_stay);
+    /// The same for reading one descriptor, which may stay watched.  EBUSY: use `wait`.  May be null.
     int (*wait_readable)(int fd, int64_t deadline);
     /// ETIMEDOUT, as a rule; or ECANCELED.
     int (*sleep)(int64_t deadline);
@@ -28,7 +28,7 @@ typedef struct green_patch_hooks {
     int (*offload)(void (*work)(void *record), void (*release)(void *record), void *record);
     /// Ends the `wait` of another green thread with EBADF.
     void (*closed)(void *thread);
-    /// Called before `fd`, which `wait_readable` was called for, is closed.  Ends such a wait with EBADF.
+    /// Called before `fd`, which may stay watched, is closed.  Ends waits for it with EBADF.  Null where none stays watched.
     void (*forget)(int fd);
 } green_patch_hooks;
 

@@ -33,15 +33,22 @@ extension UnsafeMutablePointer<IOWatcher> {
 
     /// To be called once for each owner of a descriptor, even where the number is the same as before: libev then asks the
     /// kernel anew.  `priority` orders the callbacks of one pass, highest first.
+    ///
+    /// `isKnown`: since this owner has opened the descriptor the loop has watched it already, and asks the kernel only for what is new.
     func set(
         _ direction: Direction,
         of descriptor: Int32,
+        isKnown: Bool = false,
         context: UnsafeMutableRawPointer? = nil,
         priority: Int32 = 0,
         callback: IOWatcher.Callback
     ) {
-        let events = direction == .readable ? EV_READ : EV_WRITE
-        green_io_init(io, callback, descriptor, Int32(events))
+        let events = Int32(direction == .readable ? EV_READ : EV_WRITE)
+        if isKnown {
+            green_io_init_known(io, callback, descriptor, events)
+        } else {
+            green_io_init(io, callback, descriptor, events)
+        }
         green_set_priority(io, priority)
         io.pointee.data = context
     }

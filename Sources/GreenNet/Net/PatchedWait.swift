@@ -4,47 +4,37 @@ import Glibc
 ///
 /// The calls that wait are for the green thread that runs.
 package enum PatchedWait {
-    /// Parks until one of the `count` `pollfd`s at `wanted` may be ready.
+    /// Parks until one of the `count` `pollfd`s at `wanted` may be ready.  With `mayStay`, `forget` is called before one of them is closed.
     ///
-    /// 0, or an errno: ETIMEDOUT where `deadline` has passed, ECANCELED after a kill or at the end of a time limit, EBADF after `end(of:)`.
+    /// 0, also where none is ready, or an errno: ETIMEDOUT where `deadline` has passed, ECANCELED after a kill or at the end of a time limit, EBADF after
+    /// `end(of:)` or `forget`.
     // Not a pointer to `pollfd`, which Swift finds in an internal import too: a package declaration must not have such a type.
-    package static func wait(_ wanted: UnsafeMutableRawPointer, _ count: Int, until deadline: Deadline) -> Int32 {
-        let wanted = wanted.assumingMemoryBound(to: pollfd.self)
-        return withUnsafeTemporaryAllocation(of: IOWatcher.self, capacity: 2 * count) { memory in
-            wait(wanted, count, watchers: memory.baseAddress!, until: deadline)
+    package static func wait(
+        _ wanted: UnsafeMutableRawPointer, _ count: Int, until deadline: Deadline, mayStay: Bool
+    ) -> Int32 {
+        let wanted = UnsafeBufferPointer(start: wanted.assumingMemoryBound(to: pollfd.self), count: count)
+        return withUnsafeTemporaryAllocation(of: Socket.self, capacity: count) { sockets in
+            withUnsafeTemporaryAllocation(of: IOWatcher.self, capacity: 2 * count) { watchers in
+                var watches = PatchedWatches(sockets.baseAddress!, watchers.baseAddress!, mayStay: mayStay)
+                for one in wanted where one.fd >= 0 { watches.start(one) }
+                return wait(for: watches, wanted, until: deadline)
+            }
         }
     }
 
     private static func wait(
-        _ wanted: UnsafeMutablePointer<pollfd>, _ count: Int, watchers: UnsafeMutablePointer<IOWatcher>,
-        until deadline: Deadline
+        for watches: PatchedWatches, _ wanted: UnsafeBufferPointer<pollfd>, until deadline: Deadline
     ) -> Int32 {
         let thread = Context.running!
-        let loop = thread.scheduler.loop
-        var used = 0
-        func watch(_ direction: Direction, _ descriptor: Int32) {
-            let watcher = watchers + used
-            watcher.initialize(to: IOWatcher())
-            watcher.set(direction, of: descriptor, context: thread.record, callback: becameReady)
-            watcher.start(on: loop)
-            used += 1
-        }
-        for index in 0..<count where wanted[index].fd >= 0 {
-            let events = Int32(wanted[index].events)
-            if events & (POLLIN | Int32(POLLRDNORM)) != 0 { watch(.readable, wanted[index].fd) }
-            if events & (POLLOUT | Int32(POLLWRNORM)) != 0 { watch(.writable, wanted[index].fd) }
-        }
+        let look = watches.mayBeStale ? nextLook(thread.scheduler, until: deadline) : deadline
         // A `pollfd` begins with its descriptor: that is what the wait's detail has to point to.
-        let wake = thread.wait(for: .readable, UInt64(UInt(bitPattern: wanted)), until: deadline)
-        var isRefused = false
-        for index in 0..<used {
-            let watcher = watchers + index
-            if watcher.isKnownToLoop { watcher.stop(on: loop) }
-            // In the loop's callback the context of a watcher that the kernel refuses was taken away.
-            if watcher.pointee.context == nil { isRefused = true }
-        }
-        return isRefused && wake == .event
-            ? waitUnwatched(thread, until: deadline) : errno(of: thread.error(after: wake))
+        let wake = thread.wait(for: .readable, UInt64(UInt(bitPattern: wanted.baseAddress)), until: look)
+        let isRefused = watches.end()
+        if isRefused, wake == .event { return waitUnwatched(thread, until: deadline) }
+        let error = thread.error(after: wake)
+        guard error == .deadlinePassed, !deadline.hasPassed else { return errno(of: error) }
+        for one in wanted { forgetUnlessRead(one.fd, thread.scheduler) }
+        return 0
     }
 
     // MARK: Waiting to read, again and again
@@ -59,7 +49,7 @@ package enum PatchedWait {
         let socket = socket(descriptor, thread.scheduler)
         if socket.state.pointee.reader != nil { return EBUSY }
         if socket.reading.isActive {
-            let check = min(deadline, .after(.seconds(1)))
+            let check = nextLook(thread.scheduler, until: deadline)
             let error = socket.parkUntilReadable(on: thread.scheduler, until: check)
             if thread.wakeReason != .deadline || socket.isClosed { return finish(socket, error) }
             // Allocated anew, for `set` is for once.
@@ -70,13 +60,23 @@ package enum PatchedWait {
         return finish(socket, socket.parkUntilReadable(on: thread.scheduler, until: deadline))
     }
 
+    /// How long it may be unseen that a descriptor was closed.  A hub with a virtual clock does not look.
+    private static func nextLook(_ scheduler: Scheduler, until deadline: Deadline) -> Deadline {
+        scheduler.fields.pointee.virtualTime == nil ? min(deadline, .after(.seconds(1))) : deadline
+    }
+
     private static func finish(_ socket: Socket, _ error: WaitError?) -> Int32 {
         guard socket.isClosed else { return errno(of: error) }
         socket.letGo()
         return error == .cancelled ? ECANCELED : EBADF
     }
 
-    private static func socket(_ descriptor: Int32, _ scheduler: Scheduler) -> Socket {
+    /// Whether it was waited for before, and not closed since.
+    static func knows(_ descriptor: Int32, _ scheduler: Scheduler) -> Bool {
+        scheduler.fields.pointee.foreignDescriptors[descriptor] != nil
+    }
+
+    static func socket(_ descriptor: Int32, _ scheduler: Scheduler) -> Socket {
         if let known = scheduler.fields.pointee.foreignDescriptors[descriptor] { return Socket(at: known) }
         let socket = Socket.make(descriptor)
         scheduler.fields.pointee.foreignDescriptors[descriptor] = UnsafeMutableRawPointer(socket.state)
@@ -95,6 +95,11 @@ package enum PatchedWait {
         socket.state.pointee.isClosed = true
         if socket.reading.isKnownToLoop { socket.reading.stop(on: scheduler.loop) }
         reader.wake(.closed)
+    }
+
+    private static func forgetUnlessRead(_ descriptor: Int32, _ scheduler: Scheduler) {
+        guard descriptor >= 0, let known = scheduler.fields.pointee.foreignDescriptors[descriptor] else { return }
+        if Socket(at: known).state.pointee.reader == nil { forget(descriptor) }
     }
 
     // MARK: -
@@ -143,11 +148,4 @@ package enum PatchedWait {
 
     /// Throws where the running green thread was killed, or its time is over.
     package static func throwIfInterrupted() throws(WaitError) { try Context.running?.throwIfInterrupted() }
-}
-
-private let becameReady: IOWatcher.Callback = { _, raw, events in
-    let watcher = IOWatcher.owner(raw, as: IOWatcher.self)
-    let thread = GreenThread(watcher.pointee.context!)
-    if IOWatcher.isRefused(events) { watcher.forgetContext() }
-    thread.wakeByDescriptor(IOWatcher.priority(raw))
 }

@@ -23,4 +23,7 @@ typedef struct probe {
 const probe *probe_at(int index);
 void probe_set_hub(const probe_hub *hub);
 
+/// How often epoll_ctl was called so far.
+int probe_watch_calls(void);
+
 #endif
