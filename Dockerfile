@@ -11,7 +11,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends binutils libev-
 WORKDIR /source
 COPY . .
 RUN Scripts/build-dist.sh && mkdir /programs && \
-    for program in echo-server echo-client; do strip --strip-all -o "/programs/$program" ".build/dist/$program"; done
+    for program in echo-server echo-fork-server echo-client; do strip --strip-all -o "/programs/$program" ".build/dist/$program"; done
 
 # Of Debian, only what the programs load, a shell for the health check, and the records by which scanners know the packages: a third of the size.
 FROM debian:${DEBIAN} AS system

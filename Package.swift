@@ -42,6 +42,7 @@ let package = Package(
         .target(name: "COpenSSL"),
         .target(name: "GreenTLS", dependencies: ["COpenSSL", "GreenNet"], swiftSettings: strict),
         .target(name: "CUppercase"),
+        .target(name: "CForkServer"),
         .target(name: "CArguments"),
         .target(
             name: "ProgramKit",
@@ -49,9 +50,12 @@ let package = Package(
             swiftSettings: strict),
         .executableTarget(
             name: "EchoServer",
-            dependencies: ["CUppercase", "GreenNet", "GreenTLS", "ProgramKit", argumentParser, logging],
+            dependencies: ["CForkServer", "CUppercase", "GreenNet", "GreenTLS", "ProgramKit", argumentParser, logging],
             swiftSettings: strict
         ),
+        // Not a product: it is of use beside an installed echo-server only.  A symbolic link makes the server's Letters.swift one of its sources.
+        .executableTarget(
+            name: "EchoForkServer", dependencies: ["CForkServer", "CUppercase"], swiftSettings: strict),
         .executableTarget(
             name: "EchoClient",
             dependencies: ["GreenNet", "GreenTLS", "ProgramKit", argumentParser, histogram],
@@ -68,12 +72,15 @@ let package = Package(
         .testTarget(
             name: "ProgramKitTests", dependencies: ["ProgramKit", "GreenNet", "TestSupport"], swiftSettings: strict),
         .testTarget(
-            name: "EchoServerTests", dependencies: ["EchoServer", "ProgramKit", "TestSupport"], swiftSettings: strict),
+            name: "EchoServerTests", dependencies: ["CForkServer", "EchoServer", "ProgramKit", "TestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "EchoClientTests", dependencies: ["EchoClient", "GreenNet", "ProgramKit"], swiftSettings: strict),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["EchoServer", "EchoClient", "GreenNet", "GreenTLS", "ProgramKit", "TestSupport"],
+            dependencies: [
+                "EchoServer", "EchoForkServer", "EchoClient", "GreenNet", "GreenTLS", "ProgramKit", "TestSupport",
+            ],
             swiftSettings: strict
         ),
     ]
@@ -200,7 +207,7 @@ package.targets += [
     .testTarget(name: "EchoBenchTests", dependencies: ["EchoBench"], swiftSettings: strict),
 ]
 
-// `make bench-micro` runs it.  A symbolic link makes the server's Transform.swift, which is internal there, one of its sources.
+// `make bench-micro` runs it.  Symbolic links make the server's Transform.swift and Letters.swift, which are internal there, two of its sources.
 package.targets.append(
     .executableTarget(
         name: "MicroBenchmarks", dependencies: ["GreenNet", "CSwitch", "CUppercase"],

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the programs, with the Swift runtime linked statically, and their completions into .build/dist, for installing and packaging.
-# Checks that the programs need only libc and libev.
+# Builds the programs, with the Swift runtime linked statically, and their completions into .build/dist, for installing and packaging; and echo-fork-server,
+# which the server starts.  Checks that the programs need only libc and libev.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -17,9 +17,9 @@ fail() {
 # Swift's static runtime names libstdc++ by itself, as -lstdc++, so no flag for the static one is heard.  But the linker takes the
 # first directory that has the library in any form, and this one has only the archive.
 archives=$PWD/$scratch/archives
+clang=$(dirname "$(readlink -f "$(command -v swift)")")/clang
 make_archives() {
-    local clang archive
-    clang=$(dirname "$(readlink -f "$(command -v swift)")")/clang
+    local archive
     archive=$("$clang" -print-file-name=libstdc++.a)
     [[ -f $archive ]] || fail "$clang finds no libstdc++.a: install the C++ library's development files (libstdc++-12-dev)"
     mkdir -p "$archives"
@@ -53,6 +53,22 @@ build() {
         -Xlinker --section-ordering-file -Xlinker "$PWD/Scripts/link-order.txt"
 }
 
+# Each client of --model process costs a fork of this program: as Embedded Swift, without the runtime, and with the C library inside, it is small and has few
+# mappings.  The package's build makes the same program for tests, with the runtime.  Where it lies is left to chance too.
+build_fork_server() {
+    local objects=$PWD/$scratch/fork-server module
+    mkdir -p "$objects"
+    for module in CForkServer CUppercase; do
+        printf 'module %s { header "%s" export * }\n' "$module" "$PWD/Sources/$module/include/$module.h"
+    done >"$objects/module.modulemap"
+    swiftc -O -whole-module-optimization -parse-as-library -swift-version 6 -enable-experimental-feature Embedded \
+        -module-name EchoForkServer -I "$objects" -c Sources/EchoForkServer/*.swift -o "$objects/swift.o"
+    "$clang" -O2 -fPIE -fuse-ld=lld -static-pie -Wl,--gc-sections,-z,now \
+        -ISources/CForkServer/include -ISources/CUppercase/include \
+        -o "$objects/echo-fork-server" "$objects/swift.o" Sources/CForkServer/*.c Sources/CUppercase/*.c
+    install -m 755 "$objects/echo-fork-server" "$dist/echo-fork-server"
+}
+
 # The dynamic loader and libm belong to libc.
 check_libraries() {
     local others
@@ -79,3 +95,4 @@ for program in "${programs[@]}"; do
     check_libraries "$dist/$program"
     make_completions "$program"
 done
+build_fork_server

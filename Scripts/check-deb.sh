@@ -23,6 +23,7 @@ expected_files() {
 /usr/bin/echo-client
 /usr/bin/echo-server
 /usr/lib/sysusers.d/echo-server.conf
+/usr/libexec/echo-server/echo-fork-server
 /usr/share/bash-completion/completions/echo-client
 /usr/share/bash-completion/completions/echo-server
 /usr/share/doc/echo-server/changelog.gz

@@ -26,7 +26,7 @@ package=$(basename "$PWD" | tr 'A-Z' 'a-z' | sed 's/[^a-z0-9]/_/g; s/^[0-9]/_/')
 # All but the server's: a folder may still have the object of a source file that is gone, and the list has not.
 mapfile -t objects < <(grep -v '/EchoServer.build/' "$built/echo-server.product/Objects.LinkFileList")
 headers=()
-for module in CSwitch CDiagnostics CLinux CArguments CUppercase COpenSSL; do
+for module in CSwitch CDiagnostics CLinux CArguments CForkServer CUppercase COpenSSL; do
     headers+=(-I "Sources/$module/include" -Xcc "-fmodule-map-file=$PWD/$built/$module.build/module.modulemap")
 done
 find Sources/EchoServer -name '*.swift' ! -name EchoServerCommand.swift -print0 |

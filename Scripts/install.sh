@@ -33,6 +33,13 @@ place_program() {
     if [[ $action == install && -n $STRIP ]]; then "$STRIP" --strip-all "$DESTDIR$bin/$1"; fi
 }
 
+# echo-server finds it there, relative to itself.
+place_fork_server() {
+    local target=$PREFIX/libexec/echo-server/echo-fork-server
+    place 755 "$dist/echo-fork-server" "$target"
+    if [[ $action == install && -n $STRIP ]]; then "$STRIP" --strip-all "$DESTDIR$target"; fi
+}
+
 # The units contain paths of programs and settings.  A symbolic link is a second name of a unit.
 place_unit() {
     local target=$UNITDIR/${1##*/}
@@ -65,6 +72,7 @@ for program in echo-server echo-client; do
     place 644 "$dist/completions/zsh/$program" "$ZSHDIR/_$program"
     place 644 "$dist/completions/fish/$program" "$FISHDIR/$program.fish"
 done
+place_fork_server
 for page in packaging/man/*.[1-9]; do
     place 644 "$page" "$MANDIR/man${page##*.}/${page##*/}"
 done
@@ -81,6 +89,7 @@ place_settings systemd/echo-server.default "$SYSCONFDIR/default/echo-server"
 
 # These directories are this package's own.
 if [[ $action == uninstall ]]; then
+    rmdir "$DESTDIR$PREFIX/libexec/echo-server" 2>/dev/null || true
     rmdir "$DESTDIR$DOCDIR"/examples/{haproxy,nginx,ipvs,kubernetes} "$DESTDIR$DOCDIR/examples" "$DESTDIR$DOCDIR" 2>/dev/null || true
 fi
 if [[ $action == install && -z $DESTDIR ]]; then

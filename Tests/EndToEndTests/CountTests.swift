@@ -66,7 +66,7 @@ extension EndToEnd {
                     let counts = try server.counts()
                     counts.expectToFollow(last)
                     last = counts
-                    if look % 5 == 4, let child = try server.program.status().children.randomElement() {
+                    if look % 5 == 4, let child = try server.descriptorsOfChildren().keys.randomElement() {
                         killed += kill(child, SIGKILL) == 0 ? 1 : 0
                     }
                 }

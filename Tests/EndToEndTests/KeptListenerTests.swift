@@ -16,7 +16,7 @@ extension EndToEnd {
         }
 
         private static let models = ServerModel.testable(
-            .green, .greenWorkers, .greenProcesses, .thread, .process, .processPool)
+            .green, .greenWorkers, .greenProcesses, .thread, .process, .forkServer, .processPool)
 
         @Test(arguments: models)
         func `a restart has no gap: clients that come meanwhile wait, and are served by the next run`(

@@ -6,7 +6,7 @@ import Testing
 extension EndToEnd {
     /// The processes that the kernel kills when there is no memory left.
     @Suite(.serialized) struct OutOfMemoryTests {
-        private static let forking = ServerModel.testable(.process, .processPool, .greenProcesses)
+        private static let forking = ServerModel.testable(.process, .forkServer, .processPool, .greenProcesses)
         private static let raise = 500
 
         @Test(arguments: forking)

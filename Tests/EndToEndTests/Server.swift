@@ -59,10 +59,10 @@ struct Server: Sendable {
             && Set(workers.map { $0.descriptors - $0.hubsWithPipe }).count <= 1
             && workers.allSatisfy { worker in
                 // Hubs of a worker run beside its main OS thread.  A worker without hubs has the standard descriptors and the listeners, and more
-                // until it has closed its parent's.
+                // until it has closed its parent's.  A fork server has the standard descriptors and its channel.
                 model.kind == .green
                     ? worker.bells == model.hubsOfWorker && worker.threads == model.hubsOfWorker + 1
-                    : worker.threads == 1 && worker.descriptors == 3 + listeners
+                    : worker.threads == 1 && worker.descriptors == 3 + (model.hasForkServer ? 1 : listeners)
             }
     }
 
@@ -76,6 +76,7 @@ struct Server: Sendable {
         // Standard error is a pipe, for which the default is JSON.
         let format = arguments.contains("--log-format") ? [] : ["--log-format", "text"]
         var launch = try Program.built("echo-server", place + format + model.arguments + arguments)
+        if model.hasForkServer { launch.path = try ForkServerInstallation.server.get() }
         adjust(&launch)
         return launch
     }

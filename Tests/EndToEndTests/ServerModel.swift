@@ -7,6 +7,8 @@ struct ServerModel: Hashable, Sendable, CustomTestStringConvertible {
     let kind: Kind
     /// The options that select the model.
     let arguments: [String]
+    /// Whether the server is one with a fork server, as in an installation.
+    private(set) var hasForkServer = false
 
     enum Kind: String, Sendable {
         case green, thread, process
@@ -23,9 +25,15 @@ struct ServerModel: Hashable, Sendable, CustomTestStringConvertible {
     static let thread = ServerModel(.thread)
     static let threadPool = ServerModel(.thread, "--pool-size", "4")
     static let process = ServerModel(.process)
+    static let forkServer = {
+        var model = process
+        model.hasForkServer = true
+        return model
+    }()
     static let processPool = ServerModel(.process, "--pool-size", "4")
 
-    static let all = testable(green, greenWorkers, greenProcesses, thread, threadPool, process, processPool)
+    static let all = testable(
+        green, greenWorkers, greenProcesses, thread, threadPool, process, forkServer, processPool)
 
     /// The models that make a context for each client, without a limit.
     static let unbounded = all.filter { !$0.isPool }
@@ -38,7 +46,9 @@ struct ServerModel: Hashable, Sendable, CustomTestStringConvertible {
         models.filter { Sanitizer.active != .thread || !$0.forks }
     }
 
-    var testDescription: String { arguments.isEmpty ? "green" : arguments.joined(separator: " ") }
+    var testDescription: String {
+        (arguments.isEmpty ? "green" : arguments.joined(separator: " ")) + (hasForkServer ? ", fork server" : "")
+    }
 
     private func has(_ option: String) -> Bool { arguments.contains(option) }
 
@@ -50,7 +60,9 @@ struct ServerModel: Hashable, Sendable, CustomTestStringConvertible {
     // MARK: Resources
 
     /// The number of children while the server has no client.
-    var workers: Int { has("--processes") ? 2 : isPool && kind == .process ? leastOfPool : 0 }
+    var workers: Int {
+        has("--processes") ? 2 : isPool && kind == .process ? leastOfPool : hasForkServer ? 1 : 0
+    }
 
     /// As in `4` or `2...5`.
     private var leastOfPool: Int {

@@ -232,7 +232,7 @@ extension EndToEnd {
         }
 
         /// A stopped process is sure not to finish.
-        @Test(arguments: ServerModel.testable(.process) + ServerModel.supervised)
+        @Test(arguments: ServerModel.testable(.process, .forkServer) + ServerModel.supervised)
         func `a client that is disconnected after the drain timeout counts as cancelled, even by a kill`(
             model: ServerModel
         ) throws {

@@ -7,7 +7,7 @@ extension EndToEnd {
     /// The server's threads, descriptors and processor time, as the system sees them.
     @Suite(.serialized) struct SurroundingsTests {
         /// Fork is safe only in a process with one OS thread, and green threads need no more.
-        @Test(arguments: ServerModel.testable(.green, .greenProcesses, .process, .processPool))
+        @Test(arguments: ServerModel.testable(.green, .greenProcesses, .process, .forkServer, .processPool))
         func `the first process has one OS thread, with and without clients`(model: ServerModel) throws {
             try withServer(model) { server in
                 #expect(server.idle.root.threads == 1)
@@ -24,7 +24,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(arguments: ServerModel.testable(.thread, .process))
+        @Test(arguments: ServerModel.testable(.thread, .process, .forkServer))
         func `each client has its own OS thread or process until it disconnects`(model: ServerModel) throws {
             try withServer(model) { server in
                 for clients in [1, 5, 20] {
@@ -74,12 +74,12 @@ extension EndToEnd {
         }
 
         /// A child that keeps another client's descriptor would keep that client from seeing its end.
-        @Test(arguments: ServerModel.testable(.process))
+        @Test(arguments: ServerModel.testable(.process, .forkServer))
         func `a child process has no descriptors but the standard ones and its client's`(model: ServerModel) throws {
             try withServer(model) { server in
                 let clients = try inParallel(5) { _ in try server.connect() }
                 try server.expectOnly(clients: 5)
-                for child in try server.program.status().children {
+                for child in try server.descriptorsOfChildren().keys {
                     // A child that was just forked has not closed its parent's descriptors yet.
                     let hasItsOwn = try eventually { try #require(ProcessStatus(child)).descriptors == 4 }
                     let targets = ProcessStatus(child)?.descriptorTargets ?? []
@@ -89,7 +89,7 @@ extension EndToEnd {
             }
         }
 
-        @Test(arguments: ServerModel.testable(.process, .greenProcesses, .processPool))
+        @Test(arguments: ServerModel.testable(.process, .forkServer, .greenProcesses, .processPool))
         func `when the server is killed, its children end too`(model: ServerModel) throws {
             let server = try Server.start(model)
             defer { server.program.end() }

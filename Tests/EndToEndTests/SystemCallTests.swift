@@ -13,7 +13,7 @@ extension EndToEnd {
 
         @Test(arguments: [
             (ServerModel.green, ["recvfrom", "sendto", "epoll_wait"]), (.thread, ["recvfrom", "sendto"]),
-            (.process, ["recvfrom", "sendto"]),
+            (.process, ["recvfrom", "sendto"]), (.forkServer, ["recvfrom", "sendto"]),
         ])
         func `a message is received, sent back and waited for by one call each, and nothing else is called`(
             model: ServerModel, expected: [String]
@@ -23,7 +23,7 @@ extension EndToEnd {
                 defer { client.close() }
                 try client.expect("HELLO", to: "hello")
                 // If a child process serves the client, count its calls.
-                let child = try server.program.status().children.first
+                let child = try server.descriptorsOfChildren().keys.first
                 let calls = try Strace.count(in: child ?? server.program.pid) {
                     for number in 0..<SystemCallTests.messages {
                         try client.expect("LINE \(number)", to: "line \(number)")

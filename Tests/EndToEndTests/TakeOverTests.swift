@@ -7,7 +7,7 @@ extension EndToEnd {
     /// `--take-over`: one instance after the other serves the same listeners.
     @Suite(.serialized) struct TakeOverTests {
         private static let models = ServerModel.testable(
-            .green, .greenWorkers, .greenProcesses, .thread, .process, .processPool)
+            .green, .greenWorkers, .greenProcesses, .thread, .process, .forkServer, .processPool)
 
         @Test(arguments: models, [false, true])
         func `under load, no client is refused and no answer is lost`(model: ServerModel, onPath: Bool) throws {

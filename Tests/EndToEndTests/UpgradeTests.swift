@@ -21,7 +21,7 @@ extension EndToEnd {
         }
 
         private static let models = ServerModel.testable(
-            .green, .greenWorkers, .greenProcesses, .thread, .process, .processPool)
+            .green, .greenWorkers, .greenProcesses, .thread, .process, .forkServer, .processPool)
 
         @Test(arguments: models, [false, true])
         func `under load, no client is refused and no answer is lost`(model: ServerModel, onPath: Bool) throws {

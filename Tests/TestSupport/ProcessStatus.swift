@@ -3,6 +3,7 @@ import ProgramKit
 
 /// What the kernel shows of a process.
 package struct ProcessStatus: Sendable {
+    package let pid: pid_t
     package let threads: Int
     /// Open descriptors.
     package let descriptors: Int
@@ -23,7 +24,7 @@ package struct ProcessStatus: Sendable {
             let resident = ProcFS.number("VmRSS", of: status),
             let peak = ProcFS.number("VmHWM", of: status)
         else { return nil }
-        self.threads = threads
+        (self.pid, self.threads) = (pid, threads)
         (residentMemory, peakResidentMemory) = (resident << 10, peak << 10)
         processorTime = ProcessStatus.processorTime(stat)
         descriptorTargets = Array(ProcFS.descriptors(of: pid).values)

@@ -80,7 +80,7 @@ final class Service {
         let counters = CounterRow(counters: shared.counters, row: row, isOwn: settings.model.servesOnHub)
         let service = ConnectionService(
             parts.live, parts.log, counters, ClientAdmission(shared.admission, row: row),
-            onHub: settings.model.servesOnHub)
+            onHub: settings.model.servesOnHub, passed: shared.counters.passed)
         let admission = AdmissionRow(shared.admission, row: row, of: shared.rows)
         let server = StreamServer(
             sockets.map { Listener($0, ownsPath: false) }, model: try settings.model.make(service, settings),

@@ -245,6 +245,15 @@ struct ServerLog: Sendable {
         logger.error("cannot fork a worker process", error: error, metadata: ["call": "fork"])
     }
 
+    /// `error` is nil where it has run.
+    func withoutForkServer(_ path: String, _ error: SystemError? = nil) {
+        logger.warning(
+            error == nil
+                ? "the fork server has ended; forking from this process until a restart"
+                : "cannot start the fork server; forking from this process",
+            error: error, metadata: ["program": .string(path)])
+    }
+
     // MARK: Connections
 
     /// Logs and counts the events of `server`.  Ends the process where `server` can't accept any more, so that the supervisor or the service manager

@@ -11,14 +11,17 @@ struct ConnectionService: Sendable {
     private(set) var clients: ClientAdmission?
     /// Where the connection was accepted; nil where all listeners serve alike.
     var place: ListenEntry?
+    /// The memory of the counters, where a fork server is to have it.
+    let passed: PassedMemory?
     /// The process of the hub whose OS thread serves the connections; nil where others serve them.
     private let hubProcess: pid_t?
 
     init(
         _ live: LiveSettings, _ log: ServerLog, _ counters: CounterRow, _ clients: ClientAdmission? = nil,
-        onHub: Bool = false
+        onHub: Bool = false, passed: PassedMemory? = nil
     ) {
         (self.live, self.log, self.counters, self.clients) = (live, log, counters, clients)
+        self.passed = passed
         hubProcess = onHub ? getpid() : nil
     }
 
@@ -49,10 +52,18 @@ struct ConnectionService: Sendable {
     /// The handler of a connection of which nothing else is asked; nil where more is.
     var plainHandler: EchoHandler? {
         // Out of line: the settings would lie on the stack of each connection.
-        @inline(never) get {
-            guard let settings = live.plain, settings.transform.isInPlace else { return nil }
-            return handler(settings)
-        }
+        @inline(never) get { plainSettings.map { handler($0) } }
+    }
+
+    private var plainSettings: Settings.Live? {
+        guard let settings = live.plain, settings.transform.isInPlace else { return nil }
+        return settings
+    }
+
+    /// The settings of a connection that another program can serve: nothing else is asked of it, and the log does not show what it receives.
+    var bareSettings: Settings.Live? {
+        guard let settings = plainSettings, settings.logLevel > .trace, !countsClients else { return nil }
+        return settings
     }
 
     /// Makes the types whose values `serve` makes and destroys, as Swift's runtime does at their first use.  Each forked child would otherwise do so for

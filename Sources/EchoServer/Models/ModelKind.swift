@@ -15,6 +15,8 @@ struct ModelKind: Sendable {
     let servesOnHub: Bool
     /// Those that a hub of this model has for itself, besides those of its loop.
     let descriptors: Int
+    /// Whether a process of its own may serve each client, which the fork server of an installation makes.
+    let hasForkServer: Bool
     /// How the settings spread the service over hubs and processes.
     let arrangement: @Sendable (Settings) -> Arrangement
     /// Makes the model on the hub that is to accept.  Throws where the system refuses what the model needs.
@@ -35,11 +37,12 @@ struct ModelKind: Sendable {
 
     init(
         _ name: String, _ context: String, options: Set<Option> = [], servesOnHub: Bool = false, descriptors: Int = 0,
+        hasForkServer: Bool = false,
         arrangement: @escaping @Sendable (Settings) -> Arrangement = { _ in .hubs(1) },
         make: @escaping @Sendable (ConnectionService, Settings) throws -> any ConnectionModel
     ) {
         (self.name, self.context, self.options, self.servesOnHub) = (name, context, options, servesOnHub)
-        self.descriptors = descriptors
+        (self.descriptors, self.hasForkServer) = (descriptors, hasForkServer)
         (self.arrangement, self.make) = (arrangement, make)
     }
 

@@ -4,7 +4,7 @@ import GreenNet
 extension ModelKind {
     /// Without a pool, the process that was started accepts; the processes of a pool accept for themselves, see `WorkerModel`.
     static let process = ModelKind(
-        "process", "a process", options: [.poolSize],
+        "process", "a process", options: [.poolSize], hasForkServer: true,
         arrangement: { settings in settings.poolSize.map { .poolProcesses($0) } ?? .hubs(1) },
         make: { service, _ in ProcessModel(service) })
 }
@@ -13,9 +13,13 @@ extension ModelKind {
 ///
 /// The parent keeps to one OS thread: a fork copies only the OS thread that makes it.  The parent collects every child's end and never
 /// waits for one child.
+///
+/// In an installation, children for plain connections come from a `ForkServer`.
 final class ProcessModel: ConnectionModel {
     private let service: ConnectionService
     private var children: [pid_t: Child] = [:]
+    /// Nil where there is none, or none any more.
+    private var forkServer: ForkServer?
     private var isCancelled = false
     /// Of children that have ended.
     private var freeNotes: [CrashNote] = []
@@ -25,12 +29,15 @@ final class ProcessModel: ConnectionModel {
         let server: StreamServer
         /// Nil where the child counts nothing.
         let note: CrashNote?
+        /// Whether a fork server has made it.
+        let isForeign: Bool
         let begin = ConnectionTally.Begin()
     }
 
     init(_ service: ConnectionService) {
         self.service = service
         service.prepareForChildren()
+        forkServer = startForkServer()
         let childEnded = SignalWatcher(SIGCHLD)
         spawn(.reap) { [unowned self] in
             while true {
@@ -45,17 +52,25 @@ final class ProcessModel: ConnectionModel {
 
     func start(_ socket: consuming PendingConnection, for server: StreamServer) throws {
         let (number, peer) = (socket.descriptor.number, socket.peer)
+        if let pid = try foreignChild(number) {
+            children[pid] = Child(peer: peer, server: server, note: nil, isForeign: true)
+        } else {
+            let note = service.countsClients ? try freeNotes.popLast() ?? CrashNote() : nil
+            children[try child(number, peer, note)] = Child(peer: peer, server: server, note: note, isForeign: false)
+        }
+        server.connectionStarted()
+        // The client would never see the end of the stream otherwise.
+        socket.close()
+    }
+
+    private func child(_ number: Int32, _ peer: SocketAddress, _ note: CrashNote?) throws(SystemError) -> pid_t {
         let inheritance = Fork.Inheritance(
             descriptors: [number], signalAtParentsEnd: ServingSignals.finish, oomScoreRaise: Supervisor.oomScoreRaise)
-        let note = service.countsClients ? try freeNotes.popLast() ?? CrashNote() : nil
-        let pid = try Fork.child(inheritance, prepare: { ServingSignals.install(serving: number) }) { [service] in
+        return try Fork.child(inheritance, prepare: { ServingSignals.install(serving: number) }) { [service] in
             // A copy of the service would write to each object's count of references, and so to a page of each, which the child then has for itself.
             if let note { return service.noting(in: note).serveInOwnProcess(number, peer) }
             return service.serveInOwnProcess(number, peer)
         }
-        // The parent's own descriptor closes with `socket`: the client would never see the end of the stream otherwise.
-        children[pid] = Child(peer: peer, server: server, note: note)
-        server.connectionStarted()
     }
 
     private func settle(_ note: CrashNote) {
@@ -69,15 +84,59 @@ final class ProcessModel: ConnectionModel {
         for pid in children.keys { kill(pid, SIGKILL) }
     }
 
+    /// The last connection has ended.
+    func serverEnded() {
+        forkServer?.end()
+        forkServer = nil
+    }
+
     private func reap() {
         for (pid, status) in ChildStatus.ended() {
+            if let forkServer, pid == forkServer.pid {
+                forkServer.end(isCollected: true)
+                forkServerEnded()
+            }
             guard let child = children.removeValue(forKey: pid) else { continue }
             if let note = child.note { settle(note) }
             let wasCancelled = isCancelled && status.signal == SIGKILL
-            let end = wasCancelled ? .cancelled : status.connectionEnd
+            let end = wasCancelled ? .cancelled : child.isForeign ? end(status, child.peer) : status.connectionEnd
             if status.signal != nil { service.recordLost(pid, child.peer, since: child.begin, end) }
             child.server.connectionEnded(child.peer, end)
         }
+    }
+}
+
+// MARK: - With a fork server
+
+extension ProcessModel {
+    private func startForkServer() -> ForkServer? {
+        guard let path = ForkServer.path, let memory = service.passed else { return nil }
+        do throws(SystemError) {
+            return try ForkServer(path, memory, bufferSize: service.live.bufferSize)
+        } catch {
+            service.log.withoutForkServer(path, error)
+            return nil
+        }
+    }
+
+    /// Nil where this process is to fork.
+    private func foreignChild(_ number: Int32) throws(SystemError) -> pid_t? {
+        guard let forkServer, let settings = service.bareSettings else { return nil }
+        let pid = try forkServer.child(serving: number, settings)
+        if !forkServer.isRunning { forkServerEnded() }
+        return pid
+    }
+
+    private func forkServerEnded() {
+        forkServer = nil
+        if let path = ForkServer.path { service.log.withoutForkServer(path) }
+    }
+
+    /// Logs what the child would have logged.
+    private func end(_ status: ChildStatus, _ peer: SocketAddress) -> ConnectionEnd {
+        guard let failure = status.failure(with: peer) else { return status.connectionEnd }
+        service.log.connectionFailed(failure)
+        return ConnectionEnd(failure)
     }
 }
 

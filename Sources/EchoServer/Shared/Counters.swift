@@ -69,11 +69,15 @@ final class Counters: @unchecked Sendable {
     private let cells: UnsafeMutablePointer<Atomic<Int>>
     let rows: Int
     private static let stride = 64  // cells: whole cache lines
+    /// All of the memory, where a fork server has it too; nil where there is none.
+    let passed: PassedMemory?
 
-    init(rows: Int) throws(StartFailure) {
+    init(rows: Int, forForkServer isPassed: Bool = false) throws(StartFailure) {
         self.rows = rows
+        let count = Counters.stride * rows
+        passed = if isPassed { try PassedMemory(count) } else { nil }
         // It is zeroed: written to, all of it would be in use.
-        cells = try SharedMemory.allocate(Counters.stride * rows, of: Atomic<Int>.self)
+        cells = if let passed { passed.cells } else { try SharedMemory.allocate(count, of: Atomic<Int>.self) }
     }
 
     fileprivate func cells(of row: Int) -> UnsafeMutablePointer<Atomic<Int>> { cells + row * Counters.stride }

@@ -28,7 +28,7 @@ struct SharedState {
             NumericOptions.Server.maxConnections.range.upperBound)
         let places = min(settings.maxConnections ?? mostPlaces, mostPlaces)
         let rows = arrangement.rows
-        counters = try Counters(rows: rows)
+        counters = try Counters(rows: rows, forForkServer: settings.hasForkServer)
         let isRead = hasAdmin || arrangement.forksHubs && (isWatched || settings.workerTimeout != nil)
         // In a pool of processes, the one hub is that of the process that supervises them.
         gauges = isRead ? try HubGauges(hubs: max(1, arrangement.acceptingHubs)) : nil

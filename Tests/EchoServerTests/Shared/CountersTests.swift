@@ -1,3 +1,4 @@
+import CForkServer
 import Synchronization
 import TestSupport
 import Testing
@@ -27,5 +28,13 @@ import Testing
         }
         #expect(counters.totals[.accepted] == 200_000)
         #expect(counters.totals.open == 0)
+    }
+
+    /// A fork server's children know the counters by their places.
+    @Test func `a fork server's children count where the server does, and no counter is where the other cells are`() {
+        #expect(Counter.reads.rawValue == fork_reads)
+        #expect(Counter.bytesIn.rawValue == fork_bytes_in)
+        #expect(Counter.bytesOut.rawValue == fork_bytes_out)
+        #expect(Counter.allCases.count <= fork_version)
     }
 }

@@ -1,0 +1,1 @@
+../../../Sources/EchoServer/Handler/Letters.swift

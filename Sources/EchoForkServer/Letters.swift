@@ -1,0 +1,1 @@
+../EchoServer/Handler/Letters.swift
