@@ -18,6 +18,8 @@ final class LibraryCall: Sendable {
     static let send = LibraryCall()
     static let accept = LibraryCall()
     static let lookUp = LibraryCall()
+    /// libev's epoll_ctl.
+    static let watch = LibraryCall()
     /// The number of SIGPIPEs, in tests that count them.
     static let brokenPipes = Atomic(0)
 
@@ -65,6 +67,8 @@ private let acceptCall = original(
     "accept4",
     as: (@convention(c) (Int32, UnsafeMutablePointer<sockaddr>?, UnsafeMutablePointer<socklen_t>?, Int32) -> Int32)
         .self)
+private let watchCall = original(
+    "epoll_ctl", as: (@convention(c) (Int32, Int32, Int32, UnsafeMutableRawPointer?) -> Int32).self)
 private let lookUpCall = original(
     "getaddrinfo",
     as: (@convention(c) (
@@ -91,6 +95,15 @@ func acceptInterposed(
 ) -> Int32 {
     if LibraryCall.accept.shallFail() { return -1 }
     return acceptCall(descriptor, address, length, flags)
+}
+
+/// Public, or the loader would not give it to libev.
+@_cdecl("epoll_ctl")
+public func watchInterposed(
+    _ set: Int32, _ operation: Int32, _ descriptor: Int32, _ event: UnsafeMutableRawPointer?
+) -> Int32 {
+    if LibraryCall.watch.shallFail() { return -1 }
+    return watchCall(set, operation, descriptor, event)
 }
 
 /// The look-up of a name such as `127.0.0.2+127.0.0.1.gated` waits for the gate and then returns the addresses in the name.
