@@ -290,7 +290,7 @@ check-counts: setup $(bench_programs) ## check that a message and a connection o
 MICRO ?=
 
 .PHONY: bench-micro
-bench-micro: setup ## time single steps of the scheduler beside Go and gevent, with the options in MICRO
+bench-micro: setup ## time single steps of the scheduler beside Go, tokio and gevent, with the options in MICRO
 	@mkdir -p .build/bench
 	$(build_release) --product MicroBenchmarks
 	$(build_release) --product EchoBench

@@ -45,6 +45,34 @@ func spawn(count, atOnce int) {
 	}
 }
 
+// A channel with room for one is what a goroutine returns its value by.
+func start(value int) chan int {
+	result := make(chan int, 1)
+	go func() { result <- value }()
+	return result
+}
+
+func gatherTwo(count int) {
+	sum := 0
+	for i := 0; i < count; i++ {
+		one, other := start(i), start(1)
+		sum += <-one + <-other
+	}
+	if sum != count*(count+1)/2 {
+		panic("wrong sum")
+	}
+}
+
+func startForValue(count int) {
+	sum := 0
+	for i := 0; i < count; i++ {
+		sum += <-start(i)
+	}
+	if sum != count*(count-1)/2 {
+		panic("wrong sum")
+	}
+}
+
 func limitTime(count int) {
 	for ; count > 0; count-- {
 		_, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -165,6 +193,9 @@ func main() {
 		{"event hand-over", passEvents},
 		{"event hand-over with deadline", passEventsWithDeadline},
 		{"queue hand-over", passThroughQueue},
+		{"gather of two", gatherTwo},
+		{"task of the hub, value", startForValue},
+		{"tasks of the hub, Task.yield", func(count int) { yield(count, 2) }},
 		{"uppercase of 64 KiB", uppercaseBlock},
 		{"copy of 64 KiB", copyBlock},
 	} {

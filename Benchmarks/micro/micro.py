@@ -1,5 +1,6 @@
-"""What MicroBenchmarks.swift measures, with greenlet and gevent, under the same names."""
+"""What MicroBenchmarks.swift measures, with greenlet and gevent, and tasks with asyncio, under the same names."""
 
+import asyncio
 import sys
 import time
 
@@ -37,6 +38,39 @@ def spawn(count, at_once):
         for one in [gevent.spawn(body) for _ in range(at_once)]:
             one.join()
     assert ran == count // at_once * at_once
+
+
+def gather_two(count):
+    total = 0
+    for number in range(count):
+        both = [gevent.spawn(lambda: number), gevent.spawn(lambda: 1)]
+        gevent.joinall(both, raise_error=True)
+        total += both[0].value + both[1].value
+    assert total == count * (count + 1) // 2
+
+
+def run_tasks(count):
+    async def body(number):
+        return number
+
+    async def main():
+        total = 0
+        for number in range(count):
+            total += await asyncio.create_task(body(number))
+        assert total == count * (count - 1) // 2
+
+    asyncio.run(main())
+
+
+def give_way_in_tasks(count):
+    async def body():
+        for _ in range(count // 2):
+            await asyncio.sleep(0)
+
+    async def main():
+        await asyncio.gather(body(), body())
+
+    asyncio.run(main())
 
 
 def limit_time(count):
@@ -142,6 +176,9 @@ steps = {
     "generator, next": take_from_generator,
     "generator, send": send_to_generator,
     "fiber, there and back": switch_with_values,
+    "gather of two": gather_two,
+    "task of the hub, value": run_tasks,
+    "tasks of the hub, Task.yield": give_way_in_tasks,
     "uppercase of 64 KiB": uppercase_block,
     "copy of 64 KiB": copy_block,
 }

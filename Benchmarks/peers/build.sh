@@ -43,6 +43,16 @@ python() {
     fi
 }
 
+# Usage: tokio SOURCES TARGET; builds them with Debian's tokio.
+tokio() {
+    install librust-tokio-dev
+    command -v cargo >/dev/null || install cargo
+    # A copy, for cargo writes a lock file beside the sources.
+    rm -rf "$2-source" && cp -r "$1" "$2-source"
+    build cargo build --release --offline --config 'source.crates-io.replace-with="debian"' \
+        --config 'source.debian.directory="/usr/share/cargo/registry"' --manifest-path "$2-source/Cargo.toml" --target-dir "$2"
+}
+
 # Photon as a library, of a version that this program was written for.
 photon() {
     local sources=${PHOTON:-$built/photon-source} version=v0.9.4
@@ -84,13 +94,7 @@ case $peer in
         echo "$built/go"
         ;;
     tokio)
-        install librust-tokio-dev
-        command -v cargo >/dev/null || install cargo
-        # A copy, for cargo writes a lock file beside the sources.
-        rm -rf "$built/tokio-source" && cp -r "$sources/tokio" "$built/tokio-source"
-        build cargo build --release --offline --config 'source.crates-io.replace-with="debian"' \
-            --config 'source.debian.directory="/usr/share/cargo/registry"' \
-            --manifest-path "$built/tokio-source/Cargo.toml" --target-dir "$built/tokio"
+        tokio "$sources/tokio" "$built/tokio"
         echo "$built/tokio/release/tokio-server"
         ;;
     nio)
@@ -101,6 +105,10 @@ case $peer in
         command -v go >/dev/null || install golang-go
         build go build -o "$built/micro-go" Benchmarks/micro/micro.go
         echo "$built/micro-go"
+        ;;
+    micro-tokio)
+        tokio Benchmarks/micro/tokio "$built/micro-tokio"
+        echo "$built/micro-tokio/release/micro"
         ;;
     micro-gevent)
         interpreter=$(python gevent)

@@ -4,7 +4,7 @@ import GreenNet
 /// Prints the cost of each of the scheduler's steps in nanoseconds of processor time, a line for each step: `name TAB nanoseconds`.
 ///
 /// With `--lateness` it prints by how much sleeps of several lengths are late instead, in microseconds, the median of 201.
-/// `../micro.go` and `../micro.py` measure their counterparts under the same names.  The first argument is the processor time of one measurement, in
+/// `../micro.go`, `../tokio` and `../micro.py` measure their counterparts under the same names.  The first argument is the processor time of one measurement, in
 /// seconds.  With a second argument, only the steps run whose names contain it: for a profiler.
 @main
 enum MicroBenchmarks {
@@ -43,6 +43,7 @@ enum MicroBenchmarks {
         ("shielded", shield),
         ("spawn, value", spawnForValue),
         ("group of one", groupOfOne),
+        ("gather of two", gatherTwo),
         ("map in a pool, an item", mapInPool),
         ("wait for one of two", waitForOneOfTwo),
         ("remote channel, put and take", putAndTakeRemotely),
@@ -52,6 +53,8 @@ enum MicroBenchmarks {
         ("awaiting, Task.yield", awaitSuspended),
         ("awaiting, suspended once", awaitAnswer),
         ("Task.detached and RemoteResult", awaitDetached),
+        ("task of the hub, value", runTask),
+        ("tasks of the hub, Task.yield", yieldAmongTasks),
         ("call of a task on this hub", runForTask),
         ("call on another OS thread", offloadOneByOne),
         ("bare hand-over to an OS thread and back", passBarely),

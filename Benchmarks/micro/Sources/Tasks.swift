@@ -52,3 +52,30 @@ func runForTask(_ count: Int) {
     }
     precondition(try! sum.value() == count * (count - 1) / 2)
 }
+
+/// A task that runs on this hub, started by another one that waits for its value.
+func runTask(_ count: Int) {
+    let hub = Hub.current.executor
+    let thread = spawn {
+        try awaiting {
+            var sum = 0
+            for number in 0..<count { sum &+= await Task(executorPreference: hub) { number }.value }
+            return sum
+        }
+    }
+    precondition(try! thread.value() == count * (count - 1) / 2)
+}
+
+/// Two tasks of this hub; `count` yields in all.
+func yieldAmongTasks(_ count: Int) {
+    let hub = Hub.current.executor
+    let thread = spawn {
+        try awaiting {
+            let tasks = (0..<2).map { _ in
+                Task(executorPreference: hub) { for _ in 0..<count / 2 { await Task.yield() } }
+            }
+            for task in tasks { await task.value }
+        }
+    }
+    try! thread.join()
+}

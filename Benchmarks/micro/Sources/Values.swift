@@ -88,6 +88,15 @@ func groupOfOne(_ count: Int) {
     precondition(sum == count)
 }
 
+func gatherTwo(_ count: Int) {
+    var sum = 0
+    for number in 0..<count {
+        let (one, other) = try! gather({ number }, { 1 })
+        sum += one + other
+    }
+    precondition(sum == count * (count + 1) / 2)
+}
+
 /// A step is an item.
 func mapInPool(_ count: Int) {
     let pool = GreenPool(limit: 100)

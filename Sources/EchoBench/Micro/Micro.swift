@@ -1,10 +1,11 @@
 import ArgumentParser
 import GreenNet
 
-/// `EchoBench micro`: what the scheduler's steps cost, beside Go, gevent and another build.
+/// `EchoBench micro`: what the scheduler's steps cost, beside Go, tokio, gevent and another build.
 struct Micro: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Times the scheduler's single steps beside the same in Go and with greenlet and gevent.",
+        abstract:
+            "Times the scheduler's single steps beside the same in Go, with Rust's tokio, and with greenlet and gevent.",
         discussion:
             "Prints Markdown tables, which are in .build/bench/micro.md too; the rounds are in .build/bench/micro.csv.")
 

@@ -4,7 +4,7 @@ import GreenNet
 struct MicroPrograms {
     static let ours = "GreenNet"
     static let before = "before"
-    private static let others = ["go", "gevent"]
+    private static let others = ["go", "tokio", "gevent"]
 
     let program: String
     /// The command of each program that is here.

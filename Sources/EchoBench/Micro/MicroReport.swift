@@ -48,9 +48,10 @@ struct MicroReport {
     // MARK: Tables
 
     private var stepTable: MarkdownTable {
-        var table = MarkdownTable("one", ["GreenNet ns", "Go ns", "greenlet, gevent ns", "GreenNet / Go"])
+        var table = MarkdownTable(
+            "one", ["GreenNet ns", "Go ns", "Rust tokio ns", "greenlet, gevent, asyncio ns", "GreenNet / Go"])
         for step in steps.groups where !step.contains("64 KiB") {
-            let times = [MicroPrograms.ours, "go", "gevent"].map { MicroReport.text(median($0, step)) }
+            let times = [MicroPrograms.ours, "go", "tokio", "gevent"].map { MicroReport.text(median($0, step)) }
             table.add([step] + times + [ratio(MicroPrograms.ours, step, to: "go", step).decimals(2)])
         }
         return table
