@@ -35,6 +35,20 @@ int green_accept(int descriptor, struct sockaddr *address, socklen_t *length, in
     return accept4(descriptor, address, length, SOCK_CLOEXEC | (blocking ? 0 : SOCK_NONBLOCK));
 }
 
+// Where they begin in their page: above the frames of `body`, below the first kilobytes.
+enum { page_size = 4096, line_size = 64, first_line = 20, colours = 16 };
+
+__attribute__((noinline)) void green_with_stack_bytes(
+    size_t count, int colour, void (*body)(void *bytes, size_t count, void *context), void *context) {
+    size_t place = (first_line + (unsigned)colour % colours) * line_size;
+    uintptr_t here = (uintptr_t)__builtin_alloca(line_size);
+    size_t all = count + line_size;
+    uint8_t *bytes = __builtin_alloca(all + ((here - all - place) & (page_size - 1)));
+    body((void *)(((uintptr_t)bytes + line_size - 1) & ~(uintptr_t)(line_size - 1)), count, context);
+    // Not a jump: the memory is this frame's.
+    __asm__ volatile("" : : "r"(bytes) : "memory");
+}
+
 int green_signal_at_parents_end(int signal) { return prctl(PR_SET_PDEATHSIG, signal); }
 
 // One after the other, where there is no list to read.  Up to the limit, which may be a billion: so not beyond a million, which the kernel

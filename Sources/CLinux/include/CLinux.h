@@ -22,6 +22,10 @@ const char *green_errno_words(int number);
 /// accept4, closed on exec.  -1 with errno set.
 int green_accept(int descriptor, struct sockaddr *address, socklen_t *length, int blocking);
 
+/// Calls `body` with `count` bytes of the calling OS thread's stack.  The first of them lies on the page of `body`'s frame, at a place that differs by some cache lines
+/// from one `colour` to the next.
+void green_with_stack_bytes(size_t count, int colour, void (*body)(void *bytes, size_t count, void *context), void *context);
+
 /// prctl(PR_SET_PDEATHSIG): the kernel sends `signal` to this process when the OS thread that forked it ends, however it ends.
 int green_signal_at_parents_end(int signal);
 

@@ -29,12 +29,30 @@ final class EchoHandler: Sendable {
         while let bytes = try connection.receiveView(until: .after(idleTimeout)) { try answer(bytes, on: connection) }
     }
 
-    @inline(never)  // What it needs lies in no frame of a connection that waits to receive.
-    private func answer(_ bytes: UnsafeMutableRawBufferPointer, on connection: some PeerStream) throws {
+    /// The same for a connection that blocks, and has nothing else.  Where there are no time limits, a message touches little of the memory of its OS thread.
+    func serveBlocking(_ connection: Connection, onStack: Bool) throws {
+        if idleTimeout != nil || writeTimeout != nil { return try serve(connection) }
+        // What the closures hold lies with the buffer.
+        try connection.withReceiveBuffer(onStack: onStack) { buffer throws(NetError) in
+            try connection.answerInPlace(in: buffer) {
+                change($0, connection)
+            } sent: {
+                counters.add($0, to: .bytesOut)
+            }
+        }
+    }
+
+    @inline(__always)
+    private func change(_ bytes: UnsafeMutableRawBufferPointer, _ connection: some PeerStream) {
         counters.add(to: .reads)
         counters.add(bytes.count, to: .bytesIn)
         onReceive?(UnsafeRawBufferPointer(bytes), connection.peerAddress)
         transform.apply(to: bytes)
+    }
+
+    @inline(never)  // What it needs lies in no frame of a connection that waits to receive.
+    private func answer(_ bytes: UnsafeMutableRawBufferPointer, on connection: some PeerStream) throws {
+        change(bytes, connection)
         try send(UnsafeRawBufferPointer(bytes), on: connection)
         counters.add(bytes.count, to: .bytesOut)
     }

@@ -77,24 +77,16 @@ struct ConnectionService: Sendable {
         log.poolChanged(to: size)
     }
 
-    /// Serves a connection from its first byte to its last: by the handler alone, unless the settings ask for more.  `request` is what the server asks of the
-    /// connection by a shutdown of its socket.
+    /// Serves a connection of a hub from its first byte to its last: by the handler alone, which the caller has kept, unless the settings ask for more.
     @inline(__always)
-    func serve(_ connection: Connection, request: @escaping () -> Request? = { nil }) throws {
-        try serve(connection, by: plainHandler, request: request)
-    }
-
-    /// The same, where the caller has kept `plainHandler`.
-    @inline(__always)
-    func serve(
-        _ connection: Connection, by plainHandler: EchoHandler?, request: @escaping () -> Request? = { nil }
-    ) throws {
+    func serve(_ connection: Connection, by plainHandler: EchoHandler?) throws {
         if let handler = plainHandler {
             return try connection.restingWhenIdle(for: .seconds(5)) { try handler.serve(connection) }
         }
-        try serveWithMore(connection, request)
+        try serveWithMore(connection, { nil })
     }
 
+    /// `request` is what the server asks of the connection by a shutdown of its socket.
     @inline(never)
     private func serveWithMore(_ connection: Connection, _ request: @escaping () -> Request?) throws {
         guard let recorded = recorded(connection) else { return try serveRecorded(connection, request) }
@@ -312,9 +304,21 @@ struct ConnectionService: Sendable {
     func serve(
         _ descriptor: Int32, _ peer: SocketAddress, request: @escaping () -> Request?
     ) -> (Connection, ConnectionEnd) {
+        serve(descriptor, peer, by: plainHandler, onStack: false, request: request)
+    }
+
+    /// The same, where the caller has kept `plainHandler`.  With `onStack`, the OS thread's stack has room for a buffer, and for a message little else is touched.
+    func serve(
+        _ descriptor: Int32, _ peer: SocketAddress, by plainHandler: EchoHandler?, onStack: Bool,
+        request: @escaping () -> Request?
+    ) -> (Connection, ConnectionEnd) {
         let connection = Connection(blocking: descriptor, peer: peer, receiveBufferSize: live.bufferSize)
         do {
-            try serve(connection, request: request)
+            if let plainHandler {
+                try plainHandler.serveBlocking(connection, onStack: onStack)
+            } else {
+                try serveWithMore(connection, request)
+            }
             if request() == .finishReceiving { connection.linger(within: StreamServer.grace / 2) }
             return (connection, .done)
         } catch {

@@ -19,7 +19,7 @@ final class ThreadConnection: Sendable {
     }
 
     /// Serves the connection, from the first byte to the last.  On its OS thread.
-    func run(_ service: ConnectionService) -> ConnectionEnd {
+    func run(_ service: ThreadService) -> ConnectionEnd {
         let number = withState { $0.descriptor! }
         let (connection, end) = service.serve(number, peer, request: { [self] in withState { $0.request } })
         withState { state in

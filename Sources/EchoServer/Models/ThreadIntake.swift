@@ -7,7 +7,8 @@ import Synchronization
 /// clients come and go, the OS thread that was woken for a client does not have the next client wake another one: it leaves that to those that end their
 /// clients, and to a reminder, in case that these take long.
 final class ThreadIntake: PoolClients {
-    private let service: ConnectionService
+    private let service: ThreadService
+    private var counters: CounterRow { service.service.counters }
     /// Nil where nothing is limited; the OS threads do not accept then.
     private let limits: ClientAdmission?
     private let state = Mutex(State())
@@ -29,7 +30,7 @@ final class ThreadIntake: PoolClients {
         var onEnd: (@Sendable () -> Void)?
     }
 
-    init(_ service: ConnectionService) { (self.service, limits) = (service, service.clients) }
+    init(_ service: ThreadService) { (self.service, limits) = (service, service.service.clients) }
 
     private func locked<Answer: Sendable>(_ body: (inout sending State) -> Answer) -> Answer {
         state.withLock { state in body(&state) }
@@ -111,12 +112,12 @@ final class ThreadIntake: PoolClients {
         }
         accepted()
         if place.admit(connection.peer) {
-            service.counters.add(to: .accepted)
+            counters.add(to: .accepted)
             let end = connection.run(service)
-            service.counters.add(to: Counter(end))
+            counters.add(to: Counter(end))
         } else {
             // Before the client sees the end.
-            service.log.refused(connection.peer, service.counters, limits)
+            service.service.log.refused(connection.peer, counters, limits)
             connection.close()
         }
         place.giveBack()

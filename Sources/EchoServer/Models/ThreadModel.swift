@@ -13,7 +13,7 @@ extension ModelKind {
 /// The OS threads accept by themselves: a client that comes wakes one of those that wait, and no other OS thread takes part.  The accept loop of the hub has its
 /// turn where that does not do: there is no place, no further OS thread, or no descriptor.  It accepts a client then, or pauses, and hands the listener back.
 final class ThreadModel: ConnectionModel {
-    private let service: ConnectionService
+    private let service: ThreadService
     private let intake: ThreadIntake
     private let pool: ThreadPool
     /// Touched on the hub's OS thread only.
@@ -27,15 +27,21 @@ final class ThreadModel: ConnectionModel {
     static let idleTime = Duration.seconds(5)
 
     /// With a pool, makes its least number of OS threads now.  Throws where the system refuses one, or a descriptor.
-    init(pool size: PoolSize?, _ service: ConnectionService) throws(SystemError) {
-        self.service = service
-        intake = ThreadIntake(service)
-        if let size {
-            pool = try ThreadPool(.sized(size), clients: intake, onChange: service.poolChanged)
-        } else {
-            pool = try ThreadPool(
-                .unlimited(keeping: ThreadModel.mostIdle), idleTime: ThreadModel.idleTime, clients: intake)
-        }
+    convenience init(pool size: PoolSize?, _ service: ConnectionService) throws(SystemError) {
+        let threads = ThreadService(service)
+        let intake = ThreadIntake(threads)
+        let pool =
+            if let size {
+                try ThreadPool(.sized(size), clients: intake, onChange: service.poolChanged)
+            } else {
+                try ThreadPool(
+                    .unlimited(keeping: ThreadModel.mostIdle), idleTime: ThreadModel.idleTime, clients: intake)
+            }
+        self.init(threads, intake, pool)
+    }
+
+    init(_ service: ThreadService, _ intake: ThreadIntake, _ pool: ThreadPool) {
+        (self.service, self.intake, self.pool) = (service, intake, pool)
     }
 
     var socketsBlock: Bool { true }

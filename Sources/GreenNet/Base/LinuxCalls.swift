@@ -44,6 +44,15 @@ enum LinuxCalls {
         green_read_now(descriptor, buffer.baseAddress, buffer.count)
     }
 
+    /// Lends `body` memory for `count` bytes on the stack of the calling OS thread, which must have room for it and 4 KiB more.  Its first bytes lie on the page of
+    /// the frames that `body` makes; which cache lines of the page these are differs by `colour`.
+    static func withStackBytes(_ count: Int, colour: Int32, _ body: (UnsafeMutableRawBufferPointer) -> Void) {
+        withoutActuallyEscaping(body) { body in
+            var loan = StackLoan(body: body)
+            withUnsafeMutablePointer(to: &loan) { green_with_stack_bytes(count, colour, lendStackBytes, $0) }
+        }
+    }
+
     /// Where `wanted` begins in `bytes`, as memmem(3) finds it; nil where it does not.
     static func find(_ wanted: UnsafeBufferPointer<UInt8>, in bytes: UnsafeRawBufferPointer) -> UnsafeRawPointer? {
         green_find(bytes.baseAddress, bytes.count, wanted.baseAddress, wanted.count)
@@ -111,4 +120,14 @@ enum LinuxCalls {
     ) -> Int {
         green_send_file(descriptor, address, length, file)
     }
+}
+
+private struct StackLoan {
+    let body: (UnsafeMutableRawBufferPointer) -> Void
+}
+
+private let lendStackBytes: @convention(c) (UnsafeMutableRawPointer?, Int, UnsafeMutableRawPointer?) -> Void = {
+    bytes, count, loan in
+    let body = loan!.assumingMemoryBound(to: StackLoan.self).pointee.body
+    body(UnsafeMutableRawBufferPointer(start: bytes, count: count))
 }

@@ -56,7 +56,7 @@ extension Connection {
     }
 
     /// The slow part, for the other side is slow.  What lies in the shared buffer is copied, for others will receive there meanwhile.
-    private func sendRest(
+    func sendRest(
         of bytes: UnsafeRawBufferPointer, after first: Int, until deadline: Deadline, renewedBy stall: Duration? = nil
     ) throws(NetError) {
         socket.checkOwner()

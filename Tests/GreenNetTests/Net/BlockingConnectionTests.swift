@@ -178,6 +178,101 @@ struct BlockingConnectionTests {
         }
     }
 
+    @Test(arguments: [true, false])
+    func `answers in place are what was received, changed, until the end of the stream`(onStack: Bool) throws {
+        try onOSThread {
+            let (connection, peer) = try blockingPair()
+            let bytes = pattern(300_000)
+            let client = TestThread {
+                var received: [UInt8] = []
+                // More than the buffer has room for.
+                for start in stride(from: 0, to: bytes.count, by: 50_000) {
+                    try peer.writeAll(Array(bytes[start..<start + 50_000]))
+                    received += try peer.read(exactly: 50_000)
+                }
+                peer.finish()
+                return received
+            }
+            var (changed, sent) = (0, 0)
+            try connection.answer(onStack: onStack) { bytes in
+                #expect(bytes.count <= 1000 && changed == sent)
+                for index in bytes.indices { bytes[index] ^= 0xff }
+                changed += bytes.count
+            } sent: {
+                sent += $0
+            }
+            expectSame(try client.value(), bytes.map { $0 ^ 0xff })
+            #expect(changed == bytes.count && sent == bytes.count)
+        }
+    }
+
+    @Test func `answers in place go on where the kernel has taken only a part, or nothing yet`() throws {
+        try onOSThread {
+            let (connection, peer) = try blockingPair()
+            let bytes = pattern(1500)
+            try peer.writeAll(bytes)
+            var sent: [Int] = []
+            peer.finish()
+            try LibraryCall.send.limited(to: 300) {
+                try connection.answer(onStack: true) { _ in
+                } sent: {
+                    sent.append($0)
+                }
+            }
+            #expect(sent == [1000, 500])
+            try expectSame(peer.read(exactly: bytes.count), bytes)
+        }
+        try onOSThread {
+            let (connection, peer) = try blockingPair()
+            try peer.writeAll(pattern(10))
+            peer.finish()
+            try LibraryCall.send.failing(1, with: EAGAIN) {
+                try LibraryCall.receive.failing(1, with: EAGAIN) {
+                    try connection.answer(onStack: true) { _ in
+                    } sent: {
+                        #expect($0 == 10)
+                    }
+                }
+            }
+            try expectSame(peer.read(exactly: 10), pattern(10))
+        }
+    }
+
+    @Test func `answers in place to a client that is gone are an error`() throws {
+        try onOSThread {
+            let (connection, peer) = try blockingPair()
+            peer.write(pattern(10))
+            var sent = 0
+            let error = failure { () throws(NetError) in
+                try connection.answer(onStack: true) { _ in
+                    peer.close()
+                } sent: {
+                    sent += $0
+                }
+            }
+            #expect(error?.isPeerGone == true && error?.call == .send)
+            #expect(sent == 0)
+        }
+    }
+
+    @Test(.enabled(if: Sanitizer.active == .none, "a sanitizer lays out the stack by itself"))
+    func `bytes on the stack are the body's own, and begin on the page of its frame`() throws {
+        try onOSThread {
+            for colour: Int32 in [0, 5, 15, 16, -1] {
+                var isSamePage = false
+                LinuxCalls.withStackBytes(50_000, colour: colour) { bytes in
+                    bytes.initializeMemory(as: UInt8.self, repeating: 0xaa)
+                    var local: UInt8 = 0x55
+                    withUnsafeMutablePointer(to: &local) { local in
+                        isSamePage = UInt(bitPattern: local) >> 12 == UInt(bitPattern: bytes.baseAddress!) >> 12
+                    }
+                    #expect(bytes.count == 50_000 && bytes.allSatisfy { $0 == 0xaa } && local == 0x55)
+                }
+                #expect(isSamePage, "\(colour)")
+            }
+        }
+    }
+
     /// A connection with a receive buffer of 1000 bytes, and its other side.
     private func blockingPair() throws -> (Connection, Peer) {
         var sockets: [Int32] = [-1, -1]
@@ -185,5 +280,16 @@ struct BlockingConnectionTests {
         try #require(socketpair(AF_UNIX, kind, 0, &sockets) == 0)
         let connection = Connection(blocking: sockets[0], peer: .unix(path: ""), receiveBufferSize: 1000)
         return (connection, Peer(sockets[1]))
+    }
+}
+
+extension Connection {
+    /// As the server does on an OS thread.
+    fileprivate func answer(
+        onStack: Bool, change: (UnsafeMutableRawBufferPointer) -> Void, sent: (Int) -> Void
+    ) throws(NetError) {
+        try withReceiveBuffer(onStack: onStack) { buffer throws(NetError) in
+            try answerInPlace(in: buffer, change: change, sent: sent)
+        }
     }
 }
