@@ -68,11 +68,12 @@ extension EndToEnd {
             }
         }
 
-        @Test func `a client in the queue of a place that goes is served as it is there`() throws {
+        @Test(arguments: [ServerModel.green, .thread])
+        func `a client in the queue of a place that goes is served as it is there`(model: ServerModel) throws {
             let begin = { @Sendable (path: String) in
                 "max-connections = 1\nlisten = unix:\(path)/a,unix:\(path)/b?transform=lower"
             }
-            try withPlaces(.green, begin) { server, path, rewrite in
+            try withPlaces(model, begin) { server, path, rewrite in
                 let first = try Connection.connect(to: .unix(path: "\(path)/a"))
                 try first.expect("ONE", to: "one")
                 let queued = try Connection.connect(to: .unix(path: "\(path)/b"))

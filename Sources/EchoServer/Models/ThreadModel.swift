@@ -91,10 +91,15 @@ final class ThreadModel: ConnectionModel {
     func start(_ socket: consuming PendingConnection, for server: StreamServer) throws {
         let peer = socket.peer
         let connection = ThreadConnection(descriptor: socket.releaseDescriptor(), peer: peer)
-        let report = Report(model: self, server: server, hub: Hub.current.remote)
+        let report = Report(
+            model: self, server: server, hub: Hub.current.remote, listener: server.acceptingListener)
         started[ObjectIdentifier(connection)] = connection
         do {
-            try pool.run { [service] in report.ended(connection, connection.run(service)) }
+            try pool.run { [service] in
+                report.ended(connection, connection.run(service))
+            } refuse: {
+                report.refused(connection, $0)
+            }
         } catch {
             started[ObjectIdentifier(connection)] = nil
             connection.close()
@@ -114,11 +119,24 @@ final class ThreadModel: ConnectionModel {
         let model: ThreadModel
         let server: StreamServer
         let hub: RemoteHub
+        /// Nil where it reports several connections.
+        var listener: Listener?
 
         func ended(_ connection: ThreadConnection, _ end: ConnectionEnd) {
             _ = hub.callInHub {
                 model.started[ObjectIdentifier(connection)] = nil
                 server.connectionEnded(connection.peer, end)
+            }
+        }
+
+        /// It got no OS thread after all.
+        func refused(_ connection: ThreadConnection, _ error: SystemError) {
+            _ = hub.callInHub {
+                model.started[ObjectIdentifier(connection)] = nil
+                // Before the client sees the end.
+                if let listener { server.onAcceptEvent(.refused(connection.peer, .noContext(error)), listener) }
+                connection.close()
+                server.connectionEnded(connection.peer, .failed)
             }
         }
 

@@ -28,6 +28,7 @@ final class ThreadPool: @unchecked Sendable {
     private let jobCount = Atomic(0)
     private let kind: Kind
     private let idleTime: Duration
+    private let start: Start
     private let onChange: @Sendable (_ size: Int, _ change: Int) -> Void
     private let clients: (any PoolClients)?
     /// All idle OS threads wait here, for jobs too.
@@ -36,6 +37,7 @@ final class ThreadPool: @unchecked Sendable {
     private struct Job {
         let number: Int
         let body: @Sendable () -> Void
+        let refuse: @Sendable (SystemError) -> Void
     }
 
     /// Which OS threads there are.
@@ -56,9 +58,10 @@ final class ThreadPool: @unchecked Sendable {
     /// Throws where the system refuses an OS thread; the OS threads made before stay, and are idle.
     init(
         _ kind: Kind, idleTime: Duration = PoolSize.idleTime, clients: (any PoolClients)? = nil,
+        start: @escaping Start = ThreadPool.start,
         onChange: @escaping @Sendable (_ size: Int, _ change: Int) -> Void = { _, _ in }
     ) throws(SystemError) {
-        (self.kind, self.idleTime, self.clients, self.onChange) = (kind, idleTime, clients, onChange)
+        (self.kind, self.idleTime, self.clients, self.start, self.onChange) = (kind, idleTime, clients, start, onChange)
         listeners = try ListenerSet()
         pthread_mutex_init(lock, nil)
         (count, idle) = (size.least, size.least)
@@ -79,11 +82,14 @@ final class ThreadPool: @unchecked Sendable {
         return body()
     }
 
-    /// Throws where the system refuses a further OS thread, and the job can't wait for another one.
-    func run(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
+    /// Throws where the system refuses a further OS thread, and the job can't wait for another one.  Where that shows later, since the OS thread that was to run it
+    /// serves a client, or could not be made, `refuse` is called instead of `body`, on any OS thread.
+    func run(
+        _ body: @escaping @Sendable () -> Void, refuse: @escaping @Sendable (SystemError) -> Void = { _ in }
+    ) throws(SystemError) {
         let (job, newSize) = locked {
             lastJob += 1
-            jobs.append(Job(number: lastJob, body: body))
+            jobs.append(Job(number: lastJob, body: body, refuse: refuse))
             jobCount.store(jobs.count, ordering: .relaxed)
             return (lastJob, jobs.count > idle ? countOneMore() : nil)
         }
@@ -117,8 +123,22 @@ final class ThreadPool: @unchecked Sendable {
             return (waits, waits ? nil : countOneMore())
         }
         guard let newSize else { return waits }
-        do throws(SystemError) { try grow(to: newSize) } catch { return false }
+        do throws(SystemError) { try grow(to: newSize) } catch {
+            for job in takeBackSurplus() { job.refuse(error) }
+            return false
+        }
         return true
+    }
+
+    /// The jobs for which there is no OS thread, where they do not wait for another one.
+    private func takeBackSurplus() -> [Job] {
+        guard case .unlimited = kind else { return [] }
+        return locked {
+            let surplus = Array(jobs.suffix(max(0, jobs.count - idle)))
+            jobs.removeLast(surplus.count)
+            jobCount.store(jobs.count, ordering: .relaxed)
+            return surplus
+        }
     }
 
     /// Ends the idle OS threads, and each other one after its job.
@@ -144,7 +164,14 @@ final class ThreadPool: @unchecked Sendable {
 
     private func startThread() throws(SystemError) {
         let name: String? = if case .sized = kind { "pool" } else { nil }
-        try OSThread.start(named: name, stackSize: OSThread.smallStack, blocksSignals: true) { [self] in work() }
+        try start(name) { [self] in work() }
+    }
+
+    /// Starts an OS thread with this name.
+    typealias Start = @Sendable (String?, @escaping @Sendable () -> Void) throws(SystemError) -> Void
+
+    @Sendable private static func start(_ name: String?, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
+        try OSThread.start(named: name, stackSize: OSThread.smallStack, blocksSignals: true, body)
     }
 
     // MARK: On its OS threads

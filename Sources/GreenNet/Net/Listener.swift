@@ -73,12 +73,6 @@ public final class Listener {
         if let error = waitForConnection(until: deadline) { throw NetError(.accept, .wait(error), address) }
     }
 
-    /// Asks the kernel whether a connection is there.
-    func looksAcceptable() -> Bool {
-        socket.mayReceive = SystemCalls.poll(socket.descriptor, for: .readable) > 0
-        return socket.mayReceive
-    }
-
     /// The next accept comes after a wait: whether a connection is there is not asked before.
     func waitBeforeNext() { socket.mayReceive = false }
 
@@ -102,9 +96,9 @@ public final class Listener {
         let result = withUnsafeMutablePointer(to: &storage) { storage in
             SystemCalls.accept(socket.descriptor, from: storage, blocking: blocking)
         }
-        socket.mayReceive = result != -Int(EAGAIN)
+        socket.mayReceive = result != -Int(EAGAIN) && origin.mayConcernClient(result)
         if result >= 0 { return PendingConnection(descriptor: Int32(result), peer: SocketAddress(storage)) }
-        if result == -Int(EAGAIN) { return nil }
+        if !socket.mayReceive { return nil }
         throw NetError(.accept, result: result, address)
     }
 

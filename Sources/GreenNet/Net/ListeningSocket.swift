@@ -106,8 +106,14 @@ extension ListeningSocket {
             SystemCalls.accept(descriptor, from: storage, blocking: blocking)
         }
         if result >= 0 { return PendingConnection(descriptor: Int32(result), peer: SocketAddress(storage)) }
-        if result == -Int(EAGAIN) { return nil }
+        if result == -Int(EAGAIN) || !mayConcernClient(result) { return nil }
         throw NetError(.accept, result: result, address)
+    }
+
+    /// False where the process or the system has no descriptor left, and no client is there: the kernel takes a descriptor before it looks for a client.
+    func mayConcernClient(_ result: Int) -> Bool {
+        guard result == -Int(EMFILE) || result == -Int(ENFILE) else { return true }
+        return SystemCalls.poll(descriptor, for: .readable) > 0
     }
 }
 

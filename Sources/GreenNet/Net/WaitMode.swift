@@ -18,6 +18,8 @@ enum WaitMode {
 
     /// That of the calling OS thread: on a hub as soon as it has one.
     static var current: WaitMode { WaitMode(Context.running?.scheduler) }
+    /// Whether green threads can be spawned here.
+    static var isOnHub: Bool { Context.running != nil }
 }
 
 extension Socket {

@@ -63,7 +63,7 @@ struct AcceptLoop {
     }
 
     /// Accepts what the kernel has queued by now, so that closing the listener resets no client: for `queueDrainTime` at most, since a fork, say, takes its
-    /// time.  Clients for which there is no place yet wait for one in `server.pending`.
+    /// time.  Clients for which there is no place yet wait for one in the server.
     mutating func acceptQueued() {
         let deadline = Deadline.after(AcceptLoop.queueDrainTime)
         var (left, lost) = (listener.queuedConnections, 0)
@@ -82,7 +82,7 @@ struct AcceptLoop {
     private mutating func acceptQueuedOne() throws(NetError) -> Bool {
         if let place = Place(in: server.admission) { return try acceptOne(in: place) }
         guard let client = try listener.acceptNow(blocking: server.model.socketsBlock) else { return false }
-        server.pending.append(client)
+        server.wait(client)
         return true
     }
 
@@ -115,11 +115,7 @@ struct AcceptLoop {
     private func report(_ event: AcceptEvent) { server.onAcceptEvent(event, listener) }
 
     private mutating func pause(_ error: NetError) throws(WaitError) {
-        if let makeRoom = server.makeRoom, error.call == .accept {
-            // The kernel takes a descriptor before it looks for a client.
-            guard listener.looksAcceptable() else { return }
-            if try makeRoom() { return }
-        }
+        if let makeRoom = server.makeRoom, error.call == .accept, try makeRoom() { return }
         if !backOff.isActive, isTimeToReport {
             pauseReported = .now
             report(.paused(error))

@@ -30,13 +30,15 @@ public final class StreamServer: HubObject {
 
     /// Whose client was served last.
     @exclusivity(unchecked)
-    var acceptingListener: Listener?
+    package internal(set) var acceptingListener: Listener?
 
     // Unchecked, here and below: each connection changes or calls these, and no access lasts across a call.
 
     /// Clients that were accepted when the listeners were closed, and wait for a place.
     @exclusivity(unchecked)
-    var pending = Ring<PendingConnection>()
+    private var pending = Ring<PendingConnection>()
+    /// Looks for places for them, while there are some.
+    private var pendingKeeper: Greenlet<Void>?
 
     /// Whether `drain` was called.
     @exclusivity(unchecked)
@@ -329,6 +331,20 @@ public final class StreamServer: HubObject {
         if isEmpty { emptied.wakeAll() }
     }
 
+    /// `client` waits for a place.
+    func wait(_ client: consuming PendingConnection) {
+        pending.append(client)
+        // Its own connections' ends are told.
+        guard admission.lookInterval != nil, WaitMode.isOnHub, pendingKeeper?.hasEnded != false else { return }
+        pendingKeeper = spawn(name: "clients without a place") { [self] in
+            while !pending.isEmpty {
+                try Pause.untilWoken(in: placeFreed, orFor: admission.lookInterval)
+                servePending()
+            }
+            if isEmpty { emptied.wakeAll() }
+        }
+    }
+
     @inline(never)
     private func servePending() {
         while !pending.isEmpty, let place = Place(in: admission) {
@@ -341,7 +357,10 @@ public final class StreamServer: HubObject {
     package var hasPending: Bool { !pending.isEmpty }
     package var isAccepting: Bool { !hasStoppedAccepting }
 
-    private func dropPending() { while pending.popFirst() != nil {} }
+    private func dropPending() {
+        while pending.popFirst() != nil {}
+        placeFreed.wakeAll()
+    }
 
     private var isEmpty: Bool { startedConnections == 0 && pending.isEmpty && model.ownConnections == 0 }
 

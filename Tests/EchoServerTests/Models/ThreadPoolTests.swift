@@ -89,6 +89,60 @@ import Testing
         }
     }
 
+    /// An OS thread has been woken for a client of its own, or is still being made: the pool counts on it for a job, and in vain.
+    @Test func `a job that counts on an OS thread which can't be made is refused`() throws {
+        try onHub {
+            let (isMaking, mayFail, end) = (RemoteSemaphore(0), BlockingSemaphore(), BlockingSemaphore())
+            let made = Guarded(0)
+            let pool = try ThreadPool(
+                .unlimited(keeping: 2),
+                start: { (name, body) throws(SystemError) in
+                    let number = made.withLock { number in
+                        number += 1
+                        return number
+                    }
+                    if number == 1 {
+                        _ = try OSThread.start(body)
+                        return
+                    }
+                    isMaking.release()
+                    mayFail.wait()
+                    throw SystemError(EAGAIN)
+                })
+            let (begun, refused) = (RemoteSemaphore(0), RemoteSemaphore(0))
+            try pool.run {
+                begun.release()
+                end.wait()
+            }
+            try begun.acquire()
+            let other = TestThread { pool.keepOneWaiting() }
+            try isMaking.acquire()
+            try pool.run {
+                begun.release()
+            } refuse: { error in
+                #expect(error == SystemError(EAGAIN))
+                refused.release()
+            }
+            mayFail.post()
+            try #expect(refused.acquire(until: .after(.seconds(10))))
+            try #expect(other.value() == false)
+            end.post()
+            pool.end()
+            // It was not run as well.
+            try #expect(begun.acquire(until: .after(.milliseconds(20))) == false)
+        }
+    }
+
+    @Test func `a job whose own OS thread can't be made is refused at once`() throws {
+        try onHub {
+            let pool = try ThreadPool(
+                .unlimited(keeping: 2), start: { (_, _) throws(SystemError) in throw SystemError(EAGAIN) })
+            let error = #expect(throws: SystemError.self) { try pool.run({}, refuse: { _ in Issue.record("twice") }) }
+            #expect(error == SystemError(EAGAIN))
+            #expect(!pool.hasJobs && !pool.keepOneWaiting())
+        }
+    }
+
     @Test func `a pool that has ended has no OS thread left, and tells no sizes`() throws {
         let told = Guarded(0)
         weak var ended: ThreadPool?

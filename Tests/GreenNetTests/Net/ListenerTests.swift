@@ -12,6 +12,37 @@ let hasIPv6: Bool = {
 }()
 
 struct ListenerTests {
+    // MARK: Accepting
+
+    /// The kernel takes a descriptor before it looks for a client.
+    @Test(arguments: [EMFILE, ENFILE])
+    func `without descriptors, an accept fails only where a client is there`(number: Int32) throws {
+        try onHub {
+            let listener = try Listener(on: loopback)
+            let socket = listener.listeningSocket
+            let accepts = [
+                { try listener.acceptNow(blocking: false) != nil }, { try socket.acceptNow(blocking: true) != nil },
+            ]
+            for accept in accepts {
+                let isThere = try LibraryCall.accept.failing(1, with: number) { try accept() }
+                #expect(!isThere)
+                #expect(!listener.mayAccept)
+                let peer = try Peer(connectedTo: listener.address)
+                let error = #expect(throws: NetError.self) {
+                    try LibraryCall.accept.failing(1, with: number) { _ = try accept() }
+                }
+                #expect(error?.errno == SystemError(number))
+                let isAccepted = try accept()
+                #expect(isAccepted)
+                peer.close()
+                // So that the next one begins with none.
+                let isEmpty = try !accept()
+                #expect(isEmpty)
+            }
+            listener.close()
+        }
+    }
+
     // MARK: Addresses
 
     @Test func `with port 0 the kernel chooses a port`() throws {

@@ -53,6 +53,45 @@ struct ChangingListenersTests {
         }
     }
 
+    @Test func `clients of a listener that was removed get places that come free elsewhere`() throws {
+        try onHub {
+            let (first, second) = (try Listener(on: loopback), try Listener(on: loopback))
+            let admission = SharedPlaces()
+            let server = StreamServer([first, second], admission: admission) { try echo($0) }
+            server.start()
+            admission.free = 0
+            let clients = try (0..<2).map { _ in try Peer(connectedTo: first.address) }
+            server.remove(first)
+            #expect(server.hasPending)
+            for client in clients {
+                client.write(pattern(10))
+                #expect(client.read() == .nothing)
+                // As where a connection of another server has ended, or the limit was raised.
+                admission.free += 1
+                #expect(try client.read(exactly: 10) == pattern(10))
+            }
+            #expect(!server.hasPending)
+            for client in clients { client.close() }
+            try server.stop()
+        }
+    }
+
+    @Test func `a server that stops while clients wait for a place leaves no green thread behind`() throws {
+        try onHub {
+            let (first, second) = (try Listener(on: loopback), try Listener(on: loopback))
+            let admission = SharedPlaces(lookInterval: .seconds(1000))
+            let server = StreamServer([first, second], admission: admission) { try echo($0) }
+            server.start()
+            admission.free = 0
+            let client = try Peer(connectedTo: first.address)
+            server.remove(first)
+            try Greenlet.yield()
+            try server.stop()
+            #expect(client.read() == .end)
+            try waitUntil { !"\(Hub.current)".contains("without a place") }
+        }
+    }
+
     @Test func `a server that waits for its start takes listeners, and one that has stopped closes them`() throws {
         try onHub {
             let (first, second) = (try Listener(on: loopback), try Listener(on: loopback))
@@ -89,4 +128,21 @@ struct ChangingListenersTests {
 
 private func echo(_ connection: Connection) throws {
     while let bytes = try connection.receive() { try connection.sendAll(bytes) }
+}
+
+/// Places that other servers have too.
+private final class SharedPlaces: Admission {
+    var free = 10
+    let lookInterval: Duration?
+
+    init(lookInterval: Duration = .milliseconds(10)) { self.lookInterval = lookInterval }
+
+    func reserve() -> Bool {
+        guard free > 0 else { return false }
+        free -= 1
+        return true
+    }
+    func release() { free += 1 }
+    func admit(_ peer: SocketAddress) -> Bool { true }
+    func leave(_ peer: SocketAddress) {}
 }
