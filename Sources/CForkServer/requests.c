@@ -26,7 +26,7 @@ typedef union rights {
 ssize_t fork_receive(int socket, void *bytes, size_t count) { return RETRYING(recv(socket, bytes, count, 0)); }
 
 ssize_t fork_send(int socket, const void *bytes, size_t count) {
-    return RETRYING(send(socket, bytes, count, MSG_NOSIGNAL));
+    return RETRYING(send(socket, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT));
 }
 
 int fork_make_memory(size_t size) {
@@ -94,10 +94,9 @@ void fork_limit_time(int socket, int option, int64_t nanoseconds) {
 }
 
 int fork_wait_writable(int socket, int64_t nanoseconds) {
-    if (nanoseconds < 0) nanoseconds = 0;
     struct timespec limit = {nanoseconds / 1000000000, nanoseconds % 1000000000};
     struct pollfd wanted = {.fd = socket, .events = POLLOUT};
-    return ppoll(&wanted, 1, &limit, NULL) != 0;
+    return ppoll(&wanted, 1, nanoseconds > 0 ? &limit : NULL, NULL) != 0;
 }
 
 int fork_unacknowledged(int socket) {

@@ -10,7 +10,6 @@ struct Child {
     /// Returns the exit status.
     func serve() -> Int32 {
         fork_limit_time(client, SO_RCVTIMEO, request.idle_limit)
-        fork_limit_time(client, SO_SNDTIMEO, request.write_limit)
         while true {
             let count = fork_receive(client, buffer.baseAddress, buffer.count)
             if count < 0 { return status(count) }
@@ -42,29 +41,21 @@ struct Child {
         }
     }
 
-    /// EAGAIN says that a limit of time is over which the kernel was given.
+    /// EAGAIN says that a limit of time is over.
     private func status(_ error: Int) -> Int32 { error == -Int(EAGAIN) ? ETIME : Int32(min(-error, 127)) }
 
     // MARK: Sending
 
+    /// As `Connection.sendAll(_:stall:)`: within each `write_limit` the client has to take something, and a client that goes on reading is not given up.
     private func send(_ bytes: UnsafeRawBufferPointer) -> Int {
-        var (rest, deadline) = (bytes, deadline())
+        var rest = bytes
         while true {
             let sent = fork_send(client, rest.baseAddress, rest.count)
-            if sent < 0 || sent == rest.count { return min(sent, 0) }
-            // It took some before the limit was over, or a signal came.
-            rest = UnsafeRawBufferPointer(rebasing: rest[sent...])
-            if !isWritable(until: deadline) { return -Int(EAGAIN) }
-            deadline = self.deadline()
+            if sent == rest.count { return 0 }
+            if sent < 0, sent != -Int(EAGAIN) { return sent }
+            rest = UnsafeRawBufferPointer(rebasing: rest[max(0, sent)...])
+            if fork_wait_writable(client, request.write_limit) == 0 { return -Int(EAGAIN) }
         }
-    }
-
-    /// By when the client has to take more; nil for no limit.
-    private func deadline() -> Int64? { request.write_limit > 0 ? fork_now() + request.write_limit : nil }
-
-    private func isWritable(until deadline: Int64?) -> Bool {
-        guard let deadline else { return true }
-        return fork_wait_writable(client, deadline - fork_now()) != 0
     }
 
     // MARK: At the end

@@ -10,7 +10,7 @@ extension EndToEnd {
         @Test func `each client's process is the server's child and has the fork server's program`() throws {
             try withServer(.forkServer) { server in
                 let forkServer = try #require(server.forkServer)
-                let clients = try inParallel(3) { _ in try ServedClient(of: server) }
+                let clients = try (0..<3).map { _ in try ServedClient(of: server) }
                 for client in clients {
                     #expect(try server.program.status().children.contains(client.worker))
                     #expect(program(of: client.worker) == program(of: forkServer.pid))

@@ -49,13 +49,18 @@ struct Server: Sendable {
         return Server(program: program, model: model, address: address, idle: idle)
     }
 
+    /// Whether it forks for itself because a call has failed for its fork server, or at its start.
+    var hasLostForkServer: Bool {
+        model.hasForkServer && program.standardError.lines.contains { $0.contains("forking from this process") }
+    }
+
     private func isComplete(_ tree: ProcessTree) -> Bool {
         let workers = tree.children
         // Where the log has lost the line, there is one.
         let listeners = max(1, program.standardError.lines.count { $0.contains("listening on") })
         // A worker that could not start has closed some of its descriptors when it ends, and is replaced.
         return tree.root.bells == model.hubs + model.poolBells && tree.root.threads >= model.leastThreads
-            && workers.count == model.workers
+            && workers.count == (hasLostForkServer ? 0 : model.workers)
             && Set(workers.map { $0.descriptors - $0.hubsWithPipe }).count <= 1
             && workers.allSatisfy { worker in
                 // Hubs of a worker run beside its main OS thread.  A worker without hubs has the standard descriptors and the listeners, and more

@@ -35,6 +35,8 @@ struct ServerModel: Hashable, Sendable, CustomTestStringConvertible {
     static let all = testable(
         green, greenWorkers, greenProcesses, thread, threadPool, process, forkServer, processPool)
 
+    static let withoutForkServer = all.filter { !$0.hasForkServer }
+
     /// The models that make a context for each client, without a limit.
     static let unbounded = all.filter { !$0.isPool }
 

@@ -28,7 +28,8 @@ extension EndToEnd {
             return Sanitizer.active == .none && (try? Program.run(launch))?.exit == .status(0)
         }()
 
-        @Test(.enabled(if: canHideProc, "only root can hide /proc"), arguments: ServerModel.all)
+        /// A fork server is found by procfs.
+        @Test(.enabled(if: canHideProc, "only root can hide /proc"), arguments: ServerModel.withoutForkServer)
         func `without procfs the server obeys its options`(model: ServerModel) throws {
             try withServer(model, ["--transform", "echo"], adjust: StartTests.hideProc) { server in
                 #expect(server.address.port != 8080)

@@ -64,8 +64,10 @@ pid_t fork_for_parent(int32_t *number);
 /// The child's own end comes this many seconds after it was asked to finish.
 enum { fork_seconds_to_finish = 3 };
 
-/// recv and send, as often as a signal has interrupted them; -errno.
+/// recv, as often as a signal has interrupted it; -errno.
 ssize_t fork_receive(int socket, void *bytes, size_t count);
+
+/// send, without waiting: -EAGAIN where the socket takes nothing now, or else -errno.
 ssize_t fork_send(int socket, const void *bytes, size_t count);
 
 /// Blocks or lets in a signal.
@@ -79,7 +81,7 @@ void fork_signal_at_parents_end(int number);
 /// SO_RCVTIMEO or SO_SNDTIMEO; 0 nanoseconds for no limit.
 void fork_limit_time(int socket, int option, int64_t nanoseconds);
 
-/// Waits that long for a socket that takes more; 0 where it does not.
+/// Waits for a socket that takes more; 0 where it does not within this time, of which 0 is no limit.
 int fork_wait_writable(int socket, int64_t nanoseconds);
 
 /// What the other side of a socket has not acknowledged.
