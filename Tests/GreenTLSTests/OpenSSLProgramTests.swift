@@ -96,7 +96,7 @@ import Testing
             "/bin/sh",
             [
                 "-c",
-                #"(printf '\#(input.replacing("\n", with: "\\n"))'; sleep 0.3) | exec openssl s_client -connect \#(address) -servername localhost \#(arguments.joined(separator: " "))"#,
+                #"(printf '\#(input.replacing("\n", with: "\\n"))'; sleep 1) | exec openssl s_client -connect \#(address) -servername localhost \#(arguments.joined(separator: " "))"#,
             ])
         launch.environment["OPENSSL_CONF"] = "/dev/null"
         return launch

@@ -37,7 +37,8 @@ final class ForkServer {
         defer { close(ends[1]) }
         channel = ends[0]
         for direction in [SO_RCVTIMEO, SO_SNDTIMEO] { fork_limit_time(channel, direction, ForkServer.patience) }
-        var program = ProgramStart([path], environment: [])
+        // With Swift's runtime, as in a directory of builds, a child that dies would first look for its reason, for a minute: this process says that it died.
+        var program = ProgramStart([path], environment: ["SWIFT_BACKTRACE=enable=no"])
         program.streams = [nil, nil, nil, ends[1], memory.file]
         program.signalAtStartersEnd = SIGKILL
         do throws(SystemError) { pid = try program.start() } catch {
