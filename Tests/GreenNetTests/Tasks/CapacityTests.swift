@@ -82,15 +82,15 @@ struct CapacityTests {
                 try comeAndGo(2000)
                 try Greenlet.sleep(for: .seconds(1))
                 try giveFreeHeapBack()
-                let before = try (residentBytes(), pageTableBytes())
+                let before = try (anonymousBytes(), pageTableBytes())
                 try comeAndGo(100_000)
                 let isBack = try eventually(within: .seconds(5)) {
                     try Greenlet.sleep(for: .milliseconds(50))
                     try giveFreeHeapBack()
-                    return try residentBytes() - before.0 < 2 << 20 && pageTableBytes() - before.1 < 1 << 20
+                    return try anonymousBytes() - before.0 < 2 << 20 && pageTableBytes() - before.1 < 1 << 20
                 }
-                let (resident, tables) = try (residentBytes() - before.0, pageTableBytes() - before.1)
-                #expect(isBack, "\(resident) bytes, page tables of \(tables)")
+                let (anonymous, tables) = try (anonymousBytes() - before.0, pageTableBytes() - before.1)
+                #expect(isBack, "\(anonymous) bytes, page tables of \(tables)")
             }.value()
         }
     }

@@ -9,9 +9,14 @@ func addressSpaceBytes() throws -> Int { try memoryBytes(at: 0) }
 func residentBytes() throws -> Int { try memoryBytes(at: 1) }
 
 /// The kernel's page tables for the process in bytes, as VmPTE counts them.
-func pageTableBytes() throws -> Int {
+func pageTableBytes() throws -> Int { try statusBytes("VmPTE") }
+
+/// The resident memory of the process that is no file's, in bytes: without the pages of programs and libraries, which come with what runs for the first time.
+func anonymousBytes() throws -> Int { try statusBytes("RssAnon") }
+
+private func statusBytes(_ field: String) throws -> Int {
     let status = try #require(SmallFile.text(of: "/proc/self/status"))
-    return try #require(ProcFS.number("VmPTE", of: status)) << 10
+    return try #require(ProcFS.number(field, of: status)) << 10
 }
 
 /// Has the allocator give back what it keeps of freed memory: what is resident then is in use.
