@@ -5,7 +5,26 @@ import ProgramKit
 
 /// `echo-server`: reads the options, serves, and ends with an exit status that init systems understand.
 @main
-struct EchoServerCommand: ParsableCommand {
+enum EchoServerCommand {
+    static func main() {
+        ServerProcess.arrangeSignals()
+        Hub.leaveMainQueueAlone()
+        do {
+            let arguments = try ProgramArguments.texts()
+            do {
+                var command = try Options.parseAsRoot(arguments)
+                try command.run()
+            } catch {
+                Options.end(with: error, arguments: arguments)
+            }
+        } catch {
+            writeLine("echo-server: \(error)")
+            exit(ExitStatus.usage.rawValue)
+        }
+    }
+}
+
+extension Options {
     static let configuration = CommandConfiguration(
         commandName: "echo-server",
         abstract: "A TCP service that sends back what it receives, in upper case by default.",
@@ -46,33 +65,14 @@ struct EchoServerCommand: ParsableCommand {
         version: Version.text
     )
 
-    @OptionGroup var options: Options
-
-    static func main() {
-        ServerProcess.arrangeSignals()
-        Hub.leaveMainQueueAlone()
-        do {
-            let arguments = try ProgramArguments.texts()
-            do {
-                var command = try parseAsRoot(arguments)
-                try command.run()
-            } catch {
-                end(with: error, arguments: arguments)
-            }
-        } catch {
-            writeLine("echo-server: \(error)")
-            exit(withError: ExitCode(ExitStatus.usage.rawValue))
-        }
-    }
-
     func run() throws {
         do {
-            if options.inetd { Inetd.keepStandardErrorFromClient() }
-            let configuration = Configuration(options)
-            if options.printConfig { return try list(configuration) }
-            let settings = try LiveSettings(configuration.read(), configuration, makesFiles: !options.checkConfig)
-            if options.checkConfig { return try check(settings.now) }
-            if options.inetd {
+            if inetd { Inetd.keepStandardErrorFromClient() }
+            let configuration = Configuration(self)
+            if printConfig { return try list(configuration) }
+            let settings = try LiveSettings(configuration.read(), configuration, makesFiles: !checkConfig)
+            if checkConfig { return try check(settings.now) }
+            if inetd {
                 try Inetd(settings).run()
             } else {
                 try ServerProcess(settings).run()
@@ -97,7 +97,7 @@ struct EchoServerCommand: ParsableCommand {
     /// With `--inetd` the server listens on nothing.
     private func check(_ settings: Settings) throws(StartFailure) {
         warn()
-        if options.inetd { return }
+        if inetd { return }
         for note in try StartCheck(settings: settings).run() { writeLine("echo-server: \(note)") }
     }
 

@@ -8,7 +8,7 @@ extension ParsableCommand {
         if exitCode(for: error) != .validationFailure || error is ExitCode { exit(withError: error) }
         var text = escapedComplaint(fullMessage(for: error), about: arguments) + "\n"
         text.withUTF8 { bytes in _ = write(STDERR_FILENO, bytes.baseAddress, bytes.count) }
-        exit(withError: ExitCode.validationFailure)
+        Glibc.exit(ExitCode.validationFailure.rawValue)
     }
 }
 

@@ -2,7 +2,9 @@ import ArgumentParser
 
 /// The options as they are given; nil for an option that is not.  `Settings` adds the environment, the configuration file and the defaults, and
 /// checks all values.
-struct Options: ParsableArguments {
+///
+/// The groups are in the command itself: in a debug build the parser reads the whole declaration four times for each group that another is in.
+struct Options: ParsableCommand {
     @OptionGroup(title: "Listening") var listening: ListeningOptions
     @OptionGroup(title: "Serving") var serving: ServingOptions
     @OptionGroup(title: "Limits and Times") var limits: LimitOptions

@@ -3,7 +3,7 @@
 extension Settings {
     /// As the server has them with these options and variables.
     init(parsing arguments: [String], environment: [String: String] = [:]) throws {
-        // In a debug build, the parser takes a tenth of a second even for nothing.
+        // In a debug build, the parser takes tens of milliseconds even for nothing.
         let given = arguments.isEmpty ? Settings.nothing : try Options.parse(arguments).given
         try self.init(SettingSources(given, environment: { environment[$0] }))
     }
