@@ -25,6 +25,13 @@ typedef union rights {
 
 ssize_t fork_receive(int socket, void *bytes, size_t count) { return RETRYING(recv(socket, bytes, count, 0)); }
 
+ssize_t fork_receive_by(int socket, void *bytes, size_t count, int64_t end) {
+    ssize_t result;
+    do result = recv(socket, bytes, count, 0);
+    while (result < 0 && errno == EINTR && fork_now() < end);
+    return result < 0 ? -errno : result;
+}
+
 ssize_t fork_send(int socket, const void *bytes, size_t count) {
     return RETRYING(send(socket, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT));
 }
@@ -49,7 +56,7 @@ int fork_request_send(int requests, const fork_request *request, int client) {
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
     control.header = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
     memcpy(CMSG_DATA(&control.header), &client, sizeof(int));
-    ssize_t sent = RETRYING(sendmsg(requests, &message, MSG_NOSIGNAL));
+    ssize_t sent = RETRYING(sendmsg(requests, &message, MSG_NOSIGNAL | MSG_DONTWAIT));
     return sent < 0 ? (int)sent : 0;
 }
 

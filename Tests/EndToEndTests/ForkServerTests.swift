@@ -59,15 +59,45 @@ extension EndToEnd {
                 }
                 let counts = try server.waitForCounts { $0["open"] == 0 }
                 #expect(counts["ended_done"] == 2)
-                #expect(server.log.count { $0.contains("fork server") } == 1)
+                #expect(server.log.count { $0.contains("the fork server has ended") } == 1)
                 try server.endWithoutForkServer()
             }
         }
 
-        @Test func `if the fork server does not answer, it is killed and the client is served`() throws {
+        @Test func `a fork server that was killed runs again after seconds, and makes the next children`() throws {
+            try withServer(.forkServer) { server in
+                let first = try #require(server.forkServer)
+                kill(first.pid, SIGKILL)
+                let line = try server.program.waitOnHub(
+                    forLineContaining: "the fork server was started again", within: .seconds(15))
+                let second = try #require(server.program.status().children.first)
+                #expect(line.contains("fork_server=\(second)"))
+                let client = try server.connect()
+                try client.expect("HELLO", to: "hello")
+                let children = try server.program.status().children.filter { $0 != second }
+                #expect(children.map { program(of: $0) } == [program(of: second)])
+                client.close()
+                let counts = try server.waitForCounts { $0["open"] == 0 }
+                #expect(counts["ended_done"] == 1 && counts["bytes_out"] == 5)
+            }
+        }
+
+        /// Each child's end interrupts the server's wait, which has its end all the same.
+        @Test
+        func
+            `if the fork server does not answer, it is killed and the client is served, though children end meanwhile`()
+            throws
+        {
             try withServer(.forkServer) { server in
                 kill(try #require(server.forkServer).pid, SIGSTOP)
                 let client = try server.connect()
+                let signals = spawn {
+                    while true {
+                        server.program.send(SIGCHLD)
+                        try Greenlet.sleep(for: .seconds(1))
+                    }
+                }
+                defer { signals.kill() }
                 try client.expect("HELLO", to: "hello")
                 client.close()
                 try server.program.waitOnHub(forLineContaining: "the fork server has ended")
@@ -137,9 +167,10 @@ extension EndToEnd {
 }
 
 extension Server {
-    /// It has fewer processes than at its start.
+    /// It has not the process that it had at its start.
     fileprivate func endWithoutForkServer() throws {
-        try #expect(eventuallyOnHub { try program.status().children.isEmpty })
+        let gone = try #require(forkServer).pid
+        try #expect(eventuallyOnHub { try !program.status().children.contains(gone) })
         program.send(SIGTERM)
         try #expect(program.waitForExitOnHub() == .status(0))
     }

@@ -52,7 +52,7 @@ enum { fork_in_send = 128 };
 /// Two sockets for requests and answers, each of which arrives whole; closed on exec.  -errno.
 int fork_make_channel(int ends[2]);
 
-/// Sends `request` and the socket.  -errno where it did not go.
+/// Sends `request` and the socket, without waiting.  -errno where it did not go.
 int fork_request_send(int requests, const fork_request *request, int client);
 
 /// Waits for the next request and returns the socket of its client, closed on exec; -errno, or -EPIPE where the server has gone.
@@ -66,6 +66,9 @@ enum { fork_seconds_to_finish = 3 };
 
 /// recv, as often as a signal has interrupted it; -errno.
 ssize_t fork_receive(int socket, void *bytes, size_t count);
+
+/// recv, as often as a signal has interrupted it before `end`, by fork_now; -errno.  Each begins with the socket's own limit anew.
+ssize_t fork_receive_by(int socket, void *bytes, size_t count, int64_t end);
 
 /// send, without waiting: -EAGAIN where the socket takes nothing now, or else -errno.
 ssize_t fork_send(int socket, const void *bytes, size_t count);

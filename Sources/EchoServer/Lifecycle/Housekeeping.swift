@@ -27,6 +27,7 @@ enum Housekeeping: String, CaseIterable {
     case admin = "admin"
     // By the process model.
     case reap = "reap"
+    case restartForkServer = "restart the fork server"
     // By `Notifier`, and by `Watchdog` on further hubs.
     case notifyStatus = "status"
     case askForPatience = "ask for patience"

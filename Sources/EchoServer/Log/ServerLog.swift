@@ -246,12 +246,16 @@ struct ServerLog: Sendable {
     }
 
     /// `error` is nil where it has run.
-    func withoutForkServer(_ path: String, _ error: SystemError? = nil) {
+    func withoutForkServer(for time: Duration, _ error: SystemError? = nil) {
         logger.warning(
             error == nil
-                ? "the fork server has ended; forking from this process until a restart"
-                : "cannot start the fork server; forking from this process",
-            error: error, metadata: ["program": .string(path)])
+                ? "the fork server has ended; forking from this process for a time"
+                : "cannot start the fork server; forking from this process for a time",
+            error: error, metadata: ["program": .string(ForkServer.path ?? ""), "time": .seconds(time)])
+    }
+
+    func forkServerStartedAgain(_ pid: pid_t) {
+        logger.notice("the fork server was started again", metadata: ["fork_server": .number(pid)])
     }
 
     // MARK: Connections

@@ -14,6 +14,10 @@ final class ForkServer {
     private let channel: Int32
     private let memory: PassedMemory
     private(set) var isRunning = true
+    /// After `provenTime` it does not fail as it starts, or with its first children.
+    var isProven: Bool { proof.hasPassed }
+    private let proof = Deadline.after(ForkServer.provenTime)
+    static let provenTime = Duration.seconds(300)
 
     /// Where the program is; nil where it was not installed, as in a directory of builds.  Never looked up in PATH.
     static let path: String? = {
@@ -30,13 +34,12 @@ final class ForkServer {
         self.memory = memory
         memory[fork_version] = Int(fork_current_version)
         memory[fork_buffer_size] = bufferSize
-        defer { close(memory.file) }
         var ends: [Int32] = [-1, -1]
         let result = fork_make_channel(&ends)
         if result < 0 { throw SystemError(-result) }
         defer { close(ends[1]) }
         channel = ends[0]
-        for direction in [SO_RCVTIMEO, SO_SNDTIMEO] { fork_limit_time(channel, direction, ForkServer.patience) }
+        fork_limit_time(channel, SO_RCVTIMEO, ForkServer.patience)
         // With Swift's runtime, as in a directory of builds, a child that dies would first look for its reason, for a minute: this process says that it died.
         var program = ProgramStart([path], environment: ["SWIFT_BACKTRACE=enable=no"])
         program.streams = [nil, nil, nil, ends[1], memory.file]
@@ -60,7 +63,8 @@ final class ForkServer {
         memory[fork_last_child] = 0
         var (request, answer) = (fork_request(settings), Int32(0))
         let isAnswered =
-            fork_request_send(channel, &request, descriptor) == 0 && fork_receive(channel, &answer, 4) == 4
+            fork_request_send(channel, &request, descriptor) == 0
+            && fork_receive_by(channel, &answer, 4, fork_now() + ForkServer.patience) == 4
         if isAnswered, answer > 0 { return answer }
         if isAnswered, [EAGAIN, ENOMEM].contains(-answer) { throw SystemError(-answer) }
         // It has died, does not run, or the system does not let it make children of this process.

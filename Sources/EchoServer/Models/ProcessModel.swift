@@ -18,8 +18,11 @@ extension ModelKind {
 final class ProcessModel: ConnectionModel {
     private let service: ConnectionService
     private var children: [pid_t: Child] = [:]
-    /// Nil where there is none, or none any more.
+    /// Nil where there is none, or none now.
     private var forkServer: ForkServer?
+    /// How long this process forks itself after a fork server has failed.
+    private var pause = BackOff(shortest: .seconds(5), longest: ForkServer.provenTime)
+    private var restart: Greenlet<Void>?
     private var isCancelled = false
     /// Of children that have ended.
     private var freeNotes: [CrashNote] = []
@@ -37,7 +40,7 @@ final class ProcessModel: ConnectionModel {
     init(_ service: ConnectionService) {
         self.service = service
         service.prepareForChildren()
-        forkServer = startForkServer()
+        startForkServer()
         let childEnded = SignalWatcher(SIGCHLD)
         spawn(.reap) { [unowned self] in
             while true {
@@ -86,16 +89,19 @@ final class ProcessModel: ConnectionModel {
 
     /// The last connection has ended.
     func serverEnded() {
+        restart?.kill()
         forkServer?.end()
         forkServer = nil
     }
 
     private func reap() {
-        for (pid, status) in ChildStatus.ended() {
-            if let forkServer, pid == forkServer.pid {
-                forkServer.end(isCollected: true)
-                forkServerEnded()
-            }
+        let ended = ChildStatus.ended()
+        // Before a place that becomes free has a further client ask it for a child.
+        if let forkServer, ended.contains(where: { pid, _ in pid == forkServer.pid }) {
+            forkServer.end(isCollected: true)
+            forkServerEnded()
+        }
+        for (pid, status) in ended {
             guard let child = children.removeValue(forKey: pid) else { continue }
             if let note = child.note { settle(note) }
             let wasCancelled = isCancelled && status.signal == SIGKILL
@@ -109,13 +115,12 @@ final class ProcessModel: ConnectionModel {
 // MARK: - With a fork server
 
 extension ProcessModel {
-    private func startForkServer() -> ForkServer? {
-        guard let path = ForkServer.path, let memory = service.passed else { return nil }
+    private func startForkServer() {
+        guard let path = ForkServer.path, let memory = service.passed else { return }
         do throws(SystemError) {
-            return try ForkServer(path, memory, bufferSize: service.live.bufferSize)
+            forkServer = try ForkServer(path, memory, bufferSize: service.live.bufferSize)
         } catch {
-            service.log.withoutForkServer(path, error)
-            return nil
+            pauseWithoutForkServer(error)
         }
     }
 
@@ -128,8 +133,20 @@ extension ProcessModel {
     }
 
     private func forkServerEnded() {
+        if let forkServer, forkServer.isProven { pause.reset() }
         forkServer = nil
-        if let path = ForkServer.path { service.log.withoutForkServer(path) }
+        pauseWithoutForkServer()
+    }
+
+    /// `error` is nil where it has run.
+    private func pauseWithoutForkServer(_ error: SystemError? = nil) {
+        let time = pause.next()
+        service.log.withoutForkServer(for: time, error)
+        restart = spawn(.restartForkServer) { [unowned self] in
+            try Greenlet.sleep(for: time)
+            startForkServer()
+            if let forkServer { service.log.forkServerStartedAgain(forkServer.pid) }
+        }
     }
 
     /// Logs what the child would have logged.

@@ -80,7 +80,7 @@ final class ThreadIntake: PoolClients {
             serveClient(at: listener, thread, accepted: { clientsComeAndGo.store(true, ordering: .relaxed) })
         {}
         // No other OS thread is about to look for the next client.
-        if openConnections == 0 { listener.watchAgain() }
+        if openConnections == 0 { watchAll() }
     }
 
     private func listener(_ number: UInt64, _ thread: PoolThread) -> LentListener? {

@@ -57,10 +57,11 @@ final class ThreadModel: ConnectionModel {
         let loan = intake.add(listener.listeningSocket, in: pool.listeners)
         lent[ObjectIdentifier(listener)] = loan
         defer { takeBack(listener) }
+        // Before a client can come whose end would not be told.
+        if !reportsEnds { reportEnds(to: server) }
         do throws(SystemError) { try loan.lend() } catch { return }
         // Only now: where the last OS thread that waits is busy from now on, it leaves this listener too.
         guard pool.keepOneWaiting() else { return }
-        if !reportsEnds { reportEnds(to: server) }
         noteHubWaits(server)
         try loan.untilLeft()
     }

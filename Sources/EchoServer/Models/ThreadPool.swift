@@ -156,7 +156,12 @@ final class ThreadPool: @unchecked Sendable {
 
     private func grow(to newSize: Int) throws(SystemError) {
         do throws(SystemError) { try startThread() } catch {
-            locked { (count, idle) = (count - 1, idle - 1) }
+            let waits = locked {
+                (count, idle) = (count - 1, idle - 1)
+                return idle > 0
+            }
+            // One that is busy since may have counted on the one that could not be made.
+            if !waits { clients?.noThreadWaits() }
             throw error
         }
         onChange(newSize, 1)

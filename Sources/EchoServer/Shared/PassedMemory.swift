@@ -7,7 +7,7 @@ import Synchronization
 struct PassedMemory: @unchecked Sendable {
     // Unchecked: all that is behind the pointer is atomic.
     let cells: UnsafeMutablePointer<Atomic<Int>>
-    /// Closed once it was passed.
+    /// Kept open: a fork server that is started later gets it too.
     let file: Int32
 
     /// Zeroed, and never freed.

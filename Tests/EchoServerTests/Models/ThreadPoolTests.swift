@@ -1,5 +1,6 @@
 import Glibc
 import GreenNet
+import Synchronization
 import TestSupport
 import Testing
 
@@ -64,6 +65,25 @@ import Testing
             try ended.acquire()
             try #expect((0..<2).map { _ in try sizes.next() } == [1, 0])
         }
+    }
+
+    @Test func `where an OS thread cannot be made and none waits, the clients that it was for are told`() throws {
+        let clients = NoClients()
+        let pool = try ThreadPool(
+            .unlimited(keeping: 2), clients: clients, start: { (_, _) throws(SystemError) in throw SystemError(EAGAIN) }
+        )
+        #expect(!pool.keepOneWaiting() && clients.told == 1)
+        #expect(throws: SystemError(EAGAIN)) { try pool.run {} }
+        #expect(clients.told == 2)
+    }
+
+    private final class NoClients: PoolClients {
+        private let count = Atomic(0)
+        var told: Int { count.load(ordering: .relaxed) }
+
+        func serveClients(at number: UInt64, by thread: PoolThread, of pool: ThreadPool) {}
+        func watchAll() {}
+        func noThreadWaits() { count.add(1, ordering: .relaxed) }
     }
 
     @Test func `a pool without a size runs each job at once, and keeps a few idle OS threads for a while`() throws {
