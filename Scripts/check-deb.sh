@@ -38,6 +38,7 @@ expected_files() {
 /usr/share/doc/echo-server/examples/socket-activated.conf
 /usr/share/fish/vendor_completions.d/echo-client.fish
 /usr/share/fish/vendor_completions.d/echo-server.fish
+/usr/share/lintian/overrides/echo-server
 /usr/share/man/man1/echo-client.1.gz
 /usr/share/man/man8/echo-server.8.gz
 /usr/share/zsh/vendor-completions/_echo-client
