@@ -6,15 +6,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.bash"
 
-mkdir -p "$work/Sources/probe"
-cat >"$work/Package.swift" <<'SWIFT'
-// swift-tools-version: 6.0
-import PackageDescription
-let package = Package(
-    name: "probe", dependencies: [.package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2")],
-    targets: [.executableTarget(name: "probe", dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")])])
-SWIFT
-cat >"$work/Sources/probe/Probe.swift" <<'SWIFT'
+parser_package <<'SWIFT'
 import ArgumentParser
 
 @main struct Probe: ParsableCommand {
@@ -25,10 +17,7 @@ import ArgumentParser
     func run() { print(scanned ?? next ?? "absent") }
 }
 SWIFT
-swift build --package-path "$work" >"$work/log" 2>&1 || {
-    tail -n 5 "$work/log" >&2
-    exit 1
-}
+build_package debug
 probe() { "$work/.build/debug/probe" "$@"; }
 
 expect 'attached, at the end' "$(probe --scanned=hello)" hello

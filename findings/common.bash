@@ -16,3 +16,24 @@ expect() {
         exit 1
     fi
 }
+
+# parser_package: a Swift package with swift-argument-parser 1.8.2 in $work, whose program `probe` is the Swift on standard input.
+parser_package() {
+    mkdir -p "$work/Sources/probe"
+    cat >"$work/Sources/probe/Probe.swift"
+    cat >"$work/Package.swift" <<'SWIFT'
+// swift-tools-version: 6.0
+import PackageDescription
+let package = Package(
+    name: "probe", dependencies: [.package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2")],
+    targets: [.executableTarget(name: "probe", dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")])])
+SWIFT
+}
+
+# build_package CONFIGURATION: builds it; where that fails, shows the end of the output and ends the script.
+build_package() {
+    swift build --package-path "$work" -c "$1" >"$work/log" 2>&1 || {
+        tail -n 5 "$work/log" >&2
+        exit 1
+    }
+}

@@ -6,15 +6,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.bash"
 
-mkdir -p "$work/Sources/probe"
-cat >"$work/Package.swift" <<'SWIFT'
-// swift-tools-version: 6.0
-import PackageDescription
-let package = Package(
-    name: "probe", dependencies: [.package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2")],
-    targets: [.executableTarget(name: "probe", dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")])])
-SWIFT
-cat >"$work/Sources/probe/Probe.swift" <<'SWIFT'
+parser_package <<'SWIFT'
 import ArgumentParser
 
 nonisolated(unsafe) var made = 0
@@ -43,10 +35,7 @@ struct Three: ParsableCommand { @OptionGroup var inner: AroundThat }
 }
 SWIFT
 probe() {
-    swift build --package-path "$work" -c "$1" >"$work/log" 2>&1 || {
-        tail -n 5 "$work/log" >&2
-        exit 1
-    }
+    build_package "$1"
     "$work/.build/$1/probe"
 }
 expect 'debug: times that a group is made in one, two and three groups' "$(probe debug)" '42 162 642'
