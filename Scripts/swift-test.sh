@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-limit=${TEST_TIMEOUT:-2400}
+limit=${TEST_TIMEOUT:-2700}
 
 swift build --build-tests "$@"
 
